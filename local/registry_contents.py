@@ -1,0 +1,134 @@
+"""What stands in a simulated registry: repositories, images, scans and scripted faults."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from types import MappingProxyType
+from typing import Literal
+
+IMAGE_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+IMAGE_INDEX = "application/vnd.oci.image.index.v1+json"
+MANIFEST_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
+IMAGE_CONFIG = "application/vnd.oci.image.config.v1+json"
+HELM_CONFIG = "application/vnd.cncf.helm.config.v1+json"
+IN_TOTO = "application/vnd.in-toto+json"
+
+type Severity = Literal["CRITICAL", "HIGH", "MEDIUM", "LOW", "INFORMATIONAL", "UNDEFINED"]
+type ScanStatus = Literal["IN_PROGRESS", "COMPLETE", "FAILED", "UNSUPPORTED_IMAGE"]
+type ScanType = Literal["BASIC", "ENHANCED"]
+
+
+def digest_of(repository: str, label: str) -> str:
+    """Give an image of a repository a digest that is the same on every run."""
+    return "sha256:" + hashlib.sha256(f"{repository}@{label}".encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One vulnerability of one package."""
+
+    name: str
+    severity: Severity
+    package: str
+    version: str
+
+
+@dataclass(frozen=True)
+class ScanResult:
+    """How a scan ends; the description says why, when it found nothing out."""
+
+    status: ScanStatus = "COMPLETE"
+    description: str = "The scan was completed successfully."
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def severity_counts(self) -> dict[str, int]:
+        """Count the findings of each severity that has any."""
+        return dict(Counter(finding.severity for finding in self.findings))
+
+
+@dataclass(frozen=True)
+class Scan:
+    """A scan of an image, ended or under way."""
+
+    started_at: datetime
+    ends_at: datetime
+    result: ScanResult
+
+
+@dataclass
+class Image:
+    """One manifest of a repository.
+
+    `vanishes`: it is still listed, and the first StartImageScan finds it deleted.
+    """
+
+    digest: str
+    pushed_at: datetime
+    tags: tuple[str, ...] = ()
+    size_in_bytes: int = 50_000_000
+    manifest_media_type: str = IMAGE_MANIFEST
+    artifact_media_type: str | None = IMAGE_CONFIG
+    pulled_at: datetime | None = None
+    archived_at: datetime | None = None
+    subject_digest: str | None = None
+    last_scan: Scan | None = None
+    next_result: ScanResult = field(default_factory=ScanResult)
+    vanishes: bool = False
+
+
+@dataclass
+class Repository:
+    """A repository with its images by digest.
+
+    `vanishes`: it is still listed, and the first call that opens it finds it deleted.
+    """
+
+    name: str
+    created_at: datetime
+    images: dict[str, Image] = field(default_factory=dict)
+    vanishes: bool = False
+
+
+@dataclass
+class Fault:
+    """An error that an operation answers instead of its result.
+
+    No repository or digest means any of them; `times` counts down, None never ends.
+    """
+
+    operation: str
+    code: str
+    message: str
+    repository: str | None = None
+    digest: str | None = None
+    times: int | None = None
+
+
+@dataclass(frozen=True)
+class Throttle:
+    """How fast an operation may be called: `rate` a second, after `burst` at once."""
+
+    rate: float
+    burst: int
+
+
+@dataclass(frozen=True)
+class RegistrySettings:
+    """Everything about a registry that holds for all its repositories.
+
+    `scans_per_day` counts over the last 24 hours, scans on push included.
+    `scan_hints` shows scans in DescribeImages, as Clair-based scanning did.
+    `latency` is for whoever carries the calls: the registry itself never waits.
+    """
+
+    account: str = "123456789012"
+    region: str = "eu-central-1"
+    scan_type: ScanType = "BASIC"
+    scan_duration: timedelta = timedelta(seconds=5)
+    scans_per_day: int = 100_000
+    throttling: Mapping[str, Throttle] = MappingProxyType({})
+    scan_hints: bool = False
+    latency: timedelta = timedelta()

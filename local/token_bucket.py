@@ -1,0 +1,26 @@
+"""The token bucket by which AWS limits the rate of an API operation."""
+
+from datetime import datetime
+
+from local.registry_contents import Throttle
+
+
+class TokenBucket:
+    """A bucket that starts full, loses a token a call and refills with time."""
+
+    def __init__(self, throttle: Throttle, now: datetime) -> None:
+        self._throttle = throttle
+        self._tokens = float(throttle.burst)
+        self._filled_at = now
+
+    def take(self, now: datetime) -> bool:
+        """Take one token, or say that there is none."""
+        elapsed = (now - self._filled_at).total_seconds()
+        if elapsed > 0:
+            refilled = self._tokens + elapsed * self._throttle.rate
+            self._tokens = min(float(self._throttle.burst), refilled)
+            self._filled_at = now
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True

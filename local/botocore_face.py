@@ -1,0 +1,68 @@
+"""A simulated registry behind a real boto3 ECR client, in process.
+
+Only the wire is replaced: what checks, writes and reads messages is botocore itself.
+"""
+
+import io
+import json
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from typing import Any, cast
+
+from botocore.awsrequest import AWSPreparedRequest, AWSResponse
+from botocore.client import BaseClient
+from botocore.compat import HTTPHeaders
+
+from local.simulated_registry import EcrError, SimulatedRegistry
+
+
+def attach(
+    client: BaseClient,
+    registry: SimulatedRegistry,
+    *,
+    sleep: Callable[[float], object] = time.sleep,
+) -> None:
+    """Let the registry answer this client's calls, each after the registry's latency.
+
+    First of all handlers, so that it also answers before moto's.
+    """
+
+    def answer(request: AWSPreparedRequest, event_name: str, **_: Any) -> AWSResponse:
+        operation = event_name.rpartition(".")[2]
+        if registry.settings.latency:
+            sleep(registry.settings.latency.total_seconds())
+        try:
+            message = registry.call(operation, json.loads(cast("bytes", request.body)))
+        except EcrError as error:
+            wrong = {"__type": error.code, "message": error.message}
+            return _response(request.url, error.status, wrong)
+        return _response(request.url, 200, message)
+
+    client.meta.events.register_first(
+        "before-send.ecr",
+        answer,  # type: ignore[arg-type]  # the stub forgets that a handler may answer
+    )
+
+
+def _response(url: str, status: int, message: dict[str, Any]) -> AWSResponse:
+    body = _Body(json.dumps(message, default=_epoch).encode())
+    headers = HTTPHeaders.from_dict(
+        {"Content-Type": "application/x-amz-json-1.1", "x-amzn-RequestId": str(uuid.uuid4())}
+    )
+    return AWSResponse(url, status, headers, body)
+
+
+def _epoch(value: object) -> float:
+    """Write a time as AWS's JSON protocol does: seconds since 1970."""
+    if isinstance(value, datetime):
+        return value.timestamp()
+    raise TypeError(f"{type(value).__name__} has no place in an ECR message")
+
+
+class _Body(io.BytesIO):
+    """Bytes that botocore reads like those of a connection."""
+
+    def stream(self) -> Iterator[bytes]:
+        yield self.read()

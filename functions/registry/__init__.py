@@ -1,0 +1,1 @@
+"""All that knows Amazon ECR: images, calls, error names."""

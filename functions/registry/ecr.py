@@ -1,0 +1,191 @@
+"""The one adapter to Amazon ECR: calls in, images and named errors out."""
+
+import functools
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import batched
+from typing import TYPE_CHECKING
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import ClientError, ConnectionError, HTTPClientError  # noqa: A004
+
+from registry import errors
+from registry.images import Image, LastScan
+
+if TYPE_CHECKING:
+    from mypy_boto3_ecr import ECRClient
+    from mypy_boto3_ecr.type_defs import ImageDetailTypeDef
+
+PAGE = 1_000  # the most that DescribeRepositories and DescribeImages return in one call
+NAMES_A_CALL = 100  # the most names that DescribeRepositories takes in one call
+CONNECTIONS = 16  # the calls that one function has under way at most
+
+# One attempt: the state machine retries, where an operator sees it in the history and nobody pays
+# for a Lambda that sleeps. botocore's standard mode would also retry LimitExceededException, which
+# is ECR's rule of one scan a day and not throttling.
+CLIENT_CONFIG = Config(
+    retries={"mode": "standard", "total_max_attempts": 1},
+    connect_timeout=3,
+    read_timeout=10,
+    max_pool_connections=CONNECTIONS,
+)
+
+# ThrottlingException is what ECR sends, ThrottleException what its guide says; no service model
+# lists either, so botocore raises both as a plain ClientError.
+_ERRORS: dict[str, type[Exception]] = {
+    "ThrottlingException": errors.EcrThrottled,
+    "ThrottleException": errors.EcrThrottled,
+    "TooManyRequestsException": errors.EcrThrottled,
+    "RequestLimitExceeded": errors.EcrThrottled,
+    "ServerException": errors.EcrUnavailable,
+    "AccessDeniedException": errors.AccessDenied,
+    "RepositoryNotFoundException": errors.RepositoryNotFound,
+    "ImageNotFoundException": errors.ImageNotFound,
+    "ImageArchivedException": errors.ImageArchived,
+    "UnsupportedImageTypeException": errors.ImageNotScannable,
+    "ScanNotFoundException": errors.ScanNotFound,
+}
+
+
+@dataclass(frozen=True)
+class ImagePage:
+    """One page of a repository's images, and ECR's token for the page after it."""
+
+    images: tuple[Image, ...]
+    cursor: str | None
+
+
+class EcrRegistry:
+    """A private registry of one account in one region."""
+
+    def __init__(self, client: "ECRClient") -> None:
+        self._client = client
+
+    def scan_type(self) -> str:
+        """Tell whether the registry scans BASIC or ENHANCED."""
+        with _named_errors("GetRegistryScanningConfiguration", "the registry"):
+            response = self._client.get_registry_scanning_configuration()
+        return response["scanningConfiguration"]["scanType"]
+
+    def repositories(self) -> Iterator[str]:
+        """List the names of all repositories, a thousand a call."""
+        pages = self._client.get_paginator("describe_repositories").paginate(
+            PaginationConfig={"PageSize": PAGE}
+        )
+        with _named_errors("DescribeRepositories", "the registry"):
+            for page in pages:
+                yield from (repository["repositoryName"] for repository in page["repositories"])
+
+    def confirm(self, names: Sequence[str]) -> None:
+        """Raise RepositoryNotFound for a name that the registry does not hold."""
+        for some in batched(names, NAMES_A_CALL, strict=False):
+            with _named_errors("DescribeRepositories", ", ".join(some)):
+                self._client.describe_repositories(repositoryNames=some)
+
+    def images(self, repository: str, cursor: str | None = None) -> ImagePage:
+        """List up to a thousand images, archived ones too, from the cursor of the page before."""
+        with _named_errors("DescribeImages", repository):
+            # Two calls, because botocore refuses nextToken=None.
+            response = (
+                self._client.describe_images(
+                    repositoryName=repository,
+                    maxResults=PAGE,
+                    filter={"imageStatus": "ANY"},
+                    nextToken=cursor,
+                )
+                if cursor
+                else self._client.describe_images(
+                    repositoryName=repository, maxResults=PAGE, filter={"imageStatus": "ANY"}
+                )
+            )
+        return ImagePage(
+            images=tuple(_image(detail) for detail in response["imageDetails"]),
+            cursor=response.get("nextToken"),
+        )
+
+    def last_scan(self, repository: str, digest: str) -> LastScan | None:
+        """Ask for the newest scan of an image; none when it was never scanned."""
+        try:
+            with _named_errors("DescribeImageScanFindings", f"{repository}@{digest}"):
+                # One finding is the least that can be asked for; only status and time are wanted.
+                response = self._client.describe_image_scan_findings(
+                    repositoryName=repository, imageId={"imageDigest": digest}, maxResults=1
+                )
+        except errors.ScanNotFound:
+            return None
+        status = response["imageScanStatus"]
+        return LastScan(
+            status=status["status"],
+            completed_at=response.get("imageScanFindings", {}).get("imageScanCompletedAt"),
+            description=status.get("description", ""),
+        )
+
+    def start_scan(self, repository: str, digest: str) -> None:
+        """Start a basic scan of an image."""
+        with _named_errors("StartImageScan", f"{repository}@{digest}"):
+            self._client.start_image_scan(
+                repositoryName=repository, imageId={"imageDigest": digest}
+            )
+
+
+@functools.cache
+def ecr_registry() -> EcrRegistry:
+    """Make the registry of the account and region that the function runs in."""
+    return EcrRegistry(boto3.client("ecr", config=CLIENT_CONFIG))
+
+
+@contextmanager
+def _named_errors(operation: str, subject: str) -> Iterator[None]:
+    """Turn ECR's error codes into the error names of the state machine; leave the rest alone."""
+    try:
+        yield
+    except ClientError as error:
+        if name := _name(error):
+            raise name(f"{operation} of {subject}: {error.response['Error']['Message']}") from error
+        raise
+    except (ConnectionError, HTTPClientError) as error:
+        raise errors.EcrUnavailable(f"{operation} of {subject}: {error}") from error
+
+
+def _name(error: ClientError) -> type[Exception] | None:
+    code = error.response["Error"]["Code"]
+    message = error.response["Error"]["Message"]
+    status = error.response["ResponseMetadata"]["HTTPStatusCode"]
+    if code == "LimitExceededException":
+        # One code, two meanings. Only the text of the per-image rule is known from the field.
+        per_image = "scan quota per image" in message
+        return errors.ImageScannedRecently if per_image else errors.ScanQuotaExhausted
+    if code == "ValidationException" and "feature is disabled" in message:
+        return errors.ManualScanningDisabled
+    if code in _ERRORS:
+        return _ERRORS[code]
+    if status == 429:
+        return errors.EcrThrottled
+    return errors.EcrUnavailable if status >= 500 else None
+
+
+def _image(detail: "ImageDetailTypeDef") -> Image:
+    return Image(
+        digest=detail["imageDigest"],
+        pushed_at=detail["imagePushedAt"],
+        tags=tuple(detail.get("imageTags", ())),
+        pulled_at=detail.get("lastRecordedPullTime"),
+        media_type=detail.get("imageManifestMediaType"),
+        artifact_type=detail.get("artifactMediaType"),
+        subject=detail.get("subjectManifestDigest"),
+        status=detail.get("imageStatus", "ACTIVE"),
+        last_scan=_hint(detail),
+    )
+
+
+def _hint(detail: "ImageDetailTypeDef") -> LastScan | None:
+    """Read the date that the listing showed before basic scanning became AWS native."""
+    completed_at = detail.get("imageScanFindingsSummary", {}).get("imageScanCompletedAt")
+    if completed_at is None:
+        return None
+    return LastScan(
+        status=detail.get("imageScanStatus", {}).get("status", "COMPLETE"),
+        completed_at=completed_at,
+    )

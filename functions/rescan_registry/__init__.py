@@ -1,0 +1,1 @@
+"""RescanRegistry: which images are due for a scan, and start them."""

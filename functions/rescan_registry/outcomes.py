@@ -1,0 +1,85 @@
+"""What can happen to an image in a run: the vocabulary of records, metrics and messages."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Outcome(StrEnum):
+    """The one thing that happened to an image in a run."""
+
+    STARTED = "STARTED"  # ECR accepted the scan
+    FRESH = "FRESH"  # last scan younger than RescanAfter
+    RECENT = "RECENT"  # ECR refused: scanned within 24 hours, which is as good
+    UNSCANNABLE = "UNSCANNABLE"  # not a container image: index, chart, signature …
+    UNSUPPORTED = "UNSUPPORTED"  # an earlier scan found nothing that ECR can read
+    ARCHIVED = "ARCHIVED"  # archived in ECR
+    EXCLUDED = "EXCLUDED"  # outside the selection that the parameters make
+    GONE = "GONE"  # deleted between listing and call
+    DEFERRED = "DEFERRED"  # due, but a budget, a time limit or a quota was used up
+    FAILED = "FAILED"  # anything else, by error name
+    DUE = "DUE"  # in a dry run only: a scan would have been started
+
+
+@dataclass(frozen=True)
+class Decision:
+    """An outcome and the reason for it, one of a few constant phrases or an error name."""
+
+    outcome: Outcome
+    reason: str
+
+
+# Decisions that more than one place makes.
+SCAN_QUOTA = Decision(Outcome.DEFERRED, "registry scan quota")
+IMAGE_GONE = Decision(Outcome.GONE, "image deleted")
+REPOSITORY_GONE = Decision(Outcome.GONE, "repository deleted")
+ARCHIVED = Decision(Outcome.ARCHIVED, "archived")
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Images counted by outcome and reason."""
+
+    counts: dict[Outcome, dict[str, int]] = field(default_factory=dict)
+
+    def plus(self, *decisions: Decision) -> "Tally":
+        """Count more images."""
+        return self.merged(Tally.of(Counter(decisions)))
+
+    def plus_many(self, decision: Decision, images: int) -> "Tally":
+        """Count many images alike."""
+        return self.merged(Tally.of(Counter({decision: images})))
+
+    def merged(self, other: "Tally") -> "Tally":
+        """Add up two tallies."""
+        return Tally.of(self._counter() + other._counter())
+
+    def outcomes(self) -> dict[Outcome, int]:
+        """Add up the reasons of each outcome."""
+        return {outcome: sum(reasons.values()) for outcome, reasons in self.counts.items()}
+
+    def images(self) -> int:
+        """Count all images."""
+        return self._counter().total()
+
+    def of_decision(self, decision: Decision) -> int:
+        """Count the images of one outcome and reason."""
+        return self.counts.get(decision.outcome, {}).get(decision.reason, 0)
+
+    @classmethod
+    def of(cls, counter: Counter[Decision]) -> "Tally":
+        """Make a tally with outcomes and reasons in a steady order."""
+        counts: dict[Outcome, dict[str, int]] = {}
+        for decision in sorted(counter, key=lambda each: (each.outcome, each.reason)):
+            if counter[decision]:
+                counts.setdefault(decision.outcome, {})[decision.reason] = counter[decision]
+        return cls(counts)
+
+    def _counter(self) -> Counter[Decision]:
+        return Counter(
+            {
+                Decision(outcome, reason): images
+                for outcome, reasons in self.counts.items()
+                for reason, images in reasons.items()
+            }
+        )

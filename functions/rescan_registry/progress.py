@@ -1,0 +1,45 @@
+"""How far the work on one repository has come, carried from slice to slice."""
+
+from dataclasses import dataclass, field, replace
+
+from rescan_registry.outcomes import REPOSITORY_GONE, Decision, Tally
+
+WAVE = 100  # scans handed out at a time, so that a used-up quota or time limit is soon noticed
+
+
+@dataclass(frozen=True)
+class Progress:
+    """The work on one repository between two slices.
+
+    due: digests whose scans are to be started now, at most a wave; oldest scan first.
+    outcomes: what came of them, in the same order; filled in by ForEachStaleImage.
+    waiting: digests that are due after them.
+    undecided: digests whose last scan ECR did not tell, because it throttled.
+    cursor: ECR's token for the next page of the listing; absent after the last.
+    handed_out: scans of this repository handed out in this run, whatever came of them.
+    finished: nothing is left to hand out, to decide or to list.
+    repository_gone: the repository was deleted since it was listed.
+    """
+
+    due: tuple[str, ...] = ()
+    outcomes: tuple[Decision, ...] = ()
+    waiting: tuple[str, ...] = ()
+    undecided: tuple[str, ...] = ()
+    cursor: str | None = None
+    handed_out: int = 0
+    tally: Tally = field(default_factory=Tally)
+    finished: bool = False
+    repository_gone: bool = False
+
+    def folded(self) -> "Progress":
+        """Count what came of the last wave."""
+        return replace(self, due=(), outcomes=(), tally=self.tally.plus(*self.outcomes))
+
+    def of_deleted_repository(self) -> "Progress":
+        """Finish: what was still to be decided went with its repository."""
+        return Progress(
+            tally=self.tally.plus_many(REPOSITORY_GONE, len(self.undecided)),
+            handed_out=self.handed_out,
+            finished=True,
+            repository_gone=True,
+        )

@@ -1,0 +1,78 @@
+"""Record what came of one repository in a run."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from ledger.run_records import RecordStatus, RunRecord, RunRecords, run_records
+from rescan_registry.outcomes import Outcome
+from rescan_registry.progress import Progress
+from runtime import clock
+from runtime.entrypoint import entrypoint
+
+
+class ImageScansFailed(Exception):
+    """Scans of some images could not be started, whatever was tried; the others were."""
+
+
+@dataclass(frozen=True)
+class WorkedRepository:
+    """One repository, worked to its end."""
+
+    run: str
+    repository: str
+    started_at: datetime
+    records_expire_at: str
+    progress: Progress
+
+
+@dataclass(frozen=True)
+class RepositoryOutcome:
+    """What came of a repository, its images counted by outcome."""
+
+    repository: str
+    status: RecordStatus
+    images: dict[Outcome, int]
+
+
+def record_repository(
+    work: WorkedRepository, *, records: RunRecords, now: datetime
+) -> RepositoryOutcome:
+    """Fold the outcomes of all images into one record.
+
+    Raises ImageScansFailed, after the record is written, so that the child execution is red in the
+    console and a rerun takes the repository again.
+    """
+    progress = work.progress.folded()
+    images = progress.tally.outcomes()
+    status = RecordStatus.GONE if progress.repository_gone else RecordStatus.FINISHED
+    failure = None
+    if failed := images.get(Outcome.FAILED):
+        errors = ", ".join(
+            f"{count} {name}" for name, count in progress.tally.counts[Outcome.FAILED].items()
+        )
+        failure = ImageScansFailed(
+            f"{failed} of {progress.tally.images()} images could not be scanned: {errors}"
+        )
+        status = RecordStatus.FAILED
+    records.put(
+        RunRecord(
+            run=work.run,
+            repository=work.repository,
+            status=status,
+            started_at=work.started_at,
+            ended_at=now,
+            images={outcome.value: reasons for outcome, reasons in progress.tally.counts.items()},
+            error=type(failure).__name__ if failure else None,
+            cause=str(failure) if failure else None,
+        ),
+        expires_at=int(work.records_expire_at),
+    )
+    if failure:
+        raise failure
+    return RepositoryOutcome(repository=work.repository, status=status, images=images)
+
+
+@entrypoint(WorkedRepository)
+def handler(work: WorkedRepository) -> RepositoryOutcome:
+    """Run as RecordRepository, last state of a child execution that got to its end."""
+    return record_repository(work, records=run_records(), now=clock.now())

@@ -1,0 +1,96 @@
+"""What came of a whole run."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from ledger.run_records import RecordStatus, RunRecord
+from rescan_registry.outcomes import Outcome, Tally
+
+NAMED = 10  # repositories that a message names before it only counts them
+NEVER_REACHED = "not reached, or stopped half-way"
+
+
+class RunStatus(StrEnum):
+    """How a run ended."""
+
+    FINISHED = "FINISHED"
+    INCOMPLETE = "INCOMPLETE"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A repository that did not finish, and why."""
+
+    repository: str
+    problem: str
+
+
+@dataclass(frozen=True)
+class RunReport:
+    """What came of a run, in full: the document summary.json.
+
+    images: counted by outcome and reason, over all repositories.
+    problems: every repository that did not finish.
+    rerun: the execution input that takes only those.
+    """
+
+    run: str
+    status: RunStatus
+    dry_run: bool
+    started_at: datetime
+    ended_at: datetime
+    repositories: int
+    repositories_gone: int
+    images: Tally
+    problems: tuple[Problem, ...]
+    rerun: dict[str, str] | None
+
+    def sentence(self) -> str:
+        """Say in one paragraph what an operator must know and do."""
+        if not self.problems:
+            return f"All {self.repositories} repositories are done."
+        named = ", ".join(f"{each.repository} ({each.problem})" for each in self.problems[:NAMED])
+        more = len(self.problems) - NAMED
+        return (
+            f"{len(self.problems)} of {self.repositories} repositories did not finish: {named}"
+            f"{f' and {more} more' if more > 0 else ''}. "
+            f"To rerun only them, start an execution with the input {json.dumps(self.rerun)}"
+        )
+
+
+def report_of(
+    run: str,
+    names: Sequence[str],
+    records: Iterable[RunRecord],
+    *,
+    dry_run: bool,
+    started_at: datetime,
+    now: datetime,
+) -> RunReport:
+    """Compare the list of a run with its records: what has no record did not finish."""
+    by_name = {record.repository: record for record in records}
+    problems = tuple(
+        Problem(name, record.problem() if record else NEVER_REACHED)
+        for name in names
+        if not ((record := by_name.get(name)) and record.is_done)
+    )
+    images = Tally()
+    for record in by_name.values():
+        images = images.merged(
+            Tally({Outcome(outcome): dict(reasons) for outcome, reasons in record.images.items()})
+        )
+    return RunReport(
+        run=run,
+        status=RunStatus.INCOMPLETE if problems else RunStatus.FINISHED,
+        dry_run=dry_run,
+        started_at=started_at,
+        ended_at=now,
+        repositories=len(names),
+        repositories_gone=sum(record.status is RecordStatus.GONE for record in by_name.values()),
+        images=images,
+        problems=problems,
+        rerun={"rerun_of": run} if problems else None,
+    )

@@ -1,0 +1,40 @@
+"""Which images of a repository are looked at at all."""
+
+import heapq
+import re
+from collections.abc import Iterable
+from datetime import datetime
+
+from registry.images import Image, why_unscannable
+from rescan_registry.outcomes import ARCHIVED, Decision, Outcome
+from rescan_registry.policy import ImageSelection, RescanPolicy
+
+
+def left_out(image: Image, policy: RescanPolicy, now: datetime) -> Decision | None:
+    """Say why an image is not looked at, going by the listing alone; none when it is."""
+    if image.status != "ACTIVE":
+        return ARCHIVED
+    if reason := why_unscannable(image):
+        return Decision(Outcome.UNSCANNABLE, reason)
+    if reason := _why_excluded(image, policy, now):
+        return Decision(Outcome.EXCLUDED, reason)
+    return None
+
+
+def newest(images: Iterable[Image], most: int) -> list[Image]:
+    """Keep the images that were pushed last."""
+    return heapq.nlargest(most, images, key=lambda image: (image.pushed_at, image.digest))
+
+
+def _why_excluded(image: Image, policy: RescanPolicy, now: datetime) -> str | None:
+    if policy.image_selection is ImageSelection.TAGGED and not image.tags:
+        return "untagged"
+    if policy.image_selection is ImageSelection.UNTAGGED and image.tags:
+        return "tagged"
+    if policy.pulled_within and (image.pulled_at or image.pushed_at) < now - policy.pulled_within:
+        return "not pulled lately"
+    pattern = policy.exclude_tag_pattern
+    # All tags, so that an image is not lost to a run for one throw-away tag beside a real one.
+    if pattern and image.tags and all(re.match(pattern, tag) for tag in image.tags):
+        return "tag excluded"
+    return None

@@ -1,0 +1,58 @@
+"""Start the scan of one image."""
+
+from dataclasses import dataclass
+
+from registry.ecr import EcrRegistry, ecr_registry
+from registry.errors import (
+    ImageArchived,
+    ImageNotFound,
+    ImageNotScannable,
+    ImageScannedRecently,
+    RepositoryNotFound,
+    ScanQuotaExhausted,
+)
+from rescan_registry.outcomes import (
+    ARCHIVED,
+    IMAGE_GONE,
+    REPOSITORY_GONE,
+    SCAN_QUOTA,
+    Decision,
+    Outcome,
+)
+from runtime.entrypoint import entrypoint
+
+STARTED = Decision(Outcome.STARTED, "accepted")
+
+# What ECR may refuse without anything being wrong. Every other error is a fault, and is raised.
+_REFUSALS: dict[type[Exception], Decision] = {
+    ImageScannedRecently: Decision(Outcome.RECENT, "scanned within 24 hours"),
+    ScanQuotaExhausted: SCAN_QUOTA,
+    ImageNotScannable: Decision(Outcome.UNSCANNABLE, "refused by ECR"),
+    ImageArchived: ARCHIVED,
+    ImageNotFound: IMAGE_GONE,
+    RepositoryNotFound: REPOSITORY_GONE,
+}
+
+
+@dataclass(frozen=True)
+class ImageInRun:
+    """One image that is due in a run."""
+
+    run: str
+    repository: str
+    digest: str
+
+
+def start_image_scan(image: ImageInRun, *, registry: EcrRegistry) -> Decision:
+    """Make one call and come to one outcome."""
+    try:
+        registry.start_scan(image.repository, image.digest)
+    except tuple(_REFUSALS) as refusal:
+        return _REFUSALS[type(refusal)]
+    return STARTED
+
+
+@entrypoint(ImageInRun)
+def handler(image: ImageInRun) -> Decision:
+    """Run as StartImageScan, once for every image that is due."""
+    return start_image_scan(image, registry=ecr_registry())

@@ -1,0 +1,8 @@
+"""The only place time comes from."""
+
+from datetime import UTC, datetime
+
+
+def now() -> datetime:
+    """Tell the time in UTC."""
+    return datetime.now(UTC)

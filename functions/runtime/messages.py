@@ -1,0 +1,84 @@
+"""Messages between states: frozen dataclasses in Python, JSON in the execution history."""
+
+import dataclasses
+import types
+import typing
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from enum import Enum
+from typing import Any
+
+from runtime import durations
+
+type Json = dict[str, Json] | list[Json] | str | int | float | bool | None
+
+
+def encode(value: object) -> Json:
+    """Turn a message into JSON values: times and durations in ISO 8601, absent fields as null."""
+    match value:
+        case Enum():
+            return encode(value.value)
+        case None | str() | int() | float():
+            return value
+        case datetime():
+            return value.isoformat(timespec="seconds")
+        case timedelta():
+            return durations.iso(value)
+        case Mapping():
+            return {str(encode(key)): encode(item) for key, item in value.items()}
+        case list() | tuple():
+            return [encode(item) for item in value]
+    if dataclasses.is_dataclass(value):
+        return {
+            field.name: encode(getattr(value, field.name)) for field in dataclasses.fields(value)
+        }
+    raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+def decode[M](message: type[M], value: Json) -> M:
+    """Read a message from JSON values; fields that it does not know are left aside.
+
+    Raises TypeError or KeyError when the state machine sends what the function does not expect:
+    a fault of the definition, found by its tests.
+    """
+    decoded: M = _decode(message, value)
+    return decoded
+
+
+def _decode(kind: Any, value: Any) -> Any:
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if kind is object:
+        return value
+    if origin is types.UnionType:
+        (present,) = (argument for argument in arguments if argument is not types.NoneType)
+        return None if value is None else _decode(present, value)
+    if origin is tuple:
+        return tuple(_decode(arguments[0], item) for item in value)
+    if origin is dict:
+        key_kind, item_kind = arguments
+        return {_decode(key_kind, key): _decode(item_kind, item) for key, item in value.items()}
+    if dataclasses.is_dataclass(kind):
+        return _decode_fields(kind, value)
+    if issubclass(kind, datetime):
+        return datetime.fromisoformat(value)
+    if issubclass(kind, timedelta):
+        return durations.parse(value)
+    if issubclass(kind, Enum):
+        return kind(value)
+    if not isinstance(value, kind):
+        raise TypeError(f"expected {kind.__name__}, got {type(value).__name__}")
+    return value
+
+
+def _decode_fields(kind: Any, values: dict[str, Any]) -> Any:
+    hints = typing.get_type_hints(kind)
+    required = {
+        field.name
+        for field in dataclasses.fields(kind)
+        if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+    }
+    if missing := required - values.keys():
+        raise KeyError(f"{kind.__name__} needs {', '.join(sorted(missing))}")
+    return kind(
+        **{name: _decode(hint, values[name]) for name, hint in hints.items() if name in values}
+    )

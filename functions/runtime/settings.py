@@ -1,0 +1,66 @@
+"""Settings of a function: environment variables, each named for its template parameter."""
+
+import os
+import re
+from datetime import timedelta
+from enum import StrEnum
+
+from runtime import durations
+
+
+class SettingsError(Exception):
+    """A parameter of the stack holds a value that ecr-rescan cannot work with."""
+
+
+def text(name: str) -> str:
+    """Read a setting that must not be empty."""
+    value = optional_text(name)
+    if value is None:
+        raise SettingsError(f"{name} is not set: deploy the stack again from its template")
+    return value
+
+
+def optional_text(name: str) -> str | None:
+    """Read a setting that may be left empty."""
+    return os.environ.get(name) or None
+
+
+def whole_number(name: str, *, least: int, most: int) -> int:
+    """Read a whole number within limits."""
+    value = text(name)
+    if not re.fullmatch(r"[0-9]{1,9}", value) or not least <= int(value) <= most:
+        raise SettingsError(f"{name} must be a whole number from {least} to {most}, not {value!r}")
+    return int(value)
+
+
+def duration(name: str) -> timedelta:
+    """Read a duration longer than zero."""
+    try:
+        return durations.parse(text(name))
+    except ValueError as error:
+        raise SettingsError(f"{name} must be {error}") from error
+
+
+def optional_duration(name: str) -> timedelta | None:
+    """Read a duration that may be left empty."""
+    return duration(name) if optional_text(name) else None
+
+
+def optional_pattern(name: str) -> str | None:
+    """Read a regular expression that may be left empty."""
+    value = optional_text(name)
+    try:
+        re.compile(value or "")
+    except (re.error, OverflowError, RecursionError) as error:
+        raise SettingsError(
+            f"{name} must be a regular expression, not {value!r}: {error}"
+        ) from error
+    return value
+
+
+def choice[E: StrEnum](name: str, choices: type[E]) -> E:
+    """Read one of a few names."""
+    value = text(name)
+    if value not in choices:
+        raise SettingsError(f"{name} must be one of {', '.join(choices)}, not {value!r}")
+    return choices(value)

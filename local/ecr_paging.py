@@ -1,0 +1,49 @@
+"""ECR's pages: sizes, opaque tokens, and what may not be paged."""
+
+import base64
+import json
+from typing import Any
+
+from local.ecr_errors import refuse_parameter
+
+DEFAULT_SIZE = 100
+LARGEST_SIZE = 1000
+MOST_SELECTED = 100
+
+
+def page(scope: str, keys: list[str], request: dict[str, Any]) -> tuple[list[str], dict[str, str]]:
+    """Cut a page out of sorted keys; the rest, if any, is behind the `nextToken` beside it.
+
+    A token remembers the last key, so what is deleted between two pages hides nothing else.
+    """
+    size = request.get("maxResults", DEFAULT_SIZE)
+    if not 1 <= size <= LARGEST_SIZE:
+        refuse_parameter("maxResults", f"Member must be between 1 and {LARGEST_SIZE}")
+    token = request.get("nextToken")
+    rest = keys if token is None else [key for key in keys if key > _last_key(scope, token)]
+    if len(rest) <= size:
+        return rest, {}
+    return rest[:size], {"nextToken": _token(scope, rest[size - 1])}
+
+
+def refuse_paging(selector: str, selected: list[Any], request: dict[str, Any]) -> None:
+    """Keep ECR's rule that what is selected one by one is not paged."""
+    if not 1 <= len(selected) <= MOST_SELECTED:
+        refuse_parameter(selector, f"Member must have length between 1 and {MOST_SELECTED}")
+    for member in ("nextToken", "maxResults"):
+        if member in request:
+            refuse_parameter(member, f"Member cannot be used together with {selector}")
+
+
+def _token(scope: str, key: str) -> str:
+    return base64.urlsafe_b64encode(json.dumps([scope, key]).encode()).decode()
+
+
+def _last_key(scope: str, token: str) -> str:
+    try:
+        issued_for, key = json.loads(base64.b64decode(token, altchars=b"-_", validate=True))
+    except (ValueError, TypeError):
+        issued_for, key = None, None
+    if issued_for != scope or not isinstance(key, str):
+        refuse_parameter("nextToken", "Member must be a token of this listing")
+    return key

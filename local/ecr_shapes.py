@@ -1,0 +1,137 @@
+"""What stands in a registry, as ECR's answers and EventBridge's events show it."""
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from local.registry_contents import Finding, Image, RegistrySettings, Repository, Scan
+
+type Shape = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class EcrShapes:
+    """The shapes of one registry: they name its account, region and partition."""
+
+    settings: RegistrySettings
+
+    def repository(self, repository: Repository) -> Shape:
+        """Show a repository as DescribeRepositories does."""
+        suffix = ".cn" if self._partition == "aws-cn" else ""
+        host = f"{self.settings.account}.dkr.ecr.{self.settings.region}.amazonaws.com{suffix}"
+        return {
+            "repositoryArn": self._arn(repository.name),
+            "registryId": self.settings.account,
+            "repositoryName": repository.name,
+            "repositoryUri": f"{host}/{repository.name}",
+            "createdAt": repository.created_at,
+            "imageTagMutability": "MUTABLE",
+            "imageScanningConfiguration": {"scanOnPush": False},
+            "encryptionConfiguration": {"encryptionType": "AES256"},
+        }
+
+    def image(self, repository: Repository, image: Image, now: datetime) -> Shape:
+        """Show an image as DescribeImages does: what is not known is left out."""
+        shape: Shape = {
+            "registryId": self.settings.account,
+            "repositoryName": repository.name,
+            "imageDigest": image.digest,
+            "imageTags": list(image.tags) or None,
+            "imageSizeInBytes": image.size_in_bytes,
+            "imagePushedAt": image.pushed_at,
+            "imageManifestMediaType": image.manifest_media_type,
+            "artifactMediaType": image.artifact_media_type,
+            "lastRecordedPullTime": image.pulled_at,
+            "subjectManifestDigest": image.subject_digest,
+            "imageStatus": image_status(image),
+            "lastArchivedAt": image.archived_at,
+        }
+        if image.last_scan is not None and self.settings.scan_hints:
+            shape["imageScanStatus"] = scan_status(image.last_scan, now)
+            if is_complete(image.last_scan, now):
+                shape["imageScanFindingsSummary"] = findings_summary(image.last_scan)
+        return {member: value for member, value in shape.items() if value is not None}
+
+    def of_image(self, repository: Repository, image: Image, asked: Shape) -> Shape:
+        """Name the image that an answer is about, with the tag it was asked for by."""
+        tag = {"imageTag": asked["imageTag"]} if "imageTag" in asked else {}
+        return {
+            "registryId": self.settings.account,
+            "repositoryName": repository.name,
+            "imageId": {"imageDigest": image.digest} | tag,
+        }
+
+    def scan_event(self, repository: str, image: Image, scan: Scan) -> Shape:
+        """Show the end of a scan as EventBridge does: severities without findings are left out.
+
+        AWS documents COMPLETE, FAILED is seen in the field; UNSUPPORTED_IMAGE is inferred.
+        """
+        counts = scan.result.severity_counts
+        return {
+            "version": "0",
+            "id": str(uuid.uuid4()),
+            "detail-type": "ECR Image Scan",
+            "source": "aws.ecr",
+            "account": self.settings.account,
+            "time": scan.ends_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "region": self.settings.region,
+            "resources": [self._arn(repository)],
+            "detail": {
+                "scan-status": scan.result.status,
+                "repository-name": repository,
+                **({"finding-severity-counts": counts} if counts else {}),
+                "image-digest": image.digest,
+                "image-tags": list(image.tags),
+            },
+        }
+
+    @property
+    def _partition(self) -> str:
+        if self.settings.region.startswith("cn-"):
+            return "aws-cn"
+        return "aws-us-gov" if self.settings.region.startswith("us-gov-") else "aws"
+
+    def _arn(self, repository: str) -> str:
+        place = f"{self.settings.region}:{self.settings.account}"
+        return f"arn:{self._partition}:ecr:{place}:repository/{repository}"
+
+
+def image_status(image: Image) -> str:
+    """Tell an archived image from an active one."""
+    return "ACTIVE" if image.archived_at is None else "ARCHIVED"
+
+
+def is_complete(scan: Scan, now: datetime) -> bool:
+    """Tell whether the scan has ended with findings to show, be it none."""
+    return scan.ends_at <= now and scan.result.status == "COMPLETE"
+
+
+def scan_status(scan: Scan, now: datetime) -> Shape:
+    """Show how far a scan is, and how it ended."""
+    if scan.ends_at > now:
+        return {"status": "IN_PROGRESS"}
+    return {"status": scan.result.status, "description": scan.result.description}
+
+
+def findings_summary(scan: Scan) -> Shape:
+    """Count what a complete scan found."""
+    return {
+        "imageScanCompletedAt": scan.ends_at,
+        "vulnerabilitySourceUpdatedAt": scan.ends_at,
+        "findingSeverityCounts": scan.result.severity_counts,
+    }
+
+
+def finding(found: Finding) -> Shape:
+    """Show one finding as DescribeImageScanFindings does."""
+    return {
+        "name": found.name,
+        "description": f"{found.name} in {found.package} {found.version}",
+        "uri": f"https://nvd.nist.gov/vuln/detail/{found.name}",
+        "severity": found.severity,
+        "attributes": [
+            {"key": "package_name", "value": found.package},
+            {"key": "package_version", "value": found.version},
+        ],
+    }

@@ -1,0 +1,136 @@
+"""The simulated registry as localemu's ECR: behind its gateway and its IAM, before its events."""
+
+import functools
+import itertools
+import json
+import logging
+import queue
+import threading
+import time
+from collections import defaultdict
+from typing import Any
+
+from localemu.aws.api import CommonServiceException, RequestContext
+from localemu.aws.connect import connect_to
+from localemu.aws.skeleton import Skeleton
+from localemu.aws.spec import load_service
+from localemu.http import Request, Response, Router
+from localemu.services.plugins import Service, aws_provider
+
+from local import registry_file
+from local.account import ACCOUNT, REGION
+from local.registry_file import RegistryFileError
+from local.simulated_registry import EcrError, Message, SimulatedRegistry
+
+CONTROL_PATH = "/_simulated_registry"
+MOST_ENTRIES_OF_PUT_EVENTS = 10
+
+LOG = logging.getLogger(__name__)
+
+
+class ServedRegistry:
+    """The one registry of this engine; another can take its place at any time."""
+
+    def __init__(self) -> None:
+        self._registry = SimulatedRegistry()
+        self._events: queue.SimpleQueue[Message] = queue.SimpleQueue()
+        threading.Thread(target=self._end_scans, daemon=True, name="simulated-registry").start()
+
+    def replace(self, text: str) -> None:
+        """Serve the registry that a file describes; its counters start at zero."""
+        registry = registry_file.parse(text)
+        settings = registry.settings
+        if (settings.account, settings.region) != (ACCOUNT, REGION):
+            raise RegistryFileError(
+                f"The local cloud is account {ACCOUNT} in {REGION}, but the registry is one of "
+                f"account {settings.account} in {settings.region}. Leave `account` and `region` "
+                "out of the file."
+            )
+        registry.on_event = self._events.put
+        self._registry = registry
+
+    def answer(self, context: RequestContext, request: Message | None) -> Message:
+        """Answer a call that the gateway let through."""
+        registry = self._registry
+        time.sleep(registry.settings.latency.total_seconds())
+        try:
+            return registry.call(context.operation.name, request or {})
+        except EcrError as error:
+            raise CommonServiceException(error.code, error.message, error.status) from error
+
+    def counters(self) -> dict[str, Any]:
+        """Tell what has happened since the registry was put here."""
+        registry = self._registry
+        started: dict[str, dict[str, int]] = defaultdict(dict)
+        for (repository, digest), count in registry.started.items():
+            started[repository][digest] = count
+        return {
+            "calls": registry.calls,
+            "throttled": registry.throttled,
+            "started": started,
+            "scans_under_way": registry.scans_under_way,
+            "images": {
+                repository.name: {image.digest: image.tags for image in repository.images.values()}
+                for repository in registry.repositories.values()
+            },
+        }
+
+    def _end_scans(self) -> None:
+        """End scans when their time has come, also while nobody calls."""
+        while True:
+            time.sleep(1)
+            self._registry.settle()
+            events = [self._events.get() for _ in range(self._events.qsize())]
+            for batch in itertools.batched(events, MOST_ENTRIES_OF_PUT_EVENTS, strict=False):
+                try:
+                    _put_on_default_bus(batch)
+                except Exception:  # whatever it is, the next scan's event is not to suffer from it
+                    LOG.exception("scan events lost")
+
+
+@functools.cache
+def served_registry() -> ServedRegistry:
+    """Give the one registry of this process."""
+    return ServedRegistry()
+
+
+@aws_provider(api="ecr", name="simulated")  # type: ignore[untyped-decorator] # untyped package
+def simulated_ecr() -> Service:
+    """Serve ECR from the simulated registry when PROVIDER_OVERRIDE_ECR is `simulated`."""
+    model = load_service("ecr")
+    answer = served_registry().answer
+    return Service(
+        name="ecr", skeleton=Skeleton(model, dict.fromkeys(model.operation_names, answer))
+    )
+
+
+def add_control(router: Router[Any]) -> None:
+    """Let demo and tests PUT a registry (YAML text) and GET its counters (JSON)."""
+
+    def put(request: Request) -> Response:
+        try:
+            served_registry().replace(request.get_data(as_text=True))
+        except RegistryFileError as error:
+            return Response(str(error), status=400)
+        return Response(status=204)
+
+    def get(_request: Request) -> Response:
+        return Response(json.dumps(served_registry().counters()), mimetype="application/json")
+
+    router.add(CONTROL_PATH, put, methods=["PUT"])
+    router.add(CONTROL_PATH, get, methods=["GET"])
+
+
+def _put_on_default_bus(events: tuple[Message, ...]) -> None:
+    connect_to(aws_access_key_id=ACCOUNT, region_name=REGION).events.put_events(
+        Entries=[
+            {
+                "Source": event["source"],
+                "DetailType": event["detail-type"],
+                "Detail": json.dumps(event["detail"]),
+                "Resources": event["resources"],
+                "Time": event["time"],
+            }
+            for event in events
+        ]
+    )

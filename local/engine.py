@@ -1,0 +1,182 @@
+"""The engine of the local cloud: localemu as a child process, from its start to its end."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import boto3
+
+from local.account import DEPLOYER_ACCESS_KEY, REGION
+from local.interpreters import REPOSITORY, lambda_runtime_python, local_cloud_python
+
+START_TIMEOUT_SECONDS = 90
+STOP_TIMEOUT_SECONDS = 10
+SERVICES = (
+    "cloudformation,cloudwatch,dynamodb,ecr,events,iam,lambda,logs,s3,scheduler,secretsmanager,"
+    "sns,sqs,ssm,stepfunctions,sts"
+)
+
+
+class EngineError(Exception):
+    """The engine did not start, died, or refused a registry: the message says which and why."""
+
+
+class Engine:
+    """An AWS account on this machine for as long as a `with` block lasts.
+
+    Every engine has its own port, directory and processes, so several run side by side.
+    """
+
+    def __init__(self) -> None:
+        self._directory = tempfile.TemporaryDirectory(prefix="local-cloud-")
+        self._log = Path(self._directory.name) / "engine.log"
+        self._port = _free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        """Start the engine and wait until it answers."""
+        try:
+            self._start()
+            self._await_readiness()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _trace: TracebackType | None,
+    ) -> None:
+        """Stop the engine, whatever happened."""
+        self.stop()
+
+    @property
+    def url(self) -> str:
+        """Give the endpoint of every service."""
+        return f"http://127.0.0.1:{self._port}"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Give the variables by which the AWS tools find the engine and nothing else."""
+        return {
+            "AWS_ENDPOINT_URL": self.url,
+            "AWS_ACCESS_KEY_ID": DEPLOYER_ACCESS_KEY,
+            "AWS_SECRET_ACCESS_KEY": "local",
+            "AWS_REGION": REGION,
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+
+    def session(self) -> boto3.Session:
+        """Make a session of the account's owner."""
+        return boto3.Session(
+            aws_access_key_id=DEPLOYER_ACCESS_KEY,
+            aws_secret_access_key="local",  # noqa: S106 # no secret: localemu reads only the key
+            region_name=REGION,
+        )
+
+    def client(self, service: str) -> Any:
+        """Make a client of the account's owner, who may do everything."""
+        make_client: Any = self.session().client  # typed by service name, which is text here
+        return make_client(service, endpoint_url=self.url)
+
+    def put_registry(self, text: str) -> None:
+        """Replace the simulated registry by the one that a registry file's text describes."""
+        self._control("PUT", text.encode())
+
+    def registry_counters(self) -> dict[str, Any]:
+        """Read what the simulated registry counted since it was put there.
+
+        `calls` and `throttled` by operation, `started` by repository and digest,
+        `scans_under_way`, and `images`: the tags by repository and digest.
+        """
+        counters: dict[str, Any] = json.loads(self._control("GET"))
+        return counters
+
+    def log_tail(self, lines: int = 30) -> str:
+        """Read the end of the engine's log."""
+        if not self._log.exists():
+            return ""
+        return "\n".join(self._log.read_text(errors="replace").splitlines()[-lines:])
+
+    def stop(self) -> None:
+        """Kill the engine and the Lambda processes that it started, and remove its directory."""
+        if self._process is not None:
+            # The process leads a group that holds the Lambda processes and nobody else. It is
+            # killed, not asked: nothing it holds outlives it, and asking takes seconds.
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait(STOP_TIMEOUT_SECONDS)
+            self._process = None
+        self._directory.cleanup()
+
+    def _start(self) -> None:
+        directory = self._directory.name
+        environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": directory,
+            "TMPDIR": directory,
+            "FILESYSTEM_ROOT": directory,
+            "GATEWAY_LISTEN": f"127.0.0.1:{self._port}",
+            "SERVICES": SERVICES,
+            "SKIP_SSL_CERT_DOWNLOAD": "1",
+            "IAM_ENFORCEMENT": "1",
+            "ROOT_ACCESS_KEYS": DEPLOYER_ACCESS_KEY,
+            "LAMBDA_RUNTIME_EXECUTOR": "process",
+            "LAMBDA_RUNTIME_PYTHON": str(lambda_runtime_python()),
+            "PROVIDER_OVERRIDE_ECR": "simulated",
+        }
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(  # noqa: S603 # the command is ours
+                [str(local_cloud_python()), "-m", "local.localemu_process"],
+                cwd=REPOSITORY,
+                env=environment,
+                stdin=subprocess.PIPE,  # never written to: its end is how the child sees ours
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def _await_readiness(self) -> None:
+        deadline = time.monotonic() + START_TIMEOUT_SECONDS
+        while time.monotonic() < deadline:
+            if self._process is None or self._process.poll() is not None:
+                raise EngineError(f"The local cloud died while it started:\n{self.log_tail()}")
+            try:
+                self._control("GET")
+            except OSError:
+                time.sleep(0.05)
+            else:
+                return
+        raise EngineError(
+            f"The local cloud did not answer within {START_TIMEOUT_SECONDS} s:\n{self.log_tail()}"
+        )
+
+    def _control(self, method: str, body: bytes | None = None) -> str:
+        request = urllib.request.Request(  # noqa: S310 # the URL is ours
+            f"{self.url}/_simulated_registry", body, method=method
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310
+                return str(response.read().decode())
+        except urllib.error.HTTPError as error:
+            with error:
+                raise EngineError(error.read().decode()) from error
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

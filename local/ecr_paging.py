@@ -2,6 +2,7 @@
 
 import base64
 import json
+from bisect import bisect_right
 from typing import Any
 
 from local.ecr_errors import refuse_parameter
@@ -19,8 +20,8 @@ def page(scope: str, keys: list[str], request: dict[str, Any]) -> tuple[list[str
     size = request.get("maxResults", DEFAULT_SIZE)
     if not 1 <= size <= LARGEST_SIZE:
         refuse_parameter("maxResults", f"Member must be between 1 and {LARGEST_SIZE}")
-    token = request.get("nextToken")
-    rest = keys if token is None else [key for key in keys if key > _last_key(scope, token)]
+    last = _last_key(scope, request["nextToken"]) if "nextToken" in request else ""
+    rest = keys[bisect_right(keys, last) :]
     if len(rest) <= size:
         return rest, {}
     return rest[:size], {"nextToken": _token(scope, rest[size - 1])}

@@ -1,5 +1,6 @@
 """The Lambda Runtime API, as one process of AWS's runtime client calls it."""
 
+import contextlib
 import queue
 import threading
 import time
@@ -123,5 +124,7 @@ class _RuntimeApiRequest(BaseHTTPRequestHandler):
         for name, value in headers.items():
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
+        # A process whose initialization failed is killed before it has read this.
+        with contextlib.suppress(ConnectionError):
+            self.end_headers()
+            self.wfile.write(body)

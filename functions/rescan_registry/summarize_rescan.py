@@ -30,7 +30,7 @@ class EndedRun:
 class RunSummary:
     """What the execution ends with, small enough for any history.
 
-    cause: what the console shows of an incomplete run.
+    conclusion: what an operator must know and do; the cause that the console shows of a red run.
     summary_key: where in the run bucket the whole report is.
     """
 
@@ -42,7 +42,7 @@ class RunSummary:
     images: dict[Outcome, int]
     rerun: dict[str, str] | None
     summary_key: str
-    cause: str
+    conclusion: str
 
 
 def summarize_rescan(
@@ -72,7 +72,7 @@ def summarize_rescan(
         images=report.images.outcomes(),
         rerun=report.rerun,
         summary_key=documents.write_summary(ended.run, encode(report)),
-        cause=report.sentence(),
+        conclusion=report.sentence(),
     )
     _count(report, metrics)
     bus.put("Rescan Finished", _detail(report, summary), resources=[ended.execution_arn])

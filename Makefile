@@ -1,0 +1,77 @@
+# Every target works from a fresh clone with python3.13, make and the Python registry, nothing else.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3.13
+
+VENVS := .venvs
+UV := $(or $(shell command -v uv),$(VENVS)/uv/bin/uv)
+export UV_PYTHON_DOWNLOADS := never
+export UV_NO_PROGRESS := 1
+export SAM_CLI_TELEMETRY := 0
+# SAM asks for a region even where it only builds.
+export AWS_DEFAULT_REGION ?= eu-central-1
+
+dev := $(VENVS)/dev/bin
+sam := PATH="$(CURDIR)/$(VENVS)/dev/bin:$$PATH" $(VENVS)/sam/bin/sam
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+.PHONY: demo
+demo: cloud ## run everything in an AWS account on this machine; options: ARGS='--help'
+	@$(VENVS)/local/bin/python -m local.demo $(ARGS)
+
+.PHONY: test
+test: $(VENVS)/dev/installed cloud ## run the whole suite
+	$(dev)/pytest --cov -m "not cloud and not slow"
+	$(dev)/pytest -m "cloud or slow"
+
+.PHONY: test-fast
+test-fast: $(VENVS)/dev/installed ## run what needs no local cloud: unit, integration, workflow, contract
+	$(dev)/pytest --cov -m "not cloud and not slow"
+
+.PHONY: check
+check: $(VENVS)/dev/installed $(VENVS)/sam/installed ## lint, types, template, definitions
+	$(dev)/ruff format --check
+	$(dev)/ruff check
+	$(dev)/mypy
+	$(sam) validate --lint
+	$(dev)/python -m tests.support.check_definitions
+
+.PHONY: build
+build: $(VENVS)/dev/installed $(VENVS)/sam/installed ## build the application for deployment
+	$(sam) build
+
+.PHONY: deploy
+deploy: build ## build and deploy to AWS
+	$(sam) deploy --guided
+
+.PHONY: lock
+lock: $(UV) ## compile requirements/ anew from pyproject.toml
+	for group in dev local sam lambda-runtime; do \
+	  $(UV) pip compile pyproject.toml --group $$group --upgrade --generate-hashes --no-header \
+	    --no-annotate --python-version 3.13 --quiet --output-file requirements/$$group.txt; \
+	done
+	$(UV) pip compile pyproject.toml --group lambda --upgrade --generate-hashes --no-header \
+	  --no-annotate --python-version 3.13 --quiet --output-file functions/requirements.txt
+
+.PHONY: clean
+clean: ## remove everything that these targets made
+	rm -rf $(VENVS) .aws-sam .demo .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+
+.PHONY: cloud
+cloud: $(VENVS)/local/installed $(VENVS)/lambda-runtime/installed $(VENVS)/sam/installed
+
+$(VENVS)/uv/bin/uv:
+	$(PYTHON) -m venv $(VENVS)/uv
+	$(VENVS)/uv/bin/pip install --quiet uv
+
+$(VENVS)/%/installed: requirements/%.txt | $(UV)
+	$(UV) venv --quiet --clear --python $(PYTHON) $(VENVS)/$*
+	$(UV) pip sync --quiet --python $(VENVS)/$*/bin/python --require-hashes $<
+	@# localemu finds its plugins by the entry points of this project.
+	$(if $(filter local,$*),$(UV) pip install --quiet --python $(VENVS)/local/bin/python --no-deps --no-build-isolation --editable .)
+	@touch $@
+
+$(VENVS)/local/installed: pyproject.toml

@@ -1,0 +1,1 @@
+"""What the tests share: builders, fakes, the template, the definition, the in-process engine."""

@@ -1,0 +1,327 @@
+"""The real definition and the real handlers in one process, on moto's Step Functions.
+
+The only file that knows private names of moto; tests/workflow/test_engine.py fails clearly when
+they move. Differences from AWS that tests must know: a child of the distributed Map has the
+context object of its parent, and its failure leaves null in the results whatever the tolerance.
+"""
+
+import functools
+import importlib
+import json
+import sys
+import threading
+import time
+import traceback
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any
+from unittest import mock
+
+import boto3
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from moto import mock_aws
+from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
+from moto.stepfunctions.parser.asl.component.state.exec.state_map.iteration.itemprocessor import (
+    distributed_item_processor_worker as child_worker,
+)
+from moto.stepfunctions.parser.asl.component.state.exec.state_task import lambda_eval_utils
+from moto.stepfunctions.parser.asl.eval.event.event_manager import EventManager
+from moto.stepfunctions.parser.asl.utils import json_path
+
+from ledger.run_documents import run_documents
+from ledger.run_records import RunRecord, RunRecords, run_records
+from local.botocore_face import attach
+from local.simulated_registry import SimulatedRegistry
+from registry.ecr import ecr_registry
+from rescan_registry.event_bus import event_bus
+from tests.support import template
+from tests.support.clock import Clock
+from tests.support.definition import rendered, substitutions
+from tests.support.template import REGION, resolved, resources
+
+DEADLINE = 110  # seconds of real time, below pytest's own limit, so that it is us who say why
+ROLE = "arn:aws:iam::123456789012:role/any"
+
+type Fault = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class Child:
+    """One child execution of the distributed Map, counted as AWS would."""
+
+    repository: str
+    events: list[dict[str, Any]]
+
+
+@dataclass
+class Execution:
+    """One execution of RescanRegistry that has ended."""
+
+    name: str
+    status: str
+    output: dict[str, Any] | None
+    error: str | None
+    cause: str | None
+    events: list[dict[str, Any]]
+    children: list[Child] = field(default_factory=list)
+
+    @property
+    def states(self) -> list[str]:
+        """Name the states of the parent execution that were entered, in order."""
+        return [
+            event["stateEnteredEventDetails"]["name"]
+            for event in self.events
+            if "stateEnteredEventDetails" in event
+        ]
+
+    def child(self, repository: str) -> Child:
+        """Pick the child execution of a repository."""
+        (found,) = [child for child in self.children if child.repository == repository]
+        return found
+
+    def largest_history(self) -> int:
+        """Count the events of the longest history; children also start and end on AWS."""
+        return max([len(self.events), *(len(child.events) + 2 for child in self.children)])
+
+    def largest_payload(self) -> int:
+        """Measure, in bytes, the largest text in any event of any history."""
+        histories = [self.events, *(child.events for child in self.children)]
+        return max(_longest_text(event) for events in histories for event in events)
+
+
+class Engine:
+    """RescanRegistry deployed in process, on a simulated registry."""
+
+    def __init__(
+        self, registry: SimulatedRegistry, clock: Clock, parameters: Mapping[str, str]
+    ) -> None:
+        self.registry = registry
+        self.clock = clock
+        self.backoffs: list[float] = []
+        self.invocations: Counter[str] = Counter()
+        self.faults: dict[str, Fault] = {}
+        self.events_put: list[dict[str, Any]] = []
+        self._parameters = parameters
+        self._children: list[Child] = []
+        self._lock = threading.Lock()
+        self._functions = {
+            template.arn(logical_id): properties
+            for logical_id, properties in resources("AWS::Serverless::Function").items()
+        }
+
+    def run(self, input: object = None, *, name: str | None = None) -> Execution:  # noqa: A002
+        """Start an execution and wait for its end."""
+        arn = self.start(input, name=name)
+        return self.wait(arn)
+
+    def start(self, input: object = None, *, name: str | None = None) -> str:  # noqa: A002
+        """Start an execution under a name of its own: moto confuses those without one."""
+        response = self._states.start_execution(
+            stateMachineArn=self._machine,
+            name=name or f"run-{uuid.uuid4()}",
+            input=json.dumps({} if input is None else input),
+        )
+        return str(response["executionArn"])
+
+    def stop(self, arn: str) -> None:
+        """Stop an execution, as an operator does in the console."""
+        self._states.stop_execution(executionArn=arn)
+
+    def wait(self, arn: str) -> Execution:
+        """Wait for the end of an execution."""
+        deadline = time.monotonic() + DEADLINE
+        while (described := self._states.describe_execution(executionArn=arn))[
+            "status"
+        ] == "RUNNING":
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{described['name']} still runs after {DEADLINE} s")
+            time.sleep(0.002)
+        pages = self._states.get_paginator("get_execution_history").paginate(executionArn=arn)
+        children, self._children = self._children, []
+        return Execution(
+            name=described["name"],
+            status=described["status"],
+            output=json.loads(described["output"]) if "output" in described else None,
+            error=described.get("error"),
+            cause=described.get("cause"),
+            events=[event for page in pages for event in page["events"]],
+            children=children,
+        )
+
+    def records(self, run: str) -> dict[str, RunRecord]:
+        """Read the records of a run, by repository."""
+        records = RunRecords(boto3.client("dynamodb"), "LedgerTable").of(run)
+        return {record.repository: record for record in records}
+
+    def document(self, key: str) -> Any:
+        """Read a document of the run bucket."""
+        body = boto3.client("s3").get_object(Bucket="RunBucket", Key=key)["Body"]
+        return json.loads(body.read())
+
+    def make_resources(self) -> None:
+        """Make what the template declares, as it declares it."""
+        table = resources("AWS::DynamoDB::Table")["LedgerTable"]
+        boto3.client("dynamodb").create_table(
+            TableName="LedgerTable",
+            **{
+                name: table[name] for name in ("BillingMode", "AttributeDefinitions", "KeySchema")
+            },
+        )
+        boto3.client("s3").create_bucket(
+            Bucket="RunBucket", CreateBucketConfiguration={"LocationConstraint": REGION}
+        )
+        self._states = boto3.client("stepfunctions")
+        definition = rendered(resolved(substitutions(), self._parameters))
+        # moto's parser takes only a decimal here; AWS takes both.
+        for_each = definition["States"]["ForEachRepository"]
+        for_each["ToleratedFailurePercentage"] = float(for_each["ToleratedFailurePercentage"])
+        self._machine = self._states.create_state_machine(
+            name="RescanRegistry", definition=json.dumps(definition), roleArn=ROLE
+        )["stateMachineArn"]
+
+    def invoke(self, parameters: dict[str, Any], **_: object) -> dict[str, Any]:
+        """Invoke a function in process, in its own environment, and report like Lambda."""
+        properties = self._functions[parameters["FunctionName"]]
+        name = parameters["FunctionName"].rpartition(":")[2].removesuffix("Function")
+        payload = json.loads(parameters["Payload"])
+        with self._lock:
+            self.invocations[name] += 1
+        try:
+            if fault := self.faults.get(name):
+                fault(payload)
+            module, _, attribute = properties["Handler"].rpartition(".")
+            handler = getattr(importlib.import_module(module), attribute)
+            # Through JSON, as Lambda would pass it.
+            result = json.loads(json.dumps(handler(payload, any_lambda_context(name))))
+        except Exception as error:  # noqa: BLE001 Lambda reports every exception
+            return {
+                "FunctionError": "Unhandled",
+                "Payload": {
+                    "errorMessage": str(error),
+                    "errorType": type(error).__name__,
+                    "stackTrace": traceback.format_tb(error.__traceback__),
+                },
+            }
+        return {"StatusCode": 200, "Payload": result}
+
+    def environment(self) -> dict[str, str]:
+        """Put together the environment of all functions, as the template gives it to each."""
+        environment: dict[str, str] = {
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_ACCESS_KEY_ID": "any",
+            "AWS_SECRET_ACCESS_KEY": "any",
+            "POWERTOOLS_SERVICE_NAME": "ecr-rescan",
+            "POWERTOOLS_METRICS_NAMESPACE": "EcrRescan",
+        }
+        for properties in self._functions.values():
+            variables = properties.get("Environment", {}).get("Variables", {})
+            environment |= resolved(variables, self._parameters)
+        return environment
+
+    def back_off(self, seconds: float) -> None:
+        """Note a retry's delay and let the clock pass it; nobody sleeps."""
+        with self._lock:
+            self.backoffs.append(seconds)
+        self.clock.move(timedelta(seconds=seconds))
+
+    def note_child(self, child: Child) -> None:
+        """Keep the history of a child execution."""
+        with self._lock:
+            self._children.append(child)
+
+
+@contextmanager
+def engine(
+    registry: SimulatedRegistry, clock: Clock, parameters: Mapping[str, str] | None = None
+) -> Iterator[Engine]:
+    """Deploy RescanRegistry in process, with the template's defaults or other parameters."""
+    deployed = Engine(registry, clock, parameters or {})
+    make_client = boto3.client
+
+    def client(service_name: str, **arguments: Any) -> Any:
+        made = make_client(service_name, **arguments)  # type: ignore[call-overload]
+        if service_name == "ecr":
+            attach(made, registry)
+        if service_name == "events":
+            made.meta.events.register(
+                "provide-client-params.events.PutEvents",
+                lambda params, **_: deployed.events_put.extend(params["Entries"]),
+            )
+        return made
+
+    with ExitStack() as stack:
+        stack.enter_context(mock_aws(config={"stepfunctions": {"execute_state_machine": True}}))
+        stack.enter_context(mock.patch.dict("os.environ", deployed.environment()))
+        stack.enter_context(mock.patch("boto3.client", client))
+        stack.enter_context(mock.patch("runtime.clock.now", clock.now))
+        for patch in _patches(deployed):
+            stack.enter_context(patch)
+        factories = (ecr_registry, run_documents, run_records, event_bus)
+        for factory in factories:
+            stack.callback(factory.cache_clear)
+            factory.cache_clear()
+        stack.enter_context(_deep_recursion())
+        deployed.make_resources()
+        yield deployed
+
+
+def any_lambda_context(name: str = "any") -> LambdaContext:
+    """Make the context that Lambda hands to a function."""
+    context = LambdaContext()
+    context._function_name = name  # noqa: SLF001 it has no other way to be made
+    context._memory_limit_in_mb = 256  # noqa: SLF001
+    context._invoked_function_arn = f"arn:aws:lambda:{REGION}:123456789012:function:{name}"  # noqa: SLF001
+    context._aws_request_id = str(uuid.uuid4())  # noqa: SLF001
+    return context
+
+
+def _patches(deployed: Engine) -> list[Any]:
+    evaluate = child_worker.DistributedItemProcessorWorker._eval_job  # noqa: SLF001
+
+    def evaluate_child(worker: Any, env: Any, job: Any) -> None:
+        # A history of its own, as on AWS; moto would let all children share one.
+        env.event_manager = EventManager()
+        evaluate(worker, env, job)
+        events = env.event_manager._history_event_list  # noqa: SLF001
+        deployed.note_child(Child(str(job.job_input), events))
+
+    return [
+        mock.patch.object(
+            lambda_eval_utils,
+            "_invoke_lambda_function",
+            lambda parameters, region, state_credentials: deployed.invoke(parameters),
+        ),
+        # Its name for the time module is replaced, so that nobody else's sleep is.
+        mock.patch.object(retrier_decl, "time", SimpleNamespace(sleep=deployed.back_off)),
+        # It parses a path anew each time it meets it, some 10 ms each.
+        mock.patch.object(json_path, "parse", functools.cache(json_path.parse)),
+        mock.patch.object(
+            child_worker.DistributedItemProcessorWorker, "_eval_job", evaluate_child
+        ),
+    ]
+
+
+@contextmanager
+def _deep_recursion() -> Iterator[None]:
+    """Make room for moto's workers, which recurse from one item of a Map to the next."""
+    limit, size = sys.getrecursionlimit(), threading.stack_size()
+    sys.setrecursionlimit(100_000)
+    threading.stack_size(256 * 1024 * 1024)
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(limit)
+        threading.stack_size(size)
+
+
+def _longest_text(value: object) -> int:
+    if isinstance(value, str):
+        return len(value.encode())
+    if isinstance(value, Mapping):
+        return max(map(_longest_text, value.values()), default=0)
+    return 0

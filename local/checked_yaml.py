@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Never, cast
@@ -64,11 +64,13 @@ class Value:
         line = self._node.start_mark.line + 1
         raise RegistryFileError(f"{self._file}, line {line}: {self.title} {reason}")
 
-    def members(self, kind: str, known: tuple[str, ...]) -> dict[str, "Value"]:
+    def members(
+        self, kind: str, known: tuple[str, ...], required: tuple[str, ...] = ()
+    ) -> "Members":
         """Read a mapping whose keys are known, each standing once."""
         if not isinstance(self._node, yaml.MappingNode):
             self.refuse(f"must be a mapping with keys of {kind}: {', '.join(known)}.")
-        members: dict[str, Value] = {}
+        members = Members()
         for key_node, node in self._node.value:
             shown = key_node.value if isinstance(key_node, yaml.ScalarNode) else "?"
             key = Value(key_node, self._file, f"`{shown}`")
@@ -79,6 +81,9 @@ class Value:
             if shown in members:
                 key.refuse("stands twice here. Keep one.")
             members[shown] = Value(node, self._file, f"`{shown}`")
+        for name in required:
+            if name not in members:
+                self.refuse(f"has no `{name}`. The keys of {kind} are {', '.join(known)}.")
         return members
 
     def items(self) -> Iterator["Value"]:
@@ -156,3 +161,13 @@ class Value:
         if length > _LONGEST:
             self.refuse(f"is {self.text()!r}, which is more than 100 years.")
         return length
+
+
+class Members(dict[str, Value]):
+    """The members of a mapping by key."""
+
+    def read[Read, Default](
+        self, key: str, read: Callable[[Value], Read], default: Default
+    ) -> Read | Default:
+        """Read a member, or take the default when it is left out."""
+        return read(self[key]) if key in self else default

@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from local import checked_yaml
-from local.checked_yaml import RegistryFileError, Value
+from local.checked_yaml import Members, RegistryFileError, Value
 from local.registry_contents import (
     HELM_CONFIG,
     IMAGE_CONFIG,
@@ -77,6 +77,7 @@ RESULTS: dict[str, tuple[ScanStatus, str]] = {
         "UnsupportedImageError: The operating system and/or package manager are not supported.",
     ),
 }
+CVE_KEYS = ("name", "severity", "package", "version")
 FAULT_KEYS = ("operation", "error", "message", "times")
 MEDIA_TYPES: dict[str, tuple[str, str | None]] = {
     "image": (IMAGE_MANIFEST, IMAGE_CONFIG),
@@ -120,34 +121,28 @@ class _Reader:
         self._image_count = 0
 
     def registry(self, file: Value, now: Callable[[], datetime]) -> SimulatedRegistry:
-        members = file.members("a registry", REGISTRY_KEYS)
-        if "repositories" not in members:
-            file.refuse("has no `repositories`. Write a list of them, `[]` for none.")
-        settings = _settings(members)
-        if "faults" in members:
-            self._read_faults(members["faults"], OPERATIONS)
+        members = file.members("a registry", REGISTRY_KEYS, required=("repositories",))
+        self._read_faults(members, OPERATIONS)
         repositories: dict[str, Repository] = {}
         for entry in members["repositories"].items():
             for repository in self._repositories(entry):
                 if repository.name in repositories:
                     entry.refuse(f"makes a second repository {repository.name!r}.")
                 repositories[repository.name] = repository
-        return SimulatedRegistry(repositories.values(), settings, self._faults, now=now)
+        return SimulatedRegistry(repositories.values(), _settings(members), self._faults, now=now)
 
     def _repositories(self, entry: Value) -> Iterator[Repository]:
-        members = entry.members("a repository", REPOSITORY_KEYS)
-        if "name" not in members:
-            entry.refuse("has no `name`.")
-        count = _count(members)
-        created = self._times(members, "created", count, default=timedelta(days=365))
-        for n in range(count):
-            accepted = f"a repository name such as team/api, and {{n}} in it when count is {count}"
-            name = members["name"].matching(REPOSITORY_NAME, accepted, n + 1)
+        members = entry.members("a repository", REPOSITORY_KEYS, required=("name",))
+        count = members.read("count", _count, 1)
+        accepted = f"a repository name such as team/api, and {{n}} in it when count is {count}"
+        created = members.read("created", Value.duration, timedelta(days=365))
+        for n in range(1, count + 1):
             repository = Repository(
-                name, created[n] or self._now, vanishes=_flag(members, "vanishes")
+                members["name"].matching(REPOSITORY_NAME, accepted, n),
+                self._now - created,
+                vanishes=members.read("vanishes", Value.flag, default=False),
             )
-            if "faults" in members:
-                self._read_faults(members["faults"], REPOSITORY_OPERATIONS, name)
+            self._read_faults(members, REPOSITORY_OPERATIONS, repository.name)
             if "images" in members:
                 self._fill(repository, members["images"])
             yield repository
@@ -156,7 +151,7 @@ class _Reader:
         tagged: set[str] = set()
         for position, entry in enumerate(entries.items()):
             members = entry.members("an image", IMAGE_KEYS)
-            for image in self._images(repository.name, position, members):
+            for image in self._images(repository.name, f"untagged {position}", members):
                 if not tagged.isdisjoint(image.tags):
                     entry.refuse(
                         f"puts the tag {sorted(tagged.intersection(image.tags))[0]!r} "
@@ -168,123 +163,150 @@ class _Reader:
                 if self._image_count > MOST_IMAGES:
                     entry.refuse(f"makes more than {MOST_IMAGES} images in one file.")
 
-    def _images(self, repository: str, position: int, members: dict[str, Value]) -> Iterator[Image]:
-        count = _count(members)
-        kind = _choice(members, "kind", tuple(MEDIA_TYPES), default="image")
-        scanned = self._times(members, "scanned", count, default=None)
-        pushed = self._times(members, "pushed", count, default=timedelta(days=30))
-        pulled = self._times(members, "pulled", count, default=None)
-        archived = self._times(members, "archived", count, default=None)
+    def _images(self, repository: str, untagged: str, members: Members) -> Iterator[Image]:
+        count = members.read("count", _count, 1)
+        kind = members.read("kind", lambda value: value.choice(tuple(MEDIA_TYPES)), "image")
+        manifest, artifact = MEDIA_TYPES[kind]
+        pushed = self._times(members, "pushed", count, timedelta(days=30))
+        pulled = self._times(members, "pulled", count)
+        archived = self._times(members, "archived", count)
+        scanned = self._times(members, "scanned", count)
         result, last_result = _results(members)
         for n in range(count):
             tags = _tags(members, n + 1)
-            label = tags[0] if tags else f"{position}.{n}"
-            digest = digest_of(repository, label)
-            last_scan = scanned[n]
+            label = tags[0] if tags else f"{untagged} {n}"
+            ended = scanned[n]
+            last_scan = Scan(ended, ended, last_result) if ended else None
             image = Image(
-                digest,
-                pushed_at=_earliest(pushed[n], last_scan, self._now),
+                digest_of(repository, label),
+                pushed_at=min(pushed[n] or self._now, ended or self._now),
                 tags=tags,
-                size_in_bytes=_number(members, "size_mb", 1, 100_000, default=80) * 1_000_000,
-                manifest_media_type=MEDIA_TYPES[kind][0],
-                artifact_media_type=MEDIA_TYPES[kind][1],
+                size_in_bytes=members.read("size_mb", _size, 80) * 1_000_000,
+                manifest_media_type=manifest,
+                artifact_media_type=artifact,
                 pulled_at=pulled[n],
                 archived_at=archived[n],
-                last_scan=Scan(last_scan, last_scan, last_result) if last_scan else None,
+                last_scan=None if kind == "index" else last_scan,
                 next_result=result,
-                vanishes=_flag(members, "vanishes"),
+                vanishes=members.read("vanishes", Value.flag, default=False),
             )
-            made = [image]
-            if kind == "index":
-                image.last_scan = None
-                for platform in range(_number(members, "platforms", 0, 100, default=2)):
-                    child = replace(
-                        image,
-                        digest=digest_of(repository, f"{label} platform {platform}"),
-                        tags=(),
-                        manifest_media_type=IMAGE_MANIFEST,
-                        artifact_media_type=IMAGE_CONFIG,
-                        last_scan=Scan(last_scan, last_scan, last_result) if last_scan else None,
-                    )
-                    made.append(child)
-            if "faults" in members:
-                for target in made:
-                    self._read_faults(
-                        members["faults"], IMAGE_OPERATIONS, repository, target.digest
-                    )
+            platforms = members.read("platforms", _platforms, 2) if kind == "index" else 0
+            made = [image] + [
+                replace(
+                    image,
+                    digest=digest_of(repository, f"{label} platform {platform}"),
+                    tags=(),
+                    manifest_media_type=IMAGE_MANIFEST,
+                    artifact_media_type=IMAGE_CONFIG,
+                    last_scan=last_scan,
+                )
+                for platform in range(platforms)
+            ]
+            for target in made:
+                self._read_faults(members, IMAGE_OPERATIONS, repository, target.digest)
             yield from made
             yield from _companions(image, repository, members)
 
     def _times(
-        self, members: dict[str, Value], key: str, count: int, *, default: timedelta | None
+        self, members: Members, key: str, count: int, default: timedelta | None = None
     ) -> list[datetime | None]:
-        ages = members[key].durations(count) if key in members else [default] * count
+        ages = members.read(key, lambda value: value.durations(count), [default] * count)
         return [None if age is None else self._now - age for age in ages]
 
     def _read_faults(
         self,
-        faults: Value,
+        members: Members,
         operations: tuple[str, ...],
         repository: str | None = None,
         digest: str | None = None,
     ) -> None:
-        for fault in faults.items():
-            members = fault.members("a fault", FAULT_KEYS)
-            for key in ("operation", "error"):
-                if key not in members:
-                    fault.refuse(f"has no `{key}`.")
-            code = members["error"].matching(r"[A-Za-z]+", "an error code such as ServerException")
+        if "faults" not in members:
+            return
+        for entry in members["faults"].items():
+            fault = entry.members("a fault", FAULT_KEYS, required=("operation", "error"))
+            code = fault["error"].matching(r"[A-Za-z]+", "an error code such as ServerException")
             self._faults.append(
                 Fault(
-                    members["operation"].choice(operations),
+                    fault["operation"].choice(operations),
                     code,
-                    members["message"].text() if "message" in members else f"Scripted {code}",
+                    fault.read("message", Value.text, f"Scripted {code}"),
                     repository,
                     digest,
-                    members["times"].number(1, 1_000_000) if "times" in members else None,
+                    fault.read("times", _times_of_fault, None),
                 )
             )
 
 
-def _settings(members: dict[str, Value]) -> RegistrySettings:
-    given: dict[str, Any] = {}
-    if "account" in members:
-        given["account"] = members["account"].matching(r"\d{12}", "an account id of 12 digits")
-    if "region" in members:
-        given["region"] = members["region"].matching(
-            r"[a-z]{2}(-[a-z]+)+-\d", "a region such as eu-central-1"
-        )
-    if "scanning" in members:
-        given["scan_type"] = cast("ScanType", members["scanning"].choice(("BASIC", "ENHANCED")))
-    if "scan_hints" in members:
-        given["scan_hints"] = members["scan_hints"].flag()
-    if "scans_per_day" in members:
-        given["scans_per_day"] = members["scans_per_day"].number(0, 100_000_000)
-    given |= {
-        key: members[key].duration() for key in ("scan_duration", "latency") if key in members
+def _settings(members: Members) -> RegistrySettings:
+    default = RegistrySettings()
+    return RegistrySettings(
+        account=members.read("account", _account, default.account),
+        region=members.read("region", _region, default.region),
+        scan_type=members.read("scanning", _scan_type, default.scan_type),
+        scan_duration=members.read("scan_duration", Value.duration, default.scan_duration),
+        scans_per_day=members.read("scans_per_day", _quota, default.scans_per_day),
+        throttling=members.read("throttling", _throttling, default.throttling),
+        scan_hints=members.read("scan_hints", Value.flag, default.scan_hints),
+        latency=members.read("latency", Value.duration, default.latency),
+    )
+
+
+def _account(value: Value) -> str:
+    return value.matching(r"\d{12}", "an account id of 12 digits")
+
+
+def _region(value: Value) -> str:
+    return value.matching(r"[a-z]{2}(-[a-z]+)+-\d", "a region such as eu-central-1")
+
+
+def _scan_type(value: Value) -> ScanType:
+    return cast("ScanType", value.choice(("BASIC", "ENHANCED")))
+
+
+def _quota(value: Value) -> int:
+    return value.number(0, 100_000_000)
+
+
+def _count(value: Value) -> int:
+    return value.number(1, 100_000)
+
+
+def _platforms(value: Value) -> int:
+    return value.number(0, 100)
+
+
+def _size(value: Value) -> int:
+    return value.number(1, 100_000)
+
+
+def _times_of_fault(value: Value) -> int:
+    return value.number(1, 1_000_000)
+
+
+def _throttling(value: Value) -> dict[str, Throttle]:
+    return {
+        operation: _throttle(limit)
+        for operation, limit in value.members("throttling", OPERATIONS).items()
     }
-    if "throttling" in members:
-        limits = members["throttling"].members("throttling", OPERATIONS)
-        given["throttling"] = {name: _throttle(limit) for name, limit in limits.items()}
-    return RegistrySettings(**given)
 
 
 def _throttle(limit: Value) -> Throttle:
-    members = limit.members("a throttle", ("rate", "burst"))
-    for key in ("rate", "burst"):
-        if key not in members:
-            limit.refuse(f"has no `{key}`. Write {{rate: calls a second, burst: calls at once}}.")
+    members = limit.members("a throttle", ("rate", "burst"), required=("rate", "burst"))
     return Throttle(members["rate"].rate(), members["burst"].number(1, 1_000_000))
 
 
-def _results(members: dict[str, Value]) -> tuple[ScanResult, ScanResult]:
+def _results(members: Members) -> tuple[ScanResult, ScanResult]:
     """Read how the next scan ends and how the last one did, which is the same unless said."""
-    end = _choice(members, "result", tuple(RESULTS), default="complete")
-    last_end = _choice(members, "last_result", tuple(RESULTS), default=end)
-    findings = _findings(members, "findings")
-    last_findings = _findings(members, "last_findings") if "last_findings" in members else findings
-    reason = members["reason"].text() if "reason" in members else None
+    end = members.read("result", _end, "complete")
+    last_end = members.read("last_result", _end, end)
+    findings = members.read("findings", _findings, ())
+    last_findings = members.read("last_findings", _findings, findings)
+    reason = members.read("reason", Value.text, None)
     return _result(end, findings, reason), _result(last_end, last_findings, reason)
+
+
+def _end(value: Value) -> str:
+    return value.choice(tuple(RESULTS))
 
 
 def _result(end: str, findings: tuple[Finding, ...], reason: str | None) -> ScanResult:
@@ -294,11 +316,9 @@ def _result(end: str, findings: tuple[Finding, ...], reason: str | None) -> Scan
     return ScanResult(status, reason or description)
 
 
-def _findings(members: dict[str, Value], key: str) -> tuple[Finding, ...]:
-    if key not in members:
-        return ()
-    given = members[key].members("findings", (*SEVERITIES, "cves"))
-    named = [_cve(cve) for cve in given["cves"].items()] if "cves" in given else []
+def _findings(value: Value) -> tuple[Finding, ...]:
+    members = value.members("findings", (*SEVERITIES, "cves"))
+    named = [_cve(cve) for cve in members["cves"].items()] if "cves" in members else []
     counted = [
         Finding(
             f"CVE-2025-{10_000 * (rank + 1) + n}",
@@ -307,17 +327,17 @@ def _findings(members: dict[str, Value], key: str) -> tuple[Finding, ...]:
             f"1.{n}.0",
         )
         for rank, severity in enumerate(SEVERITIES)
-        for n in range(_number(given, severity, 0, 9_999, default=0))
+        for n in range(members.read(severity, _finding_count, 0))
     ]
     return (*named, *counted)
 
 
+def _finding_count(value: Value) -> int:
+    return value.number(0, 9_999)
+
+
 def _cve(cve: Value) -> Finding:
-    keys = ("name", "severity", "package", "version")
-    members = cve.members("a CVE", keys)
-    for key in keys:
-        if key not in members:
-            cve.refuse(f"has no `{key}`. A CVE has {', '.join(keys)}.")
+    members = cve.members("a CVE", CVE_KEYS, required=CVE_KEYS)
     return Finding(
         members["name"].text(),
         cast("Severity", members["severity"].choice(SEVERITIES).upper()),
@@ -326,12 +346,12 @@ def _cve(cve: Value) -> Finding:
     )
 
 
-def _companions(image: Image, repository: str, members: dict[str, Value]) -> Iterator[Image]:
+def _companions(image: Image, repository: str, members: Members) -> Iterator[Image]:
     """Make what supply chain tools push beside an image: a cosign signature, an attestation."""
-    if _flag(members, "signed"):
+    if members.read("signed", Value.flag, default=False):
         tag = image.digest.replace(":", "-") + ".sig"
         yield Image(digest_of(repository, tag), image.pushed_at, (tag,), size_in_bytes=1_000)
-    if _flag(members, "attested"):
+    if members.read("attested", Value.flag, default=False):
         yield Image(
             digest_of(repository, f"attestation of {image.digest}"),
             image.pushed_at,
@@ -341,30 +361,10 @@ def _companions(image: Image, repository: str, members: dict[str, Value]) -> Ite
         )
 
 
-def _tags(members: dict[str, Value], n: int) -> tuple[str, ...]:
+def _tags(members: Members, n: int) -> tuple[str, ...]:
     if "tags" not in members:
         return ()
     tags = members["tags"]
     each = tags.items() if tags.is_list else iter([tags])
     accepted = "a tag (letters, digits, _ . -), where {n} is the number of the image"
     return tuple(tag.matching(TAG, accepted, n) for tag in each)
-
-
-def _earliest(pushed: datetime | None, scanned: datetime | None, now: datetime) -> datetime:
-    return min(pushed or now, scanned or now)
-
-
-def _count(members: dict[str, Value]) -> int:
-    return _number(members, "count", 1, 100_000, default=1)
-
-
-def _number(members: dict[str, Value], key: str, least: int, most: int, *, default: int) -> int:
-    return members[key].number(least, most) if key in members else default
-
-
-def _flag(members: dict[str, Value], key: str) -> bool:
-    return key in members and members[key].flag()
-
-
-def _choice(members: dict[str, Value], key: str, choices: tuple[str, ...], *, default: str) -> str:
-    return members[key].choice(choices) if key in members else default

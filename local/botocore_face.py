@@ -31,8 +31,7 @@ def attach(
 
     def answer(request: AWSPreparedRequest, event_name: str, **_: Any) -> AWSResponse:
         operation = event_name.rpartition(".")[2]
-        if registry.settings.latency:
-            sleep(registry.settings.latency.total_seconds())
+        sleep(registry.settings.latency.total_seconds())
         try:
             message = registry.call(operation, json.loads(cast("bytes", request.body)))
         except EcrError as error:

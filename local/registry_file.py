@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import cast
 
@@ -27,7 +27,7 @@ from local.registry_contents import (
     Throttle,
     digest_of,
 )
-from local.simulated_registry import SimulatedRegistry
+from local.simulated_registry import SimulatedRegistry, utc_now
 
 __all__ = ["RegistryFileError", "load", "parse"]
 
@@ -96,17 +96,13 @@ TAG = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,299}"
 MOST_IMAGES = 200_000
 
 
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
-
-
-def load(path: Path | str, *, now: Callable[[], datetime] = _utc_now) -> SimulatedRegistry:
+def load(path: Path | str, *, now: Callable[[], datetime] = utc_now) -> SimulatedRegistry:
     """Fill a registry from a file."""
     return parse(checked_yaml.read(Path(path)), name=str(path), now=now)
 
 
 def parse(
-    text: str, *, name: str = "registry.yaml", now: Callable[[], datetime] = _utc_now
+    text: str, *, name: str = "registry.yaml", now: Callable[[], datetime] = utc_now
 ) -> SimulatedRegistry:
     """Fill a registry from the text of a file; ages in it count back from now."""
     return _Reader(now()).registry(checked_yaml.compose(text, name), now)

@@ -26,7 +26,7 @@ from local.registry_contents import (
 )
 from local.token_bucket import TokenBucket
 
-__all__ = ["EcrError", "SimulatedRegistry"]
+__all__ = ["EcrError", "Message", "SimulatedRegistry", "utc_now"]
 
 type Message = dict[str, Any]
 
@@ -41,7 +41,8 @@ SCANNABLE_ARTIFACTS = {
 }
 
 
-def _utc_now() -> datetime:
+def utc_now() -> datetime:
+    """Read the real clock."""
     return datetime.now(UTC)
 
 
@@ -62,7 +63,7 @@ class SimulatedRegistry:
         settings: RegistrySettings | None = None,
         faults: Iterable[Fault] = (),
         *,
-        now: Callable[[], datetime] = _utc_now,
+        now: Callable[[], datetime] = utc_now,
         on_event: Callable[[Message], object] = _discard,
     ) -> None:
         self.settings = settings or RegistrySettings()

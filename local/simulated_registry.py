@@ -53,7 +53,6 @@ def _discard(_event: Message) -> None:
 class SimulatedRegistry:
     """A registry that answers calls as ECR would, at the time that its clock shows.
 
-    `calls` and `throttled` count by operation, `started` by repository and digest.
     `on_event` is handed the EventBridge event of every scan that ends; set it at any time.
     """
 
@@ -69,9 +68,9 @@ class SimulatedRegistry:
         self.settings = settings or RegistrySettings()
         self.repositories = {repository.name: repository for repository in repositories}
         self.on_event = on_event
-        self.calls: Counter[str] = Counter()
-        self.throttled: Counter[str] = Counter()
-        self.started: Counter[tuple[str, str]] = Counter()
+        self._calls: Counter[str] = Counter()
+        self._throttled: Counter[str] = Counter()
+        self._started: Counter[tuple[str, str]] = Counter()
         self._shapes = EcrShapes(self.settings)
         self._faults = list(faults)
         self._now = now
@@ -103,6 +102,24 @@ class SimulatedRegistry:
         return tuple(self._operations)
 
     @property
+    def calls(self) -> Counter[str]:
+        """Count the calls of each operation, refused ones included."""
+        with self._lock:
+            return self._calls.copy()
+
+    @property
+    def throttled(self) -> Counter[str]:
+        """Count the calls of each operation that were throttled."""
+        with self._lock:
+            return self._throttled.copy()
+
+    @property
+    def started(self) -> Counter[tuple[str, str]]:
+        """Count the scans started of each image, by repository and digest."""
+        with self._lock:
+            return self._started.copy()
+
+    @property
     def scans_under_way(self) -> int:
         """Count the scans whose event has not been handed on yet."""
         with self._lock:
@@ -113,7 +130,7 @@ class SimulatedRegistry:
         self.settle()
         with self._lock:
             now = self._now()
-            self.calls[operation] += 1
+            self._calls[operation] += 1
             answer = self._operations.get(operation)
             if answer is None:
                 raise EcrError(
@@ -207,15 +224,18 @@ class SimulatedRegistry:
         repository = self._opened(request)
         image = self._image(repository, request["imageId"])
         if image.vanishes:
-            del repository.images[image.digest]
+            # A new dict, because another thread may be walking the old one.
+            repository.images = {
+                digest: it for digest, it in repository.images.items() if it is not image
+            }
             image = self._image(repository, request["imageId"])
         _refuse_unscannable(image)
         self._refuse_over_quota(image, now)
         scan = Scan(now, now + self.settings.scan_duration, image.next_result)
         image.last_scan = scan
         self._recent_starts.append(now)
-        self.started[repository.name, image.digest] += 1
-        order = self.started.total()  # of two scans that end at once the first started ends first
+        self._started[repository.name, image.digest] += 1
+        order = self._started.total()  # of two scans that end at once the first started ends first
         heapq.heappush(self._scans_under_way, (scan.ends_at, order, repository.name, image, scan))
         answer = self._shapes.of_image(repository, image, request["imageId"])
         return answer | {"imageScanStatus": {"status": "IN_PROGRESS"}}
@@ -223,7 +243,7 @@ class SimulatedRegistry:
     def _throttle(self, operation: str, now: datetime) -> None:
         bucket = self._buckets.get(operation)
         if bucket is not None and not bucket.take(now):
-            self.throttled[operation] += 1
+            self._throttled[operation] += 1
             raise ecr_errors.rate_exceeded()
 
     def _raise_scripted_fault(self, operation: str, request: Message) -> None:
@@ -240,7 +260,7 @@ class SimulatedRegistry:
                 if fault.times is not None:
                     fault.times -= 1
                 if fault.code == "ThrottlingException":
-                    self.throttled[operation] += 1
+                    self._throttled[operation] += 1
                 raise EcrError(
                     fault.code, fault.message, 500 if fault.code == "ServerException" else 400
                 )
@@ -263,7 +283,10 @@ class SimulatedRegistry:
         """Find the repository that a request is about, if it is really there."""
         repository = self._listed(request["repositoryName"])
         if repository.vanishes:
-            del self.repositories[repository.name]
+            # A new dict, because another thread may be walking the old one.
+            self.repositories = {
+                name: it for name, it in self.repositories.items() if it is not repository
+            }
         return self._listed(request["repositoryName"])
 
     def _image(self, repository: Repository, asked: Message) -> Image:

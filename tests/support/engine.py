@@ -168,9 +168,7 @@ class Engine:
         table = resources("AWS::DynamoDB::Table")["LedgerTable"]
         boto3.client("dynamodb").create_table(
             TableName="LedgerTable",
-            **{
-                name: table[name] for name in ("BillingMode", "AttributeDefinitions", "KeySchema")
-            },
+            **{name: table[name] for name in ("BillingMode", "AttributeDefinitions", "KeySchema")},
         )
         boto3.client("s3").create_bucket(
             Bucket="RunBucket", CreateBucketConfiguration={"LocationConstraint": REGION}
@@ -300,9 +298,7 @@ def _patches(deployed: Engine) -> list[Any]:
         mock.patch.object(retrier_decl, "time", SimpleNamespace(sleep=deployed.back_off)),
         # It parses a path anew each time it meets it, some 10 ms each.
         mock.patch.object(json_path, "parse", functools.cache(json_path.parse)),
-        mock.patch.object(
-            child_worker.DistributedItemProcessorWorker, "_eval_job", evaluate_child
-        ),
+        mock.patch.object(child_worker.DistributedItemProcessorWorker, "_eval_job", evaluate_child),
     ]
 
 

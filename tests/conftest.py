@@ -1,0 +1,36 @@
+"""What holds for every test: no network, no deadline for Hypothesis, marks by folder."""
+
+import io
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+from pytest_socket import disable_socket, socket_allow_hosts
+
+from runtime.entrypoint import logger
+
+settings.register_profile("ecr-rescan", deadline=None)
+settings.load_profile("ecr-rescan")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs the local cloud."""
+    for item in items:
+        if Path(item.path).parent.name == "cloud":
+            item.add_marker(pytest.mark.cloud)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Cut the network; the local cloud alone is reached, over loopback."""
+    if item.get_closest_marker("cloud"):
+        socket_allow_hosts(["127.0.0.1", "localhost"], allow_unix_socket=True)
+    else:
+        disable_socket(allow_unix_socket=True)
+
+
+@pytest.fixture
+def log(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
+    """Catch what the functions log; Powertools holds on to the stdout of its import."""
+    stream = io.StringIO()
+    monkeypatch.setattr(logger.registered_handler, "stream", stream)
+    return stream

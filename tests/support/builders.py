@@ -1,0 +1,100 @@
+"""Values that tests need and do not care about, and fakes of the ports."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from itertools import count
+from typing import Any
+
+from registry.images import Image, LastScan
+from registry.scan_history import ScanAnswers
+from rescan_registry.policy import RescanPolicy
+from rescan_registry.progress import Progress
+from rescan_registry.repository_slice import RepositoryInRun
+from tests.support.clock import NOW
+
+_numbers = count(1)
+
+# What the template sets when nobody sets anything.
+DEFAULT_SETTINGS = {
+    "REPOSITORY_FILTER": "",
+    "RESCAN_AFTER": "7d",
+    "UNSUPPORTED_RETRY_AFTER": "30d",
+    "IMAGE_SELECTION": "ANY",
+    "MAX_IMAGES_PER_REPOSITORY": "0",
+    "PULLED_WITHIN": "",
+    "EXCLUDE_TAG_PATTERN": "",
+    "MAX_SCANS_PER_REPOSITORY": "1000",
+    "CHILD_EXECUTION_TYPE": "STANDARD",
+    "RUN_RETENTION_DAYS": "30",
+}
+
+
+def any_digest() -> str:
+    """Make a digest that no other image has."""
+    return f"sha256:{next(_numbers):064x}"
+
+
+def any_image(**given: Any) -> Image:
+    """Make an image that nothing speaks against scanning."""
+    image = Image(digest=any_digest(), pushed_at=days_ago(90), tags=("v1",))
+    return replace(image, **given)
+
+
+def any_policy(**given: Any) -> RescanPolicy:
+    """Make the policy that the template's defaults make."""
+    policy = RescanPolicy(
+        rescan_after=timedelta(days=7),
+        unsupported_retry_after=timedelta(days=30),
+        max_scans_per_repository=1_000,
+    )
+    return replace(policy, **given)
+
+
+def any_work(progress: Progress | None = None, **policy: Any) -> RepositoryInRun:
+    """Make the work on a repository that has just started."""
+    return RepositoryInRun(
+        run="run-1",
+        repository="team/api",
+        started_at=NOW,
+        policy=any_policy(**policy),
+        progress=progress or Progress(),
+    )
+
+
+def scanned(when: datetime | None, status: str = "COMPLETE", description: str = "") -> LastScan:
+    """Make the last scan of an image."""
+    return LastScan(status=status, completed_at=when, description=description)
+
+
+def days_ago(days: float) -> datetime:
+    """Count back from the time that tests start at."""
+    return NOW - timedelta(days=days)
+
+
+class FakeHistory:
+    """Scan history that knows what it is told; an image it is not told of was never scanned."""
+
+    def __init__(
+        self,
+        scans: dict[str, LastScan] | None = None,
+        *,
+        gone: Sequence[str] = (),
+        throttle_after: int = 1_000_000,
+    ) -> None:
+        self.asked: list[str] = []
+        self._scans = scans or {}
+        self._gone = frozenset(gone)
+        self._answers = throttle_after
+
+    def last_scans(self, repository: str, digests: Sequence[str]) -> ScanAnswers:
+        """Answer up to a number of images."""
+        self.asked.extend(digests)
+        answered, unanswered = digests[: self._answers], digests[self._answers :]
+        return ScanAnswers(
+            scans={
+                digest: self._scans.get(digest) for digest in answered if digest not in self._gone
+            },
+            gone=self._gone & set(answered),
+            unanswered=tuple(unanswered),
+        )

@@ -1,0 +1,46 @@
+from datetime import timedelta
+
+import pytest
+
+from rescan_registry.policy import EXPRESS_TIME_LIMIT, policy_in_force
+from rescan_registry.request import RescanRequest
+from runtime.settings import SettingsError
+from tests.support.builders import DEFAULT_SETTINGS, any_policy
+
+
+@pytest.fixture(autouse=True)
+def parameters(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in DEFAULT_SETTINGS.items():
+        monkeypatch.setenv(name, value)
+
+
+def test_is_what_the_parameters_say() -> None:
+    assert policy_in_force(RescanRequest()) == any_policy()
+
+
+def test_takes_from_the_request_what_it_sets() -> None:
+    request = RescanRequest(rescan_after=timedelta(days=2), dry_run=True)
+    assert policy_in_force(request) == any_policy(rescan_after=timedelta(days=2), dry_run=True)
+
+
+def test_limits_the_time_of_express_children_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHILD_EXECUTION_TYPE", "EXPRESS")
+    limit = policy_in_force(RescanRequest()).time_limit_seconds
+    assert limit == EXPRESS_TIME_LIMIT.total_seconds()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("RESCAN_AFTER", "12h", "RESCAN_AFTER must be at least 24 hours.*, not PT12H"),
+        ("RESCAN_AFTER", "weekly", "RESCAN_AFTER must be a duration"),
+        ("MAX_SCANS_PER_REPOSITORY", "5000", "MAX_SCANS_PER_REPOSITORY must be .* from 1 to 1000"),
+        ("IMAGE_SELECTION", "ALL", "IMAGE_SELECTION must be one of ANY, TAGGED, UNTAGGED"),
+    ],
+)
+def test_names_a_parameter_that_makes_no_sense(
+    name: str, value: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError, match=said):
+        policy_in_force(RescanRequest())

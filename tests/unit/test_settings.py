@@ -1,0 +1,56 @@
+from collections.abc import Callable
+from datetime import timedelta
+from enum import StrEnum
+
+import pytest
+
+from runtime import settings
+from runtime.settings import SettingsError
+
+
+class Colour(StrEnum):
+    RED = "RED"
+    BLUE = "BLUE"
+
+
+def test_reads_each_kind_of_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {
+        "TEXT": "some",
+        "NUMBER": "12",
+        "DURATION": "2d",
+        "PATTERN": "a+",
+        "COLOUR": "RED",
+        "EMPTY": "",
+    }.items():
+        monkeypatch.setenv(name, value)
+    assert settings.text("TEXT") == "some"
+    assert settings.whole_number("NUMBER", least=1, most=12) == 12
+    assert settings.duration("DURATION") == timedelta(days=2)
+    assert settings.optional_duration("DURATION") == timedelta(days=2)
+    assert settings.optional_pattern("PATTERN") == "a+"
+    assert settings.choice("COLOUR", Colour) is Colour.RED
+    assert settings.optional_text("EMPTY") is None
+    assert settings.optional_duration("EMPTY") is None
+    assert settings.optional_pattern("EMPTY") is None
+
+
+@pytest.mark.parametrize(
+    ("value", "read", "accepted"),
+    [
+        ("", lambda: settings.text("X"), "X is not set"),
+        ("0", lambda: settings.whole_number("X", least=1, most=9), "from 1 to 9, not '0'"),
+        ("10", lambda: settings.whole_number("X", least=1, most=9), "from 1 to 9, not '10'"),
+        ("1.5", lambda: settings.whole_number("X", least=1, most=9), "whole number"),
+        ("٣", lambda: settings.whole_number("X", least=1, most=9), "whole number"),
+        ("soon", lambda: settings.duration("X"), "X must be a duration such as"),
+        ("(", lambda: settings.optional_pattern("X"), "X must be a regular expression"),
+        ("a{99999999999}", lambda: settings.optional_pattern("X"), "must be a regular expression"),
+        ("GREEN", lambda: settings.choice("X", Colour), "one of RED, BLUE, not 'GREEN'"),
+    ],
+)
+def test_names_the_setting_and_what_is_accepted(
+    value: str, read: Callable[[], object], accepted: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("X", value)
+    with pytest.raises(SettingsError, match=accepted):
+        read()

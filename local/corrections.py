@@ -1,0 +1,82 @@
+"""Where localemu 1.3.2 differs from AWS, or from what two engines on one machine need.
+
+Every correction changes names of localemu that are not public, which is why it is pinned exactly.
+"""
+
+import functools
+import tempfile
+from typing import Any
+
+from jsonpath_ng import ext as jsonpath
+from twisted.internet import endpoints  # type: ignore[import-not-found] # not in dev
+
+
+def correct_before_import() -> None:
+    """Change what localemu copies when it is imported."""
+    # It binds all interfaces even with GATEWAY_LISTEN=127.0.0.1:…; its runtime/server/twisted.py
+    # says `TODO: interface = host?`.
+    endpoints.TCP4ServerEndpoint = functools.partial(
+        endpoints.TCP4ServerEndpoint, interface="127.0.0.1"
+    )
+    # Step Functions parses a path whenever it reads one: 45 ms each, 0.6 s an iteration of a Map.
+    jsonpath.parse = functools.lru_cache(maxsize=4096)(jsonpath.parse)  # type: ignore[attr-defined]
+
+
+def correct_after_import() -> None:
+    """Change what localemu looks up while it runs."""
+    _keep_objects_apart()
+    _name_ecr_resources()
+    _tell_conditions()
+    _log_where_told()
+
+
+def _keep_objects_apart() -> None:
+    """Give this engine's S3 a directory of its own; localemu has one for all of a machine."""
+    from localemu.services.s3 import provider  # noqa: PLC0415
+
+    provider.DEFAULT_S3_TMP_DIR = tempfile.mkdtemp(prefix="s3-")
+
+
+def _name_ecr_resources() -> None:
+    """Let a policy name ECR repositories, as AWS does; localemu knows `arn:…:*` only."""
+    from localemu.services.iam_enforcement import arn_builder  # noqa: PLC0415
+
+    def arn(parameters: dict[str, Any], region: str, account: str) -> str:
+        names = parameters.get("repositoryNames") or [parameters.get("repositoryName", "*")]
+        return f"arn:aws:ecr:{region}:{account}:repository/{names[0]}"
+
+    arn_builder._SERVICE_ARN_BUILDERS["ecr"] = arn
+
+
+def _tell_conditions() -> None:
+    """Fill condition keys that AWS fills: with them missing, sound policies refuse everything.
+
+    aws:SecureTransport: the loopback interface stands for a TLS connection.
+    """
+    from localemu.services.iam_enforcement import enforcer  # noqa: PLC0415
+
+    original = enforcer._build_conditions
+
+    def conditions(context: Any, caller: Any) -> dict[str, Any]:
+        filled: dict[str, Any] = original(context, caller)
+        filled["aws:SecureTransport"] = "true"
+        entries = (context.service_request or {}).get("Entries", ())
+        sources = {entry.get("Source") for entry in entries if isinstance(entry, dict)}
+        if context.operation.name == "PutEvents" and len(sources) == 1:
+            filled["events:source"] = sources.pop()
+        return filled
+
+    enforcer._build_conditions = conditions
+
+
+def _log_where_told() -> None:
+    """Write a function's log to the log group of its LoggingConfig."""
+    from localemu.services.lambda_.invocation.execution_environment import (  # noqa: PLC0415
+        ExecutionEnvironment,
+    )
+
+    def log_group(environment: Any) -> str:
+        group: str = environment.function_version.config.logging_config["LogGroup"]
+        return group
+
+    ExecutionEnvironment.get_log_group_name = log_group

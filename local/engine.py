@@ -37,8 +37,9 @@ class Engine:
     """
 
     def __init__(self) -> None:
-        self._directory = tempfile.TemporaryDirectory(prefix="local-cloud-")
-        self._log = Path(self._directory.name) / "engine.log"
+        self._temporary = tempfile.TemporaryDirectory(prefix="local-cloud-")
+        self.directory = Path(self._temporary.name)
+        self._log = self.directory / "engine.log"
         self._port = _free_port()
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -120,10 +121,10 @@ class Engine:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait(STOP_TIMEOUT_SECONDS)
             self._process = None
-        self._directory.cleanup()
+        self._temporary.cleanup()
 
     def _start(self) -> None:
-        directory = self._directory.name
+        directory = str(self.directory)
         environment = {
             "PATH": os.environ["PATH"],
             "HOME": directory,

@@ -1,0 +1,154 @@
+"""From the repository to a running stack: `sam build`, then `sam deploy` to the local cloud."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from local import definitions
+from local.account import REGION
+from local.engine import Engine
+from local.interpreters import REPOSITORY, sam_command
+
+ARTIFACT_BUCKET = "sam-artifacts"
+
+
+class DeploymentError(Exception):
+    """SAM did not build or deploy the application: the message holds what it said."""
+
+
+@dataclass(frozen=True)
+class Application:
+    """A SAM application: the directory of its template, and what a build depends on."""
+
+    root: Path = REPOSITORY
+    sources: tuple[str, ...] = ("template.yaml", "functions", "statemachine")
+
+    @property
+    def build_directory(self) -> Path:
+        """Give the directory of the local cloud's build, apart from the user's own."""
+        return self.root / ".aws-sam" / "local-cloud"
+
+    def build(self) -> Path:
+        """Build if a source changed since the last build, and give the built template.
+
+        Asked itself, `sam build` takes 6 s to find out that nothing did.
+        """
+        directory = self.build_directory
+        stamp = directory.with_suffix(".built-from")
+        fingerprint = self._fingerprint()
+        if not stamp.exists() or stamp.read_text() != fingerprint:
+            _sam(self.root, "build", "--build-dir", str(directory))
+            stamp.write_text(fingerprint)
+        return directory / "template.yaml"
+
+    def _fingerprint(self) -> str:
+        digest = hashlib.sha256()
+        for source in self.sources:
+            path = self.root / source
+            files = [path] if path.is_file() else sorted(path.rglob("*"))
+            for file in files:
+                if file.is_file() and file.suffix != ".pyc":
+                    digest.update(f"{file.relative_to(self.root)}\n".encode())
+                    digest.update(file.read_bytes())
+        return digest.hexdigest()
+
+
+def deploy(
+    engine: Engine,
+    parameters: Mapping[str, str] | None = None,
+    *,
+    stack: str = "ecr-rescan",
+    application: Application | None = None,
+) -> dict[str, str]:
+    """Build the application and deploy it to an engine as a new stack; give the stack's outputs.
+
+    One stack is deployed once to an engine: localemu's updates can hang after one that failed.
+    """
+    application = application or Application()
+    parameters = parameters or {}
+    template = _localized(application.build(), parameters, engine.directory / stack)
+    engine.client("s3").create_bucket(
+        Bucket=ARTIFACT_BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION}
+    )
+    arguments = [
+        *("--template-file", str(template), "--stack-name", stack),
+        *("--s3-bucket", ARTIFACT_BUCKET, "--capabilities", "CAPABILITY_IAM"),
+        *("--no-confirm-changeset", "--no-progressbar", "--disable-rollback"),
+    ]
+    if parameters:
+        arguments += ["--parameter-overrides"]
+        arguments += [f"{name}={json.dumps(value)}" for name, value in parameters.items()]
+    cloudformation = engine.client("cloudformation")
+    try:
+        _sam(engine.directory, "deploy", *arguments, environment=engine.environment)
+    except DeploymentError as error:
+        raise DeploymentError(f"{error}\n{_failed_resources(cloudformation, stack)}") from error
+    outputs = cloudformation.describe_stacks(StackName=stack)["Stacks"][0].get("Outputs", [])
+    return {output["OutputKey"]: output["OutputValue"] for output in outputs}
+
+
+def _localized(built: Path, parameters: Mapping[str, str], directory: Path) -> Path:
+    """Write the built template anew, with definitions that localemu can read."""
+    directory.mkdir()
+    template = yaml.safe_load(built.read_text())
+    template.pop("Metadata", None)  # for the console and for publishing: it names files by path
+    definitions.render(template, parameters, built.parent, directory)
+    for resource in template["Resources"].values():
+        if resource["Type"] == "AWS::Serverless::Function":
+            code = built.parent / resource["Properties"]["CodeUri"]
+            resource["Properties"]["CodeUri"] = str(code)
+    localized = directory / "template.json"
+    localized.write_text(json.dumps(template, indent=2))
+    return localized
+
+
+def _sam(directory: Path, *arguments: str, environment: Mapping[str, str] | None = None) -> None:
+    """Run a SAM command that asks nobody and calls nobody but the engine."""
+    sam_directory = REPOSITORY / ".aws-sam" / "cli"
+    sam_directory.mkdir(parents=True, exist_ok=True)
+    # Without it SAM looks every week for a newer version of itself.
+    (sam_directory / "metadata.json").write_text(json.dumps({"lastVersionCheck": time.time()}))
+    # `sam build` looks for a python3.13 with pip, which the environments made by uv do not have.
+    python = Path(sys.executable).resolve().parent
+    result = subprocess.run(  # noqa: S603 # the command is ours
+        [str(sam_command()), *arguments],
+        cwd=directory,
+        env={
+            **os.environ,
+            **(environment or {}),
+            "PATH": f"{python}{os.pathsep}{os.environ['PATH']}",
+            "SAM_CLI_TELEMETRY": "0",
+            "SAM_CLI_POLL_DELAY": "0.5",
+            "__SAM_CLI_APP_DIR": str(sam_directory),
+        },
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    if result.returncode != 0:
+        said = "\n".join(result.stdout.splitlines()[-40:])
+        raise DeploymentError(f"`sam {arguments[0]}` failed:\n{said}")
+
+
+def _failed_resources(cloudformation: Any, stack: str) -> str:
+    """Say what CloudFormation says of the resources that it could not make."""
+    try:
+        events = cloudformation.describe_stack_events(StackName=stack)["StackEvents"]
+    except cloudformation.exceptions.ClientError:
+        return "There is no stack yet."
+    return "\n".join(
+        f"{event['LogicalResourceId']}: {event.get('ResourceStatusReason', '')}"
+        for event in events
+        if event["ResourceStatus"].endswith("_FAILED")
+    )

@@ -57,5 +57,5 @@ def substitutions() -> dict[str, Any]:
 def rendered(values: Mapping[str, str]) -> dict[str, Any]:
     """Substitute in the text first and parse it afterwards, as CloudFormation does."""
     text = re.sub(r"\$\{(\w+)\}", lambda match: values[match[1]], RESCAN_REGISTRY.read_text())
-    document: dict[str, Any] = yaml.load(text, StrictLoader)  # noqa: S506
+    document: dict[str, Any] = yaml.load(text, StrictLoader)
     return document

@@ -149,7 +149,7 @@ class Engine:
             output=json.loads(described["output"]) if "output" in described else None,
             error=described.get("error"),
             cause=described.get("cause"),
-            events=[event for page in pages for event in page["events"]],
+            events=[dict(event) for page in pages for event in page["events"]],
             children=children,
         )
 
@@ -170,9 +170,8 @@ class Engine:
             TableName="LedgerTable",
             **{name: table[name] for name in ("BillingMode", "AttributeDefinitions", "KeySchema")},
         )
-        boto3.client("s3").create_bucket(
-            Bucket="RunBucket", CreateBucketConfiguration={"LocationConstraint": REGION}
-        )
+        location: Any = {"LocationConstraint": REGION}
+        boto3.client("s3").create_bucket(Bucket="RunBucket", CreateBucketConfiguration=location)
         self._states = boto3.client("stepfunctions")
         definition = rendered(resolved(substitutions(), self._parameters))
         # moto's parser takes only a decimal here; AWS takes both.
@@ -271,21 +270,21 @@ def engine(
 def any_lambda_context(name: str = "any") -> LambdaContext:
     """Make the context that Lambda hands to a function."""
     context = LambdaContext()
-    context._function_name = name  # noqa: SLF001 it has no other way to be made
-    context._memory_limit_in_mb = 256  # noqa: SLF001
-    context._invoked_function_arn = f"arn:aws:lambda:{REGION}:123456789012:function:{name}"  # noqa: SLF001
-    context._aws_request_id = str(uuid.uuid4())  # noqa: SLF001
+    context._function_name = name
+    context._memory_limit_in_mb = 256
+    context._invoked_function_arn = f"arn:aws:lambda:{REGION}:123456789012:function:{name}"
+    context._aws_request_id = str(uuid.uuid4())
     return context
 
 
 def _patches(deployed: Engine) -> list[Any]:
-    evaluate = child_worker.DistributedItemProcessorWorker._eval_job  # noqa: SLF001
+    evaluate = child_worker.DistributedItemProcessorWorker._eval_job
 
     def evaluate_child(worker: Any, env: Any, job: Any) -> None:
         # A history of its own, as on AWS; moto would let all children share one.
         env.event_manager = EventManager()
         evaluate(worker, env, job)
-        events = env.event_manager._history_event_list  # noqa: SLF001
+        events = env.event_manager._history_event_list
         deployed.note_child(Child(str(job.job_input), events))
 
     return [

@@ -39,7 +39,7 @@ _TemplateLoader.add_multi_constructor("!", _function)
 
 def template() -> dict[str, Any]:
     """Read template.yaml."""
-    document: dict[str, Any] = yaml.load((ROOT / "template.yaml").read_text(), _TemplateLoader)  # noqa: S506
+    document: dict[str, Any] = yaml.load((ROOT / "template.yaml").read_text(), _TemplateLoader)
     return document
 
 

@@ -67,5 +67,5 @@ def test_adds_up_the_units_that_are_there(
     if expected:
         assert durations.parse(text) == expected
     else:
-        with pytest.raises(ValueError, match="duration|longer than zero"):
+        with pytest.raises(ValueError, match=r"duration|longer than zero"):
             durations.parse(text)

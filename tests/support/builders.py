@@ -1,4 +1,4 @@
-"""Values that tests need and do not care about, and fakes of the ports."""
+"""Values that tests need and do not care about, and a scan history in memory."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from itertools import count
 from typing import Any
 
+from ledger.run_records import RecordStatus, RunRecord
 from registry.images import Image, LastScan
 from registry.scan_history import ScanAnswers
 from rescan_registry.policy import RescanPolicy
@@ -60,6 +61,18 @@ def any_work(progress: Progress | None = None, **policy: Any) -> RepositoryInRun
         policy=any_policy(**policy),
         progress=progress or Progress(),
     )
+
+
+def any_record(repository: str, **given: Any) -> RunRecord:
+    """Make the record of a repository that finished."""
+    record = RunRecord(
+        run="run-1",
+        repository=repository,
+        status=RecordStatus.FINISHED,
+        started_at=NOW - timedelta(minutes=5),
+        ended_at=NOW,
+    )
+    return replace(record, **given)
 
 
 def scanned(when: datetime | None, status: str = "COMPLETE", description: str = "") -> LastScan:

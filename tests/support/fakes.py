@@ -1,0 +1,128 @@
+"""In memory: the registry, and what a run leaves behind."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from ledger.run_records import RunRecord
+from registry.ecr import ImagePage
+from registry.errors import RepositoryNotFound
+from registry.images import Image, LastScan
+from runtime.messages import Json
+
+type Page = Sequence[Image] | Exception
+
+
+class FakeRegistry:
+    """A registry of one repository, whose pages are given; a page may be an error."""
+
+    def __init__(
+        self,
+        *pages: Page,
+        names: Sequence[str] = ("team/api",),
+        scan_type: str = "BASIC",
+        refusals: Mapping[str, Exception] | None = None,
+    ) -> None:
+        self.listed: list[str | None] = []
+        self.started: list[tuple[str, str]] = []
+        self._pages = pages or ((),)
+        self._names = names
+        self._scan_type = scan_type
+        self._refusals = refusals or {}
+
+    def scan_type(self) -> str:
+        """Tell the scan type that was given."""
+        return self._scan_type
+
+    def repositories(self) -> Iterator[str]:
+        """List the names that were given."""
+        yield from self._names
+
+    def confirm(self, names: Sequence[str]) -> None:
+        """Refuse a name that was not given."""
+        for name in names:
+            if name not in self._names:
+                raise RepositoryNotFound(f"DescribeRepositories of {name}: does not exist")
+
+    def images(self, repository: str, cursor: str | None = None) -> ImagePage:
+        """Turn to the next page; the cursor is its number."""
+        self.listed.append(cursor)
+        number = int(cursor or 0)
+        page = self._pages[number]
+        if isinstance(page, Exception):
+            raise page
+        is_last = number + 1 == len(self._pages)
+        return ImagePage(images=tuple(page), cursor=None if is_last else str(number + 1))
+
+    def start_scan(self, repository: str, digest: str) -> None:
+        """Start a scan, unless a refusal was given for the image."""
+        if refusal := self._refusals.get(digest):
+            raise refusal
+        self.started.append((repository, digest))
+
+
+class AskedRegistry:
+    """A registry that is only asked for last scans; `answer` gives them, or raises."""
+
+    def __init__(self, answer: Callable[[str], LastScan | None]) -> None:
+        self.asked: list[str] = []
+        self._answer = answer
+
+    def last_scan(self, repository: str, digest: str) -> LastScan | None:
+        """Note who is asked for, and answer."""
+        self.asked.append(digest)
+        return self._answer(digest)
+
+
+class FakeDocuments:
+    """The documents of all runs, by key."""
+
+    def __init__(self, **lists: Sequence[str]) -> None:
+        self.kept: dict[str, Json] = {}
+        for run, names in lists.items():
+            self.write_repositories(run, names)
+
+    def write_repositories(self, run: str, names: Sequence[str]) -> str:
+        """Keep a list."""
+        return self._keep(f"runs/{run}/repositories.json", list(names))
+
+    def repositories(self, run: str) -> Json:
+        """Read a list; none when it is not kept."""
+        return self.kept.get(f"runs/{run}/repositories.json")
+
+    def write_summary(self, run: str, summary: Json) -> str:
+        """Keep a summary."""
+        return self._keep(f"runs/{run}/summary.json", summary)
+
+    def _keep(self, key: str, document: Json) -> str:
+        self.kept[key] = document
+        return key
+
+
+class FakeRecords:
+    """The records of all runs."""
+
+    def __init__(self, *records: RunRecord) -> None:
+        self.kept = list(records)
+        self.expiries: list[int] = []
+
+    def put(self, record: RunRecord, *, expires_at: int) -> None:
+        """Keep a record."""
+        self.kept.append(record)
+        self.expiries.append(expires_at)
+
+    def of(self, run: str) -> Iterator[RunRecord]:
+        """Read the records of a run."""
+        return (record for record in self.kept if record.run == run)
+
+
+class FakeBus:
+    """A bus that keeps its events, or refuses them."""
+
+    def __init__(self, refusal: Exception | None = None) -> None:
+        self.events: list[tuple[str, Json, list[str]]] = []
+        self._refusal = refusal
+
+    def put(self, detail_type: str, detail: Json, *, resources: list[str]) -> None:
+        """Keep an event."""
+        if self._refusal:
+            raise self._refusal
+        self.events.append((detail_type, detail, resources))

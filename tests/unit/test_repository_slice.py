@@ -1,0 +1,244 @@
+from datetime import timedelta
+
+import pytest
+
+from registry.errors import RepositoryNotFound
+from registry.images import HELM_CHART_TYPE
+from rescan_registry.outcomes import ARCHIVED, IMAGE_GONE, SCAN_QUOTA, Decision, Outcome, Tally
+from rescan_registry.policy import ImageSelection
+from rescan_registry.progress import WAVE, Progress
+from rescan_registry.repository_slice import (
+    DRY_RUN,
+    NOT_AMONG_NEWEST,
+    OUT_OF_BUDGET,
+    OUT_OF_TIME,
+    RepositoryInRun,
+    decide_next,
+    hand_out,
+)
+from tests.support.builders import FakeHistory, any_digest, any_image, any_work, days_ago, scanned
+from tests.support.clock import NOW
+from tests.support.fakes import FakeRegistry
+
+FRESH = Decision(Outcome.FRESH, "scanned within RescanAfter")
+SECOND = timedelta(seconds=1)
+
+
+def decided(work: RepositoryInRun, registry: FakeRegistry, history: FakeHistory) -> Progress:
+    return decide_next(work, work.progress, registry=registry, history=history, now=NOW)
+
+
+def digests(how_many: int) -> tuple[str, ...]:
+    return tuple(any_digest() for _ in range(how_many))
+
+
+# Deciding a page
+
+
+def test_puts_images_never_scanned_first_and_then_the_oldest_scan() -> None:
+    newer, never, oldest, undated = (any_image() for _ in range(4))
+    history = FakeHistory(
+        {
+            newer.digest: scanned(days_ago(8)),
+            oldest.digest: scanned(days_ago(80)),
+            undated.digest: scanned(None, "FAILED"),
+        }
+    )
+    progress = decided(any_work(), FakeRegistry([newer, never, oldest, undated]), history)
+    assert progress.waiting == (never.digest, undated.digest, oldest.digest, newer.digest)
+
+
+def test_counts_what_is_not_due_by_its_reason() -> None:
+    due, fresh, gone = any_image(), any_image(), any_image()
+    helm, archived = any_image(artifact_type=HELM_CHART_TYPE), any_image(status="ARCHIVED")
+    untagged = any_image(tags=())
+    progress = decided(
+        any_work(image_selection=ImageSelection.TAGGED),
+        FakeRegistry([due, fresh, gone, helm, archived, untagged]),
+        FakeHistory({fresh.digest: scanned(days_ago(6))}, gone=[gone.digest]),
+    )
+    assert progress.waiting == (due.digest,)
+    assert progress.tally == Tally().plus(
+        FRESH,
+        IMAGE_GONE,
+        Decision(Outcome.UNSCANNABLE, "Helm chart"),
+        ARCHIVED,
+        Decision(Outcome.EXCLUDED, "untagged"),
+    )
+
+
+def test_asks_only_for_images_that_the_listing_says_nothing_of() -> None:
+    unknown = any_image()
+    hinted_due = any_image(last_scan=scanned(days_ago(9)))
+    hinted_fresh = any_image(last_scan=scanned(days_ago(1)))
+    left_out = any_image(status="ARCHIVED")
+    history = FakeHistory({unknown.digest: scanned(days_ago(8))})
+    progress = decided(
+        any_work(), FakeRegistry([unknown, hinted_due, hinted_fresh, left_out]), history
+    )
+    assert history.asked == [unknown.digest]
+    assert progress.waiting == (hinted_due.digest, unknown.digest)
+    assert progress.tally == Tally().plus(FRESH, ARCHIVED)
+
+
+def test_asks_for_nothing_when_the_listing_says_it_all() -> None:
+    history = FakeHistory()
+    decided(any_work(), FakeRegistry([any_image(last_scan=scanned(days_ago(9)))]), history)
+    assert history.asked == []
+
+
+def test_lists_one_page_and_keeps_the_cursor_to_the_next() -> None:
+    first, second = any_image(), any_image()
+    registry = FakeRegistry([first], [second])
+    progress = decided(any_work(), registry, FakeHistory())
+    assert (progress.waiting, progress.cursor) == ((first.digest,), "1")
+    progress = decided(any_work(progress), registry, FakeHistory())
+    assert (progress.waiting, progress.cursor) == ((second.digest,), None)
+    assert registry.listed == [None, "1"]
+
+
+def test_carries_over_what_ecr_did_not_tell() -> None:
+    images = [any_image() for _ in range(5)]
+    progress = decided(any_work(), FakeRegistry(images, []), FakeHistory(throttle_after=2))
+    assert progress.waiting == tuple(image.digest for image in images[:2])
+    assert progress.undecided == tuple(image.digest for image in images[2:])
+
+
+def test_asks_again_for_what_is_undecided_without_listing_again() -> None:
+    old, fresh, gone = digests(3)
+    registry = FakeRegistry([any_image()], [any_image()])
+    history = FakeHistory(
+        {old: scanned(days_ago(8)), fresh: scanned(days_ago(1))},
+        gone=[gone],
+    )
+    work = any_work(Progress(undecided=(fresh, old, gone), cursor="1"))
+    progress = decided(work, registry, history)
+    assert registry.listed == []
+    assert history.asked == [fresh, old, gone]
+    assert progress == Progress(
+        waiting=(old,), undecided=(), cursor="1", tally=Tally().plus(FRESH, IMAGE_GONE)
+    )
+
+
+def test_reads_all_pages_to_find_the_newest_images() -> None:
+    pages = [[any_image(pushed_at=days_ago(age)) for age in ages] for ages in ([5, 1], [4, 2], [3])]
+    registry = FakeRegistry(*pages)
+    progress = decided(any_work(max_images_per_repository=2), registry, FakeHistory())
+    assert registry.listed == [None, "1", "2"]
+    assert set(progress.waiting) == {pages[0][1].digest, pages[1][1].digest}
+    assert progress.cursor is None
+    assert progress.tally == Tally().plus_many(NOT_AMONG_NEWEST, 3)
+
+
+def test_counts_only_images_that_could_be_scanned_among_the_newest() -> None:
+    older, newer = any_image(pushed_at=days_ago(5)), any_image(pushed_at=days_ago(4))
+    newest = any_image(pushed_at=days_ago(1), artifact_type=HELM_CHART_TYPE)
+    progress = decided(
+        any_work(max_images_per_repository=2), FakeRegistry([older, newer, newest]), FakeHistory()
+    )
+    assert set(progress.waiting) == {older.digest, newer.digest}
+    assert progress.tally == Tally().plus(Decision(Outcome.UNSCANNABLE, "Helm chart"))
+
+
+def test_asks_for_no_dates_when_time_is_up() -> None:
+    unknown, hinted = any_image(), any_image(last_scan=scanned(days_ago(1)))
+    history = FakeHistory()
+    work = any_work(time_limit_seconds=120)
+    progress = decide_next(
+        work,
+        work.progress,
+        registry=FakeRegistry([unknown, hinted]),
+        history=history,
+        now=NOW + timedelta(seconds=121),
+    )
+    assert history.asked == []
+    assert (progress.waiting, progress.undecided) == ((), ())
+    assert progress.tally == Tally().plus(OUT_OF_TIME, FRESH)
+
+
+def test_lets_a_deleted_repository_be_known() -> None:
+    with pytest.raises(RepositoryNotFound):
+        decided(any_work(), FakeRegistry(RepositoryNotFound("any")), FakeHistory())
+
+
+# Handing out
+
+
+def test_hands_out_a_wave_at_a_time() -> None:
+    waiting = digests(WAVE + 5)
+    progress = hand_out(any_work(), Progress(waiting=waiting), NOW)
+    assert progress == Progress(due=waiting[:WAVE], waiting=waiting[WAVE:], handed_out=WAVE)
+    assert hand_out(any_work(), progress, NOW) == Progress(
+        due=waiting[WAVE:], handed_out=WAVE + 5, finished=True
+    )
+
+
+@pytest.mark.parametrize(
+    ("left", "finished"),
+    [
+        ({}, True),
+        ({"cursor": "1"}, False),
+        ({"undecided": digests(1)}, False),
+        ({"waiting": digests(WAVE + 1)}, False),
+        ({"waiting": digests(WAVE)}, True),
+    ],
+)
+def test_is_finished_when_nothing_is_left_to_list_decide_or_hand_out(
+    left: dict[str, object], finished: bool
+) -> None:
+    assert hand_out(any_work(), Progress(**left), NOW).finished is finished
+
+
+@pytest.mark.parametrize(("handed_out", "more"), [(0, 7), (4, 3), (7, 0)])
+def test_hands_out_no_more_than_the_budget(handed_out: int, more: int) -> None:
+    waiting = digests(10)
+    progress = Progress(waiting=waiting, handed_out=handed_out)
+    assert hand_out(any_work(max_scans_per_repository=7), progress, NOW) == Progress(
+        due=waiting[:more],
+        handed_out=7,
+        tally=Tally().plus_many(OUT_OF_BUDGET, 10 - more),
+        finished=True,
+    )
+
+
+def test_hands_out_the_oldest_when_the_budget_is_short() -> None:
+    waiting = digests(WAVE * 2)
+    work = any_work(max_scans_per_repository=WAVE + 1)
+    progress = hand_out(work, Progress(waiting=waiting), NOW)
+    assert (progress.due, progress.waiting) == (waiting[:WAVE], waiting[WAVE : WAVE + 1])
+    assert progress.tally == Tally().plus_many(OUT_OF_BUDGET, WAVE - 1)
+
+
+def test_defers_the_rest_once_the_quota_of_the_registry_was_refused() -> None:
+    tally = Tally().plus(SCAN_QUOTA)
+    progress = hand_out(any_work(), Progress(waiting=digests(5), tally=tally), NOW)
+    assert progress == Progress(tally=Tally().plus_many(SCAN_QUOTA, 6), finished=True)
+
+
+@pytest.mark.parametrize(
+    ("after", "limit", "stops"),
+    [
+        (timedelta(seconds=120), 120, False),
+        (timedelta(seconds=120) + SECOND, 120, True),
+        (timedelta(days=300), None, False),
+    ],
+)
+def test_defers_the_rest_once_the_execution_is_out_of_time(
+    after: timedelta, limit: int | None, stops: bool
+) -> None:
+    waiting = digests(5)
+    work = any_work(time_limit_seconds=limit)
+    progress = hand_out(work, Progress(waiting=waiting), NOW + after)
+    assert progress.finished
+    assert progress.due == (() if stops else waiting)
+    assert progress.tally == Tally().plus_many(OUT_OF_TIME, 5 if stops else 0)
+
+
+def test_starts_nothing_in_a_dry_run_but_counts_what_it_would_start() -> None:
+    work = any_work(dry_run=True, max_scans_per_repository=WAVE + 20)
+    progress = hand_out(work, Progress(waiting=digests(WAVE + 50), cursor="1"), NOW)
+    assert progress == Progress(
+        cursor="1",
+        handed_out=WAVE + 20,
+        tally=Tally().plus_many(DRY_RUN, WAVE + 20).plus_many(OUT_OF_BUDGET, 30),
+    )

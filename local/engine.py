@@ -1,5 +1,6 @@
 """The engine of the local cloud: localemu as a child process, from its start to its end."""
 
+import contextlib
 import json
 import os
 import signal
@@ -21,7 +22,7 @@ from local.interpreters import REPOSITORY, lambda_runtime_python, local_cloud_py
 START_TIMEOUT_SECONDS = 90
 STOP_TIMEOUT_SECONDS = 10
 SERVICES = (
-    "cloudformation,cloudwatch,dynamodb,ecr,events,iam,lambda,logs,s3,scheduler,secretsmanager,"
+    "cloudformation,cloudwatch,dynamodb,ecr,events,iam,kms,lambda,logs,s3,scheduler,secretsmanager,"
     "sns,sqs,ssm,stepfunctions,sts"
 )
 
@@ -118,8 +119,9 @@ class Engine:
         if self._process is not None:
             # The process leads a group that holds the Lambda processes and nobody else. It is
             # killed, not asked: nothing it holds outlives it, and asking takes seconds.
-            os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait(STOP_TIMEOUT_SECONDS)
+            with contextlib.suppress(ProcessLookupError):  # it is what died already
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.communicate(timeout=STOP_TIMEOUT_SECONDS)
             self._process = None
         self._temporary.cleanup()
 

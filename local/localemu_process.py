@@ -1,8 +1,10 @@
 """What the engine's process runs: `python -m local.localemu_process` in localemu's environment."""
 
 import os
+import shutil
 import signal
 import sys
+import tempfile
 import threading
 
 from local.corrections import correct_after_import, correct_before_import
@@ -29,6 +31,7 @@ def _die_with_parent() -> None:
     the system closes it however the parent ended.
     """
     sys.stdin.buffer.read()
+    shutil.rmtree(tempfile.gettempdir(), ignore_errors=True)  # the directory of this engine alone
     os.killpg(0, signal.SIGKILL)
 
 

@@ -1,0 +1,69 @@
+"""A state machine definition for the local cloud means what it means to CloudFormation."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from local import definitions
+
+DEFINITION = """
+StartAt: ForEach
+States:
+  ForEach:
+    Type: Map # the reason
+    MaxConcurrency: ${Most}
+    ToleratedFailurePercentage: ${Tolerated}
+    ItemProcessor:
+      ProcessorConfig: {ExecutionType: "${ChildType}"}
+      States: {Do: {Type: Task, Resource: "${DoFunctionArn}", End: true}}
+"""
+
+
+def rendered(directory: Path, parameters: dict[str, str]) -> dict[str, Any]:
+    (directory / "machine.asl.yaml").write_text(DEFINITION)
+    properties: dict[str, Any] = {
+        "DefinitionUri": "machine.asl.yaml",
+        "DefinitionSubstitutions": {
+            "Most": {"Ref": "Most"},
+            "Tolerated": {"Ref": "Tolerated"},
+            "ChildType": "STANDARD",
+            "DoFunctionArn": {"Fn::GetAtt": ["DoFunction", "Arn"]},
+        },
+    }
+    template = {
+        "Parameters": {"Most": {"Default": 10}, "Tolerated": {"Default": 20}},
+        "Resources": {
+            "Machine": {"Type": "AWS::Serverless::StateMachine", "Properties": properties},
+            "Queue": {"Type": "AWS::SQS::Queue"},
+        },
+    }
+
+    definitions.render(template, parameters, directory, directory)
+
+    definition: dict[str, Any] = json.loads(Path(properties["DefinitionUri"]).read_text())
+    return definition
+
+
+def test_makes_numbers_of_number_parameters(tmp_path: Path) -> None:
+    state = rendered(tmp_path, {})["States"]["ForEach"]
+
+    assert state["MaxConcurrency"] == 10
+
+
+def test_prefers_a_given_parameter_to_its_default(tmp_path: Path) -> None:
+    state = rendered(tmp_path, {"Most": "3"})["States"]["ForEach"]
+
+    assert state["MaxConcurrency"] == 3
+
+
+def test_writes_a_percentage_with_a_decimal_point(tmp_path: Path) -> None:
+    state = rendered(tmp_path, {})["States"]["ForEach"]
+
+    assert isinstance(state["ToleratedFailurePercentage"], float)
+
+
+def test_leaves_to_the_deployment_what_only_it_knows(tmp_path: Path) -> None:
+    processor = rendered(tmp_path, {})["States"]["ForEach"]["ItemProcessor"]
+
+    assert processor["States"]["Do"]["Resource"] == "${DoFunctionArn}"
+    assert processor["ProcessorConfig"]["ExecutionType"] == "${ChildType}"

@@ -1,0 +1,169 @@
+import io
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from ledger.run_records import RecordStatus
+from registry.errors import EcrThrottled
+from rescan_registry import list_repositories as module
+from rescan_registry.list_repositories import RunPlan, RunStart, list_repositories
+from rescan_registry.request import InvalidRescanRequest
+from runtime.settings import SettingsError
+from tests.support.builders import DEFAULT_SETTINGS, any_policy, any_record
+from tests.support.clock import NOW
+from tests.support.engine import any_lambda_context
+from tests.support.fakes import FakeDocuments, FakeRecords, FakeRegistry
+
+NAMES = ["prod/api", "prod/web", "team/prod/api"]
+LIST = "runs/run-2/repositories.json"
+
+
+@pytest.fixture(autouse=True)
+def parameters(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in DEFAULT_SETTINGS.items():
+        monkeypatch.setenv(name, value)
+
+
+def plan(
+    asked: object,
+    *,
+    registry: FakeRegistry | None = None,
+    documents: FakeDocuments | None = None,
+    records: FakeRecords | None = None,
+) -> RunPlan:
+    return list_repositories(
+        RunStart("run-2", asked),
+        registry=registry or FakeRegistry(names=NAMES),
+        documents=documents or FakeDocuments(),
+        records=records or FakeRecords(),
+        now=NOW,
+    )
+
+
+def test_takes_the_whole_registry_by_default() -> None:
+    documents = FakeDocuments()
+    assert plan({}, documents=documents) == RunPlan(
+        run="run-2",
+        scan_type="BASIC",
+        repositories=3,
+        list_key=LIST,
+        policy=any_policy(),
+        records_expire_at=str(int(datetime(2026, 4, 13, 3, 0, tzinfo=UTC).timestamp())),
+        notice="3 of 3 repositories in the registry",
+    )
+    assert documents.kept == {LIST: NAMES}
+
+
+@pytest.mark.parametrize(
+    ("parameter", "asked", "taken", "notice"),
+    [
+        ("", "prod/", NAMES[:2], "2 of 3 repositories whose names match 'prod/' from the start"),
+        ("prod/", None, NAMES[:2], "2 of 3 repositories whose names match 'prod/' from the start"),
+        ("prod/", "team/", NAMES[2:], "1 of 3 repositories whose names match 'team/' from the"),
+        ("", ".*/api", [NAMES[0], NAMES[2]], r"2 of 3 repositories whose names match '.*/api'"),
+    ],
+)
+def test_filters_names_from_their_start(
+    parameter: str,
+    asked: str | None,
+    taken: list[str],
+    notice: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("REPOSITORY_FILTER", parameter)
+    documents = FakeDocuments()
+    planned = plan({"repository_filter": asked}, documents=documents)
+    assert documents.kept == {LIST: taken}
+    assert planned.notice.startswith(notice)
+
+
+def test_says_when_a_filter_matches_nothing_and_writes_no_list() -> None:
+    documents = FakeDocuments()
+    planned = plan({"repository_filter": "nobody"}, documents=documents)
+    assert (planned.repositories, planned.list_key) == (0, None)
+    assert planned.notice == "0 of 3 repositories whose names match 'nobody' from the start"
+    assert documents.kept == {}
+
+
+def test_takes_the_repositories_that_are_named() -> None:
+    documents = FakeDocuments()
+    planned = plan({"repositories": ["team/prod/api", "prod/api"]}, documents=documents)
+    assert documents.kept == {LIST: ["team/prod/api", "prod/api"]}
+    assert planned.notice == "2 repositories, as asked for"
+
+
+def test_refuses_a_name_that_the_registry_does_not_hold() -> None:
+    documents = FakeDocuments()
+    with pytest.raises(
+        InvalidRescanRequest, match=r"must name repositories of this registry: .*prod/x"
+    ):
+        plan({"repositories": ["prod/api", "prod/x"]}, documents=documents)
+    assert documents.kept == {}
+
+
+def test_reruns_exactly_what_did_not_finish() -> None:
+    documents = FakeDocuments(**{"run-1": ["failed", "finished", "gone", "unreached"]})
+    records = FakeRecords(
+        any_record("failed", status=RecordStatus.FAILED),
+        any_record("finished"),
+        any_record("gone", status=RecordStatus.GONE),
+        any_record("unreached", run="run-0"),
+    )
+    planned = plan({"rerun_of": "run-1"}, documents=documents, records=records)
+    assert documents.kept[LIST] == ["failed", "unreached"]
+    assert planned.notice == "2 of 4 repositories did not finish in run-1"
+
+
+def test_has_nothing_to_rerun_when_all_is_done() -> None:
+    documents = FakeDocuments(**{"run-1": ["finished"]})
+    planned = plan(
+        {"rerun_of": "run-1"}, documents=documents, records=FakeRecords(any_record("finished"))
+    )
+    assert (planned.repositories, planned.list_key) == (0, None)
+
+
+def test_refuses_to_rerun_a_run_that_nobody_knows() -> None:
+    with pytest.raises(InvalidRescanRequest, match=r"rerun_of: no list .* a run named 'run-1'"):
+        plan({"rerun_of": "run-1"})
+
+
+def test_lists_nothing_where_amazon_inspector_scans() -> None:
+    documents = FakeDocuments()
+    planned = plan({}, registry=FakeRegistry(scan_type="ENHANCED"), documents=documents)
+    assert (planned.scan_type, planned.repositories, planned.list_key) == ("ENHANCED", 0, None)
+    assert "Nothing was started" in planned.notice
+    assert documents.kept == {}
+
+
+def test_hands_on_the_policy_in_force() -> None:
+    planned = plan({"rescan_after": "2d", "dry_run": True})
+    assert planned.policy == any_policy(rescan_after=timedelta(days=2), dry_run=True)
+
+
+class Unreachable(FakeRegistry):
+    def scan_type(self) -> str:
+        raise EcrThrottled("any")
+
+
+def test_checks_input_and_parameters_before_it_asks_ecr(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(InvalidRescanRequest, match="dry_run"):
+        plan({"dry_run": "yes"}, registry=Unreachable())
+    monkeypatch.setenv("RESCAN_AFTER", "12h")
+    with pytest.raises(SettingsError, match="RESCAN_AFTER"):
+        plan({}, registry=Unreachable())
+
+
+def test_leaves_throttling_to_the_state_machine() -> None:
+    with pytest.raises(EcrThrottled):
+        plan({}, registry=Unreachable())
+
+
+def test_answers_the_state_machine_with_a_plan_and_no_names(
+    monkeypatch: pytest.MonkeyPatch, log: io.StringIO
+) -> None:
+    monkeypatch.setattr(module, "ecr_registry", FakeRegistry)
+    monkeypatch.setattr(module, "run_documents", FakeDocuments)
+    monkeypatch.setattr(module, "run_records", FakeRecords)
+    answer = module.handler({"run": "run-2", "input": {}}, any_lambda_context())
+    assert (answer["repositories"], answer["list_key"]) == (1, LIST)
+    assert "team/api" not in str(answer) + log.getvalue()

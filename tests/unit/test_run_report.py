@@ -1,0 +1,122 @@
+import json
+from datetime import timedelta
+
+import pytest
+
+from ledger.run_records import RecordStatus, RunRecord
+from rescan_registry.outcomes import Decision, Outcome, Tally
+from rescan_registry.run_report import (
+    NAMED,
+    NEVER_REACHED,
+    Problem,
+    RunReport,
+    RunStatus,
+    report_of,
+)
+from tests.support.builders import any_record
+from tests.support.clock import NOW
+
+STARTED_AT = NOW - timedelta(hours=1)
+
+
+def report(names: list[str], records: list[RunRecord]) -> RunReport:
+    return report_of("run-1", names, records, dry_run=False, started_at=STARTED_AT, now=NOW)
+
+
+def failed(repository: str, **given: object) -> RunRecord:
+    return any_record(
+        repository, status=RecordStatus.FAILED, error="EcrThrottled", cause="Rate", **given
+    )
+
+
+def test_is_finished_when_every_repository_is_done() -> None:
+    records = [
+        any_record("team/api", images={"STARTED": {"accepted": 2}, "FRESH": {"young": 1}}),
+        any_record("team/old", status=RecordStatus.GONE, images={"STARTED": {"accepted": 1}}),
+    ]
+    assert report(["team/api", "team/old"], records) == RunReport(
+        run="run-1",
+        status=RunStatus.FINISHED,
+        dry_run=False,
+        started_at=STARTED_AT,
+        ended_at=NOW,
+        repositories=2,
+        repositories_gone=1,
+        images=Tally()
+        .plus_many(Decision(Outcome.STARTED, "accepted"), 3)
+        .plus(Decision(Outcome.FRESH, "young")),
+        problems=(),
+        rerun=None,
+    )
+
+
+def test_takes_a_repository_without_a_record_for_unfinished() -> None:
+    unfinished = report(["team/api", "team/web"], [any_record("team/api")])
+    assert unfinished.status is RunStatus.INCOMPLETE
+    assert unfinished.problems == (Problem("team/web", NEVER_REACHED),)
+    assert unfinished.rerun == {"rerun_of": "run-1"}
+
+
+def test_counts_the_images_of_a_repository_that_failed() -> None:
+    partly = report(["team/api"], [failed("team/api", images={"STARTED": {"accepted": 7}})])
+    assert partly.problems == (Problem("team/api", "EcrThrottled: Rate"),)
+    assert partly.images.outcomes() == {Outcome.STARTED: 7}
+
+
+def test_is_finished_when_there_was_nothing_to_do() -> None:
+    assert report([], []).status is RunStatus.FINISHED
+
+
+def test_says_that_all_is_done() -> None:
+    done = report(["team/api", "team/web"], [any_record("team/api"), any_record("team/web")])
+    assert done.sentence() == "All 2 repositories are done."
+
+
+def test_says_what_failed_and_how_to_rerun_it() -> None:
+    names = ["team/api", "team/web", "team/cli"]
+    sentence = report(names, [any_record("team/api"), failed("team/web")]).sentence()
+    assert sentence == (
+        "2 of 3 repositories did not finish: team/web (EcrThrottled: Rate), "
+        "team/cli (not reached, or stopped half-way). "
+        'To rerun only them, start an execution with the input {"rerun_of": "run-1"}'
+    )
+
+
+@pytest.mark.parametrize(
+    ("repositories", "said"),
+    [
+        (NAMED, f"team/{NAMED - 1} ({NEVER_REACHED}). To rerun"),
+        (NAMED + 1, f"team/{NAMED - 1} ({NEVER_REACHED}) and 1 more. To rerun"),
+        (NAMED + 2_000, f"team/{NAMED - 1} ({NEVER_REACHED}) and 2000 more. To rerun"),
+    ],
+)
+def test_names_only_the_first_repositories(repositories: int, said: str) -> None:
+    sentence = report([f"team/{n}" for n in range(repositories)], []).sentence()
+    assert said in sentence
+    assert f"team/{NAMED} " not in sentence
+
+
+def test_keeps_the_sentence_within_what_a_cause_may_hold() -> None:
+    longest = [f"{n:03}{'a' * 253}" for n in range(1_000)]
+    records = [any_record(name, status=RecordStatus.FAILED, error="e" * 9_999) for name in longest]
+    assert len(report(longest, records).sentence()) < 32_768
+
+
+@pytest.mark.parametrize(
+    ("cause", "problem"),
+    [
+        # As Lambda reports it, as Step Functions reports it, and whatever else there may be.
+        (json.dumps({"errorMessage": "Rate exceeded", "errorType": "E"}), "E: Rate exceeded"),
+        ("The execution timed out", "E: The execution timed out"),
+        (json.dumps({"errorType": "E"}), 'E: {"errorType": "E"}'),
+        ("[1, 2]", "E: [1, 2]"),
+        ("5", "E: 5"),
+        ('{"errorMessage": null}', "E: None"),
+        ("two\nlines  and   spaces", "E: two lines and spaces"),
+        ("x" * 1_000, "E: " + "x" * 497),
+        (None, "E: "),
+    ],
+)
+def test_says_a_problem_in_one_line(cause: str | None, problem: str) -> None:
+    record = any_record("team/api", status=RecordStatus.FAILED, error="E", cause=cause)
+    assert record.problem() == problem

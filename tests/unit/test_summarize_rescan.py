@@ -1,0 +1,186 @@
+import io
+import json
+from datetime import timedelta
+
+import pytest
+from aws_lambda_powertools import Metrics
+
+from ledger.run_records import RecordStatus
+from rescan_registry import summarize_rescan as module
+from rescan_registry.event_bus import EventRefused
+from rescan_registry.outcomes import Outcome
+from rescan_registry.run_report import NAMED, RunStatus
+from rescan_registry.summarize_rescan import EndedRun, RunSummary, summarize_rescan
+from tests.support.builders import any_digest, any_record
+from tests.support.clock import NOW
+from tests.support.engine import any_lambda_context
+from tests.support.fakes import FakeBus, FakeDocuments, FakeRecords
+
+EXECUTION = "arn:aws:states:eu-west-1:123456789012:execution:RescanRegistry:run-1"
+ENDED = EndedRun(
+    run="run-1", execution_arn=EXECUTION, started_at=NOW - timedelta(hours=1), dry_run=False
+)
+SUMMARY = "runs/run-1/summary.json"
+
+
+@pytest.fixture(autouse=True)
+def powertools(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "ecr-rescan")
+    monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "EcrRescan")
+
+
+def summary(
+    documents: FakeDocuments, records: FakeRecords, bus: FakeBus | None = None
+) -> RunSummary:
+    return summarize_rescan(
+        ENDED,
+        documents=documents,
+        records=records,
+        bus=bus or FakeBus(),
+        metrics=Metrics(),
+        now=NOW,
+    )
+
+
+def half_done() -> tuple[FakeDocuments, FakeRecords]:
+    """One repository finished, one failed half-way, one was never reached."""
+    failure = {"error": "ImageScansFailed", "cause": f"of {any_digest()}"}
+    return FakeDocuments(**{"run-1": ["team/api", "team/web", "team/cli"]}), FakeRecords(
+        any_record("team/api", images={"STARTED": {"accepted": 2}, "FRESH": {"young": 5}}),
+        any_record(
+            "team/web",
+            status=RecordStatus.FAILED,
+            images={"FAILED": {"AccessDenied": 1}, "STARTED": {"accepted": 1}},
+            **failure,
+        ),
+    )
+
+
+def test_ends_a_run_that_got_to_its_end() -> None:
+    documents = FakeDocuments(**{"run-1": ["team/api"]})
+    records = FakeRecords(any_record("team/api", images={"STARTED": {"accepted": 2}}))
+    assert summary(documents, records) == RunSummary(
+        run="run-1",
+        status=RunStatus.FINISHED,
+        dry_run=False,
+        repositories=1,
+        repositories_not_done=0,
+        images={Outcome.STARTED: 2},
+        rerun=None,
+        summary_key=SUMMARY,
+        conclusion="All 1 repositories are done.",
+    )
+
+
+def test_ends_a_run_with_what_is_left_to_rerun() -> None:
+    left = summary(*half_done())
+    assert left.status is RunStatus.INCOMPLETE
+    assert left.repositories_not_done == 2
+    assert left.images == {Outcome.FAILED: 1, Outcome.FRESH: 5, Outcome.STARTED: 3}
+    assert left.rerun == {"rerun_of": "run-1"}
+    assert left.conclusion.startswith("2 of 3 repositories did not finish: team/web (ImageScans")
+
+
+def test_writes_the_whole_report() -> None:
+    documents, records = half_done()
+    summary(documents, records)
+    report = documents.kept[SUMMARY]
+    assert report["status"] == "INCOMPLETE"
+    assert report["images"]["counts"]["STARTED"] == {"accepted": 3}
+    assert [each["repository"] for each in report["problems"]] == ["team/web", "team/cli"]
+    assert (report["started_at"], report["ended_at"]) == (
+        "2026-03-14T02:00:00+00:00",
+        "2026-03-14T03:00:00+00:00",
+    )
+
+
+def test_puts_one_event_that_names_the_execution() -> None:
+    bus = FakeBus()
+    summary(FakeDocuments(**{"run-1": ["team/api"]}), FakeRecords(any_record("team/api")), bus)
+    assert bus.events == [
+        (
+            "Rescan Finished",
+            {
+                "run": "run-1",
+                "status": "FINISHED",
+                "dry_run": False,
+                "started_at": "2026-03-14T02:00:00+00:00",
+                "ended_at": "2026-03-14T03:00:00+00:00",
+                "repositories": 1,
+                "repositories_gone": 0,
+                "repositories_not_done": 0,
+                "problems": [],
+                "images": {},
+                "reasons": {},
+                "rerun": None,
+                "summary_key": SUMMARY,
+            },
+            [EXECUTION],
+        )
+    ]
+
+
+def test_tells_in_the_event_why_and_only_of_the_first_repositories() -> None:
+    bus = FakeBus()
+    documents = FakeDocuments(**{"run-1": [f"team/{n}" for n in range(3_000)]})
+    records = FakeRecords(any_record("team/0", images={"FAILED": {"AccessDenied": 1}}))
+    summary(documents, records, bus)
+    ((_, detail, _),) = bus.events
+    assert detail["repositories_not_done"] == 2_999
+    assert len(detail["problems"]) == NAMED
+    assert detail["reasons"] == {"FAILED": {"AccessDenied": 1}}
+    assert len(json.dumps(detail)) < 256 * 1024
+    assert len(documents.kept[SUMMARY]["problems"]) == 2_999
+
+
+def test_emits_a_metric_for_each_outcome_and_names_no_repository(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    summary(*half_done())
+    (line,) = capsys.readouterr().out.splitlines()
+    document = json.loads(line)
+    (directive,) = document["_aws"]["CloudWatchMetrics"]
+    names = {metric["Name"] for metric in directive["Metrics"]}
+    assert names == {f"images_{outcome.lower()}" for outcome in Outcome} | {
+        "repositories",
+        "repositories_not_done",
+    }
+    assert {metric["Unit"] for metric in directive["Metrics"]} == {"Count"}
+    assert directive["Namespace"] == "EcrRescan"
+    assert directive["Dimensions"] == [["service"]]
+    assert document.keys() == names | {"_aws", "service"}
+    counted = {name: document[name] for name in names if document[name] != [0]}
+    assert counted == {
+        "images_failed": [1],
+        "images_fresh": [5],
+        "images_started": [3],
+        "repositories": [3],
+        "repositories_not_done": [2],
+    }
+    assert "team/" not in line
+    assert "sha256:" not in line
+
+
+def test_raises_when_the_event_is_refused_after_the_summary_is_written() -> None:
+    documents, records = half_done()
+    with pytest.raises(EventRefused):
+        summary(documents, records, FakeBus(EventRefused("InternalFailure")))
+    assert SUMMARY in documents.kept
+
+
+def test_answers_the_state_machine_with_the_summary(
+    monkeypatch: pytest.MonkeyPatch, log: io.StringIO
+) -> None:
+    documents, records = half_done()
+    monkeypatch.setattr(module, "run_documents", lambda: documents)
+    monkeypatch.setattr(module, "run_records", lambda: records)
+    monkeypatch.setattr(module, "event_bus", FakeBus)
+    event = {
+        "run": "run-1",
+        "execution_arn": EXECUTION,
+        "started_at": "2026-03-14T02:00:00.000Z",
+        "dry_run": False,
+    }
+    answer = module.handler(event, any_lambda_context())
+    assert (answer["status"], answer["images"]["STARTED"]) == ("INCOMPLETE", 3)
+    assert answer["conclusion"].endswith('{"rerun_of": "run-1"}')

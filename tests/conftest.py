@@ -7,7 +7,7 @@ import pytest
 from hypothesis import settings
 from pytest_socket import disable_socket, socket_allow_hosts
 
-from runtime.entrypoint import logger
+from runtime.log import logger
 
 settings.register_profile("ecr-rescan", deadline=None)
 settings.load_profile("ecr-rescan")

@@ -1,5 +1,6 @@
 """One slice of the work on a repository: a page of images decided, a wave of scans handed out."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
@@ -11,6 +12,7 @@ from rescan_registry.policy import RescanPolicy
 from rescan_registry.progress import WAVE, Progress
 from rescan_registry.selection import left_out, newest
 from rescan_registry.staleness import why_not_due
+from runtime.log import logger
 
 OUT_OF_BUDGET = Decision(Outcome.DEFERRED, "repository budget")
 OUT_OF_TIME = Decision(Outcome.DEFERRED, "execution time")
@@ -58,7 +60,7 @@ def decide_next(
         scans = {image.digest: image.last_scan for image in images if image.last_scan}
         unknown = tuple(image.digest for image in images if image.digest not in scans)
     if work.is_out_of_time(now):
-        progress = replace(progress, tally=progress.tally.plus_many(OUT_OF_TIME, len(unknown)))
+        progress = _settled(work, progress, dict.fromkeys(unknown, OUT_OF_TIME))
         unknown = ()
     answers = history.last_scans(work.repository, unknown) if unknown else ScanAnswers({})
     scans |= answers.scans
@@ -67,38 +69,36 @@ def decide_next(
         digest: why_not_due(last_scan, work.policy, now) for digest, last_scan in scans.items()
     }
     due = [digest for digest, decision in decisions.items() if decision is None]
+    progress = _settled(work, progress, decisions | dict.fromkeys(answers.gone, IMAGE_GONE))
     return replace(
         progress,
         waiting=tuple(sorted(due, key=lambda digest: (_scanned_at(scans[digest]), digest))),
         undecided=answers.unanswered,
-        tally=progress.tally.plus(*filter(None, decisions.values())).plus_many(
-            IMAGE_GONE, len(answers.gone)
-        ),
     )
 
 
 def hand_out(work: RepositoryInRun, progress: Progress, now: datetime) -> Progress:
     """Hand out the next wave of scans, or say why no more are started."""
-    waiting, tally = progress.waiting, progress.tally
+    due = progress.waiting
+    wave: tuple[str, ...] = ()
+    waiting: tuple[str, ...] = ()
     budget = work.policy.max_scans_per_repository - progress.handed_out
-    if tally.of_decision(SCAN_QUOTA):
-        waiting, tally = (), tally.plus_many(SCAN_QUOTA, len(waiting))
+    if progress.tally.of_decision(SCAN_QUOTA):
+        progress, due = _settled(work, progress, dict.fromkeys(due, SCAN_QUOTA)), ()
     elif work.is_out_of_time(now):
-        waiting, tally = (), tally.plus_many(OUT_OF_TIME, len(waiting))
+        progress, due = _settled(work, progress, dict.fromkeys(due, OUT_OF_TIME)), ()
     else:
-        tally = tally.plus_many(OUT_OF_BUDGET, len(waiting[budget:]))
-        waiting = waiting[:budget]
+        progress = _settled(work, progress, dict.fromkeys(due[budget:], OUT_OF_BUDGET))
+        due = due[:budget]
     if work.policy.dry_run:
-        due, waiting = waiting, ()
-        tally = tally.plus_many(DRY_RUN, len(due))
+        progress = _settled(work, progress, dict.fromkeys(due, DRY_RUN))
     else:
-        due, waiting = waiting[:WAVE], waiting[WAVE:]
+        wave, waiting = due[:WAVE], due[WAVE:]
     return replace(
         progress,
-        due=() if work.policy.dry_run else due,
+        due=wave,
         waiting=waiting,
-        handed_out=progress.handed_out + len(due),
-        tally=tally,
+        handed_out=progress.handed_out + len(due) - len(waiting),
         finished=not (waiting or progress.undecided or progress.cursor),
     )
 
@@ -114,13 +114,32 @@ def _list_next(
         page = registry.images(work.repository, page.cursor)
         images.extend(page.images)
 
-    decisions = [(image, left_out(image, work.policy, now)) for image in images]
-    kept = [image for image, decision in decisions if decision is None]
-    tally = progress.tally.plus(*(decision for _, decision in decisions if decision))
-    if most and len(kept) > most:
-        tally = tally.plus_many(NOT_AMONG_NEWEST, len(kept) - most)
+    decisions = {image.digest: left_out(image, work.policy, now) for image in images}
+    kept = [image for image in images if decisions[image.digest] is None]
+    if most:
+        older = {image.digest for image in kept}
         kept = newest(kept, most)
-    return replace(progress, cursor=page.cursor, tally=tally), kept
+        older -= {image.digest for image in kept}
+        decisions |= dict.fromkeys(older, NOT_AMONG_NEWEST)
+    return replace(_settled(work, progress, decisions), cursor=page.cursor), kept
+
+
+def _settled(
+    work: RepositoryInRun, progress: Progress, decisions: Mapping[str, Decision | None]
+) -> Progress:
+    """Count the images that a decision was made on; at DEBUG also say which and why."""
+    made = {digest: decision for digest, decision in decisions.items() if decision}
+    for digest, decision in made.items():
+        logger.debug(
+            "settled",
+            extra={
+                "repository": work.repository,
+                "digest": digest,
+                "outcome": decision.outcome.value,
+                "reason": decision.reason,
+            },
+        )
+    return replace(progress, tally=progress.tally.plus(*made.values()))
 
 
 def _scanned_at(last_scan: LastScan | None) -> datetime:

@@ -4,12 +4,10 @@ import functools
 from collections.abc import Callable
 from enum import Enum
 
-from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from runtime.log import logger
 from runtime.messages import Json, decode, encode
-
-logger = Logger()
 
 
 def entrypoint[M, R](

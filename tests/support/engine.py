@@ -1,8 +1,8 @@
 """The real definition and the real handlers in one process, on moto's Step Functions.
 
 The only file that knows private names of moto; tests/workflow/test_engine.py fails clearly when
-they move. Differences from AWS that tests must know: a child of the distributed Map has the
-context object of its parent, and its failure leaves null in the results whatever the tolerance.
+they move. One difference from AWS that tests must know: a child of the distributed Map that fails
+leaves null in the results, whatever the tolerance.
 """
 
 import functools
@@ -17,7 +17,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 from unittest import mock
@@ -31,6 +30,7 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_map.iteration.item
 )
 from moto.stepfunctions.parser.asl.component.state.exec.state_task import lambda_eval_utils
 from moto.stepfunctions.parser.asl.eval.event.event_manager import EventManager
+from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
 from moto.stepfunctions.parser.asl.utils import json_path
 
 from ledger.run_documents import run_documents
@@ -46,6 +46,9 @@ from tests.support.template import REGION, resolved, resources
 
 DEADLINE = 110  # seconds of real time, below pytest's own limit, so that it is us who say why
 ROLE = "arn:aws:iam::123456789012:role/any"
+
+_parse_definition = functools.cache(AmazonStateLanguageParser.parse)
+_parse_path = functools.cache(json_path.parse)
 
 type Fault = Callable[[dict[str, Any]], None]
 
@@ -140,7 +143,7 @@ class Engine:
         ] == "RUNNING":
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{described['name']} still runs after {DEADLINE} s")
-            time.sleep(0.002)
+            time.sleep(0.01)
         pages = self._states.get_paginator("get_execution_history").paginate(executionArn=arn)
         children, self._children = self._children, []
         return Execution(
@@ -221,10 +224,10 @@ class Engine:
         return environment
 
     def back_off(self, seconds: float) -> None:
-        """Note a retry's delay and let the clock pass it; nobody sleeps."""
+        """Note a retry's delay and let it pass on the clock of the test."""
         with self._lock:
             self.backoffs.append(seconds)
-        self.clock.move(timedelta(seconds=seconds))
+        self.clock.sleep(seconds)
 
     def note_child(self, child: Child) -> None:
         """Keep the history of a child execution."""
@@ -295,8 +298,9 @@ def _patches(deployed: Engine) -> list[Any]:
         ),
         # Its name for the time module is replaced, so that nobody else's sleep is.
         mock.patch.object(retrier_decl, "time", SimpleNamespace(sleep=deployed.back_off)),
-        # It parses a path anew each time it meets it, some 10 ms each.
-        mock.patch.object(json_path, "parse", functools.cache(json_path.parse)),
+        # It parses a definition and a path anew each time it meets them, which takes most of a test.
+        mock.patch.object(AmazonStateLanguageParser, "parse", _parse_definition),
+        mock.patch.object(json_path, "parse", _parse_path),
         mock.patch.object(child_worker.DistributedItemProcessorWorker, "_eval_job", evaluate_child),
     ]
 

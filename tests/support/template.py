@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ def _function(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> dict[str
 _TemplateLoader.add_multi_constructor("!", _function)
 
 
+@cache
 def template() -> dict[str, Any]:
     """Read template.yaml."""
     document: dict[str, Any] = yaml.load((ROOT / "template.yaml").read_text(), _TemplateLoader)

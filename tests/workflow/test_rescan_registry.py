@@ -1,0 +1,454 @@
+"""RescanRegistry, the real definition and the real handlers: what an operator sees happen."""
+
+import json
+import threading
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from local.simulated_registry import SimulatedRegistry
+from tests.support.engine import Execution
+from tests.workflow.conftest import Deploy
+
+FRESH = {"tags": "fresh", "scanned": "1d"}
+OLD = {"tags": "old", "scanned": "8d"}
+DENIED = {"operation": "DescribeImages", "error": "AccessDeniedException"}
+
+
+def repository(name: str, *images: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"name": name, "images": list(images or (FRESH, OLD)), **more}
+
+
+def registry(*repositories: dict[str, Any], **settings: Any) -> dict[str, Any]:
+    return {"repositories": list(repositories), **settings}
+
+
+def summary_of(execution: Execution) -> dict[str, Any]:
+    assert execution.status == "SUCCEEDED", execution.cause
+    assert execution.output is not None
+    return execution.output
+
+
+def started(simulated: SimulatedRegistry) -> dict[str, int]:
+    """Count the scans that ECR accepted, by repository."""
+    counts: dict[str, int] = {}
+    for (name, _), times in simulated.started.items():
+        counts[name] = counts.get(name, 0) + times
+    return counts
+
+
+def message_of(execution: Execution) -> str:
+    assert execution.status == "FAILED"
+    assert execution.cause is not None
+    return str(json.loads(execution.cause)["errorMessage"])
+
+
+def test_starts_a_scan_of_every_image_that_is_due_and_of_no_other(deploy: Deploy) -> None:
+    deployed = deploy(registry(repository("team/api"), repository("team/web")))
+    summary = summary_of(deployed.run())
+    assert summary["images"] == {"FRESH": 2, "STARTED": 2}
+    assert summary["status"] == "FINISHED"
+    assert summary["rerun"] is None
+    assert started(deployed.registry) == {"team/api": 1, "team/web": 1}
+
+
+def test_comes_to_every_outcome(deploy: Deploy) -> None:
+    deployed = deploy(
+        registry(
+            repository(
+                "team/api",
+                FRESH,
+                OLD,
+                {"tags": "recent", "scanned": "5h", "last_result": "failed"},
+                {"tags": "index", "kind": "index", "scanned": "8d", "signed": True},
+                {"tags": "scratch", "scanned": "8d", "last_result": "unsupported"},
+                {"tags": "attic", "archived": "3d", "scanned": "8d"},
+                {"tags": "cache-1", "scanned": "8d"},
+                {"tags": "vanishing", "scanned": "8d", "vanishes": True},
+                {
+                    "tags": "broken",
+                    "scanned": "8d",
+                    "faults": [
+                        {"operation": "StartImageScan", "error": "InvalidParameterException"}
+                    ],
+                },
+            ),
+            repository("team/busy", {"tags": "b{n}", "count": 5, "scanned": "8d"}),
+        ),
+        ExcludeTagPattern="cache-",
+        MaxScansPerRepository="4",
+    )
+    execution = deployed.run()
+    assert execution.error == "RescanIncomplete"
+    records = deployed.records(execution.name)
+    found = {outcome for record in records.values() for outcome in record.images}
+    assert found == {
+        *("STARTED", "FRESH", "RECENT", "UNSCANNABLE", "UNSUPPORTED", "ARCHIVED", "EXCLUDED"),
+        *("GONE", "DEFERRED", "FAILED"),
+    }
+    assert records["team/api"].images["FAILED"] == {"InvalidParameterException": 1}
+
+
+def test_asks_ecr_no_more_than_it_must(deploy: Deploy) -> None:
+    deployed = deploy(
+        registry(
+            {"name": "other/{n}", "count": 2_001, "images": []},
+            repository(
+                "prod/large",
+                {"tags": "old-{n}", "count": 30, "scanned": "8d"},
+                {"tags": "fresh-{n}", "count": 71, "scanned": "1d"},
+                {"tags": "chart-{n}", "count": 1_900, "kind": "helm"},
+            ),
+            repository("prod/small", FRESH, OLD),
+        )
+    )
+    summary = summary_of(deployed.run({"repository_filter": "prod/"}))
+    scannable, due = 30 + 71 + 2, 30 + 1
+    assert deployed.registry.calls == {
+        "GetRegistryScanningConfiguration": 1,
+        "DescribeRepositories": 3,  # 2,003 repositories
+        "DescribeImages": 3 + 1,  # 2,001 and 2 images
+        "DescribeImageScanFindings": scannable,
+        "StartImageScan": due,
+    }
+    assert summary["images"] == {"FRESH": 72, "STARTED": due, "UNSCANNABLE": 1_900}
+
+
+def test_retries_what_ecr_throttles_until_every_scan_is_started_once(deploy: Deploy) -> None:
+    deployed = deploy(
+        registry(
+            *(
+                repository(f"team/{n}", {"tags": "v{n}", "count": 15, "scanned": "8d"})
+                for n in "ab"
+            ),
+            throttling={"StartImageScan": {"rate": 2, "burst": 4}},
+        )
+    )
+    summary = summary_of(deployed.run())
+    throttled = deployed.registry.throttled["StartImageScan"]
+    assert throttled > 0
+    assert summary["images"] == {"STARTED": 30}
+    assert set(deployed.registry.started.values()) == {1}
+    assert deployed.registry.calls["StartImageScan"] == 30 + throttled
+    assert len(deployed.backoffs) == throttled
+    assert all(0 <= delay <= 60 for delay in deployed.backoffs)
+
+
+def test_gets_to_the_end_though_ecr_throttles_every_read(deploy: Deploy) -> None:
+    slow = {"rate": 1, "burst": 3}
+    deployed = deploy(
+        registry(
+            repository("team/api", {"tags": "v{n}", "count": 25, "scanned": "8d"}),
+            throttling={
+                name: slow
+                for name in ("DescribeRepositories", "DescribeImages", "DescribeImageScanFindings")
+            },
+        )
+    )
+    summary = summary_of(deployed.run())
+    assert summary["images"] == {"STARTED": 25}
+    assert deployed.registry.throttled["DescribeImageScanFindings"] > 0
+    answered = (
+        deployed.registry.calls["DescribeImageScanFindings"]
+        - deployed.registry.throttled["DescribeImageScanFindings"]
+    )
+    assert answered == 25
+    assert deployed.registry.calls["DescribeImages"] == 1
+
+
+def test_does_not_retry_the_rule_of_one_scan_in_24_hours(deploy: Deploy) -> None:
+    recent = {"tags": "v{n}", "count": 3, "scanned": "5h", "last_result": "failed"}
+    deployed = deploy(registry(repository("team/api", recent)))
+    assert summary_of(deployed.run())["images"] == {"RECENT": 3}
+    assert deployed.registry.calls["StartImageScan"] == 3
+    assert deployed.backoffs == []
+
+
+def test_lets_one_bad_image_stop_no_other(deploy: Deploy) -> None:
+    bad = {
+        "tags": "bad",
+        "scanned": "20d",
+        "faults": [{"operation": "StartImageScan", "error": "AccessDeniedException"}],
+    }
+    old = {"tags": "v{n}", "count": 4, "scanned": "8d"}
+    deployed = deploy(registry(repository("team/api", bad, old), repository("team/web")))
+    execution = deployed.run()
+    assert (execution.status, execution.error) == ("FAILED", "RescanIncomplete")
+    record = deployed.records(execution.name)["team/api"]
+    assert record.images == {"FAILED": {"AccessDenied": 1}, "STARTED": {"accepted": 4}}
+    assert (
+        record.problem() == "ImageScansFailed: 1 of 5 images could not be scanned: 1 AccessDenied"
+    )
+    assert started(deployed.registry) == {"team/api": 4, "team/web": 1}
+
+
+def test_gives_up_on_an_image_that_is_throttled_again_and_again(deploy: Deploy) -> None:
+    throttled = {
+        "tags": "bad",
+        "scanned": "20d",
+        "faults": [{"operation": "StartImageScan", "error": "ThrottlingException"}],
+    }
+    deployed = deploy(registry(repository("team/api", throttled, OLD)))
+    execution = deployed.run()
+    record = deployed.records(execution.name)["team/api"]
+    assert record.images == {"FAILED": {"EcrThrottled": 1}, "STARTED": {"accepted": 1}}
+    limits = [2, 6, 18, 54, 60]
+    assert len(deployed.backoffs) == len(limits)
+    assert all(0 <= delay <= limit for delay, limit in zip(deployed.backoffs, limits, strict=True))
+
+
+def test_records_a_repository_that_fails_and_works_on_the_others(deploy: Deploy) -> None:
+    deployed = deploy(registry(repository("team/api"), repository("team/web", faults=[DENIED])))
+    execution = deployed.run()
+    records = deployed.records(execution.name)
+    assert records["team/api"].is_done
+    assert not records["team/web"].is_done
+    assert records["team/web"].error == "AccessDenied"
+    assert "DescribeImages of team/web" in records["team/web"].problem()
+    assert started(deployed.registry) == {"team/api": 1}
+    assert "RepositoryFailed" in [
+        event["stateEnteredEventDetails"]["name"]
+        for event in execution.child("team/web").events
+        if "stateEnteredEventDetails" in event
+    ]
+
+
+def test_ends_with_the_input_that_reruns_only_what_failed(deploy: Deploy) -> None:
+    once = [{**DENIED, "times": 1}]
+    deployed = deploy(
+        registry(
+            repository("team/api"),
+            repository("team/web", faults=once),
+            repository("team/app", faults=once),
+        )
+    )
+    failed = deployed.run()
+    assert failed.error == "RescanIncomplete"
+    assert failed.cause is not None
+    assert failed.cause.startswith("2 of 3 repositories did not finish: team/app (AccessDenied: ")
+    rerun = json.loads(failed.cause[failed.cause.index('{"rerun_of"') :])
+    assert rerun == {"rerun_of": failed.name}
+
+    summary = summary_of(deployed.run(rerun))
+    assert summary["repositories"] == 2
+    assert deployed.document(f"runs/{summary['run']}/repositories.json") == ["team/app", "team/web"]
+    assert started(deployed.registry) == {"team/api": 1, "team/app": 1, "team/web": 1}
+
+
+def test_has_nothing_to_rerun_of_a_run_that_finished(deploy: Deploy) -> None:
+    deployed = deploy(registry(repository("team/api")))
+    finished = deployed.run()
+    execution = deployed.run({"rerun_of": finished.name})
+    assert execution.states[-1] == "NothingToRescan"
+    notice = summary_of(execution)["notice"]
+    assert notice == f"0 of 1 repositories did not finish in {finished.name}"
+    assert deployed.registry.calls["DescribeImages"] == 1
+
+
+def test_refuses_to_rerun_a_run_that_never_was(deploy: Deploy) -> None:
+    deployed = deploy(registry(repository("team/api")))
+    execution = deployed.run({"rerun_of": "no-such-run"})
+    assert execution.error == "InvalidRescanRequest"
+    assert "no list of repositories is kept for a run named 'no-such-run'" in message_of(execution)
+
+
+def test_reruns_what_a_stopped_run_did_not_reach(deploy: Deploy) -> None:
+    deployed = deploy(
+        registry(*(repository(f"team/{name}") for name in "abcd")), MaxConcurrency="2"
+    )
+    reached, release = threading.Event(), threading.Event()
+
+    def hold_up(payload: dict[str, Any]) -> None:
+        if payload["repository"] == "team/b":
+            reached.set()
+            assert release.wait(30)
+
+    deployed.faults["RecordRepository"] = hold_up
+    arn = deployed.start(name="stopped")
+    assert reached.wait(30)
+    deployed.stop(arn)
+    release.set()
+    assert deployed.wait(arn).status == "ABORTED"
+    deployed.faults.clear()
+    done = set(deployed.records("stopped"))
+    assert done < {"team/a", "team/b", "team/c", "team/d"}
+
+    summary = summary_of(deployed.run({"rerun_of": "stopped"}))
+    assert summary["repositories"] == 4 - len(done)
+    assert set(deployed.registry.started.values()) == {1}
+    assert set(started(deployed.registry)) == {"team/a", "team/b", "team/c", "team/d"}
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"repos": ["team/api"]}, "no key 'repos'; known are repositories, repository_filter"),
+        ({"repository_filter": "("}, "repository_filter must be a regular expression"),
+        ({"rescan_after": "weekly"}, "rescan_after must be a duration such as 7d"),
+        ({"rescan_after": "12h"}, "rescan_after must be at least 24h"),
+        ({"repositories": ["team/nope"]}, "'team/nope' does not exist"),
+        ([], "must be a JSON object"),
+    ],
+)
+def test_refuses_bad_input_at_once_and_says_what_is_accepted(
+    asked: object, said: str, deploy: Deploy
+) -> None:
+    deployed = deploy(registry(repository("team/api")))
+    execution = deployed.run(asked)
+    assert (execution.status, execution.error) == ("FAILED", "InvalidRescanRequest")
+    assert said in message_of(execution)
+    assert deployed.invocations == {"ListRepositories": 1}
+    assert deployed.registry.calls["StartImageScan"] == 0
+
+
+def test_says_that_an_empty_registry_has_nothing_to_rescan(deploy: Deploy) -> None:
+    execution = deploy({"repositories": []}).run()
+    assert execution.states[-1] == "NothingToRescan"
+    assert summary_of(execution)["notice"] == "0 of 0 repositories in the registry"
+
+
+def test_says_that_no_name_matches_the_filter(deploy: Deploy) -> None:
+    deployed = deploy(registry(repository("team/prod/api")), RepositoryFilter="prod/")
+    execution = deployed.run()
+    assert execution.states[-1] == "NothingToRescan"
+    notice = summary_of(execution)["notice"]
+    assert notice == "0 of 1 repositories whose names match 'prod/' from the start"
+
+
+def test_starts_nothing_in_an_enhanced_registry(deploy: Deploy) -> None:
+    deployed = deploy(registry(repository("team/api"), scanning="ENHANCED"))
+    execution = deployed.run()
+    assert execution.states[-1] == "EnhancedScanningActive"
+    assert "Amazon Inspector rescans its images" in summary_of(execution)["notice"]
+    assert deployed.registry.calls == {"GetRegistryScanningConfiguration": 1}
+
+
+def test_accepts_the_input_that_the_console_prefills(deploy: Deploy) -> None:
+    deployed = deploy(registry(repository("team/api")))
+    asked = {"Comment": "Insert your JSON here"}
+    assert summary_of(deployed.run(asked))["images"] == {"FRESH": 1, "STARTED": 1}
+
+
+def test_decides_everything_and_starts_nothing_in_a_dry_run(deploy: Deploy) -> None:
+    deployed = deploy(registry(repository("team/api"), repository("team/web")))
+    summary = summary_of(deployed.run({"dry_run": True}))
+    assert summary["dry_run"] is True
+    assert summary["images"] == {"DUE": 2, "FRESH": 2}
+    assert deployed.registry.calls["StartImageScan"] == 0
+
+
+def test_takes_only_the_repositories_asked_for(deploy: Deploy) -> None:
+    deployed = deploy(registry(*(repository(f"team/{name}") for name in "abc")))
+    summary_of(deployed.run({"repositories": ["team/c", "team/a"]}))
+    assert started(deployed.registry) == {"team/a": 1, "team/c": 1}
+
+
+def test_treats_a_repository_deleted_meanwhile_as_done(deploy: Deploy) -> None:
+    deployed = deploy(registry(repository("team/api"), repository("team/gone", vanishes=True)))
+    execution = deployed.run()
+    assert summary_of(execution)["status"] == "FINISHED"
+    assert deployed.records(execution.name)["team/gone"].status == "GONE"
+
+
+def test_starts_the_oldest_scans_first_and_defers_what_is_beyond_the_budget(deploy: Deploy) -> None:
+    images = [{"tags": f"v{age}", "scanned": f"{age}d"} for age in (20, 9, 30, 12, 25)]
+    deployed = deploy(
+        registry(repository("team/api", *images, {"tags": "new"})), MaxScansPerRepository="3"
+    )
+    summary = summary_of(deployed.run())
+    assert summary["images"] == {"DEFERRED": 3, "STARTED": 3}
+    repository_now = deployed.registry.repositories["team/api"]
+    tags = {repository_now.images[digest].tags[0] for (_, digest) in deployed.registry.started}
+    assert tags == {"new", "v30", "v25"}
+
+
+def test_defers_what_the_daily_quota_of_the_registry_leaves_over(deploy: Deploy) -> None:
+    old = {"tags": "v{n}", "count": 150, "scanned": "8d"}
+    deployed = deploy(registry(repository("team/api", old), scans_per_day=20))
+    execution = deployed.run()
+    assert summary_of(execution)["images"] == {"DEFERRED": 130, "STARTED": 20}
+    # The first wave finds out; nothing of the second is tried.
+    assert deployed.registry.calls["StartImageScan"] == 100
+    record = deployed.records(execution.name)["team/api"]
+    assert record.images["DEFERRED"] == {"registry scan quota": 130}
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        "ListRepositories",
+        "FindStaleImages",
+        "StartImageScan",
+        "RecordRepository",
+        "SummarizeRescan",
+    ],
+)
+@pytest.mark.parametrize("error", ["Lambda.TooManyRequestsException", "Lambda.SdkClientException"])
+def test_retries_what_lambda_itself_gets_wrong(state: str, error: str, deploy: Deploy) -> None:
+    deployed = deploy(registry(repository("team/api")))
+    failures = iter([type(error, (Exception,), {})("Lambda is busy")])
+
+    def fail_once(_: object) -> None:
+        if failure := next(failures, None):
+            raise failure
+
+    deployed.faults[state] = fail_once
+    assert summary_of(deployed.run())["images"] == {"FRESH": 1, "STARTED": 1}
+    assert len(deployed.backoffs) == 1
+    assert deployed.invocations[state] == 2
+
+
+def test_retries_a_slice_that_ecr_could_not_answer(deploy: Deploy) -> None:
+    flaky = [{"operation": "DescribeImages", "error": "ServerException", "times": 2}]
+    deployed = deploy(registry(repository("team/api", faults=flaky)))
+    assert summary_of(deployed.run())["images"] == {"FRESH": 1, "STARTED": 1}
+    assert len(deployed.backoffs) == 2
+
+
+def test_records_the_failure_when_the_record_could_not_be_written_by_its_function(
+    deploy: Deploy,
+) -> None:
+    deployed = deploy(registry(repository("team/api")))
+
+    def fail(_: object) -> None:
+        raise RuntimeError("no table today")
+
+    deployed.faults["RecordRepository"] = fail
+    execution = deployed.run()
+    assert execution.error == "RescanIncomplete"
+    record = deployed.records(execution.name)["team/api"]
+    assert record.problem() == "RuntimeError: no table today"
+
+
+def test_writes_the_summary_and_tells_that_the_run_is_over(deploy: Deploy) -> None:
+    deployed = deploy(registry(repository("team/api"), repository("team/web", faults=[DENIED])))
+    execution = deployed.run()
+    summary = deployed.document(f"runs/{execution.name}/summary.json")
+    assert summary["status"] == "INCOMPLETE"
+    assert summary["images"] == {
+        "counts": {"FRESH": {"scanned within RescanAfter": 1}, "STARTED": {"accepted": 1}}
+    }
+    assert summary["rerun"] == {"rerun_of": execution.name}
+    (entry,) = deployed.events_put
+    assert (entry["Source"], entry["DetailType"]) == ("ecr-rescan", "Rescan Finished")
+    detail = json.loads(entry["Detail"])
+    assert detail["images"] == {"FRESH": 1, "STARTED": 1}
+    assert [problem["repository"] for problem in detail["problems"]] == ["team/web"]
+
+
+def test_carries_the_policy_in_force_to_every_child(deploy: Deploy) -> None:
+    deployed = deploy(registry(repository("team/api", {"tags": "v1", "scanned": "3d"})))
+    assert summary_of(deployed.run())["images"] == {"FRESH": 1}
+    assert summary_of(deployed.run({"rescan_after": "2d"}))["images"] == {"STARTED": 1}
+
+
+def test_starts_each_image_again_only_when_it_is_due_again(deploy: Deploy) -> None:
+    deployed = deploy(registry(repository("team/api", {"tags": "v1", "scanned": "8d"})))
+    runs = []
+    for _ in range(10):
+        runs.append(summary_of(deployed.run())["images"])
+        deployed.clock.move(timedelta(days=1))
+    days = [day for day, images in enumerate(runs) if images == {"STARTED": 1}]
+    # A scan ends a few seconds after it was started, so seven days later it is just not due.
+    assert days == [0, 8]

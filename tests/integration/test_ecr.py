@@ -1,0 +1,399 @@
+"""The adapter to ECR on a real boto3 client: what AWS would answer, and how often it is asked."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import (
+    ClientError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    ReadTimeoutError,
+)
+
+from local.botocore_face import attach
+from local.ecr_errors import EcrError
+from local.registry_contents import digest_of
+from local.registry_file import parse
+from local.simulated_registry import SimulatedRegistry
+from registry import errors
+from registry.ecr import CLIENT_CONFIG, CONNECTIONS, EcrRegistry, ecr_registry
+from registry.images import Image, LastScan
+from tests.support.clock import NOW
+from tests.support.template import REGION
+
+DIGEST = digest_of("team/api", "v1")
+ONE_IMAGE = "repositories: [{name: team/api, images: [{tags: v1}]}]"
+RATE = "Rate exceeded"
+
+
+def simulated(file: str = ONE_IMAGE) -> SimulatedRegistry:
+    return parse(file, now=lambda: NOW)
+
+
+def ecr_client() -> Any:
+    return boto3.client(
+        "ecr",
+        region_name=REGION,
+        aws_access_key_id="any",
+        aws_secret_access_key="any",
+        config=CLIENT_CONFIG,
+    )
+
+
+def ecr(registry: SimulatedRegistry) -> EcrRegistry:
+    client = ecr_client()
+    attach(client, registry)
+    return EcrRegistry(client)
+
+
+class Answering(SimulatedRegistry):
+    """A registry that answers every call alike."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.attempts = 0
+        self._error = error
+
+    def call(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:
+        self.attempts += 1
+        raise self._error
+
+
+CALLS: dict[str, Callable[[EcrRegistry], object]] = {
+    "GetRegistryScanningConfiguration of the registry": EcrRegistry.scan_type,
+    "DescribeRepositories of the registry": lambda registry: list(registry.repositories()),
+    "DescribeRepositories of team/api, team/web": lambda registry: registry.confirm(
+        ["team/api", "team/web"]
+    ),
+    "DescribeImages of team/api": lambda registry: registry.images("team/api"),
+    f"DescribeImageScanFindings of team/api@{DIGEST}": lambda registry: registry.last_scan(
+        "team/api", DIGEST
+    ),
+    f"StartImageScan of team/api@{DIGEST}": lambda registry: registry.start_scan(
+        "team/api", DIGEST
+    ),
+}
+
+
+# What the registry holds
+
+
+@pytest.mark.parametrize("scan_type", ["BASIC", "ENHANCED"])
+def test_tells_how_the_registry_scans(scan_type: str) -> None:
+    registry = simulated(f"scanning: {scan_type}\nrepositories: []")
+    assert ecr(registry).scan_type() == scan_type
+
+
+def test_lists_repositories_a_thousand_a_call() -> None:
+    registry = simulated("repositories: [{name: 'team/{n}', count: 2100}]")
+    names = list(ecr(registry).repositories())
+    assert sorted(names) == sorted(f"team/{n}" for n in range(1, 2_101))
+    assert registry.calls == {"DescribeRepositories": 3}
+
+
+def test_confirms_names_a_hundred_a_call() -> None:
+    registry = simulated("repositories: [{name: 'team/{n}', count: 250}]")
+    ecr(registry).confirm([f"team/{n}" for n in range(1, 251)])
+    assert registry.calls == {"DescribeRepositories": 3}
+
+
+def test_names_the_repository_that_is_not_there() -> None:
+    with pytest.raises(errors.RepositoryNotFound, match="'team/web' does not exist"):
+        ecr(simulated()).confirm(["team/api", "team/web"])
+
+
+def test_lists_images_a_thousand_a_call() -> None:
+    registry = simulated("repositories: [{name: team/api, images: [{tags: 'v{n}', count: 2345}]}]")
+    adapter = ecr(registry)
+    pages = [adapter.images("team/api")]
+    while pages[-1].cursor:
+        pages.append(adapter.images("team/api", pages[-1].cursor))
+    assert [len(page.images) for page in pages] == [1_000, 1_000, 345]
+    assert len({image.digest for page in pages for image in page.images}) == 2_345
+    assert registry.calls == {"DescribeImages": 3}
+
+
+def test_reads_all_that_the_listing_shows_of_an_image() -> None:
+    file = "repositories: [{name: team/api, images: [{tags: [v1, v2], pushed: 9d, pulled: 2d}]}]"
+    assert ecr(simulated(file)).images("team/api").images == (
+        Image(
+            digest=DIGEST,
+            pushed_at=NOW - timedelta(days=9),
+            tags=("v1", "v2"),
+            pulled_at=NOW - timedelta(days=2),
+            media_type="application/vnd.oci.image.manifest.v1+json",
+            artifact_type="application/vnd.oci.image.config.v1+json",
+        ),
+    )
+
+
+def test_lists_archived_images_and_referrers_too() -> None:
+    file = """
+repositories:
+  - name: team/api
+    images: [{tags: v1, attested: true}, {tags: old, archived: 9d}]
+"""
+    images = {image.digest: image for image in ecr(simulated(file)).images("team/api").images}
+    assert images.pop(DIGEST).subject is None
+    assert images.pop(digest_of("team/api", "old")).status == "ARCHIVED"
+    (attestation,) = images.values()
+    assert (attestation.subject, attestation.tags) == (DIGEST, ())
+
+
+@pytest.mark.parametrize(
+    ("hints", "hint"), [(True, LastScan("COMPLETE", NOW - timedelta(days=3))), (False, None)]
+)
+def test_reads_the_scan_that_the_listing_happens_to_show(
+    hints: bool, hint: LastScan | None
+) -> None:
+    file = f"""
+scan_hints: {str(hints).lower()}
+repositories: [{{name: team/api, images: [{{tags: v1, scanned: 3d}}]}}]
+"""
+    (image,) = ecr(simulated(file)).images("team/api").images
+    assert image.last_scan == hint
+
+
+class Listing(SimulatedRegistry):
+    """A registry of one image, listed as is given."""
+
+    def __init__(self, **detail: object) -> None:
+        super().__init__()
+        self._detail = {"imageDigest": DIGEST, "imagePushedAt": NOW, **detail}
+
+    def call(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:
+        return {"imageDetails": [self._detail]}
+
+
+@pytest.mark.parametrize(
+    ("shown", "hint"),
+    [
+        ({"imageScanStatus": {"status": "IN_PROGRESS"}}, None),
+        ({"imageScanFindingsSummary": {"vulnerabilitySourceUpdatedAt": NOW}}, None),
+        (
+            {"imageScanFindingsSummary": {"imageScanCompletedAt": NOW}},
+            LastScan("COMPLETE", NOW),
+        ),
+        (
+            {
+                "imageScanStatus": {"status": "FAILED"},
+                "imageScanFindingsSummary": {"imageScanCompletedAt": NOW},
+            },
+            LastScan("FAILED", NOW),
+        ),
+    ],
+)
+def test_takes_for_a_hint_only_a_scan_with_a_date(
+    shown: dict[str, object], hint: LastScan | None
+) -> None:
+    (image,) = ecr(Listing(**shown)).images("team/api").images
+    assert image == Image(digest=DIGEST, pushed_at=NOW, last_scan=hint)
+
+
+@pytest.mark.parametrize(
+    ("image", "last_scan"),
+    [
+        (
+            "scanned: 10d, findings: {high: 200}",
+            LastScan("COMPLETE", NOW - timedelta(days=10), "The scan was completed successfully."),
+        ),
+        (
+            "scanned: 10d, last_result: failed, reason: It broke.",
+            LastScan("FAILED", None, "It broke."),
+        ),
+        ("scanned: never", None),
+    ],
+)
+def test_tells_the_newest_scan_of_an_image(image: str, last_scan: LastScan | None) -> None:
+    registry = simulated(f"repositories: [{{name: team/api, images: [{{tags: v1, {image}}}]}}]")
+    assert ecr(registry).last_scan("team/api", DIGEST) == last_scan
+    assert registry.calls == {"DescribeImageScanFindings": 1}
+
+
+def test_reads_times_with_their_zone() -> None:
+    registry = simulated("repositories: [{name: team/api, images: [{tags: v1, scanned: 1d}]}]")
+    adapter = ecr(registry)
+    last_scan = adapter.last_scan("team/api", DIGEST)
+    assert last_scan
+    assert last_scan.completed_at
+    (image,) = adapter.images("team/api").images
+    for time in (last_scan.completed_at, image.pushed_at):
+        assert time.utcoffset() is not None
+        assert time > datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def test_starts_a_scan() -> None:
+    registry = simulated()
+    adapter = ecr(registry)
+    adapter.start_scan("team/api", DIGEST)
+    assert registry.started == {("team/api", DIGEST): 1}
+    assert adapter.last_scan("team/api", DIGEST) == LastScan("IN_PROGRESS")
+
+
+# What ECR refuses
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "status", "name"),
+    [
+        ("ThrottlingException", RATE, 400, errors.EcrThrottled),
+        ("ThrottleException", RATE, 400, errors.EcrThrottled),
+        ("TooManyRequestsException", RATE, 429, errors.EcrThrottled),
+        ("RequestLimitExceeded", RATE, 503, errors.EcrThrottled),
+        ("SomethingNew", RATE, 429, errors.EcrThrottled),
+        ("ServerException", "any", 500, errors.EcrUnavailable),
+        ("SomethingNew", "any", 500, errors.EcrUnavailable),
+        ("ServiceUnavailable", "any", 503, errors.EcrUnavailable),
+        ("AccessDeniedException", "any", 400, errors.AccessDenied),
+        ("RepositoryNotFoundException", "any", 400, errors.RepositoryNotFound),
+        ("ImageNotFoundException", "any", 400, errors.ImageNotFound),
+        ("ImageArchivedException", "any", 400, errors.ImageArchived),
+        ("UnsupportedImageTypeException", "any", 400, errors.ImageNotScannable),
+        ("ValidationException", "This feature is disabled", 400, errors.ManualScanningDisabled),
+        (
+            "LimitExceededException",
+            "The scan quota per image has been exceeded. Wait and try again.",
+            400,
+            errors.ImageScannedRecently,
+        ),
+        (
+            "LimitExceededException",
+            "The quota of 100000 basic image scans per 24 hours has been exceeded.",
+            400,
+            errors.ScanQuotaExhausted,
+        ),
+    ],
+)
+def test_gives_an_error_code_its_name_after_one_attempt(
+    code: str, message: str, status: int, name: type[Exception]
+) -> None:
+    registry = Answering(EcrError(code, message, status))
+    with pytest.raises(name) as raised:
+        ecr(registry).start_scan("team/api", DIGEST)
+    assert str(raised.value) == f"StartImageScan of team/api@{DIGEST}: {message}"
+    assert isinstance(raised.value.__cause__, ClientError)
+    assert registry.attempts == 1
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("SomethingNew", "any"),
+        ("InvalidParameterException", "any"),
+        ("ValidationException", "The digest is not one"),
+        ("ExpiredTokenException", "The security token is expired"),
+    ],
+)
+def test_lets_an_unknown_error_through_untouched_after_one_attempt(code: str, message: str) -> None:
+    registry = Answering(EcrError(code, message))
+    with pytest.raises(ClientError) as raised:
+        ecr(registry).start_scan("team/api", DIGEST)
+    assert raised.value.response["Error"] == {"Code": code, "Message": message}
+    assert registry.attempts == 1
+
+
+NO_CONNECTION = [
+    EndpointConnectionError(endpoint_url="any"),
+    ConnectTimeoutError(endpoint_url="any"),
+    ReadTimeoutError(endpoint_url="any"),
+]
+
+
+@pytest.mark.parametrize("error", NO_CONNECTION, ids=lambda error: type(error).__name__)
+def test_takes_no_answer_for_an_unavailable_ecr_after_one_attempt(error: Exception) -> None:
+    registry = Answering(error)
+    with pytest.raises(errors.EcrUnavailable, match=f"StartImageScan of team/api@{DIGEST}: "):
+        ecr(registry).start_scan("team/api", DIGEST)
+    assert registry.attempts == 1
+
+
+@pytest.mark.parametrize("subject", CALLS)
+@pytest.mark.parametrize(
+    ("code", "status", "name"),
+    [
+        ("ThrottlingException", 400, errors.EcrThrottled),
+        ("ServerException", 500, errors.EcrUnavailable),
+        ("AccessDeniedException", 400, errors.AccessDenied),
+    ],
+)
+def test_says_of_every_call_what_was_asked_of_whom(
+    subject: str, code: str, status: int, name: type[Exception]
+) -> None:
+    registry = Answering(EcrError(code, "any", status))
+    with pytest.raises(name) as raised:
+        CALLS[subject](ecr(registry))
+    assert str(raised.value) == f"{subject}: any"
+    assert registry.attempts == 1
+
+
+def test_names_what_the_registry_itself_refuses() -> None:
+    registry = simulated("""
+scans_per_day: 2
+repositories:
+  - name: team/api
+    images:
+      - {tags: v1}
+      - {tags: fresh, scanned: 2h}
+      - {tags: more, count: 1}
+      - {tags: old, archived: 9d}
+      - {tags: multi, kind: index}
+      - {tags: deleted, vanishes: true}
+  - {name: team/gone, vanishes: true}
+""")
+    adapter = ecr(registry)
+
+    def refusal(tag: str, repository: str = "team/api") -> type[BaseException]:
+        with pytest.raises(Exception, match="StartImageScan of") as raised:
+            adapter.start_scan(repository, digest_of(repository, tag))
+        return raised.type
+
+    adapter.start_scan("team/api", DIGEST)
+    assert refusal("v1") is errors.ImageScannedRecently
+    assert refusal("fresh") is errors.ImageScannedRecently
+    assert refusal("more") is errors.ScanQuotaExhausted
+    assert refusal("old") is errors.ImageArchived
+    assert refusal("multi") is errors.ImageNotScannable
+    assert refusal("deleted") is errors.ImageNotFound
+    assert refusal("any", "team/gone") is errors.RepositoryNotFound
+
+
+def test_says_that_an_enhanced_registry_takes_no_scans() -> None:
+    registry = simulated("scanning: ENHANCED\n" + ONE_IMAGE)
+    with pytest.raises(errors.ManualScanningDisabled):
+        ecr(registry).start_scan("team/api", DIGEST)
+
+
+def test_has_a_name_for_every_error_in_the_model_but_faults_of_the_caller() -> None:
+    model = ecr_client().meta.service_model
+    codes = {
+        shape.name
+        for subject in CALLS
+        for shape in model.operation_model(subject.split()[0]).error_shapes
+    }
+    unnamed = set()
+    for code in codes:
+        with pytest.raises(Exception, match="any") as raised:
+            ecr(Answering(EcrError(code, "any"))).start_scan("team/api", DIGEST)
+        if issubclass(raised.type, ClientError):
+            unnamed.add(code)
+    assert unnamed == {"InvalidParameterException", "ValidationException"}
+
+
+# How it is called
+
+
+def test_asks_once_and_soon_gives_up() -> None:
+    assert CLIENT_CONFIG.retries == {"mode": "standard", "total_max_attempts": 1}
+    assert (CLIENT_CONFIG.connect_timeout, CLIENT_CONFIG.read_timeout) == (3, 10)
+    assert CLIENT_CONFIG.max_pool_connections == CONNECTIONS
+
+
+def test_makes_one_client_for_all_invocations(account: None) -> None:
+    registry = ecr_registry()
+    assert registry is ecr_registry()
+    config = registry._client.meta.config
+    assert config.retries["total_max_attempts"] == 1
+    assert config.max_pool_connections == CONNECTIONS

@@ -1,0 +1,54 @@
+"""Events on the account's default bus."""
+
+import json
+from typing import Any
+
+import boto3
+import pytest
+from botocore.stub import Stubber
+
+from rescan_registry.event_bus import EventBus, EventRefused, event_bus
+
+EXECUTION = "arn:aws:states:eu-west-1:123456789012:execution:RescanRegistry:run-1"
+
+
+def archived(pattern: dict[str, Any]) -> int:
+    """Put an event on the bus and count what a rule with the pattern would take."""
+    client = boto3.client("events")
+    bus = client.describe_event_bus(Name="default")["Arn"]
+    client.create_archive(ArchiveName="any", EventSourceArn=bus, EventPattern=json.dumps(pattern))
+    event_bus().put(
+        "Rescan Finished",
+        {"run": "run-1", "status": "INCOMPLETE", "repositories": 3},
+        resources=[EXECUTION],
+    )
+    return int(client.describe_archive(ArchiveName="any")["EventCount"])
+
+
+@pytest.mark.parametrize(
+    ("pattern", "events"),
+    [
+        ({"source": ["ecr-rescan"], "detail-type": ["Rescan Finished"]}, 1),
+        ({"source": ["ecr-rescan"], "detail": {"status": ["INCOMPLETE"]}}, 1),
+        ({"resources": [EXECUTION]}, 1),
+        ({"source": ["ecr-rescan"], "detail": {"status": ["FINISHED"]}}, 0),
+        ({"source": ["aws.ecr"]}, 0),
+    ],
+)
+def test_puts_an_event_that_rules_can_match(
+    account: None, pattern: dict[str, Any], events: int
+) -> None:
+    assert archived(pattern) == events
+
+
+def test_says_why_eventbridge_refused_an_event(account: None) -> None:
+    client = boto3.client("events")
+    with Stubber(client) as stubber:
+        refused = {"ErrorCode": "InternalFailure", "ErrorMessage": "Try later"}
+        stubber.add_response("put_events", {"FailedEntryCount": 1, "Entries": [refused]})
+        with pytest.raises(EventRefused, match="Rescan Finished: InternalFailure: Try later"):
+            EventBus(client).put("Rescan Finished", {}, resources=[EXECUTION])
+
+
+def test_makes_one_client_for_all_invocations(account: None) -> None:
+    assert event_bus() is event_bus()

@@ -281,14 +281,27 @@ def any_lambda_context(name: str = "any") -> LambdaContext:
 
 
 def _patches(deployed: Engine) -> list[Any]:
+    # As on AWS a child has a history of its own, and once its input is made from the context of
+    # its parent, a context of its own; moto would let all children share those of the parent.
     evaluate = child_worker.DistributedItemProcessorWorker._eval_job
+    make_input = child_worker.DistributedItemProcessorWorker._eval_input
 
     def evaluate_child(worker: Any, env: Any, job: Any) -> None:
-        # A history of its own, as on AWS; moto would let all children share one.
         env.event_manager = EventManager()
         evaluate(worker, env, job)
         events = env.event_manager._history_event_list
         deployed.note_child(Child(str(job.job_input), events))
+
+    def make_input_of_child(worker: Any, env_frame: Any) -> None:
+        make_input(worker, env_frame)
+        context = env_frame.states.context_object.context_object_data
+        name = str(uuid.uuid4())
+        context["Execution"] = {
+            **context["Execution"],
+            "Id": f"arn:aws:states:::execution:RescanRegistry/Repositories:{name}",
+            "Name": name,
+            "StartTime": deployed.clock.now().isoformat(),
+        }
 
     return [
         mock.patch.object(
@@ -298,10 +311,14 @@ def _patches(deployed: Engine) -> list[Any]:
         ),
         # Its name for the time module is replaced, so that nobody else's sleep is.
         mock.patch.object(retrier_decl, "time", SimpleNamespace(sleep=deployed.back_off)),
-        # It parses a definition and a path anew each time it meets them, which takes most of a test.
+        # It parses definitions and paths anew each time it meets them: most of a test's time.
         mock.patch.object(AmazonStateLanguageParser, "parse", _parse_definition),
         mock.patch.object(json_path, "parse", _parse_path),
-        mock.patch.object(child_worker.DistributedItemProcessorWorker, "_eval_job", evaluate_child),
+        mock.patch.multiple(
+            child_worker.DistributedItemProcessorWorker,
+            _eval_job=evaluate_child,
+            _eval_input=make_input_of_child,
+        ),
     ]
 
 

@@ -65,10 +65,10 @@ def test_comes_to_every_outcome(deploy: Deploy) -> None:
                 {"tags": "scratch", "scanned": "8d", "last_result": "unsupported"},
                 {"tags": "attic", "archived": "3d", "scanned": "8d"},
                 {"tags": "cache-1", "scanned": "8d"},
-                {"tags": "vanishing", "scanned": "8d", "vanishes": True},
+                {"tags": "vanishing", "scanned": "15d", "vanishes": True},
                 {
                     "tags": "broken",
-                    "scanned": "8d",
+                    "scanned": "20d",
                     "faults": [
                         {"operation": "StartImageScan", "error": "InvalidParameterException"}
                     ],
@@ -141,8 +141,9 @@ def test_gets_to_the_end_though_ecr_throttles_every_read(deploy: Deploy) -> None
         registry(
             repository("team/api", {"tags": "v{n}", "count": 25, "scanned": "8d"}),
             throttling={
-                name: slow
-                for name in ("DescribeRepositories", "DescribeImages", "DescribeImageScanFindings")
+                "DescribeRepositories": slow,
+                "DescribeImages": slow,
+                "DescribeImageScanFindings": slow,
             },
         )
     )

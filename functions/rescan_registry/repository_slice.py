@@ -133,6 +133,7 @@ def _settled(
         logger.debug(
             "settled",
             extra={
+                "run": work.run,
                 "repository": work.repository,
                 "digest": digest,
                 "outcome": decision.outcome.value,

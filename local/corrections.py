@@ -5,6 +5,8 @@ Every correction changes names of localemu that are not public, which is why it 
 
 import functools
 import tempfile
+import uuid
+from datetime import UTC, datetime
 from typing import Any
 
 from jsonpath_ng import ext as jsonpath
@@ -28,6 +30,7 @@ def correct_after_import() -> None:
     _name_ecr_resources()
     _tell_conditions()
     _log_where_told()
+    _part_children()
 
 
 def _keep_objects_apart() -> None:
@@ -80,3 +83,51 @@ def _log_where_told() -> None:
         return group
 
     ExecutionEnvironment.get_log_group_name = log_group
+
+
+def _part_children() -> None:
+    """Make each child of a distributed Map an execution with a history of its own, as AWS does.
+
+    In localemu they share one history, which is thrown away, and the context of their parent.
+    """
+    from localemu.services.stepfunctions.asl.component.state.state_execution.state_map.iteration.itemprocessor.distributed_item_processor_worker import (  # noqa: E501, PLC0415
+        DistributedItemProcessorWorker,
+    )
+    from localemu.services.stepfunctions.asl.eval.event.event_manager import (  # noqa: PLC0415
+        EventManager,
+    )
+
+    from local.child_executions import CHILD_EXECUTIONS, ChildExecution  # noqa: PLC0415
+
+    make_input = DistributedItemProcessorWorker._eval_input
+    evaluate = DistributedItemProcessorWorker._eval_job
+
+    def make_input_and_begin(worker: Any, env_frame: Any) -> None:
+        make_input(worker, env_frame)
+        # Only now: what makes the input, the ItemSelector, still belongs to the parent.
+        name = str(uuid.uuid4())
+        context = env_frame.states.context_object.context_object_data
+        map_run: str = worker._map_run_record.map_run_arn
+        context["Execution"] = {
+            **context["Execution"],
+            "Id": f"{map_run.rpartition(':')[0].replace(':mapRun:', ':execution:')}:{name}",
+            "Name": name,
+            "Input": env_frame.states.get_input(),
+            "StartTime": datetime.now(UTC).isoformat(timespec="milliseconds")[:-6] + "Z",
+        }
+
+    def evaluate_apart(worker: Any, env: Any, job: Any) -> None:
+        env.event_manager = EventManager()
+        evaluate(worker, env, job)
+        execution = env.states.context_object.context_object_data["Execution"]
+        CHILD_EXECUTIONS.note(
+            ChildExecution(
+                execution["Name"],
+                worker._map_run_record.execution_arn,
+                execution["Input"],
+                env.event_manager.get_event_history(),
+            )
+        )
+
+    DistributedItemProcessorWorker._eval_input = make_input_and_begin
+    DistributedItemProcessorWorker._eval_job = evaluate_apart

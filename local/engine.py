@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from pathlib import Path
 from types import TracebackType
@@ -102,11 +103,24 @@ class Engine:
     def registry_counters(self) -> dict[str, Any]:
         """Read what the simulated registry counted since it was put there.
 
-        `calls` and `throttled` by operation, `started` by repository and digest,
-        `scans_under_way`, and `images`: the tags by repository and digest.
+        `calls` and `throttled` by operation, `calls_by_repository` by operation and repository
+        ("" where a call names none), `started` by repository and digest, `scans_under_way`,
+        `events_sent`, and `images`: the tags by repository and digest.
         """
         counters: dict[str, Any] = json.loads(self._control("GET"))
         return counters
+
+    def child_executions(self, execution_arn: str, *, entered: str = "") -> list[dict[str, Any]]:
+        """Read what the children of an execution's distributed Map came to.
+
+        `name`, `input`, `history_events` as AWS counts them, `largest_payload` in bytes, and in
+        `entered` the input of the state so named, each time that it was entered.
+        """
+        query = urllib.parse.urlencode({"execution": execution_arn, "entered": entered})
+        children: list[dict[str, Any]] = json.loads(
+            self._control("GET", path=f"/_child_executions?{query}")
+        )
+        return children
 
     def log_tail(self, lines: int = 30) -> str:
         """Read the end of the engine's log."""
@@ -167,12 +181,14 @@ class Engine:
             f"The local cloud did not answer within {START_TIMEOUT_SECONDS} s:\n{self.log_tail()}"
         )
 
-    def _control(self, method: str, body: bytes | None = None) -> str:
+    def _control(
+        self, method: str, body: bytes | None = None, *, path: str = "/_simulated_registry"
+    ) -> str:
         request = urllib.request.Request(  # noqa: S310 # the URL is ours
-            f"{self.url}/_simulated_registry", body, method=method
+            f"{self.url}{path}", body, method=method
         )
         try:
-            with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310
+            with urllib.request.urlopen(request, timeout=30) as response:  # noqa: S310
                 return str(response.read().decode())
         except urllib.error.HTTPError as error:
             with error:

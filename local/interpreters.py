@@ -30,7 +30,7 @@ def _program(variable: str, default: str) -> Path:
     program = os.environ.get(variable) or str(REPOSITORY / default)
     if shutil.which(program) is None:
         raise EnvironmentMissingError(
-            f"{program} is not a program. Run `make dev` to install the environments of the "
+            f"{program} is not a program. Run `make cloud` to install the environments of the "
             f"local cloud, or set {variable} to the one to use."
         )
     # Not resolved: a virtual environment is known by the path of its link to the interpreter.

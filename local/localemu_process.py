@@ -17,10 +17,12 @@ def main() -> None:
     from localemu.runtime.main import main as run_localemu  # noqa: PLC0415
     from localemu.services.edge import ROUTER  # noqa: PLC0415
 
+    from local import child_executions  # noqa: PLC0415
     from local.ecr_provider import add_control  # noqa: PLC0415
 
     correct_after_import()
     add_control(ROUTER)
+    child_executions.add_route(ROUTER)
     run_localemu()
 
 

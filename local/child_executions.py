@@ -1,0 +1,80 @@
+"""The child executions of distributed Maps, which no API of localemu shows."""
+
+import json
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from localemu.http import Request, Response, Router
+
+PATH = "/_child_executions"
+BEGINNING_AND_END = 2  # ExecutionStarted and ExecutionSucceeded or …Failed, which AWS adds
+
+
+@dataclass(frozen=True)
+class ChildExecution:
+    """One child execution that has ended, with its history."""
+
+    name: str
+    parent_arn: str
+    input: Any
+    events: list[dict[str, Any]]
+
+    def entered(self, state: str) -> list[Any]:
+        """Read the input of a state each time that it was entered."""
+        details = (event.get("stateEnteredEventDetails", {}) for event in self.events)
+        return [json.loads(each["input"]) for each in details if each.get("name") == state]
+
+    def largest_payload(self) -> int:
+        """Measure, in bytes, the largest text in any event."""
+        return max(map(_longest_text, self.events), default=0)
+
+
+class ChildExecutions:
+    """Every child execution that this engine has run."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._children: list[ChildExecution] = []
+
+    def note(self, child: ChildExecution) -> None:
+        """Keep a child that has ended."""
+        with self._lock:
+            self._children.append(child)
+
+    def of(self, parent_arn: str) -> list[ChildExecution]:
+        """Give the children of an execution, in the order of their ends."""
+        with self._lock:
+            return [child for child in self._children if child.parent_arn == parent_arn]
+
+
+CHILD_EXECUTIONS = ChildExecutions()
+
+
+def add_route(router: Router[Any]) -> None:
+    """Tell of the children of `?execution=<arn>`, and of each state `&entered=<name>` in them."""
+
+    def get(request: Request) -> Response:
+        state = request.args.get("entered", "")
+        children = [
+            {
+                "name": child.name,
+                "input": child.input,
+                "history_events": len(child.events) + BEGINNING_AND_END,
+                "largest_payload": child.largest_payload(),
+                "entered": child.entered(state),
+            }
+            for child in CHILD_EXECUTIONS.of(request.args.get("execution", ""))
+        ]
+        return Response(json.dumps(children), mimetype="application/json")
+
+    router.add(PATH, get, methods=["GET"])
+
+
+def _longest_text(value: object) -> int:
+    if isinstance(value, str):
+        return len(value.encode())
+    if isinstance(value, Mapping):
+        return max(map(_longest_text, value.values()), default=0)
+    return 0

@@ -34,6 +34,7 @@ class ServedRegistry:
     def __init__(self) -> None:
         self._registry = SimulatedRegistry()
         self._events: queue.SimpleQueue[Message] = queue.SimpleQueue()
+        self._events_sent = 0
         threading.Thread(target=self._end_scans, daemon=True, name="simulated-registry").start()
 
     def replace(self, text: str) -> None:
@@ -48,6 +49,7 @@ class ServedRegistry:
             )
         registry.on_event = self._events.put
         self._registry = registry
+        self._events_sent = 0
 
     def answer(self, context: RequestContext, request: Message | None) -> Message:
         """Answer a call that the gateway let through."""
@@ -64,11 +66,16 @@ class ServedRegistry:
         started: dict[str, dict[str, int]] = defaultdict(dict)
         for (repository, digest), count in registry.started.items():
             started[repository][digest] = count
+        by_repository: dict[str, dict[str, int]] = defaultdict(dict)
+        for (operation, name), count in registry.calls_by_repository.items():
+            by_repository[operation][name or ""] = count
         return {
             "calls": registry.calls,
+            "calls_by_repository": by_repository,
             "throttled": registry.throttled,
             "started": started,
             "scans_under_way": registry.scans_under_way,
+            "events_sent": self._events_sent,
             "images": {
                 repository.name: {image.digest: image.tags for image in repository.images.values()}
                 for repository in registry.repositories.values()
@@ -84,6 +91,7 @@ class ServedRegistry:
             for batch in itertools.batched(events, MOST_ENTRIES_OF_PUT_EVENTS, strict=False):
                 try:
                     _put_on_default_bus(batch)
+                    self._events_sent += len(batch)
                 except Exception:  # whatever it is, the next scan's event is not to suffer from it
                     LOG.exception("scan events lost")
 

@@ -7,6 +7,7 @@ import heapq
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -68,7 +69,7 @@ class SimulatedRegistry:
         self.settings = settings or RegistrySettings()
         self.repositories = {repository.name: repository for repository in repositories}
         self.on_event = on_event
-        self._calls: Counter[str] = Counter()
+        self._calls: Counter[tuple[str, str | None]] = Counter()
         self._throttled: Counter[str] = Counter()
         self._started: Counter[tuple[str, str]] = Counter()
         self._shapes = EcrShapes(self.settings)
@@ -104,6 +105,14 @@ class SimulatedRegistry:
     @property
     def calls(self) -> Counter[str]:
         """Count the calls of each operation, refused ones included."""
+        calls: Counter[str] = Counter()
+        for (operation, _), count in self.calls_by_repository.items():
+            calls[operation] += count
+        return calls
+
+    @property
+    def calls_by_repository(self) -> Counter[tuple[str, str | None]]:
+        """Count the same calls by operation and repository, none where a call names none."""
         with self._lock:
             return self._calls.copy()
 
@@ -120,6 +129,12 @@ class SimulatedRegistry:
             return self._started.copy()
 
     @property
+    def faults(self) -> tuple[Fault, ...]:
+        """Give what is scripted to go wrong, as it stands."""
+        with self._lock:
+            return tuple(map(replace, self._faults))
+
+    @property
     def scans_under_way(self) -> int:
         """Count the scans whose event has not been handed on yet."""
         with self._lock:
@@ -130,7 +145,7 @@ class SimulatedRegistry:
         self.settle()
         with self._lock:
             now = self._now()
-            self._calls[operation] += 1
+            self._calls[operation, request.get("repositoryName")] += 1
             answer = self._operations.get(operation)
             if answer is None:
                 raise EcrError(

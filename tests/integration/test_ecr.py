@@ -213,6 +213,20 @@ def test_tells_the_newest_scan_of_an_image(image: str, last_scan: LastScan | Non
     assert registry.calls == {"DescribeImageScanFindings": 1}
 
 
+def test_asks_for_no_more_findings_than_it_must(monkeypatch: pytest.MonkeyPatch) -> None:
+    registry = simulated("repositories: [{name: team/api, images: [{tags: v1, scanned: 1d}]}]")
+    requests: list[dict[str, Any]] = []
+    answer = registry.call
+    monkeypatch.setattr(
+        registry,
+        "call",
+        lambda operation, request: requests.append(request) or answer(operation, request),
+    )
+    ecr(registry).last_scan("team/api", DIGEST)
+    (request,) = requests
+    assert request["maxResults"] == 1
+
+
 def test_reads_times_with_their_zone() -> None:
     registry = simulated("repositories: [{name: team/api, images: [{tags: v1, scanned: 1d}]}]")
     adapter = ecr(registry)

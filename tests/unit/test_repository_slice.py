@@ -1,9 +1,13 @@
+import io
+import json
+from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from registry.errors import RepositoryNotFound
-from registry.images import HELM_CHART_TYPE
+from registry.images import HELM_CHART_TYPE, Image
 from rescan_registry.outcomes import ARCHIVED, IMAGE_GONE, SCAN_QUOTA, Decision, Outcome, Tally
 from rescan_registry.policy import ImageSelection
 from rescan_registry.progress import WAVE, Progress
@@ -16,6 +20,7 @@ from rescan_registry.repository_slice import (
     decide_next,
     hand_out,
 )
+from runtime.log import logger
 from tests.support.builders import FakeHistory, any_digest, any_image, any_work, days_ago, scanned
 from tests.support.clock import NOW
 from tests.support.fakes import FakeRegistry
@@ -159,6 +164,38 @@ def test_asks_for_no_dates_when_time_is_up() -> None:
 def test_lets_a_deleted_repository_be_known() -> None:
     with pytest.raises(RepositoryNotFound):
         decided(any_work(), FakeRegistry(RepositoryNotFound("any")), FakeHistory())
+
+
+# What an operator reads
+
+
+def decide_three(log: io.StringIO) -> tuple[list[dict[str, Any]], Image, Image]:
+    """Decide an image that is due, one that is fresh and one that is archived."""
+    due, fresh, archived = any_image(), any_image(), any_image(status="ARCHIVED")
+    history = FakeHistory({fresh.digest: scanned(days_ago(6))})
+    decided(any_work(), FakeRegistry([due, fresh, archived]), history)
+    return [json.loads(line) for line in log.getvalue().splitlines()], fresh, archived
+
+
+@pytest.fixture
+def at_debug() -> Iterator[None]:
+    level = logger.log_level
+    logger.setLevel("DEBUG")
+    yield
+    logger.setLevel(level)
+
+
+def test_says_at_debug_which_image_came_to_what_and_why(at_debug: None, log: io.StringIO) -> None:
+    lines, fresh, archived = decide_three(log)
+    assert [(line["digest"], line["outcome"], line["reason"]) for line in lines] == [
+        (archived.digest, "ARCHIVED", "archived"),
+        (fresh.digest, "FRESH", "scanned within RescanAfter"),
+    ]
+    assert {line["repository"] for line in lines} == {"team/api"}
+
+
+def test_says_nothing_of_single_images_otherwise(log: io.StringIO) -> None:
+    assert decide_three(log)[0] == []
 
 
 # Handing out

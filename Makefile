@@ -7,6 +7,8 @@ VENVS := .venvs
 UV := $(or $(shell command -v uv),$(VENVS)/uv/bin/uv)
 export UV_PYTHON_DOWNLOADS := never
 export UV_NO_PROGRESS := 1
+# Let Python keep what it compiles: half of a short run is imports.
+unexport PYTHONDONTWRITEBYTECODE
 export SAM_CLI_TELEMETRY := 0
 # SAM asks for a region even where it only builds.
 export AWS_DEFAULT_REGION ?= eu-central-1

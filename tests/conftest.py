@@ -14,10 +14,11 @@ settings.load_profile("ecr-rescan")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs the local cloud."""
+    """Mark what needs the local cloud, and let one worker have it, for there is one engine."""
     for item in items:
         if Path(item.path).parent.name == "cloud":
             item.add_marker(pytest.mark.cloud)
+            item.add_marker(pytest.mark.xdist_group("cloud"))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

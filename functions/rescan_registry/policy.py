@@ -26,8 +26,8 @@ class ChildExecutionType(StrEnum):
 
 
 # Step Functions kills an Express execution after 5 minutes, and then nobody records what it did.
-# No new wave of scans starts after this time, which leaves one wave its retries: 2 min 20 s for an
-# image that ECR throttles each time.
+# No new wave of scans starts after this time, which leaves one wave its retries: 100 s for an image
+# that ECR throttles each time.
 EXPRESS_TIME_LIMIT = timedelta(minutes=2)
 
 

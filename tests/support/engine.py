@@ -47,6 +47,9 @@ from tests.support.template import REGION, resolved, resources
 DEADLINE = 110  # seconds of real time, below pytest's own limit, so that it is us who say why
 ROLE = "arn:aws:iam::123456789012:role/any"
 
+# Kept from test to test, for they take most of the time of a short one: moto parses definitions
+# and paths anew each time it meets them, and boto3 reads the model of a service for each client.
+_clients: dict[str, Any] = {}
 _parse_definition = functools.cache(AmazonStateLanguageParser.parse)
 _parse_path = functools.cache(json_path.parse)
 
@@ -244,14 +247,18 @@ def engine(
     make_client = boto3.client
 
     def client(service_name: str, **arguments: Any) -> Any:
+        if service_name in _clients:
+            return _clients[service_name]
         made = make_client(service_name, **arguments)  # type: ignore[call-overload]
         if service_name == "ecr":
             attach(made, registry)
-        if service_name == "events":
+        elif service_name == "events":
             made.meta.events.register(
                 "provide-client-params.events.PutEvents",
                 lambda params, **_: deployed.events_put.extend(params["Entries"]),
             )
+        else:
+            _clients[service_name] = made
         return made
 
     with ExitStack() as stack:
@@ -311,7 +318,6 @@ def _patches(deployed: Engine) -> list[Any]:
         ),
         # Its name for the time module is replaced, so that nobody else's sleep is.
         mock.patch.object(retrier_decl, "time", SimpleNamespace(sleep=deployed.back_off)),
-        # It parses definitions and paths anew each time it meets them: most of a test's time.
         mock.patch.object(AmazonStateLanguageParser, "parse", _parse_definition),
         mock.patch.object(json_path, "parse", _parse_path),
         mock.patch.multiple(

@@ -194,7 +194,7 @@ def test_gives_up_on_an_image_that_is_throttled_again_and_again(deploy: Deploy) 
     execution = deployed.run()
     record = deployed.records(execution.name)["team/api"]
     assert record.images == {"FAILED": {"EcrThrottled": 1}, "STARTED": {"accepted": 1}}
-    limits = [2, 6, 18, 54, 60]
+    limits = [2, 8, 32, 60]
     assert len(deployed.backoffs) == len(limits)
     assert all(0 <= delay <= limit for delay, limit in zip(deployed.backoffs, limits, strict=True))
 

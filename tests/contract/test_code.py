@@ -1,0 +1,76 @@
+"""Where a line may stand: imports run one way, and each outside thing has one door."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.template import ROOT
+
+FUNCTIONS = ROOT / "functions"
+MODULES = sorted(FUNCTIONS.rglob("*.py"))
+MAY_IMPORT = {
+    "runtime": {"runtime"},
+    "registry": {"registry", "runtime"},
+    "ledger": {"ledger", "runtime"},
+    "rescan_registry": {"rescan_registry", "registry", "ledger", "runtime"},
+}
+ADAPTERS = {
+    "registry/ecr.py",
+    "ledger/run_records.py",
+    "ledger/run_documents.py",
+    "rescan_registry/event_bus.py",
+}
+
+
+def imported(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module.split(".")[0]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(FUNCTIONS)))
+def test_imports_run_one_way(path: Path) -> None:
+    package = path.relative_to(FUNCTIONS).parts[0]
+    ours = set(imported(path)) & {*MAY_IMPORT, "local", "tests"}
+    assert ours <= MAY_IMPORT[package]
+
+
+def test_aws_is_behind_the_adapters() -> None:
+    users = {
+        str(path.relative_to(FUNCTIONS))
+        for path in MODULES
+        if {"boto3", "botocore"} & set(imported(path))
+    }
+    assert users == ADAPTERS
+
+
+def test_only_settings_read_the_environment() -> None:
+    readers = {path.name for path in MODULES if "os.environ" in path.read_text()}
+    assert readers == {"settings.py"}
+
+
+def test_time_comes_from_one_place_and_nobody_sleeps() -> None:
+    for path in MODULES:
+        text = path.read_text()
+        assert not re.search(r"\bsleep\(", text), path
+        if path.name != "clock.py":
+            assert not re.search(r"datetime\.(now|utcnow|today)\(|time\.time\(", text), path
+
+
+def test_nothing_happens_at_import_but_definitions() -> None:
+    for path in MODULES:
+        for node in ast.parse(path.read_text()).body:
+            assert not isinstance(node, ast.For | ast.While | ast.With | ast.Try), path
+
+
+@pytest.mark.parametrize("word", ["utils", "helpers", "common", "manager", "service", "base"])
+def test_no_module_is_a_drawer(word: str) -> None:
+    for folder in ("functions", "local", "tests"):
+        assert not [
+            path for path in (ROOT / folder).rglob(f"{word}*.py") if ".venvs" not in path.parts
+        ]

@@ -1,0 +1,248 @@
+"""The definition of RescanRegistry: what AWS validates late, and what it does not validate."""
+
+import builtins
+import importlib
+import json
+import pkgutil
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from cfnlint.api import lint_all
+
+import ledger
+import registry
+import rescan_registry
+from tests.support.definition import (
+    RESCAN_REGISTRY,
+    State,
+    definition,
+    rendered,
+    states,
+    substitutions,
+)
+from tests.support.strict_yaml import load
+from tests.support.template import resolved, resources
+
+LAMBDA_RETRIER = {
+    "ErrorEquals": [
+        "Lambda.ServiceException",
+        "Lambda.AWSLambdaException",
+        "Lambda.SdkClientException",
+        "Lambda.ClientExecutionTimeoutException",
+        "Lambda.TooManyRequestsException",
+    ],
+    "IntervalSeconds": 2,
+    "MaxAttempts": 5,
+    "BackoffRate": 2,
+    "MaxDelaySeconds": 30,
+    "JitterStrategy": "FULL",
+}
+ECR_RETRIER = {
+    "ErrorEquals": ["EcrThrottled", "EcrUnavailable"],
+    "IntervalSeconds": 2,
+    "MaxAttempts": 4,
+    "BackoffRate": 4,
+    "MaxDelaySeconds": 60,
+    "JitterStrategy": "FULL",
+}
+CALLS_ECR = {"ListRepositories", "FindStaleImages", "StartImageScan"}
+AWS_ERRORS = {*LAMBDA_RETRIER["ErrorEquals"], "States.TaskFailed", "States.ALL"}  # type: ignore[misc]
+MAX_EVENTS = 25_000
+
+TASKS = [state for state in states() if state.kind == "Task"]
+MAPS = [state for state in states() if state.kind == "Map"]
+by_name = pytest.mark.parametrize("state", states(), ids=lambda state: state.name)
+
+
+def default_definition() -> dict[str, Any]:
+    return rendered(resolved(substitutions()))
+
+
+def error_classes() -> set[str]:
+    """Name every exception class of the functions."""
+    found = set()
+    for package in (registry, ledger, rescan_registry):
+        for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+            for name, value in vars(importlib.import_module(module.name)).items():
+                if isinstance(value, type) and issubclass(value, Exception):
+                    found.add(name)
+    return found - set(vars(builtins))
+
+
+def paths(value: object) -> Iterator[str]:
+    """Find the JSONPaths in a state, those inside intrinsic functions too."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if key not in ("ItemProcessor", "Comment"):
+                yield from paths(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from paths(item)
+    elif isinstance(value, str):
+        yield from re.findall(r"\$\$?\.[\w.]+", value)
+
+
+def next_of(body: dict[str, Any]) -> list[str]:
+    """List where a state can go from itself."""
+    steps = [body.get("Next"), body.get("Default")]
+    steps += [rule["Next"] for rule in body.get("Choices", [])]
+    steps += [catcher["Next"] for catcher in body.get("Catch", [])]
+    return [step for step in steps if step]
+
+
+def test_placeholders_and_substitutions_are_the_same_names() -> None:
+    assert set(re.findall(r"\$\{(\w+)\}", RESCAN_REGISTRY.read_text())) == substitutions().keys()
+
+
+def test_no_account_region_or_partition_stands_in_it() -> None:
+    text = RESCAN_REGISTRY.read_text()
+    assert not re.search(r"[0-9]{12}|arn:aws|[a-z]{2}-[a-z]+-[0-9]", text)
+
+
+def test_cloudformation_lint_accepts_it_as_a_state_machine() -> None:
+    document = {
+        "Resources": {
+            "Machine": {
+                "Type": "AWS::StepFunctions::StateMachine",
+                "Properties": {
+                    "Definition": default_definition(),
+                    "RoleArn": "arn:aws:iam::123456789012:role/any",
+                },
+            }
+        }
+    }
+    found = [
+        match for match in lint_all(json.dumps(document)) if match.rule.severity != "informational"
+    ]
+    assert [str(match) for match in found] == []
+
+
+def test_statelint_accepts_it(tmp_path: Path) -> None:
+    path = tmp_path / "definition.json"
+    path.write_text(json.dumps(default_definition()))
+    linted = subprocess.run(
+        [sys.executable, "-m", "statelint", path], capture_output=True, text=True, check=False
+    )
+    complaints = [line.strip() for line in linted.stdout.splitlines()[1:] if line.strip()]
+    # It is older than these two; cfn-lint knows both, and localemu and moto read them.
+    assert complaints == [
+        'Field "Label" not allowed in State Machine.States.ForEachRepository',
+        'Field "InputType" not allowed in '
+        "State Machine.States.ForEachRepository.ItemReader.ReaderConfig",
+    ]
+
+
+@by_name
+def test_every_transition_leads_to_a_state_of_the_same_scope(state: State) -> None:
+    assert set(next_of(state.body)) <= state.scope["States"].keys()
+    ends = state.kind in ("Succeed", "Fail") or state.body.get("End") is True
+    assert ends != bool(next_of({**state.body, "Catch": []}))
+
+
+def test_every_state_is_reached() -> None:
+    scopes = [definition(), *(state.body["ItemProcessor"] for state in MAPS)]
+    for scope in scopes:
+        reached, todo = set(), [scope["StartAt"]]
+        while todo:
+            name = todo.pop()
+            if name not in reached:
+                reached.add(name)
+                todo.extend(next_of(scope["States"][name]))
+        assert reached == scope["States"].keys()
+
+
+@pytest.mark.parametrize("state", TASKS, ids=lambda state: state.name)
+def test_every_task_is_retried_by_the_one_rule(state: State) -> None:
+    retry = state.body["Retry"]
+    if "FunctionArn" in state.body["Resource"]:
+        assert retry == [LAMBDA_RETRIER] + [ECR_RETRIER] * (state.name in CALLS_ECR)
+    for retrier in retry:
+        assert retrier["JitterStrategy"] == "FULL"
+        assert "MaxDelaySeconds" in retrier
+        assert "States.ALL" not in retrier["ErrorEquals"]
+
+
+@pytest.mark.parametrize("state", TASKS, ids=lambda state: state.name)
+def test_a_task_waits_longer_than_its_function_runs(state: State) -> None:
+    function = resources("AWS::Serverless::Function").get(f"{state.name}Function", {"Timeout": 0})
+    assert state.body["TimeoutSeconds"] > function.get("Timeout", 20)
+
+
+@by_name
+def test_only_the_last_catch_takes_everything_and_keeps_the_input(state: State) -> None:
+    for catcher in state.body.get("Catch", []):
+        assert catcher["ErrorEquals"] == ["States.ALL"]
+        assert catcher["ResultPath"] == "$.error"
+
+
+@by_name
+def test_every_error_name_is_a_class_or_one_of_awss_own(state: State) -> None:
+    known = error_classes() | AWS_ERRORS
+    for rule in (*state.body.get("Retry", []), *state.body.get("Catch", [])):
+        assert set(rule["ErrorEquals"]) <= known
+
+
+def test_comments_say_why_where_work_is_done() -> None:
+    for state in states():
+        if state.kind in ("Task", "Map", "Choice"):
+            comment = state.body["Comment"]
+            assert len(comment) > 40, state.name
+            assert comment.endswith("."), state.name
+    assert "Started by" in definition()["Comment"]
+
+
+@pytest.mark.parametrize("state", MAPS, ids=lambda state: state.name)
+def test_a_map_names_what_it_hands_to_an_item(state: State) -> None:
+    assert "MaxConcurrency" in state.body
+    handed = state.body["ItemSelector"]
+    assert "$" not in handed.values()
+    given = {key.removesuffix(".$") for key in handed}
+    for inner in state.body["ItemProcessor"]["States"].values():
+        made = given | {
+            path.split(".")[1]
+            for other in state.body["ItemProcessor"]["States"].values()
+            for path in (other.get("ResultPath"), *_catch_paths(other))
+            if path and path != "$"
+        }
+        if state.name == "ForEachStaleImage":
+            made |= {"error"}
+        for path in paths(inner):
+            if not path.startswith("$$"):
+                assert path.split(".")[1] in made, (state.name, path)
+
+
+def _catch_paths(body: dict[str, Any]) -> list[str]:
+    return [catcher["ResultPath"] for catcher in body.get("Catch", [])]
+
+
+def test_a_choice_always_has_a_default_that_is_not_success() -> None:
+    for state in states():
+        if state.kind == "Choice":
+            default = state.scope["States"][state.body["Default"]]
+            assert state.body["Default"] == "NothingToRescan" or default["Type"] != "Succeed"
+
+
+def test_the_budget_keeps_a_child_below_the_history_limit() -> None:
+    """Though the repository is as large as ECR allows and every scan is throttled to the last."""
+    retries = int(str(ECR_RETRIER["MaxAttempts"]))
+    slices = 100 + 10  # pages of 100,000 images, waves of 1,000 scans
+    child = 2 + slices * (5 + 3 * retries + 4 + 2)  # FindStaleImages, the Map, the Choice
+    child += 1_000 * (7 + 3 * retries + 2)  # a scan, its retries, and the Pass that gives it up
+    child += 5 + 5 + 1  # RecordRepository, RecordFailure, RepositoryFailed
+    assert child < MAX_EVENTS
+
+
+@pytest.mark.parametrize(
+    "text", ["a: &x 1\nb: *x\n", "a: 1\na: 2\n", "a: &x {b: 1}\nc:\n  <<: *x\n"]
+)
+def test_the_loader_refuses_what_cloudformation_would_misread(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "wrong.yaml"
+    path.write_text(text)
+    with pytest.raises(yaml.YAMLError):
+        load(path)

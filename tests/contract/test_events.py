@@ -1,0 +1,53 @@
+"""Every sample event is what its function takes."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rescan_registry.find_stale_images import RepositoryInRun
+from rescan_registry.list_repositories import RunStart
+from rescan_registry.record_repository import WorkedRepository
+from rescan_registry.start_image_scan import ImageInRun
+from rescan_registry.summarize_rescan import EndedRun
+from runtime.messages import decode, encode
+from tests.support.definition import states
+from tests.support.template import ROOT
+
+MESSAGES: dict[str, type[Any]] = {
+    "list_repositories": RunStart,
+    "find_stale_images": RepositoryInRun,
+    "start_image_scan": ImageInRun,
+    "record_repository": WorkedRepository,
+    "summarize_rescan": EndedRun,
+}
+EVENTS = sorted((ROOT / "events" / "rescan_registry").iterdir())
+
+
+@pytest.mark.parametrize("path", EVENTS, ids=lambda path: path.stem)
+def test_a_sample_event_is_read_whole_by_its_function(path: Path) -> None:
+    event = json.loads(path.read_text())
+    message = decode(MESSAGES[path.stem], event)
+    written = encode(message)
+    assert isinstance(written, dict)
+    assert event.keys() == written.keys()
+
+
+@pytest.mark.parametrize("path", EVENTS, ids=lambda path: path.stem)
+def test_a_state_hands_its_function_the_fields_of_the_sample(path: Path) -> None:
+    name = path.stem.replace("_", " ").title().replace(" ", "")
+    (state,) = [state for state in states() if state.name == name]
+    handed = state.body.get("Parameters") or _selected(name)
+    assert {key.removesuffix(".$") for key in handed} == json.loads(path.read_text()).keys()
+
+
+def _selected(name: str) -> dict[str, Any]:
+    """Find what the Map around a state without Parameters hands to it."""
+    (map_state,) = [
+        state
+        for state in states()
+        if state.kind == "Map" and name in state.body["ItemProcessor"]["States"]
+    ]
+    selector: dict[str, Any] = map_state.body["ItemSelector"]
+    return selector

@@ -1,0 +1,80 @@
+"""Least privilege: what each role may do is what its code does."""
+
+import re
+from typing import Any
+
+import pytest
+
+from tests.support.template import ROOT, resources
+
+FUNCTIONS = resources("AWS::Serverless::Function")
+MACHINES = resources("AWS::Serverless::StateMachine")
+# Actions without resource-level permissions, by the Service Authorization Reference.
+REGISTRY_WIDE = {"ecr:GetRegistryScanningConfiguration"}
+LOG_DELIVERY = re.compile(r"logs:\w*(LogDeliver|ResourcePolic|LogGroups)\w*")
+
+ALLOWED = {
+    "ListRepositoriesFunction": {
+        "ecr:GetRegistryScanningConfiguration",
+        "ecr:DescribeRepositories",
+        "s3:PutObject",
+        "s3:GetObject",
+        "s3:ListBucket",
+        "dynamodb:Query",
+    },
+    "FindStaleImagesFunction": {"ecr:DescribeImages", "ecr:DescribeImageScanFindings"},
+    "StartImageScanFunction": {"ecr:StartImageScan"},
+    "RecordRepositoryFunction": {"dynamodb:PutItem"},
+    "SummarizeRescanFunction": {
+        "s3:GetObject",
+        "s3:PutObject",
+        "dynamodb:Query",
+        "events:PutEvents",
+    },
+}
+
+
+def statements(properties: dict[str, Any]) -> list[dict[str, Any]]:
+    return [statement for policy in properties["Policies"] for statement in policy["Statement"]]
+
+
+def actions(statement: dict[str, Any]) -> list[str]:
+    action = statement["Action"]
+    return action if isinstance(action, list) else [action]
+
+
+ALL = [
+    (name, statement)
+    for name, properties in {**FUNCTIONS, **MACHINES}.items()
+    for statement in statements(properties)
+]
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_may_do_what_its_code_does(name: str) -> None:
+    allowed = {action for each in statements(FUNCTIONS[name]) for action in actions(each)}
+    assert allowed == ALLOWED[name]
+
+
+@pytest.mark.parametrize(("name", "statement"), ALL, ids=lambda each: str(each)[:40])
+def test_a_statement_is_exact_and_says_what_for(name: str, statement: dict[str, Any]) -> None:
+    assert statement["Effect"] == "Allow"
+    assert re.fullmatch(r"([A-Z][a-z]*)+", statement["Sid"])
+    for action in actions(statement):
+        assert re.fullmatch(r"[a-z0-9]+:[A-Z]\w+", action)
+        if statement["Resource"] == "*":
+            assert action in REGISTRY_WIDE or LOG_DELIVERY.fullmatch(action)
+
+
+def test_a_star_has_its_reason_beside_it() -> None:
+    text = (ROOT / "template.yaml").read_text()
+    for line in text.splitlines():
+        if re.search(r"(Resource|Principal|Action): \"?(\w+:)?\*", line):
+            assert re.search(r"# \w+", line), line
+
+
+def test_the_state_machine_invokes_its_functions_and_nothing_else() -> None:
+    (machine,) = MACHINES.values()
+    (invoke,) = [each for each in statements(machine) if "lambda:InvokeFunction" in actions(each)]
+    invoked = {resource["Fn::GetAtt"][0] for resource in invoke["Resource"]}
+    assert invoked == FUNCTIONS.keys()

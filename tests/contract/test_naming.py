@@ -1,0 +1,65 @@
+"""One name a state, in five spellings; and every kind of state says by its name what it is."""
+
+import importlib
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.support.definition import State, states
+from tests.support.template import ROOT, resources
+
+PREFIXES = {
+    "Map": ("ForEach",),
+    "Pass": ("Record", "Prepare"),
+    "Choice": ("Is",),
+    "Wait": ("WaitFor",),
+}
+TASKS = [state for state in states() if state.kind == "Task"]
+LAMBDA_TASKS = [state for state in TASKS if "FunctionArn" in state.body["Resource"]]
+
+
+def snake(name: str) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
+
+
+@pytest.mark.parametrize("state", states(), ids=lambda state: state.name)
+def test_a_state_is_named_for_what_it_is(state: State) -> None:
+    assert re.fullmatch(r"([A-Z][a-z]+)+", state.name)
+    assert len(state.name) <= 40
+    assert state.name.startswith(PREFIXES.get(state.kind, ""))
+
+
+def test_no_name_stands_twice() -> None:
+    names = [state.name for state in states()]
+    assert sorted(set(names)) == sorted(names)
+
+
+@pytest.mark.parametrize("state", LAMBDA_TASKS, ids=lambda state: state.name)
+def test_a_task_has_one_name_in_five_spellings(state: State) -> None:
+    function = resources("AWS::Serverless::Function")[f"{state.name}Function"]
+    assert state.body["Resource"] == f"${{{state.name}FunctionArn}}"
+    assert function["Handler"] == f"rescan_registry.{snake(state.name)}.handler"
+    assert callable(importlib.import_module(f"rescan_registry.{snake(state.name)}").handler)
+    assert (ROOT / "tests" / "unit" / f"test_{snake(state.name)}.py").exists()
+    assert (ROOT / "events" / "rescan_registry" / f"{snake(state.name)}.json").exists()
+
+
+def test_no_spelling_is_left_over() -> None:
+    names = {state.name for state in LAMBDA_TASKS}
+    snakes = {snake(name) for name in names}
+    assert resources("AWS::Serverless::Function").keys() == {f"{name}Function" for name in names}
+    assert {path.stem for path in (ROOT / "events" / "rescan_registry").iterdir()} == snakes
+    modules = (ROOT / "functions" / "rescan_registry").glob("*.py")
+    assert {path.stem for path in modules if "@entrypoint" in path.read_text()} == snakes
+
+
+def test_an_entry_point_is_a_verb_and_short() -> None:
+    for state in LAMBDA_TASKS:
+        path = ROOT / "functions" / "rescan_registry" / f"{snake(state.name)}.py"
+        assert len(code_lines(path)) <= 120, path
+
+
+def code_lines(path: Path) -> list[str]:
+    """Take the lines of a module that hold code."""
+    return [line for line in path.read_text().splitlines() if line.strip()]

@@ -1,0 +1,55 @@
+"""What is installed is pinned by hash, and what is tested is what is deployed."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from tests.support.template import ROOT, template
+
+LOCKS = [*sorted((ROOT / "requirements").glob("*.txt")), ROOT / "functions" / "requirements.txt"]
+
+
+def pins(path: Path) -> dict[str, str]:
+    return dict(re.findall(r"^([a-z0-9._-]+)==(\S+)", path.read_text(), re.M | re.I))
+
+
+@pytest.mark.parametrize("path", LOCKS, ids=lambda path: path.stem)
+def test_every_package_has_a_version_and_a_hash(path: Path) -> None:
+    entries = re.split(r"\n(?=\S)", path.read_text().strip())
+    assert entries
+    for entry in entries:
+        assert re.match(r"[a-zA-Z0-9._\[\],-]+==", entry), entry
+        assert "--hash=sha256:" in entry, entry
+
+
+@pytest.mark.parametrize("path", LOCKS, ids=lambda path: path.stem)
+def test_no_lock_names_a_registry(path: Path) -> None:
+    assert "://" not in path.read_text()
+
+
+def test_functions_depend_on_one_package_directly() -> None:
+    groups = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
+    assert groups["lambda"] == ["aws-lambda-powertools"]
+
+
+def test_tests_run_with_the_versions_that_are_deployed() -> None:
+    dev = pins(ROOT / "requirements" / "dev.txt")
+    for name, version in pins(ROOT / "functions" / "requirements.txt").items():
+        assert dev[name] == version, name
+
+
+def test_tests_and_local_functions_speak_the_same_boto3() -> None:
+    dev, runtime = (
+        pins(ROOT / "requirements" / f"{name}.txt") for name in ("dev", "lambda-runtime")
+    )
+    assert dev["boto3"] == runtime["boto3"]
+    assert dev["botocore"] == runtime["botocore"]
+
+
+def test_one_python_everywhere() -> None:
+    version = (ROOT / ".python-version").read_text().strip()
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert project["requires-python"] == f"=={version}.*"
+    assert template()["Globals"]["Function"]["Runtime"] == f"python{version}"

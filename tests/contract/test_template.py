@@ -1,0 +1,163 @@
+"""template.yaml: parameters, environment and code agree; everything is watched and encrypted."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rescan_registry.policy import policy_in_force
+from rescan_registry.request import RescanRequest
+from runtime import durations
+from tests.support.builders import DEFAULT_SETTINGS, any_policy
+from tests.support.template import ROOT, resolved, resources, template
+
+FUNCTIONS = resources("AWS::Serverless::Function")
+PARAMETERS: dict[str, dict[str, Any]] = template()["Parameters"]
+DURATIONS = ("RescanAfter", "UnsupportedRetryAfter", "PulledWithin")
+PLATFORM = ("AWS_", "POWERTOOLS_")
+
+
+def snake(name: str) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).upper()
+
+
+def settings_read() -> set[str]:
+    """Find every setting that the code reads."""
+    text = "\n".join(path.read_text() for path in (ROOT / "functions").rglob("*.py"))
+    return set(re.findall(r"settings\.\w+\(\s*\"([A-Z_]+)\"", text))
+
+
+def references(value: object) -> set[str]:
+    """Find the names that a piece of the template refers to."""
+    text = repr(value)
+    return set(re.findall(r"'Ref': '(\w+)'", text)) | set(re.findall(r"\$\{(\w+)\}", text))
+
+
+def test_every_parameter_is_described_and_used() -> None:
+    body = {key: value for key, value in template().items() if key != "Parameters"}
+    used = references(body)
+    for name, parameter in PARAMETERS.items():
+        assert name in used, name
+        assert parameter["Description"].endswith("."), name
+        assert "Default" in parameter, f"{name} must not be asked for on a first deploy"
+
+
+def test_the_console_groups_every_parameter_once() -> None:
+    groups = template()["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
+    grouped = [name for group in groups for name in group["Parameters"]]
+    assert sorted(grouped) == sorted(PARAMETERS)
+
+
+def test_functions_read_the_settings_that_they_are_given_and_no_other() -> None:
+    given_settings = {
+        name
+        for function in FUNCTIONS.values()
+        for name in function.get("Environment", {}).get("Variables", {})
+    }
+    assert given_settings == settings_read()
+
+
+@pytest.mark.parametrize("function", FUNCTIONS.values(), ids=FUNCTIONS.keys())
+def test_a_setting_is_named_for_its_parameter(function: dict[str, Any]) -> None:
+    for name, value in function.get("Environment", {}).get("Variables", {}).items():
+        assert snake(value["Ref"]) == name
+
+
+def test_the_defaults_make_the_policy_that_they_describe(monkeypatch: pytest.MonkeyPatch) -> None:
+    variables = FUNCTIONS["ListRepositoriesFunction"]["Environment"]["Variables"]
+    environment = resolved(variables)
+    assert {name: environment[name] for name in DEFAULT_SETTINGS} == DEFAULT_SETTINGS
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert policy_in_force(RescanRequest()) == any_policy()
+
+
+@given(
+    st.from_regex(r"P?([0-9]{0,3}[mwdhMWDHT]){0,4}", fullmatch=True)
+    | st.text("PTMWDHmwdh0123456789", max_size=8)
+)
+def test_the_template_accepts_the_durations_that_the_code_accepts(text: str) -> None:
+    try:
+        durations.parse(text)
+    except ValueError as error:
+        accepted = "longer than zero" in str(error)  # the pattern knows form, not size
+    else:
+        accepted = True
+    for name in DURATIONS:
+        pattern = PARAMETERS[name]["AllowedPattern"]
+        if text or name != "PulledWithin":
+            assert bool(re.fullmatch(pattern, text)) == accepted, (name, text)
+
+
+def test_number_parameters_keep_within_what_the_code_accepts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in DEFAULT_SETTINGS.items():
+        monkeypatch.setenv(name, value)
+    for name in ("MaxScansPerRepository", "MaxImagesPerRepository"):
+        for limit in ("MinValue", "MaxValue"):
+            monkeypatch.setenv(snake(name), str(PARAMETERS[name][limit]))
+            policy_in_force(RescanRequest())
+
+
+def test_the_schedule_survives_a_second_stack_and_a_lost_call() -> None:
+    machine = resources("AWS::Serverless::StateMachine")["RescanRegistryStateMachine"]
+    schedule = machine["Events"]["Schedule"]
+    properties = schedule["Properties"]
+    assert schedule["Type"] == "ScheduleV2"
+    assert properties["OmitName"] is True
+    assert properties["Input"] == "{}"
+    assert properties["RetryPolicy"]["MaximumRetryAttempts"] > 0
+    assert properties["DeadLetterConfig"]["Arn"] == {"Fn::GetAtt": ["UnstartedRuns", "Arn"]}
+
+
+def test_what_is_kept_is_encrypted_and_forgotten_in_time() -> None:
+    (bucket,) = resources("AWS::S3::Bucket").values()
+    (table,) = resources("AWS::DynamoDB::Table").values()
+    assert bucket["BucketEncryption"]
+    assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
+    (rule,) = bucket["LifecycleConfiguration"]["Rules"]
+    assert rule["ExpirationInDays"] == {"Ref": "RunRetentionDays"}
+    assert PARAMETERS["RunRetentionDays"]["MinValue"] > 14  # a redrive reads the list again
+    assert table["SSESpecification"]["SSEEnabled"] is True
+    assert table["TimeToLiveSpecification"] == {"AttributeName": "expires_at", "Enabled": True}
+    for queue in resources("AWS::SQS::Queue").values():
+        assert queue["SqsManagedSseEnabled"] is True
+    for group in resources("AWS::Logs::LogGroup").values():
+        assert group["RetentionInDays"] == {"Ref": "LogRetentionDays"}
+
+
+def test_alarms_watch_failed_late_missing_and_unstarted_runs() -> None:
+    alarms = resources("AWS::CloudWatch::Alarm")
+    assert {alarm["MetricName"] for alarm in alarms.values()} == {
+        "ExecutionsFailed",
+        "ExecutionsTimedOut",
+        "ExecutionsSucceeded",
+        "ApproximateNumberOfMessagesVisible",
+    }
+    missing = alarms["NoSuccessfulRunAlarm"]
+    assert missing["TreatMissingData"] == "breaching"
+    assert missing["EvaluationPeriods"] == 2
+    seven_days = 7 * 24 * 3_600  # the furthest that an alarm looks back
+    longest = max(map(int, PARAMETERS["ScheduleIntervalSeconds"]["AllowedValues"]))
+    assert missing["EvaluationPeriods"] * longest <= seven_days
+
+
+def test_a_metric_has_no_dimension_of_ours() -> None:
+    """Powertools adds the service; a repository or digest there would be a bill, and a leak."""
+    text = "\n".join(path.read_text() for path in (ROOT / "functions").rglob("*.py"))
+    assert "add_dimension" not in text
+    assert "single_metric" not in text
+
+
+def test_the_application_can_be_published() -> None:
+    application = template()["Metadata"]["AWS::ServerlessRepo::Application"]
+    assert Path(ROOT / application["LicenseUrl"]).exists()
+    assert Path(ROOT / application["ReadmeUrl"]).exists()
+    assert re.fullmatch(r"[a-zA-Z0-9-]{1,140}", application["Name"])
+    assert re.fullmatch(r"[0-9]+\.[0-9]+\.[0-9]+", application["SemanticVersion"])
+    changelog = (ROOT / "CHANGELOG.md").read_text()
+    assert f"## {application['SemanticVersion']}" in changelog

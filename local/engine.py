@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -127,6 +128,12 @@ class Engine:
         if not self._log.exists():
             return ""
         return "\n".join(self._log.read_text(errors="replace").splitlines()[-lines:])
+
+    def keep_log(self, path: Path) -> None:
+        """Copy the engine's log to where it outlives the engine."""
+        if self._log.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(self._log, path)
 
     def stop(self) -> None:
         """Kill the engine and the Lambda processes that it started, and remove its directory."""

@@ -41,6 +41,7 @@ REGISTRY_KEYS = (
     "latency",
     "throttling",
     "faults",
+    "parameters",  # of the stack that works on the registry: stack_parameters.py reads them
     "repositories",
 )
 REPOSITORY_KEYS = ("name", "count", "created", "vanishes", "faults", "images")

@@ -1,0 +1,225 @@
+"""`make demo`: ecr-rescan deployed to an AWS account on this machine, and run on a registry."""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+from rich.console import Console
+from rich.text import Text
+
+from local import checked_yaml, registry_file, stack_parameters
+from local.checked_yaml import RegistryFileError
+from local.demo_display import DemoDisplay, console_for
+from local.deployment import Application, DeploymentError, deploy
+from local.engine import Engine, EngineError
+from local.image_outcomes import OutcomesDisagreeError
+from local.interpreters import REPOSITORY, EnvironmentMissingError
+from local.rescan_run import RescanRun
+from local.run_document import document_of
+from local.run_table import calls_of, table_of
+from local.run_watch import RunTimeoutError, RunWatch
+from local.script import Script
+from local.simulated_registry import SimulatedRegistry
+
+DEMO_REGISTRY = Path("local/registries/demo.yaml")
+ENGINE_LOG = Path(".demo/engine.log")
+# The functions log each image with its outcome only at this level.
+LOG_LEVEL = {"FunctionLogLevel": "DEBUG"}
+
+WRONG_ARGUMENTS = 2
+INTERRUPTED = 130
+MOST_EVENTS = 25_000  # of an execution's history, in AWS
+MOST_PAYLOAD = 256  # KiB, of a state's input or output, in AWS
+
+EXAMPLES = """\
+through make, options stand in ARGS:
+  make demo ARGS='--registry local/registries/fleet.yaml'
+  make demo ARGS='--json demo.json --input {\\"dry_run\\":true}'
+
+local/README.md explains the registry file and the JSON. The exit code is 0 when everything went as
+the registry file scripts it, 1 when something else went wrong, 2 for wrong arguments.
+"""
+
+
+class WrongArgumentError(Exception):
+    """An option does not make sense: the message says which and why."""
+
+
+@dataclass(frozen=True)
+class Journey:
+    """What the demo is to do, checked before anything is started."""
+
+    path: Path
+    text: str
+    registry: SimulatedRegistry
+    parameters: dict[str, str]
+    input: Any
+    json_path: Path | None
+
+    @classmethod
+    def of(cls, options: argparse.Namespace) -> "Journey":
+        """Read the files and the input that the options name."""
+        try:
+            first_input = json.loads(options.input)
+        except ValueError as error:
+            raise WrongArgumentError(f"--input {options.input} is not JSON: {error}.") from error
+        if options.json and (options.json.is_dir() or not options.json.absolute().parent.is_dir()):
+            raise WrongArgumentError(f"--json {options.json}: there is no directory for this file.")
+        text = checked_yaml.read(options.registry)
+        return cls(
+            path=options.registry,
+            text=text,
+            registry=registry_file.parse(text, name=_shown(options.registry)),
+            parameters=stack_parameters.of_registry_file(text, name=_shown(options.registry)),
+            input=first_input,
+            json_path=options.json,
+        )
+
+    def summary(self) -> str:
+        """Say what is going to happen."""
+        repositories = self.registry.repositories.values()
+        images = sum(len(repository.images) for repository in repositories)
+        return f"{_shown(self.path)}: {len(repositories):,} repositories, {images:,} images"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the demo and give its exit code."""
+    options = _options().parse_args(arguments)
+    console, complaints = console_for(), console_for(stderr=True)
+    try:
+        journey = Journey.of(options)
+    except (RegistryFileError, WrongArgumentError) as error:
+        return _complain(complaints, str(error), WRONG_ARGUMENTS)
+    try:
+        surprise = _travel(journey, console)
+    except KeyboardInterrupt:
+        return _complain(complaints, "Stopped: nothing of the demo runs any more.", INTERRUPTED)
+    except (
+        EngineError,
+        DeploymentError,
+        EnvironmentMissingError,
+        RunTimeoutError,
+        OutcomesDisagreeError,
+    ) as error:
+        return _complain(complaints, str(error), 1)
+    except (BotoCoreError, ClientError, OSError) as error:
+        return _complain(complaints, f"The local cloud did not answer as it should: {error}", 1)
+    return _complain(complaints, surprise, 1) if surprise else 0
+
+
+def _travel(journey: Journey, console: Console) -> str | None:
+    """Go all the way, and say what was not in the script, if anything."""
+    display = DemoDisplay(console)
+    console.print(Text("ecr-rescan, in an AWS account on this machine", "bold"))
+    console.print(Text(journey.summary()))
+    console.print()
+    engine = Engine()
+    try:
+        with display.step("start the local cloud"):
+            engine.__enter__()
+        with display.step("build the application"):
+            Application().build()
+        with display.step("deploy template.yaml"):
+            outputs = deploy(engine, journey.parameters | LOG_LEVEL)
+        engine.put_registry(journey.text)
+        watch = RunWatch(engine, outputs)
+        runs = [_run(watch, "demo-1", journey.input, display, console)]
+        if runs[0].is_incomplete:
+            rerun_input = runs[0].rerun_input()
+            console.print(Text("The run printed the input of its rerun, so that is started now."))
+            console.print()
+            runs.append(_run(watch, "demo-2", rerun_input, display, console))
+        with display.step("wait for the scans"):
+            scans = watch.scans_ended()
+        console.print(
+            Text(f"{'':10}{scans[0]} scans were started, ECR sent {scans[1]} scan events")
+        )
+    finally:
+        engine.keep_log(REPOSITORY / ENGINE_LOG)
+        engine.stop()
+    surprise = Script.of(journey.registry).surprise(runs)
+    if journey.json_path:
+        document = document_of(
+            runs,
+            registry=_shown(journey.path),
+            parameters=journey.parameters | LOG_LEVEL,
+            seconds=display.seconds,
+            scans=scans,
+            surprise=surprise,
+        )
+        journey.json_path.write_text(json.dumps(document, indent=2) + "\n")
+        console.print(Text(f"{'':10}everything in numbers: {journey.json_path}"))
+    console.print()
+    return surprise
+
+
+def _run(
+    watch: RunWatch, name: str, run_input: Any, display: DemoDisplay, console: Console
+) -> RescanRun:
+    with display.run(f"run {name}", f", input {json.dumps(run_input)}") as show:
+        run = watch.run(name, run_input, show)
+    if run.repositories:
+        console.print(table_of(run, console))
+    style = "green" if run.status == "SUCCEEDED" else "yellow" if run.is_incomplete else "red"
+    ended = f"{run.status}" + (f", {run.error}" if run.error else "")
+    console.print(Text.assemble((ended, f"bold {style}"), f": {run.conclusion}"))
+    console.print(calls_of(run))
+    histories = run.histories
+    console.print(
+        Text(
+            f"The largest history has {histories.largest:,} of {MOST_EVENTS:,} events "
+            f"({histories.largest_of}), the largest payload "
+            f"{histories.largest_payload / 1024:.1f} of {MOST_PAYLOAD} KiB.",
+            "dim",
+        )
+    )
+    console.print()
+    return run
+
+
+def _options() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="make demo",
+        usage="make demo [ARGS='[--registry FILE.yaml] [--input JSON] [--json FILE]']",
+        description="Deploys ecr-rescan to an AWS account that runs on this machine, runs it on a "
+        "simulated registry, and reruns what failed. Needs no AWS account and no Docker.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--registry",
+        type=Path,
+        default=REPOSITORY / DEMO_REGISTRY,
+        metavar="FILE.yaml",
+        help=f"the registry to run on (default: {DEMO_REGISTRY})",
+    )
+    parser.add_argument(
+        "--input",
+        default="{}",
+        metavar="JSON",
+        help='the execution input of the first run, such as {"repository_filter": "shop/"}',
+    )
+    parser.add_argument(
+        "--json", type=Path, metavar="FILE", help="write everything to a file, for machines"
+    )
+    return parser
+
+
+def _shown(path: Path) -> str:
+    """Write a path as a reader in the repository would."""
+    inside = path.absolute().is_relative_to(REPOSITORY)
+    return str(path.absolute().relative_to(REPOSITORY) if inside else path)
+
+
+def _complain(console: Console, message: str, code: int) -> int:
+    console.print(Text(message, "red"))
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,71 @@
+"""Runs as JSON, for machines: local/README.md describes it."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC
+from typing import Any
+
+from local.rescan_run import RescanRun, in_order
+
+
+def document_of(
+    runs: Sequence[RescanRun],
+    *,
+    registry: str,
+    parameters: Mapping[str, str],
+    seconds: Mapping[str, float],
+    scans: tuple[int, int],
+    surprise: str | None,
+) -> dict[str, Any]:
+    """Put together everything that is known of a demo."""
+    started, events_sent = scans
+    return {
+        "registry": registry,
+        "parameters": dict(parameters),
+        "as_scripted": surprise is None,
+        "surprise": surprise,
+        "seconds": {step: round(taken, 1) for step, taken in seconds.items()},
+        "scans": {"started": started, "events_sent": events_sent},
+        "runs": [_run(run) for run in runs],
+    }
+
+
+def _run(run: RescanRun) -> dict[str, Any]:
+    outcomes, calls = run.outcomes(), run.calls.by_repository()
+    return {
+        "execution_name": run.name,
+        "execution_arn": run.arn,
+        "input": run.input,
+        "status": run.status,
+        "output": run.output,
+        "error": run.error,
+        "cause": run.cause,
+        "started_at": run.started_at.astimezone(UTC).isoformat(),
+        "ended_at": run.ended_at.astimezone(UTC).isoformat(),
+        "repositories": {name: _repository(run, name, calls[name]) for name in run.repositories},
+        "images": {
+            repository: {
+                digest: {"outcome": image.outcome, "reason": image.reason}
+                for digest, image in sorted(images.items())
+            }
+            for repository, images in sorted(run.images.items())
+        },
+        "outcomes": {outcome: outcomes[outcome] for outcome in in_order(outcomes)},
+        "ecr_calls": dict(run.calls.by_operation()),
+        "throttled_calls": dict(run.calls.throttled),
+        "history_events": {
+            "run": run.histories.parent,
+            "largest": run.histories.largest,
+            "largest_of": run.histories.largest_of,
+        },
+        "largest_payload_bytes": run.histories.largest_payload,
+    }
+
+
+def _repository(run: RescanRun, name: str, calls: int) -> dict[str, Any]:
+    record = run.records.get(name)
+    return {
+        "status": record.status if record else None,
+        "error": record.error if record else None,
+        "cause": record.cause if record else None,
+        "ecr_calls": calls,
+    }

@@ -1,0 +1,47 @@
+"""The template parameters that a registry file asks for, checked as CloudFormation would."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from local import checked_yaml
+from local.checked_yaml import Value
+from local.interpreters import REPOSITORY
+from local.registry_file import REGISTRY_KEYS
+
+TEMPLATE = REPOSITORY / "template.yaml"
+
+
+def of_registry_file(text: str, *, name: str, template: Path = TEMPLATE) -> dict[str, str]:
+    """Read the `parameters` of a registry file; none when it has no such key.
+
+    Raises RegistryFileError for a parameter that the template does not have, and for a value that
+    it does not allow.
+    """
+    members = checked_yaml.compose(text, name).members("a registry", REGISTRY_KEYS)
+    if "parameters" not in members:
+        return {}
+    declared = _declared(template)
+    given = members["parameters"].members("the template's parameters", tuple(declared))
+    return {parameter: _allowed(value, declared[parameter]) for parameter, value in given.items()}
+
+
+def _declared(template: Path) -> dict[str, dict[str, Any]]:
+    root: Any = yaml.compose(template.read_text(), Loader=yaml.SafeLoader)
+    # Only this part is made of plain YAML: elsewhere are !Ref and its like.
+    parameters = next(value for key, value in root.value if key.value == "Parameters")
+    declared: dict[str, dict[str, Any]] = yaml.SafeLoader("").construct_document(parameters)
+    return declared
+
+
+def _allowed(value: Value, declared: dict[str, Any]) -> str:
+    if "AllowedValues" in declared:
+        return value.choice(tuple(map(str, declared["AllowedValues"])))
+    if declared["Type"] == "Number":
+        number = value.number(declared.get("MinValue", 0), declared.get("MaxValue", 10**15))
+        return str(number)
+    accepted = declared.get("ConstraintDescription", "as the template says").removeprefix(
+        "must be "
+    )
+    return value.matching(declared.get("AllowedPattern", "(?s:.*)"), accepted)

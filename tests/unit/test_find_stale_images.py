@@ -7,7 +7,7 @@ from datetime import timedelta
 from itertools import chain, cycle
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from registry.errors import EcrThrottled, RepositoryNotFound
@@ -220,6 +220,7 @@ pages_of_kinds = st.lists(
 )
 
 
+@settings(max_examples=40)
 @given(
     pages=pages_of_kinds,
     deleted_at=st.none() | st.integers(0, 2),

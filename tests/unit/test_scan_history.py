@@ -3,7 +3,7 @@ from datetime import timedelta
 from threading import Barrier
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from registry.ecr import CONNECTIONS
@@ -146,6 +146,7 @@ def test_raises_any_other_error_and_asks_no_further() -> None:
     assert len(registry.asked) <= 100 + CONNECTIONS
 
 
+@settings(max_examples=40)
 @given(
     st.lists(
         st.sampled_from(

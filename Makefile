@@ -39,7 +39,7 @@ check: $(VENVS)/dev/installed $(VENVS)/sam/installed ## lint, types, template, d
 	$(dev)/ruff check
 	$(dev)/mypy
 	$(sam) validate --lint
-	$(dev)/python -m tests.support.check_definitions
+	$(dev)/pytest --numprocesses=0 tests/contract
 
 .PHONY: build
 build: $(VENVS)/dev/installed $(VENVS)/sam/installed ## build the application for deployment

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from registry.ecr import CONNECTIONS, EcrRegistry
-from registry.errors import EcrThrottled, EcrUnavailable, ImageNotFound
+from registry.errors import EcrThrottled, EcrUnavailable, ImageNotFound, RepositoryNotFound
 from registry.images import LastScan
 
 
@@ -60,7 +60,7 @@ class EcrScanHistory:
                 return
             try:
                 scans[digest] = self._registry.last_scan(repository, digest)
-            except ImageNotFound:
+            except (ImageNotFound, RepositoryNotFound):
                 gone.add(digest)
             except (EcrThrottled, EcrUnavailable) as refusal:
                 refusals.append(refusal)

@@ -90,7 +90,9 @@ def _choose(
                 f"repositories must name repositories of this registry: {error}"
             ) from error
         return list(request.repositories), f"{len(request.repositories)} repositories, as asked for"
-    pattern = request.repository_filter or settings.optional_pattern("REPOSITORY_FILTER") or ""
+    pattern = request.repository_filter
+    if pattern is None:
+        pattern = settings.optional_pattern("REPOSITORY_FILTER") or ""
     names = list(registry.repositories())
     matching = [name for name in names if re.match(pattern, name)]
     matched = f"whose names match {pattern!r} from the start" if pattern else "in the registry"

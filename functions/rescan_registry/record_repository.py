@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from ledger.run_records import RecordStatus, RunRecord, RunRecords, run_records
-from rescan_registry.outcomes import Outcome
+from rescan_registry.outcomes import REPOSITORY_GONE, Outcome
 from rescan_registry.progress import Progress
 from runtime import clock
 from runtime.entrypoint import entrypoint
@@ -44,7 +44,8 @@ def record_repository(
     """
     progress = work.progress.folded()
     images = progress.tally.outcomes()
-    status = RecordStatus.GONE if progress.repository_gone else RecordStatus.FINISHED
+    gone = progress.repository_gone or progress.tally.of_decision(REPOSITORY_GONE)
+    status = RecordStatus.GONE if gone else RecordStatus.FINISHED
     failure = None
     if failed := images.get(Outcome.FAILED):
         errors = ", ".join(

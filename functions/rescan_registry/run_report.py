@@ -51,7 +51,7 @@ class RunReport:
     def sentence(self) -> str:
         """Say in one paragraph what an operator must know and do."""
         if not self.problems:
-            return f"All {self.repositories} repositories are done."
+            return f"Every repository is done, {self.repositories} in all."
         named = ", ".join(f"{each.repository} ({each.problem})" for each in self.problems[:NAMED])
         more = len(self.problems) - NAMED
         return (

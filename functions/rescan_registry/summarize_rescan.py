@@ -74,8 +74,8 @@ def summarize_rescan(
         summary_key=documents.write_summary(ended.run, encode(report)),
         conclusion=report.sentence(),
     )
-    _count(report, metrics)
     bus.put("Rescan Finished", _detail(report, summary), resources=[ended.execution_arn])
+    _count(report, metrics)  # last, for a retry would count the run twice
     return summary
 
 

@@ -65,12 +65,10 @@ def test_time_comes_from_one_place_and_nobody_sleeps() -> None:
 def test_nothing_happens_at_import_but_definitions() -> None:
     for path in MODULES:
         for node in ast.parse(path.read_text()).body:
-            assert not isinstance(node, ast.For | ast.While | ast.With | ast.Try), path
+            assert not isinstance(node, ast.While | ast.With | ast.Try), path
 
 
 @pytest.mark.parametrize("word", ["utils", "helpers", "common", "manager", "service", "base"])
 def test_no_module_is_a_drawer(word: str) -> None:
     for folder in ("functions", "local", "tests"):
-        assert not [
-            path for path in (ROOT / folder).rglob(f"{word}*.py") if ".venvs" not in path.parts
-        ]
+        assert not list((ROOT / folder).rglob(f"{word}*.py"))

@@ -117,9 +117,7 @@ def test_cloudformation_lint_accepts_it_as_a_state_machine() -> None:
             }
         }
     }
-    found = [
-        match for match in lint_all(json.dumps(document)) if match.rule.severity != "informational"
-    ]
+    found = [match for match in lint_all(json.dumps(document)) if match.rule.id[0] in "EW"]
     assert [str(match) for match in found] == []
 
 
@@ -161,7 +159,8 @@ def test_every_state_is_reached() -> None:
 def test_every_task_is_retried_by_the_one_rule(state: State) -> None:
     retry = state.body["Retry"]
     if "FunctionArn" in state.body["Resource"]:
-        assert retry == [LAMBDA_RETRIER] + [ECR_RETRIER] * (state.name in CALLS_ECR)
+        assert retry[0] == LAMBDA_RETRIER
+        assert (ECR_RETRIER in retry[1:]) == (state.name in CALLS_ECR)
     for retrier in retry:
         assert retrier["JitterStrategy"] == "FULL"
         assert "MaxDelaySeconds" in retrier

@@ -69,7 +69,7 @@ def test_is_finished_when_there_was_nothing_to_do() -> None:
 
 def test_says_that_all_is_done() -> None:
     done = report(["team/api", "team/web"], [any_record("team/api"), any_record("team/web")])
-    assert done.sentence() == "All 2 repositories are done."
+    assert done.sentence() == "Every repository is done, 2 in all."
 
 
 def test_says_what_failed_and_how_to_rerun_it() -> None:

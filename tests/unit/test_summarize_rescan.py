@@ -68,7 +68,7 @@ def test_ends_a_run_that_got_to_its_end() -> None:
         images={Outcome.STARTED: 2},
         rerun=None,
         summary_key=SUMMARY,
-        conclusion="All 1 repositories are done.",
+        conclusion="Every repository is done, 1 in all.",
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from local.simulated_registry import SimulatedRegistry
+from rescan_registry.event_bus import EventBus, EventRefused
 from tests.support.engine import Execution
 from tests.workflow.conftest import Deploy
 
@@ -453,3 +454,44 @@ def test_starts_each_image_again_only_when_it_is_due_again(deploy: Deploy) -> No
     days = [day for day, images in enumerate(runs) if images == {"STARTED": 1}]
     # A scan ends a few seconds after it was started, so seven days later it is just not due.
     assert days == [0, 8]
+
+
+def test_tells_again_when_eventbridge_refuses_the_event(
+    deploy: Deploy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployed = deploy(registry(repository("team/api")))
+    refusals = iter([EventRefused("Rescan Finished: InternalFailure: try again")])
+    put = EventBus.put
+
+    def refuse_once(bus: EventBus, *event: Any, **more: Any) -> None:
+        if refusal := next(refusals, None):
+            raise refusal
+        put(bus, *event, **more)
+
+    monkeypatch.setattr(EventBus, "put", refuse_once)
+    summary_of(deployed.run())
+    assert len(deployed.events_put) == 1
+    assert len(deployed.backoffs) == 1
+
+
+def test_looks_at_the_whole_registry_when_the_filter_is_emptied_by_hand(deploy: Deploy) -> None:
+    deployed = deploy(registry(repository("team/api")), RepositoryFilter="prod/")
+    assert summary_of(deployed.run({"repository_filter": ""}))["repositories"] == 1
+
+
+def test_ends_express_children_before_step_functions_kills_them(deploy: Deploy) -> None:
+    """The children stay STANDARD, for no engine here runs EXPRESS ones; the limit is ours."""
+    deployed = deploy(
+        registry(repository("team/api", {"tags": "v{n}", "count": 250, "scanned": "8d"}))
+    )
+    waves: list[int] = []
+
+    def take_long(payload: dict[str, Any]) -> None:
+        payload["policy"]["time_limit_seconds"] = 120
+        waves.append(len(payload["progress"].get("outcomes", ())))
+        deployed.clock.move(timedelta(seconds=80))
+
+    deployed.faults["FindStaleImages"] = take_long
+    summary = summary_of(deployed.run())
+    assert summary["images"] == {"DEFERRED": 150, "STARTED": 100}
+    assert waves == [0, 100]

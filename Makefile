@@ -49,6 +49,10 @@ build: $(VENVS)/dev/installed $(VENVS)/sam/installed ## build the application fo
 deploy: build ## build and deploy to AWS
 	$(sam) deploy --guided
 
+.PHONY: diagram
+diagram: $(VENVS)/dev/installed ## draw the README's picture anew from the definition
+	$(dev)/python -m tests.support.diagram
+
 .PHONY: lock
 lock: $(UV) ## compile requirements/ anew from pyproject.toml
 	for group in dev local sam lambda-runtime; do \
@@ -63,6 +67,7 @@ clean: ## remove everything that these targets made
 	rm -rf $(VENVS) .aws-sam .demo .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 .PHONY: cloud
+cloud: ## install what the local cloud needs
 cloud: $(VENVS)/local/installed $(VENVS)/lambda-runtime/installed $(VENVS)/sam/installed
 
 $(VENVS)/uv/bin/uv:

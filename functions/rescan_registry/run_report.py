@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from ledger.run_records import RecordStatus, RunRecord
 from rescan_registry.outcomes import Outcome, Tally
+from runtime.messages import Json, encode
 
 NAMED = 10  # repositories that a message names before it only counts them
 NEVER_REACHED = "not reached, or stopped half-way"
@@ -58,6 +59,58 @@ class RunReport:
             f"{len(self.problems)} of {self.repositories} repositories did not finish: {named}"
             f"{f' and {more} more' if more > 0 else ''}. "
             f"To rerun only them, start an execution with the input {json.dumps(self.rerun)}"
+        )
+
+    def detail(self, summary_key: str) -> Json:
+        """Shape the event Rescan Finished: small enough for any target, so not every problem."""
+        return {
+            "run": self.run,
+            "status": self.status,
+            "dry_run": self.dry_run,
+            "started_at": encode(self.started_at),
+            "ended_at": encode(self.ended_at),
+            "repositories": self.repositories,
+            "repositories_gone": self.repositories_gone,
+            "repositories_not_done": len(self.problems),
+            "problems": encode(self.problems[:NAMED]),
+            "images": encode(self.images.outcomes()),
+            "reasons": encode(self.images.counts),
+            "rerun": encode(self.rerun),
+            "summary_key": summary_key,
+        }
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """What the execution ends with, small enough for any history.
+
+    conclusion: what an operator must know and do; the cause that the console shows of a red run.
+    summary_key: where in the run bucket the whole report is.
+    """
+
+    run: str
+    status: RunStatus
+    dry_run: bool
+    repositories: int
+    repositories_not_done: int
+    images: dict[Outcome, int]
+    rerun: dict[str, str] | None
+    summary_key: str
+    conclusion: str
+
+    @classmethod
+    def of(cls, report: RunReport, summary_key: str) -> "RunSummary":
+        """Leave out what does not fit a history."""
+        return cls(
+            run=report.run,
+            status=report.status,
+            dry_run=report.dry_run,
+            repositories=report.repositories,
+            repositories_not_done=len(report.problems),
+            images=report.images.outcomes(),
+            rerun=report.rerun,
+            summary_key=summary_key,
+            conclusion=report.sentence(),
         )
 
 

@@ -9,8 +9,8 @@ from ledger.run_records import RecordStatus
 from rescan_registry import summarize_rescan as module
 from rescan_registry.event_bus import EventRefused
 from rescan_registry.outcomes import Outcome
-from rescan_registry.run_report import NAMED, RunStatus
-from rescan_registry.summarize_rescan import EndedRun, RunSummary, summarize_rescan
+from rescan_registry.run_report import NAMED, RunStatus, RunSummary
+from rescan_registry.summarize_rescan import EndedRun, summarize_rescan
 from tests.support.builders import any_digest, any_record
 from tests.support.clock import NOW
 from tests.support.engine import any_lambda_context

@@ -1,0 +1,17 @@
+"""What a run is counted as: metrics in the log, in CloudWatch's embedded format."""
+
+from aws_lambda_powertools import Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+
+from rescan_registry.outcomes import Outcome
+from rescan_registry.run_report import RunReport
+
+
+def count(report: RunReport, metrics: Metrics) -> None:
+    """Emit one number an outcome; names of repositories and digests are never dimensions."""
+    outcomes = report.images.outcomes()
+    for outcome in Outcome:
+        metrics.add_metric(f"images_{outcome.lower()}", MetricUnit.Count, outcomes.get(outcome, 0))
+    metrics.add_metric("repositories", MetricUnit.Count, report.repositories)
+    metrics.add_metric("repositories_not_done", MetricUnit.Count, len(report.problems))
+    metrics.flush_metrics()

@@ -23,6 +23,7 @@ from local.registry_file import RegistryFileError
 from local.simulated_registry import EcrError, Message, SimulatedRegistry
 
 CONTROL_PATH = "/_simulated_registry"
+FAULTS_PATH = "/_simulated_registry/faults"
 MOST_ENTRIES_OF_PUT_EVENTS = 10
 
 LOG = logging.getLogger(__name__)
@@ -50,6 +51,10 @@ class ServedRegistry:
         registry.on_event = self._events.put
         self._registry = registry
         self._events_sent = 0
+
+    def clear_faults(self) -> None:
+        """Let what is scripted to go wrong end; everything else stays as it is."""
+        self._registry.clear_faults()
 
     def answer(self, context: RequestContext, request: Message | None) -> Message:
         """Answer a call that the gateway let through."""
@@ -113,7 +118,7 @@ def simulated_ecr() -> Service:
 
 
 def add_control(router: Router[Any]) -> None:
-    """Let demo and tests PUT a registry (YAML text) and GET its counters (JSON)."""
+    """Let demo and tests PUT a registry (YAML text), GET its counters (JSON), DELETE its faults."""
 
     def put(request: Request) -> Response:
         try:
@@ -125,8 +130,13 @@ def add_control(router: Router[Any]) -> None:
     def get(_request: Request) -> Response:
         return Response(json.dumps(served_registry().counters()), mimetype="application/json")
 
+    def delete_faults(_request: Request) -> Response:
+        served_registry().clear_faults()
+        return Response(status=204)
+
     router.add(CONTROL_PATH, put, methods=["PUT"])
     router.add(CONTROL_PATH, get, methods=["GET"])
+    router.add(FAULTS_PATH, delete_faults, methods=["DELETE"])
 
 
 def _put_on_default_bus(events: tuple[Message, ...]) -> None:

@@ -101,6 +101,10 @@ class Engine:
         """Replace the simulated registry by the one that a registry file's text describes."""
         self._control("PUT", text.encode())
 
+    def clear_faults(self) -> None:
+        """Let what is scripted to go wrong in the registry end, as if somebody had repaired it."""
+        self._control("DELETE", path="/_simulated_registry/faults")
+
     def registry_counters(self) -> dict[str, Any]:
         """Read what the simulated registry counted since it was put there.
 

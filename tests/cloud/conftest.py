@@ -4,10 +4,19 @@ from collections.abc import Iterator
 
 import pytest
 
+from local.deployment import deploy
 from local.engine import Engine
+from tests.support.stack import Stack
 
 
 @pytest.fixture(scope="session")
 def engine() -> Iterator[Engine]:
     with Engine() as engine:
         yield engine
+
+
+@pytest.fixture(scope="session")
+def stack(engine: Engine) -> Stack:
+    """Deploy once. At DEBUG, where the most could reach the log that must not."""
+    name = "ecr-rescan"
+    return Stack(engine, name, deploy(engine, {"FunctionLogLevel": "DEBUG"}, stack=name))

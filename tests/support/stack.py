@@ -1,0 +1,147 @@
+"""The deployed stack as an operator has it: runs to start, stop and read, and what is there."""
+
+import functools
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import boto3
+
+from ledger.run_records import RunRecord, RunRecords
+from local.account import ACCOUNT, REGION
+from local.engine import Engine
+
+DEADLINE_SECONDS = 60
+POLL_SECONDS = 0.1
+
+
+class NeverHappenedError(AssertionError):
+    """What was waited for did not come about: the message shows what was there instead."""
+
+
+def eventually[T](read: Callable[[], T], until: Callable[[T], object]) -> T:
+    """Read until a condition holds, and give what was read last."""
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while not until(value := read()):
+        if time.monotonic() > deadline:
+            raise NeverHappenedError(f"after {DEADLINE_SECONDS} s there still was {value!r}")
+        time.sleep(POLL_SECONDS)
+    return value
+
+
+@dataclass(frozen=True)
+class Run:
+    """An execution of RescanRegistry that has ended."""
+
+    arn: str
+    name: str
+    status: str
+    states: tuple[str, ...]
+    output: Any = None
+    error: str | None = None
+    cause: str | None = None
+
+
+class Stack:
+    """One stack in the local cloud."""
+
+    def __init__(self, engine: Engine, name: str, outputs: dict[str, str]) -> None:
+        self.engine = engine
+        self.name = name
+        self.outputs = outputs
+        self.client = functools.cache(engine.client)  # to make one takes as long as ten calls
+
+    def run(self, asked: object = None) -> Run:
+        """Start an execution, with the input {} if nothing is asked for, and wait for its end."""
+        return self.wait(self.start(asked))
+
+    def start(self, asked: object = None) -> str:
+        """Start an execution and give its ARN."""
+        answer = self.client("stepfunctions").start_execution(
+            stateMachineArn=self.outputs["RescanRegistryArn"],
+            input=json.dumps({} if asked is None else asked),
+        )
+        return str(answer["executionArn"])
+
+    def wait(self, arn: str) -> Run:
+        """Wait until an execution has ended, however it did."""
+        states = self.client("stepfunctions")
+        ended = eventually(
+            lambda: states.describe_execution(executionArn=arn),
+            until=lambda execution: execution["status"] != "RUNNING",
+        )
+        pages = states.get_paginator("get_execution_history").paginate(executionArn=arn)
+        entered = (
+            event["stateEnteredEventDetails"]["name"]
+            for page in pages
+            for event in page["events"]
+            if "stateEnteredEventDetails" in event
+        )
+        run = Run(arn, ended["name"], ended["status"], tuple(entered))
+        if ended["status"] == "SUCCEEDED":
+            return replace(run, output=json.loads(ended["output"]))
+        return replace(run, error=ended.get("error"), cause=ended.get("cause"))
+
+    def stop(self, arn: str) -> Run:
+        """Stop an execution as the console's button does."""
+        self.client("stepfunctions").stop_execution(executionArn=arn)
+        return self.wait(arn)
+
+    def records(self, run: str) -> dict[str, RunRecord]:
+        """Read the records of a run by repository."""
+        records = RunRecords(self.client("dynamodb"), self.outputs["LedgerTableName"])
+        return {record.repository: record for record in records.of(run)}
+
+    def document(self, key: str) -> Any:
+        """Read a document of the run bucket."""
+        bucket = self.outputs["RunBucketName"]
+        answer = self.client("s3").get_object(Bucket=bucket, Key=key)
+        return json.loads(answer["Body"].read())
+
+    def log_lines(self) -> list[str]:
+        """Read all that the functions have logged."""
+        pages = self.client("logs").get_paginator("filter_log_events")
+        group = self.outputs["FunctionLogGroup"]
+        return [
+            event["message"].strip()
+            for page in pages.paginate(logGroupName=group)
+            for event in page["events"]
+        ]
+
+    def physical_names(self, kind: str) -> dict[str, str]:
+        """Name the resources of a kind by logical id."""
+        cloudformation = self.client("cloudformation")
+        resources = cloudformation.describe_stack_resources(StackName=self.name)["StackResources"]
+        return {
+            resource["LogicalResourceId"]: resource["PhysicalResourceId"]
+            for resource in resources
+            if resource["ResourceType"] == kind
+        }
+
+    def session_of(self, role: str) -> boto3.Session:
+        """Make a session with the credentials of a role, given by its logical id.
+
+        The role trusts a service and nobody else, so it is made to trust the account meanwhile.
+        """
+        iam = self.client("iam")
+        name = self.physical_names("AWS::IAM::Role")[role]
+        found = iam.get_role(RoleName=name)["Role"]
+        trust = found["AssumeRolePolicyDocument"]
+        account = {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}
+        admission = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": account}
+        opened = {**trust, "Statement": [*trust["Statement"], admission]}
+        iam.update_assume_role_policy(RoleName=name, PolicyDocument=json.dumps(opened))
+        try:
+            credentials = self.client("sts").assume_role(
+                RoleArn=found["Arn"], RoleSessionName="test"
+            )["Credentials"]
+        finally:
+            iam.update_assume_role_policy(RoleName=name, PolicyDocument=json.dumps(trust))
+        return boto3.Session(
+            aws_access_key_id=credentials["AccessKeyId"],
+            aws_secret_access_key=credentials["SecretAccessKey"],
+            aws_session_token=credentials["SessionToken"],
+            region_name=REGION,
+        )

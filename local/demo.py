@@ -28,6 +28,8 @@ from local.simulated_registry import SimulatedRegistry
 
 DEMO_REGISTRY = Path("local/registries/demo.yaml")
 ENGINE_LOG = Path(".demo/engine.log")
+# Every call at once is a Lambda process: the 50 of the template's defaults are for AWS.
+FEW_PROCESSES = {"MaxConcurrency": "4", "MaxScanConcurrency": "4"}
 # The functions log each image with its outcome only at this level.
 LOG_LEVEL = {"FunctionLogLevel": "DEBUG"}
 
@@ -71,11 +73,12 @@ class Journey:
         if options.json and (options.json.is_dir() or not options.json.absolute().parent.is_dir()):
             raise WrongArgumentError(f"--json {options.json}: there is no directory for this file.")
         text = checked_yaml.read(options.registry)
+        asked = stack_parameters.of_registry_file(text, name=_shown(options.registry))
         return cls(
             path=options.registry,
             text=text,
             registry=registry_file.parse(text, name=_shown(options.registry)),
-            parameters=stack_parameters.of_registry_file(text, name=_shown(options.registry)),
+            parameters=FEW_PROCESSES | asked | LOG_LEVEL,
             input=first_input,
             json_path=options.json,
         )
@@ -125,7 +128,7 @@ def _travel(journey: Journey, console: Console) -> str | None:
         with display.step("build the application"):
             Application().build()
         with display.step("deploy template.yaml"):
-            outputs = deploy(engine, journey.parameters | LOG_LEVEL)
+            outputs = deploy(engine, journey.parameters)
         engine.put_registry(journey.text)
         watch = RunWatch(engine, outputs)
         runs = [_run(watch, "demo-1", journey.input, display, console)]
@@ -147,7 +150,7 @@ def _travel(journey: Journey, console: Console) -> str | None:
         document = document_of(
             runs,
             registry=_shown(journey.path),
-            parameters=journey.parameters | LOG_LEVEL,
+            parameters=journey.parameters,
             seconds=display.seconds,
             scans=scans,
             surprise=surprise,
@@ -217,7 +220,7 @@ def _shown(path: Path) -> str:
 
 
 def _complain(console: Console, message: str, code: int) -> int:
-    console.print(Text(message, "red"))
+    console.print(Text(message, "red"), soft_wrap=True)
     return code
 
 

@@ -15,7 +15,7 @@ from rich.text import Text
 from local.run_watch import RunProgress
 
 WIDTH_OF_A_LOG = 120
-SECONDS_BETWEEN_LINES = 5.0
+SECONDS_BETWEEN_LINES = 5.0  # at first: each is followed by a pause half as long again
 
 
 def console_for(*, stderr: bool = False) -> Console:
@@ -82,14 +82,14 @@ class DemoDisplay:
 
     @contextmanager
     def _plain(self, _title: str) -> Iterator[Callable[[RunProgress], None]]:
-        told, told_at = "", time.monotonic()
+        told, told_at, pause = "", time.monotonic(), SECONDS_BETWEEN_LINES
 
         def show(now: RunProgress) -> None:
-            nonlocal told, told_at
+            nonlocal told, told_at, pause
             said = _wording(now)
-            if said != told and time.monotonic() - told_at >= SECONDS_BETWEEN_LINES:
+            if said != told and time.monotonic() - told_at >= pause:
                 self._console.print(Text(f"{'':10}{said}"))
-                told, told_at = said, time.monotonic()
+                told, told_at, pause = said, time.monotonic(), pause * 1.5
 
         yield show
 
@@ -99,5 +99,5 @@ def _wording(now: RunProgress) -> str:
         return "listing repositories"
     return (
         f"{now.repositories_done} of {now.repositories} repositories done, "
-        f"{now.scans_started} scans started, {now.throttled} calls throttled"
+        f"{now.scans_started:,} scans started, {now.throttled:,} calls throttled"
     )

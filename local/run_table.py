@@ -3,13 +3,15 @@
 from collections import Counter
 
 from rich import box
+from rich.align import VerticalAlignMethod
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from local.rescan_run import RescanRun, in_order
 
-MOST_ROWS = 40
+MOST_ROWS = 30
+NARROW_NAME = 24  # columns of a repository's name where there is little room
 # Broken by hand, so that a column of numbers stays narrow.
 HEADINGS = {
     "STARTED": "STAR-\nTED",
@@ -56,17 +58,23 @@ def _table(run: RescanRun, repositories: list[str], *, is_wide: bool) -> Table:
     total, calls = run.outcomes(), run.calls.by_repository()
     outcomes = in_order(total)
     table = Table(box=box.SIMPLE_HEAD, show_footer=True, padding=0)
-    table.add_column("repository", "all", overflow="ellipsis", no_wrap=True, vertical="bottom")
-    table.add_column("images", _number(total.total()), justify="right", vertical="bottom")
+    # At the bottom of a heading of two lines, but not of a cell that is wrapped.
+    align: VerticalAlignMethod = "bottom" if is_wide else "top"
+    widest = None if is_wide else NARROW_NAME
+    table.add_column(
+        "repository", "all", overflow="ellipsis", no_wrap=True, max_width=widest, vertical=align
+    )
+    table.add_column("images", _number(total.total()), justify="right", vertical=align)
     if is_wide:
         for outcome in outcomes:
             heading = Text(HEADINGS.get(outcome, outcome), STYLES.get(outcome, ""))
             footer = _number(total[outcome], outcome)
-            table.add_column(heading, footer, justify="right", vertical="bottom")
+            table.add_column(heading, footer, justify="right", vertical=align)
     else:
-        table.add_column("outcomes", _in_words(total), vertical="bottom")
-    table.add_column("ECR\ncalls", _number(run.calls.made.total()), justify="right")
-    table.add_column("status", vertical="bottom", no_wrap=True)
+        table.add_column("outcomes", _in_words(total))
+    calls_made = _number(run.calls.made.total())
+    table.add_column("ECR\ncalls" if is_wide else "calls", calls_made, justify="right")
+    table.add_column("status", no_wrap=True, vertical=align)
     for repository in repositories:
         counts = run.outcomes_of(repository)
         columns = [_number(counts[outcome], outcome) for outcome in outcomes]

@@ -1,0 +1,109 @@
+"""`make demo` shows what it promises, on the registry that comes with it."""
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local import registry_file
+from local.demo import DEMO_REGISTRY
+from local.interpreters import REPOSITORY, local_cloud_python
+from local.rescan_run import OUTCOMES
+
+RUN_TIMEOUT_SECONDS = 400
+
+
+def demo(*options: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(local_cloud_python()), "-m", "local.demo", *options],
+        cwd=REPOSITORY,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=RUN_TIMEOUT_SECONDS,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def shipped(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict[str, Any]]:
+    """Run the shipped demo once: what it printed, and what it wrote."""
+    path = tmp_path_factory.mktemp("demo") / "demo.json"
+    result = demo("--json", str(path))
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout, json.loads(path.read_text())
+
+
+# The first test to run carries the demo itself.
+@pytest.mark.timeout(RUN_TIMEOUT_SECONDS + 20)
+class TestShippedDemo:
+    def test_shows_every_outcome(self, shipped: tuple[str, dict[str, Any]]) -> None:
+        _, document = shipped
+
+        assert document["runs"][0]["outcomes"].keys() == set(OUTCOMES) - {"DUE"}
+
+    def test_decides_every_image_once(self, shipped: tuple[str, dict[str, Any]]) -> None:
+        registry = registry_file.load(REPOSITORY / DEMO_REGISTRY)
+        decided = shipped[1]["runs"][0]["images"]
+
+        for repository in registry.repositories.values():
+            assert decided.get(repository.name, {}).keys() == repository.images.keys()
+
+    def test_reruns_the_one_repository_that_failed(
+        self, shipped: tuple[str, dict[str, Any]]
+    ) -> None:
+        first, rerun = shipped[1]["runs"]
+        statuses = {name: of["status"] for name, of in first["repositories"].items()}
+        failed = [name for name, status in statuses.items() if status == "FAILED"]
+
+        assert len(failed) == 1
+        assert first["error"] == "RescanIncomplete"
+        assert rerun["input"] == {"rerun_of": first["execution_name"]}
+        assert list(rerun["repositories"]) == failed
+        assert rerun["status"] == "SUCCEEDED"
+
+    def test_retries_what_is_throttled(self, shipped: tuple[str, dict[str, Any]]) -> None:
+        first = shipped[1]["runs"][0]
+
+        assert first["throttled_calls"]["StartImageScan"] > 0
+        assert first["outcomes"]["FAILED"] == 1
+
+    def test_hears_of_every_scan(self, shipped: tuple[str, dict[str, Any]]) -> None:
+        scans = shipped[1]["scans"]
+
+        assert scans["events_sent"] == scans["started"] > 0
+
+    def test_counts_the_largest_history(self, shipped: tuple[str, dict[str, Any]]) -> None:
+        first = shipped[1]["runs"][0]
+
+        assert first["history_events"]["largest_of"] == "shop/api"
+        assert first["history_events"]["largest"] > first["history_events"]["run"] > 0
+        assert 0 < first["largest_payload_bytes"] < 256 * 1024
+
+    def test_is_calm_outside_a_terminal(self, shipped: tuple[str, dict[str, Any]]) -> None:
+        text, _ = shipped
+
+        assert "\x1b" not in text
+        assert "\r" not in text
+
+
+def test_refuses_a_wrong_registry_without_starting_anything(tmp_path: Path) -> None:
+    wrong = tmp_path / "mine.yaml"
+    wrong.write_text("repositories:\n  - name: Team\n")
+
+    result = demo("--registry", str(wrong))
+
+    assert result.returncode == 2
+    assert "mine.yaml, line 2" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert result.stdout == ""
+
+
+def test_refuses_an_input_that_is_not_json() -> None:
+    result = demo("--input", "{rerun_of: x}")
+
+    assert result.returncode == 2
+    assert "--input {rerun_of: x} is not JSON" in result.stderr
+    assert "Traceback" not in result.stderr

@@ -31,6 +31,7 @@ def correct_after_import() -> None:
     _tell_conditions()
     _log_where_told()
     _part_children()
+    _measure_no_invocations()
 
 
 def _keep_objects_apart() -> None:
@@ -131,3 +132,14 @@ def _part_children() -> None:
 
     DistributedItemProcessorWorker._eval_input = make_input_and_begin
     DistributedItemProcessorWorker._eval_job = evaluate_apart
+
+
+def _measure_no_invocations() -> None:
+    """Keep no CloudWatch metrics of single invocations: they cost half of the engine's time."""
+    from localemu.services.lambda_.invocation import version_manager  # noqa: PLC0415
+
+    def keep_nothing(*_: Any, **__: Any) -> None:
+        pass
+
+    version_manager.record_cw_metric_invocation = keep_nothing
+    version_manager.record_cw_metric_error = keep_nothing

@@ -87,7 +87,8 @@ class Journey:
         """Say what is going to happen."""
         repositories = self.registry.repositories.values()
         images = sum(len(repository.images) for repository in repositories)
-        return f"{_shown(self.path)}: {len(repositories):,} repositories, {images:,} images"
+        counts = f"{_counted(len(repositories), 'repository')}, {_counted(images, 'image')}"
+        return f"{_shown(self.path)}: {counts}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -171,7 +172,8 @@ def _run(
     style = "green" if run.status == "SUCCEEDED" else "yellow" if run.is_incomplete else "red"
     ended = f"{run.status}" + (f", {run.error}" if run.error else "")
     console.print(Text.assemble((ended, f"bold {style}"), f": {run.conclusion}"))
-    console.print(calls_of(run))
+    if run.calls.made:
+        console.print(calls_of(run))
     histories = run.histories
     console.print(
         Text(
@@ -211,6 +213,11 @@ def _options() -> argparse.ArgumentParser:
         "--json", type=Path, metavar="FILE", help="write everything to a file, for machines"
     )
     return parser
+
+
+def _counted(count: int, noun: str) -> str:
+    plural = f"{noun.removesuffix('y')}ies" if noun.endswith("y") else f"{noun}s"
+    return f"{count:,} {noun if count == 1 else plural}"
 
 
 def _shown(path: Path) -> str:

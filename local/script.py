@@ -8,7 +8,7 @@ from local.simulated_registry import SimulatedRegistry
 
 # What the state machine retries, and how often: fewer faults of this kind stop no repository.
 RETRIED_ERRORS = {"ThrottlingException", "ServerException"}
-RETRIES = 5
+RETRIES = 15
 NAMED = 5
 
 

@@ -31,6 +31,7 @@ class Decision:
 
 # Decisions that more than one place makes.
 SCAN_QUOTA = Decision(Outcome.DEFERRED, "registry scan quota")
+GIVEN_UP = Decision(Outcome.FAILED, "EcrThrottled")  # as RecordImageFailure words it
 IMAGE_GONE = Decision(Outcome.GONE, "image deleted")
 REPOSITORY_GONE = Decision(Outcome.GONE, "repository deleted")
 ARCHIVED = Decision(Outcome.ARCHIVED, "archived")

@@ -26,8 +26,7 @@ class ChildExecutionType(StrEnum):
 
 
 # Step Functions kills an Express execution after 5 minutes, and then nobody records what it did.
-# No new wave of scans starts after this time, which leaves one wave its retries: 100 s for an image
-# that ECR throttles each time.
+# No new wave of scans starts after this time, which leaves one wave three minutes for its retries.
 EXPRESS_TIME_LIMIT = timedelta(minutes=2)
 
 

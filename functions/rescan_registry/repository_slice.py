@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from registry.ecr import EcrRegistry
 from registry.images import Image, LastScan
 from registry.scan_history import ScanAnswers, ScanHistory
-from rescan_registry.outcomes import IMAGE_GONE, SCAN_QUOTA, Decision, Outcome
+from rescan_registry.outcomes import GIVEN_UP, IMAGE_GONE, SCAN_QUOTA, Decision, Outcome
 from rescan_registry.policy import RescanPolicy
 from rescan_registry.progress import WAVE, Progress
 from rescan_registry.selection import left_out, newest
@@ -15,6 +15,7 @@ from rescan_registry.staleness import why_not_due
 from runtime.log import logger
 
 OUT_OF_BUDGET = Decision(Outcome.DEFERRED, "repository budget")
+TOO_FAST = Decision(Outcome.DEFERRED, "ECR throttles")
 OUT_OF_TIME = Decision(Outcome.DEFERRED, "execution time")
 NOT_AMONG_NEWEST = Decision(Outcome.EXCLUDED, "not among the newest")
 DRY_RUN = Decision(Outcome.DUE, "dry run")
@@ -85,6 +86,8 @@ def hand_out(work: RepositoryInRun, progress: Progress, now: datetime) -> Progre
     budget = work.policy.max_scans_per_repository - progress.handed_out
     if progress.tally.of_decision(SCAN_QUOTA):
         progress, due = _settled(work, progress, dict.fromkeys(due, SCAN_QUOTA)), ()
+    elif progress.tally.of_decision(GIVEN_UP):
+        progress, due = _settled(work, progress, dict.fromkeys(due, TOO_FAST)), ()
     elif work.is_out_of_time(now):
         progress, due = _settled(work, progress, dict.fromkeys(due, OUT_OF_TIME)), ()
     else:

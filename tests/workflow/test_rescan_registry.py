@@ -195,9 +195,23 @@ def test_gives_up_on_an_image_that_is_throttled_again_and_again(deploy: Deploy) 
     execution = deployed.run()
     record = deployed.records(execution.name)["team/api"]
     assert record.images == {"FAILED": {"EcrThrottled": 1}, "STARTED": {"accepted": 1}}
-    limits = [2, 8, 32, 60]
+    limits = [2, 4, 8, 16, 32, *[60] * 10]
     assert len(deployed.backoffs) == len(limits)
     assert all(0 <= delay <= limit for delay, limit in zip(deployed.backoffs, limits, strict=True))
+
+
+def test_stops_a_repository_in_which_ecr_throttles_to_the_last(deploy: Deploy) -> None:
+    throttled = [{"operation": "StartImageScan", "error": "ThrottlingException"}]
+    first = {"tags": "oldest", "scanned": "90d", "faults": throttled}
+    deployed = deploy(
+        registry(repository("team/api", first, {"tags": "v{n}", "count": 149, "scanned": "8d"}))
+    )
+    record = deployed.records(deployed.run().name)["team/api"]
+    assert record.images == {
+        "FAILED": {"EcrThrottled": 1},
+        "STARTED": {"accepted": 99},
+        "DEFERRED": {"ECR throttles": 50},
+    }
 
 
 def test_records_a_repository_that_fails_and_works_on_the_others(deploy: Deploy) -> None:

@@ -24,6 +24,7 @@ from unittest import mock
 import boto3
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from moto import mock_aws
+from moto.stepfunctions.parser.asl.component.common.path import result_path
 from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
 from moto.stepfunctions.parser.asl.component.state.exec.state_map.iteration.itemprocessor import (
     distributed_item_processor_worker as child_worker,
@@ -140,13 +141,14 @@ class Engine:
 
     def wait(self, arn: str) -> Execution:
         """Wait for the end of an execution."""
-        deadline = time.monotonic() + DEADLINE
+        deadline, pause = time.monotonic() + DEADLINE, 0.01
         while (described := self._states.describe_execution(executionArn=arn))[
             "status"
         ] == "RUNNING":
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{described['name']} still runs after {DEADLINE} s")
-            time.sleep(0.01)
+            time.sleep(pause)
+            pause = min(pause * 1.2, 0.5)  # looking takes time from those who work
         pages = self._states.get_paginator("get_execution_history").paginate(executionArn=arn)
         children, self._children = self._children, []
         return Execution(
@@ -320,6 +322,7 @@ def _patches(deployed: Engine) -> list[Any]:
         mock.patch.object(retrier_decl, "time", SimpleNamespace(sleep=deployed.back_off)),
         mock.patch.object(AmazonStateLanguageParser, "parse", _parse_definition),
         mock.patch.object(json_path, "parse", _parse_path),
+        mock.patch.object(result_path, "parse", _parse_path),
         mock.patch.multiple(
             child_worker.DistributedItemProcessorWorker,
             _eval_job=evaluate_child,

@@ -1,5 +1,6 @@
 """What holds for every test: no network, no deadline for Hypothesis, marks by folder."""
 
+import gc
 import io
 from pathlib import Path
 
@@ -8,6 +9,10 @@ from hypothesis import settings
 from pytest_socket import disable_socket, socket_allow_hosts
 
 from runtime.log import logger
+
+# Engines in process make and drop hundreds of thousands of small objects; looking for cycles among
+# them as often as Python does by default takes a fifth of their time.
+gc.set_threshold(200_000, 50, 50)
 
 settings.register_profile("ecr-rescan", deadline=None)
 settings.load_profile("ecr-rescan")

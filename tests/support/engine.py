@@ -24,6 +24,7 @@ from unittest import mock
 import boto3
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from moto import mock_aws
+from moto.core.models import botocore_stubber
 from moto.stepfunctions.parser.asl.component.common.path import result_path
 from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
 from moto.stepfunctions.parser.asl.component.state.exec.state_map.iteration.itemprocessor import (
@@ -253,6 +254,8 @@ def engine(
             return _clients[service_name]
         made = make_client(service_name, **arguments)  # type: ignore[call-overload]
         if service_name == "ecr":
+            # moto would work out an answer of its own to each call, to be thrown away.
+            made.meta.events.unregister("before-send", botocore_stubber)
             attach(made, registry)
         elif service_name == "events":
             made.meta.events.register(

@@ -5,10 +5,13 @@ Every correction changes names of localemu that are not public, which is why it 
 
 import functools
 import tempfile
+import threading
+import time
 import uuid
 from datetime import UTC, datetime
 from typing import Any
 
+import jsonpath_ng
 from jsonpath_ng import ext as jsonpath
 from twisted.internet import endpoints  # type: ignore[import-not-found] # not in dev
 
@@ -22,6 +25,8 @@ def correct_before_import() -> None:
     )
     # Step Functions parses a path whenever it reads one: 45 ms each, 0.6 s an iteration of a Map.
     jsonpath.parse = functools.lru_cache(maxsize=4096)(jsonpath.parse)  # type: ignore[attr-defined]
+    # And a ResultPath whenever it writes one, by the same function of the package itself.
+    jsonpath_ng.parse = functools.lru_cache(maxsize=4096)(jsonpath_ng.parse)  # type: ignore[attr-defined]
 
 
 def correct_after_import() -> None:
@@ -32,6 +37,7 @@ def correct_after_import() -> None:
     _log_where_told()
     _part_children()
     _measure_no_invocations()
+    _assume_roles_once()
 
 
 def _keep_objects_apart() -> None:
@@ -143,3 +149,25 @@ def _measure_no_invocations() -> None:
 
     version_manager.record_cw_metric_invocation = keep_nothing
     version_manager.record_cw_metric_error = keep_nothing
+
+
+def _assume_roles_once() -> None:
+    """Keep the credentials of a role, as AWS's services do, for a quarter of the hour they last.
+
+    localemu assumes the role anew for every task of a state machine, and makes a new client.
+    """
+    from localemu.aws.connect import ClientFactory  # noqa: PLC0415
+
+    assume = ClientFactory.with_assumed_role
+    assumed: dict[Any, Any] = {}
+    lock = threading.Lock()
+
+    def assume_once(factory: Any, **arguments: Any) -> Any:
+        quarter = time.monotonic() // 900
+        key = (id(factory), quarter, *sorted(arguments.items(), key=lambda item: item[0]))
+        with lock:
+            if key not in assumed:
+                assumed[key] = assume(factory, **arguments)
+            return assumed[key]
+
+    ClientFactory.with_assumed_role = assume_once

@@ -29,7 +29,7 @@ from local.simulated_registry import SimulatedRegistry
 DEMO_REGISTRY = Path("local/registries/demo.yaml")
 ENGINE_LOG = Path(".demo/engine.log")
 # Every call at once is a Lambda process: the 50 of the template's defaults are for AWS.
-FEW_PROCESSES = {"MaxConcurrency": "4", "MaxScanConcurrency": "4"}
+FEW_PROCESSES = {"MaxConcurrency": "4", "MaxScanConcurrency": "2"}
 # The functions log each image with its outcome only at this level.
 LOG_LEVEL = {"FunctionLogLevel": "DEBUG"}
 

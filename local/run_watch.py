@@ -13,6 +13,7 @@ from local.image_outcomes import ImageOutcomes, OutcomesDisagreeError, disagreem
 from local.rescan_run import EcrCalls, Histories, ImageOutcome, RepositoryRecord, RescanRun
 
 POLL_SECONDS = 0.3
+POLL_SHARE = 0.1  # of the time at most: to be asked slows the engine down
 LONGEST_RUN_SECONDS = 3600
 LOG_TIMEOUT_SECONDS = 30
 SCANS_TIMEOUT_SECONDS = 60
@@ -54,13 +55,14 @@ class RunWatch:
         )["executionArn"]
         deadline = time.monotonic() + LONGEST_RUN_SECONDS
         while True:
+            polled_at = time.monotonic()
             described = self._states.describe_execution(executionArn=arn)
             show(self._progress(name, before))
             if described["status"] != "RUNNING":
                 return self._read(described, _calls(before))
             if time.monotonic() > deadline:
                 raise RunTimeoutError(f"{name} still runs after {LONGEST_RUN_SECONDS} s.")
-            time.sleep(POLL_SECONDS)
+            time.sleep(max(POLL_SECONDS, (time.monotonic() - polled_at) / POLL_SHARE))
 
     def scans_ended(self) -> tuple[int, int]:
         """Wait a while for the scans under way; give the scans started and the events sent."""

@@ -36,7 +36,8 @@ def shipped(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict[str, An
     return result.stdout, json.loads(path.read_text())
 
 
-# The first test to run carries the demo itself.
+# One worker runs the demo for all of these, within the time of the first.
+@pytest.mark.xdist_group("demo")
 @pytest.mark.timeout(RUN_TIMEOUT_SECONDS + 20)
 class TestShippedDemo:
     def test_shows_every_outcome(self, shipped: tuple[str, dict[str, Any]]) -> None:

@@ -237,10 +237,10 @@ def test_reports_a_rerun_that_took_other_repositories() -> None:
 
 @pytest.mark.parametrize("error", ["ThrottlingException", "ServerException"])
 def test_expects_what_is_retried_to_stop_nothing(error: str) -> None:
-    faulty = FAULTY.replace("AccessDeniedException, times: 1", f"{error}, times: 5")
+    faulty = FAULTY.replace("AccessDeniedException, times: 1", f"{error}, times: 15")
 
     assert script(faulty).surprise([INCOMPLETE_RUN, RERUN])
-    assert script(faulty.replace("5", "6")).surprise([INCOMPLETE_RUN, RERUN]) is None
+    assert script(faulty.replace("15", "16")).surprise([INCOMPLETE_RUN, RERUN]) is None
 
 
 def test_reports_a_wrong_input_in_the_words_of_the_run() -> None:

@@ -25,8 +25,7 @@ demo: cloud ## run everything in an AWS account on this machine; options: ARGS='
 	@$(VENVS)/local/bin/python -m local.demo $(ARGS)
 
 .PHONY: test
-test: $(VENVS)/dev/installed cloud ## run the whole suite
-	$(dev)/pytest --cov -m "not cloud and not slow"
+test: test-fast cloud ## run the whole suite
 	$(dev)/pytest -m "cloud or slow"
 
 .PHONY: test-fast

@@ -84,12 +84,8 @@ def hand_out(work: RepositoryInRun, progress: Progress, now: datetime) -> Progre
     wave: tuple[str, ...] = ()
     waiting: tuple[str, ...] = ()
     budget = work.policy.max_scans_per_repository - progress.handed_out
-    if progress.tally.of_decision(SCAN_QUOTA):
-        progress, due = _settled(work, progress, dict.fromkeys(due, SCAN_QUOTA)), ()
-    elif progress.tally.of_decision(GIVEN_UP):
-        progress, due = _settled(work, progress, dict.fromkeys(due, TOO_FAST)), ()
-    elif work.is_out_of_time(now):
-        progress, due = _settled(work, progress, dict.fromkeys(due, OUT_OF_TIME)), ()
+    if stop := _why_no_more(work, progress, now):
+        progress, due = _settled(work, progress, dict.fromkeys(due, stop)), ()
     else:
         progress = _settled(work, progress, dict.fromkeys(due[budget:], OUT_OF_BUDGET))
         due = due[:budget]
@@ -104,6 +100,15 @@ def hand_out(work: RepositoryInRun, progress: Progress, now: datetime) -> Progre
         handed_out=progress.handed_out + len(due) - len(waiting),
         finished=not (waiting or progress.undecided or progress.cursor),
     )
+
+
+def _why_no_more(work: RepositoryInRun, progress: Progress, now: datetime) -> Decision | None:
+    """Say why no further wave is started, if the waves before or the time speak against it."""
+    if progress.tally.of_decision(SCAN_QUOTA):
+        return SCAN_QUOTA
+    if progress.tally.of_decision(GIVEN_UP):
+        return TOO_FAST
+    return OUT_OF_TIME if work.is_out_of_time(now) else None
 
 
 def _list_next(

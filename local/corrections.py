@@ -38,6 +38,7 @@ def correct_after_import() -> None:
     _part_children()
     _measure_no_invocations()
     _assume_roles_once()
+    _send_the_subject()
 
 
 def _keep_objects_apart() -> None:
@@ -171,3 +172,27 @@ def _assume_roles_once() -> None:
             return assumed[key]
 
     ClientFactory.with_assumed_role = assume_once
+
+
+def _send_the_subject() -> None:
+    """Give an e-mail of SNS the subject that was published; localemu gives all the same one."""
+    from localemu.services.sns import publisher  # noqa: PLC0415
+
+    def publish(sender: Any, context: Any, subscriber: Any) -> None:
+        address, source = subscriber["Endpoint"], "no-reply@sns.amazonaws.com"
+        topic = publisher.parse_arn(subscriber["TopicArn"])
+        ses = publisher.connect_to(
+            aws_access_key_id=topic["account"], region_name=topic["region"]
+        ).ses
+        ses.verify_email_address(EmailAddress=address)
+        ses.verify_email_address(EmailAddress=source)
+        text = sender.prepare_message(context.message, subscriber, context.topic_attributes)
+        # Without one AWS sends this: https://docs.aws.amazon.com/sns/latest/api/API_Publish.html
+        subject = context.message.subject or "AWS Notification Message"
+        ses.send_email(
+            Source=source,
+            Message={"Body": {"Text": {"Data": text}}, "Subject": {"Data": subject}},
+            Destination={"ToAddresses": [address]},
+        )
+
+    publisher.EmailJsonTopicPublisher._publish = publish

@@ -12,20 +12,21 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import boto3
 
-from local.account import DEPLOYER_ACCESS_KEY, REGION
+from local.account import ACCOUNT, DEPLOYER_ACCESS_KEY, REGION
 from local.interpreters import REPOSITORY, lambda_runtime_python, local_cloud_python
 
 START_TIMEOUT_SECONDS = 90
 STOP_TIMEOUT_SECONDS = 10
 SERVICES = (
     "cloudformation,cloudwatch,dynamodb,ecr,events,iam,kms,lambda,logs,s3,scheduler,secretsmanager,"
-    "sns,sqs,ssm,stepfunctions,sts"
+    "ses,sns,sqs,ssm,stepfunctions,sts"
 )
 
 
@@ -37,9 +38,12 @@ class Engine:
     """An AWS account on this machine for as long as a `with` block lasts.
 
     Every engine has its own port, directory and processes, so several run side by side.
+    `lambda_environment` holds variables for every Lambda process, below the function's own: such as
+    `Inbox.environment`, by which it trusts the inbox.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, lambda_environment: Mapping[str, str] | None = None) -> None:
+        self._lambda_environment = dict(lambda_environment or {})
         self._temporary = tempfile.TemporaryDirectory(prefix="local-cloud-")
         self.directory = Path(self._temporary.name)
         self._log = self.directory / "engine.log"
@@ -127,6 +131,20 @@ class Engine:
         )
         return children
 
+    def sent_emails(self) -> list[dict[str, Any]]:
+        """Read every e-mail that SNS sent, in order: `Destination`, `Subject`, `Body`, `Timestamp`.
+
+        localemu sends them through its SES, whose mailbox this is.
+        """
+        messages: list[dict[str, Any]] = self._outbox("/_aws/ses").get("messages", [])
+        return messages
+
+    def sent_text_messages(self) -> list[dict[str, Any]]:
+        """Read every SMS that SNS sent: `PhoneNumber`, `Message`, `MessageAttributes`."""
+        query = urllib.parse.urlencode({"accountId": ACCOUNT, "region": REGION})
+        sent = self._outbox(f"/_aws/sns/sms-messages?{query}").get("sms_messages", {})
+        return [message for messages in sent.values() for message in messages]
+
     def log_tail(self, lines: int = 30) -> str:
         """Read the end of the engine's log."""
         if not self._log.exists():
@@ -164,6 +182,7 @@ class Engine:
             "ROOT_ACCESS_KEYS": DEPLOYER_ACCESS_KEY,
             "LAMBDA_RUNTIME_EXECUTOR": "process",
             "LAMBDA_RUNTIME_PYTHON": str(lambda_runtime_python()),
+            "LAMBDA_PROCESS_ENVIRONMENT": json.dumps(self._lambda_environment),
             "PROVIDER_OVERRIDE_ECR": "simulated",
         }
         with self._log.open("wb") as log:
@@ -191,6 +210,13 @@ class Engine:
         raise EngineError(
             f"The local cloud did not answer within {START_TIMEOUT_SECONDS} s:\n{self.log_tail()}"
         )
+
+    def _outbox(self, path: str) -> dict[str, Any]:
+        try:
+            sent: dict[str, Any] = json.loads(self._control("GET", path=path))
+        except EngineError:  # the path exists from the service's first use on
+            return {}
+        return sent
 
     def _control(
         self, method: str, body: bytes | None = None, *, path: str = "/_simulated_registry"

@@ -1,5 +1,7 @@
 """The plugin with which localemu runs Lambda functions as plain processes."""
 
+import json
+import os
 from typing import Any
 
 from localemu.services.lambda_.invocation.lambda_models import FunctionVersion, InvocationResult
@@ -86,8 +88,8 @@ class ProcessRuntimeExecutor(RuntimeExecutor):  # type: ignore[misc] # localemu 
 
 
 def _environment(variables: dict[str, Any], runtime: str) -> dict[str, str]:
-    """Turn localemu's variables into those that AWS sets."""
-    environment = {
+    """Turn localemu's variables into those that AWS sets, over those that the engine was given."""
+    environment = json.loads(os.environ.get("LAMBDA_PROCESS_ENVIRONMENT", "{}")) | {
         name: str(value)
         for name, value in variables.items()
         if not name.startswith("LOCALEMU_") and name != "EDGE_PORT"

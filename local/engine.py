@@ -143,7 +143,11 @@ class Engine:
         """Read every SMS that SNS sent: `PhoneNumber`, `Message`, `MessageAttributes`."""
         query = urllib.parse.urlencode({"accountId": ACCOUNT, "region": REGION})
         sent = self._outbox(f"/_aws/sns/sms-messages?{query}").get("sms_messages", {})
-        return [message for messages in sent.values() for message in messages]
+        messages = [message for messages in sent.values() for message in messages]
+        for message in messages:
+            if message["MessageStructure"] == "json":  # then localemu writes the text as JSON
+                message["Message"] = json.loads(message["Message"])
+        return messages
 
     def log_tail(self, lines: int = 30) -> str:
         """Read the end of the engine's log."""

@@ -89,7 +89,7 @@ class ProcessRuntimeExecutor(RuntimeExecutor):  # type: ignore[misc] # localemu 
 
 def _environment(variables: dict[str, Any], runtime: str) -> dict[str, str]:
     """Turn localemu's variables into those that AWS sets, over those that the engine was given."""
-    environment = json.loads(os.environ.get("LAMBDA_PROCESS_ENVIRONMENT", "{}")) | {
+    environment: dict[str, str] = json.loads(os.environ.get("LAMBDA_PROCESS_ENVIRONMENT", "{}")) | {
         name: str(value)
         for name, value in variables.items()
         if not name.startswith("LOCALEMU_") and name != "EDGE_PORT"

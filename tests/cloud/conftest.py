@@ -6,12 +6,19 @@ import pytest
 
 from local.deployment import deploy
 from local.engine import Engine
+from local.inbox import Inbox
 from tests.support.stack import Stack
 
 
 @pytest.fixture(scope="session")
-def engine() -> Iterator[Engine]:
-    with Engine() as engine:
+def inbox() -> Iterator[Inbox]:
+    with Inbox() as inbox:
+        yield inbox
+
+
+@pytest.fixture(scope="session")
+def engine(inbox: Inbox) -> Iterator[Engine]:
+    with Engine(lambda_environment=inbox.environment) as engine:
         yield engine
 
 

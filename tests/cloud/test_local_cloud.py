@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from local.engine import Engine, EngineError
+from local.inbox import Inbox
 from local.interpreters import REPOSITORY
 
 ONE_REPOSITORY = "repositories: [{name: team/api, images: [{tags: [a]}]}]"
@@ -350,3 +351,20 @@ def _await_silence(url: str) -> None:
                 return
         time.sleep(0.05)
     pytest.fail(f"something still listens on {url}")
+
+
+@pytest.mark.parametrize(
+    "post",
+    [
+        "import urllib.request\n    urllib.request.urlopen(event, b'{}', timeout=5)\n",
+        "import urllib3\n    urllib3.PoolManager().request('POST', event, body=b'{}')\n",
+    ],
+    ids=["urllib", "urllib3"],
+)
+def test_a_function_trusts_the_inbox(engine: Engine, inbox: Inbox, post: str) -> None:
+    before = len(inbox.received)
+    function = a_function(engine, f"{HANDLER}    {post}    return 'posted'\n")
+
+    assert function.invoke(inbox.url("webhook")).payload == "posted"
+    [received] = inbox.received[before:]
+    assert (received.channel, received.json) == ("webhook", {})

@@ -67,9 +67,7 @@ def _card(found: Complaints, path: str, value: object) -> None:
     # The schema asks for neither, because a card within a card may leave them out.
     found.one_of(f"{path}.type", value.get("type"), ["AdaptiveCard"])
     if not re.fullmatch(r"1\.[0-5]", str(value.get("version"))):
-        found.say(
-            f"{path}.version", "1.0 to 1.5 is accepted"
-        )
+        found.say(f"{path}.version", "1.0 to 1.5 is accepted")
     if not value.get("body"):
         found.say(f"{path}.body", "required, with at least one element")
     if "msteams" in value:

@@ -270,6 +270,7 @@ VIOLATIONS: list[tuple[Callable[[Any], list[str]], dict[str, Any], Change, str]]
                 "attachments[0].blocks[0].type",
             ),
             (lambda p: p.update(attachments=[{}]), "attachments[0]: blocks, text or fallback"),
+            (lambda p: p["attachments"][0].update(text="a & b"), "attachments[0].text: write '&'"),
         ]
     ),
     *(
@@ -573,3 +574,38 @@ def test_leaves_names_alone_where_slack_is_told_to() -> None:
     }
     found = slack_structure({"text": "any", "blocks": [block]})
     assert [token for token in found if "elements" in token] == ["blocks[0].elements[0]: 1 lines"]
+
+
+def test_takes_a_notification_of_nothing_but_a_description() -> None:
+    bare = {"version": "1.0", "source": "custom", "content": {"description": "In shop/web"}}
+    assert complaints_about_chatbot(bare) == []
+    assert chatbot_structure(bare) == [
+        "content.description in Slack: 1 lines",
+        "content.description in Teams: paragraph",
+    ]
+
+
+def test_takes_the_text_of_a_rich_text_block_as_it_stands() -> None:
+    def structure(value: str) -> list[str]:
+        text = {"type": "text", "text": value, "style": {"bold": True}}
+        link = {"type": "link", "url": "https://example.org/any"}
+        row = {"type": "rich_text_section", "elements": [text, link]}
+        message = {"text": "any", "blocks": [{"type": "rich_text", "elements": [row]}]}
+        assert complaints_about_slack(message) == []
+        return slack_structure(message)
+
+    assert structure("<!here> *x*") == structure("harmless")
+    assert any(token.endswith("link to https://example.org") for token in structure("any"))
+
+
+def test_reads_the_texts_of_attachments() -> None:
+    message = {"text": "any", "attachments": [{"text": "*x* <!here>"}]}
+    assert complaints_about_slack(message) == []
+    assert slack_structure(message) == [
+        "text: 1 lines",
+        "attachments[0]: attachment",
+        "attachments[0].pretext: 1 lines",
+        "attachments[0].text: 1 lines",
+        "attachments[0].text: mention <!here>",
+        "attachments[0].text: bold",
+    ]

@@ -1,11 +1,12 @@
 """Custom notifications of Amazon Q Developer in chat applications, once AWS Chatbot.
 
 https://docs.aws.amazon.com/chatbot/latest/adminguide/custom-notifs.html, "Event schema" and
-"Parameter details", read from stored copies (September 2023 to 2026):
+"Parameter details", read from stored copies of the page:
 
 - `version` must be 1.0 and `source` must be custom; `content.description` is the only other field
   that is required. A message that does not fit is dropped: the log of the channel says "Event
-  received is not supported", and the publisher hears nothing.
+  received is not supported", and the publisher hears nothing
+  (https://github.com/aws-amplify/amplify-hosting/issues/943).
 - `textType`: "Only client-markdown textType is currently supported", and it means the Markdown of
   the *target* chat: one text is read as mrkdwn by Slack and as Markdown by Teams.
 - Lengths: title 250, description 8,000, each of nextSteps 350, each of keywords 75 characters. The

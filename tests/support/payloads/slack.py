@@ -29,7 +29,7 @@ def complaints_about_slack(payload: object) -> list[str]:
         optional=["blocks", "attachments", "mrkdwn", "unfurl_links", "unfurl_media", "thread_ts"],
     )
     if "text" in message and found.text("text", message["text"], most=40_000):
-        _mrkdwn(found, "text", message["text"], read=message.get("mrkdwn", True))
+        _mrkdwn(found, "text", message["text"])
     for flag in ("mrkdwn", "unfurl_links", "unfurl_media"):
         if flag in message:
             found.boolean(flag, message[flag])
@@ -54,9 +54,8 @@ def slack_structure(payload: Fields) -> list[str]:
 
 
 def _structure(payload: Fields) -> Iterator[str]:
-    text = payload.get("text", "")
-    read = mrkdwn.structure if payload.get("mrkdwn", True) else mrkdwn.plain_structure
-    yield from (f"text: {token}" for token in read(text))
+    # Without mrkdwn the text is still searched for mentions and links: find too much.
+    yield from (f"text: {token}" for token in mrkdwn.structure(payload.get("text", "")))
     for number, attachment in enumerate(payload.get("attachments", [])):
         yield f"attachments[{number}]: attachment"
         for name in ("pretext", "text"):
@@ -183,13 +182,12 @@ def _text(
     if flag in value:
         found.boolean(f"{path}.{flag}", value[flag])
     if found.text(f"{path}.text", value.get("text"), most=most) and not plain:
-        _mrkdwn(found, f"{path}.text", value["text"], read=True)
+        _mrkdwn(found, f"{path}.text", value["text"])
 
 
-def _mrkdwn(found: Complaints, path: str, text: str, *, read: object) -> None:
-    if read:
-        for problem in mrkdwn.badly_escaped(text):
-            found.say(path, problem)
+def _mrkdwn(found: Complaints, path: str, text: str) -> None:
+    for problem in mrkdwn.badly_escaped(text):
+        found.say(path, problem)
 
 
 def _element(found: Complaints, path: str, value: object, kinds: list[str]) -> None:
@@ -225,6 +223,8 @@ def _attachments(found: Complaints, value: object) -> None:
         for name in ("fallback", "pretext", "text"):
             if name in fields:
                 found.text(f"{path}.{name}", fields[name], most=3_000)
+        for name in ("pretext", "text"):
+            _mrkdwn(found, f"{path}.{name}", str(fields.get(name, "")))
         if "blocks" in fields:
             _blocks(found, f"{path}.blocks", fields["blocks"])
         elif not {"text", "fallback"} & {*fields}:

@@ -12,13 +12,15 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, ConnectionError, HTTPClientError  # noqa: A004
 
 from registry import errors
+from registry.findings import Finding
 from registry.images import Image, LastScan
 
 if TYPE_CHECKING:
     from mypy_boto3_ecr import ECRClient
-    from mypy_boto3_ecr.type_defs import ImageDetailTypeDef
+    from mypy_boto3_ecr.type_defs import ImageDetailTypeDef, ImageScanFindingTypeDef
 
-PAGE = 1_000  # the most that DescribeRepositories and DescribeImages return in one call
+PAGE = 1_000  # the most that a call returns: repositories, images or findings
+MOST_FINDINGS = 5_000  # of an image that are looked at: five calls
 NAMES_A_CALL = 100  # the most names that DescribeRepositories takes in one call
 CONNECTIONS = 16  # the calls that one function has under way at most
 
@@ -122,6 +124,17 @@ class EcrRegistry:
             description=status.get("description", ""),
         )
 
+    def findings(self, repository: str, digest: str) -> Iterator[Finding]:
+        """List the findings of the last basic scan of an image, a thousand a call."""
+        pages = self._client.get_paginator("describe_image_scan_findings").paginate(
+            repositoryName=repository,
+            imageId={"imageDigest": digest},
+            PaginationConfig={"PageSize": PAGE, "MaxItems": MOST_FINDINGS},
+        )
+        with _named_errors("DescribeImageScanFindings", f"{repository}@{digest}"):
+            for page in pages:
+                yield from map(_finding, page.get("imageScanFindings", {}).get("findings", ()))
+
     def start_scan(self, repository: str, digest: str) -> None:
         """Start a basic scan of an image."""
         with _named_errors("StartImageScan", f"{repository}@{digest}"):
@@ -189,3 +202,23 @@ def _hint(detail: "ImageDetailTypeDef") -> LastScan | None:
         status=detail.get("imageScanStatus", {}).get("status", "COMPLETE"),
         completed_at=completed_at,
     )
+
+
+def _finding(told: "ImageScanFindingTypeDef") -> Finding:
+    attributes = {each["key"]: each.get("value", "") for each in told.get("attributes", ())}
+    scores = (attributes.get(f"CVSS{version}_SCORE") for version in (4, 3, 2))
+    return Finding(
+        name=told.get("name", ""),
+        severity=told.get("severity", "UNDEFINED"),
+        package=attributes.get("package_name", ""),
+        version=attributes.get("package_version", ""),
+        uri=told.get("uri", ""),
+        score=_number(next(filter(None, scores), "")),
+    )
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return 0.0

@@ -64,3 +64,21 @@ def choice[E: StrEnum](name: str, choices: type[E]) -> E:
     if value not in choices:
         raise SettingsError(f"{name} must be one of {', '.join(choices)}, not {value!r}")
     return choices(value)
+
+
+def flag(name: str) -> bool:
+    """Read true or false."""
+    value = text(name)
+    if value not in ("true", "false"):
+        raise SettingsError(f"{name} must be true or false, not {value!r}")
+    return value == "true"
+
+
+def number_or_off(name: str) -> int | None:
+    """Read a whole number; none when it is off."""
+    value = text(name)
+    if value == "off":
+        return None
+    if not re.fullmatch(r"[0-9]{1,9}", value):
+        raise SettingsError(f"{name} must be a whole number or off, not {value!r}")
+    return int(value)

@@ -1,0 +1,1 @@
+"""NotifyScan: what a scan found, told to people where they already look."""

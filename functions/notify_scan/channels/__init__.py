@@ -1,0 +1,1 @@
+"""Channels, one module each: a message in, what the channel takes out."""

@@ -1,0 +1,72 @@
+"""Amazon Q Developer in chat applications, once AWS Chatbot: its form for custom notifications.
+
+https://docs.aws.amazon.com/chatbot/latest/adminguide/custom-notifs.html
+The same Markdown is read by Slack or by Teams, whichever the channel is, and they escape
+differently. So text from outside stands in code spans, without the few characters that could end
+one or mean something inside.
+"""
+
+import json
+
+from notify_scan.message import Line, Message, Value, plain
+from notify_scan.plain_text import trimmed, within
+from notify_scan.reports import RunReport, ScanReport
+from runtime.messages import Json
+
+LONGEST_TITLE = 250
+LONGEST_DESCRIPTION = 8_000
+LONGEST_STEP = 350
+
+_HARMLESS = str.maketrans(
+    {
+        "<": "\N{SINGLE LEFT-POINTING ANGLE QUOTATION MARK}",
+        ">": "\N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK}",
+        "`": "\N{PRIME}",
+    }
+)
+
+
+def publication(message: Message, report: ScanReport | RunReport) -> Json:
+    """Make what sns:Publish takes, the topic aside."""
+    notification = {
+        "version": "1.0",
+        "source": "custom",
+        "content": {
+            "textType": "client-markdown",
+            "title": trimmed(f"{message.level.sign} {_inline(message.title)}", LONGEST_TITLE),
+            "description": within(_paragraphs(message), LONGEST_DESCRIPTION),
+            "nextSteps": [f"{message.link_text}: {message.link}"],
+            "keywords": [report.kind, message.level.lower()],
+        },
+        "metadata": {
+            "threadId": message.subject,
+            "summary": trimmed(plain(message.title), LONGEST_TITLE),
+            "eventType": f"{report.kind} report",
+            "relatedResources": [message.subject],
+        },
+    }
+    return {
+        "subject": "ecr-rescan",
+        "message": json.dumps({"default": json.dumps(notification)}),
+        "attributes": {"kind": {"DataType": "String", "StringValue": report.kind}},
+    }
+
+
+def _paragraphs(message: Message) -> list[str]:
+    paragraphs = [f"{level.sign} {_inline(line)}" for level, line in message.counts]
+    paragraphs += [f"*{name}:* {_inline(line)}" for name, line in message.facts]
+    if message.lines:
+        paragraphs += [f"*{message.heading}*", *(f"• {_inline(line)}" for line in message.lines)]
+    if message.command:
+        paragraphs += [message.command_heading, _part(Value(message.command))]
+    return paragraphs + [_inline(line) for line in message.remarks]
+
+
+def _inline(line: Line) -> str:
+    return "".join(map(_part, line))
+
+
+def _part(part: str | Value) -> str:
+    if isinstance(part, str):
+        return part
+    return f"`{part.text.translate(_HARMLESS)}`" if part.text else ""

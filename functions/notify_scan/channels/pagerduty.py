@@ -1,0 +1,56 @@
+"""PagerDuty: Events API v2. An image has one incident, opened by a problem, closed when it is well.
+
+Format and limits: https://developer.pagerduty.com/docs/events-api-v2-overview
+"""
+
+import hashlib
+
+from notify_scan.decision import Condition
+from notify_scan.message import Level, Message, plain
+from notify_scan.plain_text import trimmed
+from notify_scan.reports import RunReport, ScanReport
+from runtime.messages import Json, encode
+
+LONGEST_KEY = 255
+LONGEST_SUMMARY = 1_024
+
+_SEVERITIES = {
+    Level.CRITICAL: "critical",
+    Level.HIGH: "error",
+    Level.MEDIUM: "warning",
+    Level.NOTICE: "warning",
+    Level.LOW: "info",
+    Level.WELL: "info",
+}
+
+
+def event(message: Message, report: ScanReport | RunReport, condition: Condition) -> Json:
+    """Make the event, without the routing key, which is a secret and is added when it is sent."""
+    if condition is Condition.WELL:
+        return {"event_action": "resolve", "dedup_key": dedup_key(message.subject)}
+    time = report.scanned_at if isinstance(report, ScanReport) else report.ended_at
+    return {
+        "event_action": "trigger",
+        "dedup_key": dedup_key(message.subject),
+        "client": "ecr-rescan",
+        "client_url": message.link,
+        "links": [{"href": message.link, "text": message.link_text}],
+        "payload": {
+            "summary": trimmed(plain(message.title), LONGEST_SUMMARY),
+            "source": f"{report.account}/{report.region}",
+            "severity": _SEVERITIES[message.level],
+            **({"timestamp": encode(time)} if time else {}),
+            "component": report.repository if isinstance(report, ScanReport) else report.run,
+            "group": "Amazon ECR",
+            "class": f"{report.kind} report",
+            "custom_details": encode(report),
+        },
+    }
+
+
+def dedup_key(subject: str) -> str:
+    """Name the incident for what it is about; a long name ends in a hash of the whole."""
+    if len(subject) <= LONGEST_KEY:
+        return subject
+    digest = hashlib.sha256(subject.encode()).hexdigest()
+    return f"{subject[: LONGEST_KEY - len(digest) - 1]}#{digest}"

@@ -1,0 +1,93 @@
+"""Slack: Block Kit for an incoming webhook.
+
+Limits: https://docs.slack.dev/reference/block-kit/blocks/section-block
+Text from outside stands in code spans, where Slack reads nothing but the escapes of & < >.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+
+from notify_scan.message import Level, Line, Message, Value
+from notify_scan.plain_text import trimmed, within
+from runtime.messages import Json
+
+LONGEST_TEXT = 3_000  # characters in a section; a field has 2,000
+LONGEST_VALUE = 900  # characters of a value, so that two of them fit a field
+LONGEST_MESSAGE = 12_000  # of some 13,200 characters in all blocks, which Slack does not document
+
+_COLOURS = {
+    Level.CRITICAL: "#c9252d",
+    Level.HIGH: "#e8762c",
+    Level.MEDIUM: "#e9b824",
+    Level.LOW: "#3b7dd8",
+    Level.NOTICE: "#8d8d8d",
+    Level.WELL: "#2f9e57",
+}
+_ESCAPES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
+_IN_WORDS = str.maketrans(_ESCAPES)
+_IN_CODE = str.maketrans({**_ESCAPES, "`": "\N{PRIME}"})
+_PLAIN_LINK = re.compile(r"https://[\w.~:/?#@!$'(),;=%-]+", re.ASCII)
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9.:-]+")
+
+
+def webhook_message(message: Message) -> Json:
+    """Make the body that an incoming webhook takes."""
+    return message.within(_rendered, lambda body: len(json.dumps(body)) <= LONGEST_MESSAGE)
+
+
+def _rendered(message: Message) -> Json:
+    words, *rest = message.title
+    linked = f"{message.level.sign} *<{message.link}|{str(words).strip()}>*"
+    return {
+        "text": _inline(message.title),
+        "blocks": [_section(" ".join([linked, *map(_part, rest)]))],
+        "attachments": [
+            {
+                "color": _COLOURS[message.level],
+                "fallback": _inline(message.title),
+                "blocks": list(_details(message)),
+            }
+        ],
+    }
+
+
+def _details(message: Message) -> Iterator[Json]:
+    if message.counts:
+        counts = [f"{level.sign} {_inline(line)}" for level, line in message.counts]
+        yield _section(within(counts, LONGEST_TEXT, "   "))
+    fields = [_text(f"*{name}*\n{_inline(line)}") for name, line in message.facts]
+    yield {"type": "section", "fields": fields}
+    if message.lines:
+        listed = [f"*{message.heading}*", *(f"• {_inline(line)}" for line in message.lines)]
+        yield _section(within(listed, LONGEST_TEXT))
+    if message.command:
+        command = message.command.translate(_IN_CODE)
+        yield _section(f"{message.command_heading}\n```{command}```")
+    if message.remarks:
+        yield {"type": "context", "elements": [_text(_inline(line)) for line in message.remarks]}
+
+
+def _section(text: str) -> Json:
+    return {"type": "section", "text": _text(text)}
+
+
+def _text(text: str) -> Json:
+    return {"type": "mrkdwn", "text": text, "verbatim": True}
+
+
+def _inline(line: Line) -> str:
+    return "".join(map(_part, line))
+
+
+def _part(part: str | Value) -> str:
+    if isinstance(part, str):
+        return part.translate(_IN_WORDS)
+    if not part.text:
+        return ""
+    if part.link and _PLAIN_LINK.fullmatch(part.link) and _PLAIN_NAME.fullmatch(part.text):
+        return f"<{part.link}|{part.text}>"
+    escaped = part.text.translate(_IN_CODE)
+    if len(escaped) > LONGEST_VALUE:
+        escaped = trimmed(part.text, LONGEST_VALUE // 5).translate(_IN_CODE)  # & makes five
+    return f"`{escaped}`"

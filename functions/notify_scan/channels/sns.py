@@ -1,0 +1,76 @@
+"""SNS: one publication, from which every protocol takes the text that suits it.
+
+Limits: https://docs.aws.amazon.com/sns/latest/api/API_Publish.html
+"""
+
+import json
+
+from notify_scan.channels.document import document
+from notify_scan.message import Line, Message, plain
+from notify_scan.plain_text import trimmed
+from notify_scan.reports import RunReport, ScanReport
+from runtime.messages import Json
+
+LONGEST_SUBJECT = 99  # "less than 100 characters", without line breaks
+LONGEST_SMS = 140  # characters of one part; a longer text would be split
+_WIDTH = 12
+
+
+def publication(message: Message, report: ScanReport | RunReport) -> Json:
+    """Make what sns:Publish takes, the topic aside."""
+    texts = {
+        "default": json.dumps(document(message, report)),  # for SQS, HTTPS, Lambda and Firehose
+        "email": email(message),
+        "sms": trimmed(_ascii(plain(message.title)), LONGEST_SMS),
+    }
+    return {
+        "subject": _subject(message),
+        "message": json.dumps(texts),
+        "attributes": {
+            "kind": _attribute(report.kind),
+            "severity": _attribute(message.level),
+            "account": _attribute(report.account),
+            "region": _attribute(report.region),
+            **(
+                {"repository": _attribute(report.repository)}
+                if isinstance(report, ScanReport)
+                else {}
+            ),
+        },
+    }
+
+
+def email(message: Message) -> str:
+    """Write a message as the plain text that SNS sends by e-mail."""
+    blocks = [plain(message.title)]
+    if message.counts:
+        blocks.append("\n".join(f"  {plain(line)}" for _, line in message.counts))
+    blocks.append(
+        "\n".join(f"{name + ':':{_WIDTH}}  {plain(line)}" for name, line in message.facts)
+    )
+    if message.lines:
+        blocks.append("\n".join([f"{message.heading}:", *map(_item, message.lines)]))
+    if message.command:
+        blocks.append(f"{message.command_heading}\n  {message.command}")
+    if message.remarks:
+        blocks.append("\n".join(map(plain, message.remarks)))
+    blocks.append(f"{message.link_text}:\n{message.link}")
+    return "\n\n".join(blocks) + "\n"
+
+
+def _item(line: Line) -> str:
+    links = [part.link for part in line if not isinstance(part, str) and part.link]
+    return "  " + " ".join([plain(line), *links])
+
+
+def _subject(message: Message) -> str:
+    level = "" if message.level == "WELL" else f"[{message.level}] "
+    return trimmed(_ascii(level + plain(message.title)), LONGEST_SUBJECT - 2).replace("…", "...")
+
+
+def _ascii(text: str) -> str:
+    return text.replace("\N{REPLACEMENT CHARACTER}", "?").encode("ascii", "replace").decode()
+
+
+def _attribute(value: str) -> Json:
+    return {"DataType": "String", "StringValue": value}

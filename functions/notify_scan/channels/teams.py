@@ -1,0 +1,116 @@
+"""Microsoft Teams: an Adaptive Card for a Workflows webhook.
+
+Limits: https://learn.microsoft.com/microsoftteams/platform/webhooks-and-connectors/how-to/connectors-using
+Text from outside stands in runs of rich text, which Teams does not read as Markdown.
+"""
+
+import json
+
+from notify_scan.message import Level, Line, Message, Value
+from runtime.messages import Json
+
+LARGEST = 25_000  # of 28 KB
+
+_COLOURS = {
+    Level.CRITICAL: "attention",
+    Level.HIGH: "attention",
+    Level.MEDIUM: "warning",
+    Level.LOW: "accent",
+    Level.NOTICE: "default",
+    Level.WELL: "good",
+}
+
+
+def webhook_message(message: Message) -> Json:
+    """Make the body that a Workflows webhook takes."""
+    return message.within(_rendered, lambda body: len(json.dumps(body)) <= LARGEST)
+
+
+def _rendered(message: Message) -> Json:
+    return {
+        "type": "message",
+        "attachments": [
+            {
+                "contentType": "application/vnd.microsoft.card.adaptive",
+                "content": {
+                    "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
+                    "type": "AdaptiveCard",
+                    "version": "1.4",
+                    "msteams": {"width": "Full"},
+                    "body": _body(message),
+                    "actions": [
+                        {
+                            "type": "Action.OpenUrl",
+                            "title": message.link_text,
+                            "url": message.link,
+                        }
+                    ],
+                },
+            }
+        ],
+    }
+
+
+def _body(message: Message) -> list[Json]:
+    title = _rich(
+        (f"{message.level.sign} ", *message.title),
+        size="large",
+        weight="bolder",
+        color=_COLOURS[message.level],
+    )
+    body: list[Json] = [title]
+    if message.counts:
+        body.append(
+            {
+                "type": "RichTextBlock",
+                "inlines": [
+                    run
+                    for level, line in message.counts
+                    for run in _runs((f"{level.sign} ", *line, "    "))
+                ],
+            }
+        )
+    body.append(
+        {
+            "type": "Container",
+            "spacing": "medium",
+            "items": [_fact(name, line) for name, line in message.facts],
+        }
+    )
+    if message.lines:
+        body.append(_rich((message.heading,), weight="bolder"))
+        body.extend(_rich(("• ", *line), spacing="small") for line in message.lines)
+    if message.command:
+        body.append(_rich((message.command_heading,)))
+        body.append(_rich((Value(message.command),), spacing="small"))
+    body.extend(_rich(line, isSubtle=True) for line in message.remarks)
+    return body
+
+
+def _fact(name: str, line: Line) -> Json:
+    return {
+        "type": "ColumnSet",
+        "spacing": "small",
+        "columns": [
+            {"type": "Column", "width": "110px", "items": [_rich((name,), weight="bolder")]},
+            {"type": "Column", "width": "stretch", "items": [_rich(line)]},
+        ],
+    }
+
+
+def _rich(line: Line, *, spacing: str | None = None, **style: Json) -> dict[str, Json]:
+    block: dict[str, Json] = {"type": "RichTextBlock", "inlines": _runs(line, **style)}
+    return {**block, "spacing": spacing} if spacing else block
+
+
+def _runs(line: Line, **style: Json) -> list[Json]:
+    return [_run(part, style) for part in line if part not in ("", Value(""))]
+
+
+def _run(part: str | Value, style: dict[str, Json]) -> Json:
+    if isinstance(part, str):
+        return {"type": "TextRun", "text": part, **style}
+    run: dict[str, Json] = {"type": "TextRun", "text": part.text, **style}
+    if part.link and part.link.startswith("https://"):
+        run["selectAction"] = {"type": "Action.OpenUrl", "url": part.link}
+    return run

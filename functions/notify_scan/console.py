@@ -1,0 +1,32 @@
+"""Pages of the AWS console."""
+
+from urllib.parse import quote
+
+LONGEST = 1_000  # characters; a longer link breaks some channel's limit, and no real name makes one
+
+
+def image_page(region: str, account: str, repository: str, digest: str | None) -> str:
+    """Link to the scan of an image, or to its repository when the digest is not known."""
+    page = f"{_host(region)}/ecr/repositories/private/{_part(account)}/{quote(repository)}"
+    if digest:
+        page += f"/_/image/{quote(digest, safe=':')}/scan-results"
+    link = f"{page}?region={_part(region)}"
+    return link if len(link) <= LONGEST else f"{_host(region)}/ecr/home?region={_part(region)}"
+
+
+def execution_page(region: str, execution_arn: str) -> str:
+    """Link to an execution of a state machine."""
+    page = f"{_host(region)}/states/home?region={_part(region)}#/v2/executions/details/"
+    return page + quote(execution_arn, safe=":")
+
+
+def _host(region: str) -> str:
+    if region.startswith("cn-"):
+        return "https://console.amazonaws.cn"
+    if region.startswith("us-gov-"):
+        return "https://console.amazonaws-us-gov.com"
+    return "https://console.aws.amazon.com"
+
+
+def _part(text: str) -> str:
+    return quote(text, safe="")

@@ -1,0 +1,136 @@
+"""Fields of an event, read one by one: each is what it must be, or the event is unreadable."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from notify_scan.plain_text import trimmed
+
+LONGEST = 300  # characters of a name; a tag has 300 at most in ECR's API, a repository 256
+FEW, SHORT = 20, 50  # names in an object of numbers, and characters of each
+MOST = 1_000_000_000_000
+# Halves of a character, which cannot be encoded, and what SQS takes in no message.
+_UNSENDABLE = re.compile("[\ud800-\udfff\ufffe\uffff]")
+
+
+class UnreadableScanEvent(Exception):
+    """An event is not what its kind must be: the message names the field and what it holds."""
+
+
+@dataclass(frozen=True)
+class Fields:
+    """A JSON object in an event. A field that is null is as good as absent."""
+
+    where: str
+    values: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, where: str, value: object) -> "Fields":
+        """Take a JSON object."""
+        if not isinstance(value, dict):
+            raise UnreadableScanEvent(f"{where} must be an object, not {_shown(value)}")
+        return cls(where, value)
+
+    def text(self, name: str, *, most: int = LONGEST) -> str:
+        """Read a text that must be there."""
+        value = self.optional_text(name, most=most)
+        if not value:
+            raise UnreadableScanEvent(f"{self.where}.{name} must be a text, and is missing")
+        return value
+
+    def optional_text(self, name: str, *, most: int = LONGEST) -> str | None:
+        """Read a text that may be absent."""
+        value = self.values.get(name)
+        return None if value is None else _text(f"{self.where}.{name}", value, most)
+
+    def long_text(self, name: str, *, most: int) -> str | None:
+        """Read a text of any length that may be absent, and cut it."""
+        value = self.optional_text(name, most=MOST)
+        return None if value is None else trimmed(value, most)
+
+    def texts(self, name: str) -> tuple[str, ...]:
+        """Read a list of texts; none when it is absent."""
+        return tuple(_text(where, item, LONGEST) for where, item in self._items(name))
+
+    def parts(self, name: str) -> tuple["Fields", ...]:
+        """Read a list of objects; none when it is absent."""
+        return tuple(Fields.of(where, item) for where, item in self._items(name))
+
+    def part(self, name: str) -> "Fields":
+        """Read an object; an empty one when it is absent."""
+        value = self.values.get(name)
+        return Fields.of(f"{self.where}.{name}", {} if value is None else value)
+
+    def few_parts(self, name: str) -> dict[str, "Fields"]:
+        """Read an object of objects, where only a few names are known."""
+        inner = self.part(name)
+        inner._refuse_many()
+        return {key: inner.part(key) for key in inner.values}
+
+    def number(self, name: str) -> int:
+        """Read a whole number; 0 when it is absent."""
+        value = self.values.get(name)
+        return 0 if value is None else _number(f"{self.where}.{name}", value)
+
+    def numbers(self) -> dict[str, int]:
+        """Read all fields, each a whole number."""
+        return {_text(self.where, name, MOST): self.number(name) for name in self.values}
+
+    def few_numbers(self) -> dict[str, int]:
+        """Read all fields, each a whole number, where only a few names are known."""
+        self._refuse_many()
+        return self.numbers()
+
+    def flag(self, name: str) -> bool:
+        """Read true or false; false when it is absent."""
+        value = self.values.get(name)
+        if value is None or isinstance(value, bool):
+            return bool(value)
+        raise UnreadableScanEvent(f"{self.where}.{name} must be true or false, not {_shown(value)}")
+
+    def time(self, name: str) -> datetime:
+        """Read a time in ISO 8601; in UTC where it names no zone."""
+        value = self.text(name)
+        try:
+            time = datetime.fromisoformat(value)
+            return (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
+        except (ValueError, OverflowError) as error:
+            raise UnreadableScanEvent(
+                f"{self.where}.{name} must be a time in ISO 8601, not {_shown(value)}"
+            ) from error
+
+    def _refuse_many(self) -> None:
+        if len(self.values) > FEW or any(len(name) > SHORT for name in self.values):
+            raise UnreadableScanEvent(
+                f"{self.where} must have at most {FEW} names of at most {SHORT} characters"
+            )
+
+    def _items(self, name: str) -> Iterator[tuple[str, object]]:
+        value = self.values.get(name)
+        if value is None:
+            return
+        if not isinstance(value, list):
+            raise UnreadableScanEvent(f"{self.where}.{name} must be a list, not {_shown(value)}")
+        for number, item in enumerate(value):
+            yield f"{self.where}.{name}[{number}]", item
+
+
+def _text(where: str, value: object, most: int) -> str:
+    if not isinstance(value, str):
+        raise UnreadableScanEvent(f"{where} must be a text, not {_shown(value)}")
+    if len(value) > most:
+        raise UnreadableScanEvent(f"{where} has {len(value):,} characters, more than {most}")
+    return _UNSENDABLE.sub("\N{REPLACEMENT CHARACTER}", value)
+
+
+def _number(where: str, value: object) -> int:
+    whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
+    if isinstance(value, bool) or not whole or not 0 <= value <= MOST:  # type: ignore[operator]
+        raise UnreadableScanEvent(f"{where} must be a whole number from 0, not {_shown(value)}")
+    return int(value)  # type: ignore[call-overload, no-any-return]
+
+
+def _shown(value: object) -> str:
+    return trimmed(ascii(value), 60)

@@ -1,0 +1,42 @@
+"""Interpret an event: whichever of the four it is, it becomes one shape."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from notify_scan.event_fields import Fields, UnreadableScanEvent
+from notify_scan.reports import Interpretation
+from notify_scan.run_events import execution_ended, rescan_finished
+from notify_scan.scan_events import basic_scan, enhanced_scan
+from runtime.entrypoint import entrypoint
+
+_READERS: dict[tuple[str, str], Callable[[Fields], Interpretation]] = {
+    ("aws.ecr", "ECR Image Scan"): basic_scan,
+    ("aws.inspector2", "Inspector2 Scan"): enhanced_scan,
+    ("ecr-rescan", "Rescan Finished"): rescan_finished,
+    ("aws.states", "Step Functions Execution Status Change"): execution_ended,
+}
+
+
+@dataclass(frozen=True)
+class ReceivedEvent:
+    """Whatever EventBridge, or somebody by hand, has started the execution with."""
+
+    event: object
+
+
+def interpret_event(received: ReceivedEvent) -> Interpretation:
+    """Read the event by its source and detail type, or raise UnreadableScanEvent."""
+    event = Fields.of("the event", received.event)
+    kind = event.text("source"), event.text("detail-type")
+    if kind not in _READERS:
+        known = ", ".join(detail_type for _, detail_type in _READERS)
+        raise UnreadableScanEvent(
+            f"the event is of the kind {kind[1]!a} from {kind[0]!a}; known are {known}"
+        )
+    return _READERS[kind](event)
+
+
+@entrypoint(ReceivedEvent)
+def handler(received: ReceivedEvent) -> Interpretation:
+    """Run as InterpretEvent, first of all."""
+    return interpret_event(received)

@@ -1,0 +1,99 @@
+"""A message as it is before any channel has put it into its own form."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from notify_scan.plain_text import trimmed, visible
+
+LONGEST_VALUE = 500  # characters
+
+
+class Level(StrEnum):
+    """How bad it is, the worst first."""
+
+    CRITICAL = "CRITICAL"
+    HIGH = "HIGH"
+    MEDIUM = "MEDIUM"
+    LOW = "LOW"
+    NOTICE = "NOTICE"  # findings of lesser severities, or a scan that failed
+    WELL = "WELL"
+
+    @property
+    def sign(self) -> str:
+        """Give a sign that is understood at a glance, in every channel that shows colours."""
+        return _SIGNS[self]
+
+
+_SIGNS = {
+    Level.CRITICAL: "\N{LARGE RED CIRCLE}",
+    Level.HIGH: "\N{LARGE ORANGE CIRCLE}",
+    Level.MEDIUM: "\N{LARGE YELLOW CIRCLE}",
+    Level.LOW: "\N{LARGE BLUE CIRCLE}",
+    Level.NOTICE: "\N{MEDIUM WHITE CIRCLE}",
+    Level.WELL: "\N{LARGE GREEN CIRCLE}",
+}
+
+
+@dataclass(frozen=True)
+class Value:
+    """Text that came from outside: whatever stands in it, it is only ever shown.
+
+    link: where it leads, if anywhere.
+    """
+
+    text: str
+    link: str | None = None
+
+    @classmethod
+    def of(cls, text: str, link: str | None = None) -> "Value":
+        """Take a text as it came, and make it fit to be shown."""
+        return cls(trimmed(visible(text), LONGEST_VALUE), link)
+
+
+type Line = tuple[str | Value, ...]  # words of ours, and values
+
+
+def plain(line: Line) -> str:
+    """Write a line without any form."""
+    return "".join(part.text if isinstance(part, Value) else part for part in line)
+
+
+@dataclass(frozen=True)
+class Message:
+    """What people are told.
+
+    title: what happened, in words of ours, and to what.
+    counts: findings by severity, or images by outcome, with the level of each.
+    facts: name and value of whatever else one must know.
+    heading, lines: a list of which a part can be left out where room is short.
+    command_heading, command: what to paste, and where to.
+    remarks: what is missing, and why.
+    subject: what all messages about the same thing have in common, to group them by.
+    """
+
+    level: Level
+    title: Line
+    link: str
+    link_text: str
+    subject: str
+    counts: tuple[tuple[Level, Line], ...] = ()
+    facts: tuple[tuple[str, Line], ...] = ()
+    heading: str = ""
+    lines: tuple[Line, ...] = ()
+    command_heading: str = ""
+    command: str | None = None
+    remarks: tuple[Line, ...] = ()
+
+    def within[P](self, render: Callable[["Message"], P], fits: Callable[[P], bool]) -> P:
+        """Render as much as fits: lines are left out from the end, and the message says so."""
+        message, shown = self, len(self.lines)
+        while not fits(rendered := render(message)) and shown:
+            shown //= 2
+            left = len(self.lines) - shown
+            message = replace(
+                self,
+                lines=self.lines[:shown],
+                remarks=(*self.remarks, (f"{left:,} more left out: too long for this channel.",)),
+            )
+        return rendered

@@ -1,0 +1,57 @@
+"""Post one message to one webhook."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from notify_scan.channels.delivery import Channel
+from notify_scan.webhook_client import WebhookClient, webhook_client
+from notify_scan.webhook_request import request_for
+from notify_scan.webhook_secrets import WebhookSecrets, webhook_secrets
+from runtime import clock
+from runtime.entrypoint import entrypoint
+
+# Step Functions kills an Express execution after 5 minutes, with every message that it still has.
+# This leaves time for the longest wait of a retry, and for the queue after it.
+TIME_LIMIT = timedelta(seconds=180)
+
+
+class DeliveryTimeUsedUp(Exception):
+    """The execution must not go on for long enough to try again; the message goes to the queue."""
+
+
+@dataclass(frozen=True)
+class WebhookDelivery:
+    """A message in the form of its channel, in an execution that has been going on since."""
+
+    channel: Channel
+    content: object
+    execution_started_at: datetime
+
+
+@dataclass(frozen=True)
+class PostedMessage:
+    """What the receiver answered."""
+
+    channel: Channel
+    status: int
+
+
+def post_to_webhook(
+    delivery: WebhookDelivery, *, secrets: WebhookSecrets, client: WebhookClient, now: datetime
+) -> PostedMessage:
+    """Make one attempt. The state machine makes the others."""
+    if now - delivery.execution_started_at > TIME_LIMIT:
+        raise DeliveryTimeUsedUp(
+            f"{delivery.channel} could not be told within {TIME_LIMIT.seconds} s"
+        )
+    secret = secrets.of(delivery.channel)
+    request = request_for(delivery.channel, delivery.content, secret, now=now)
+    return PostedMessage(delivery.channel, client.post(request))
+
+
+@entrypoint(WebhookDelivery)
+def handler(delivery: WebhookDelivery) -> PostedMessage:
+    """Run as PostToWebhook, for a channel whose address is a secret."""
+    return post_to_webhook(
+        delivery, secrets=webhook_secrets(), client=webhook_client(), now=clock.now()
+    )

@@ -1,0 +1,130 @@
+"""What came of a scan, and of a run: the one shape that every event is read into.
+
+These are also the documents that machines get: by the webhook, by SNS in JSON, and as events.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from registry.findings import Finding
+
+
+class ScanType(StrEnum):
+    """Who scanned: ECR itself, or Amazon Inspector."""
+
+    BASIC = "BASIC"
+    ENHANCED = "ENHANCED"
+
+
+_COMPLETE = {"COMPLETE", "INITIAL_SCAN_COMPLETE"}
+
+
+@dataclass(frozen=True)
+class ScanReport:
+    """One scan of one image.
+
+    digest: absent where the event names none.
+    tags_omitted: tags that are left out of `tags`, which holds some 2,000 characters at most.
+    status: as the event has it: COMPLETE, FAILED, INITIAL_SCAN_COMPLETE.
+    severities: findings by severity, the worst first. Names that AWS does not document are kept.
+    other: findings that the event counts in its total and in no severity.
+    worst_findings: only where findings are included.
+    remarks: what is missing from this report, and why.
+    """
+
+    account: str
+    region: str
+    repository: str
+    scan_type: ScanType
+    status: str
+    scanned_at: datetime
+    link: str
+    digest: str | None = None
+    tags: tuple[str, ...] = ()
+    tags_omitted: int = 0
+    severities: dict[str, int] = field(default_factory=dict)
+    other: int = 0
+    failure: str | None = None
+    worst_findings: tuple[Finding, ...] = ()
+    remarks: tuple[str, ...] = ()
+    kind: str = "scan"
+
+    @property
+    def is_complete(self) -> bool:
+        """Tell whether the scan came to its end."""
+        return self.status in _COMPLETE
+
+    @property
+    def image(self) -> str:
+        """Name the image in short, as people do: by its first tag, else by its digest."""
+        if self.tags:
+            return f"{self.repository}:{self.tags[0]}"
+        if self.digest:
+            return f"{self.repository}@{self.digest[:19]}"
+        return self.repository
+
+    @property
+    def subject(self) -> str:
+        """Name what all reports on the same image have in common."""
+        return f"ecr/{self.account}/{self.region}/{self.repository}/{self.digest or 'unknown'}"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A repository that did not finish, and why."""
+
+    repository: str
+    problem: str
+
+
+@dataclass(frozen=True)
+class RunReport:
+    """One run of RescanRegistry.
+
+    status: FINISHED, INCOMPLETE, or as Step Functions has it: FAILED, TIMED_OUT, ABORTED.
+    images, reasons: images by outcome, and by outcome and reason; empty when the run broke off.
+    problems: the first few repositories that did not finish.
+    rerun: the execution input that takes only those.
+    error, cause: of a run that broke off.
+    """
+
+    account: str
+    region: str
+    run: str
+    execution_arn: str
+    status: str
+    link: str
+    dry_run: bool = False
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    repositories: int = 0
+    repositories_gone: int = 0
+    repositories_not_done: int = 0
+    images: dict[str, int] = field(default_factory=dict)
+    reasons: dict[str, dict[str, int]] = field(default_factory=dict)
+    problems: tuple[Problem, ...] = ()
+    rerun: dict[str, str] | None = None
+    error: str | None = None
+    cause: str | None = None
+    kind: str = "run"
+
+    @property
+    def broke_off(self) -> bool:
+        """Tell whether the run ended before it could report on itself."""
+        return self.status not in ("FINISHED", "INCOMPLETE")
+
+    @property
+    def subject(self) -> str:
+        """Name what the reports on all runs of a stack have in common."""
+        machine = self.execution_arn.rpartition(":")[0].rpartition(":")[2]
+        return f"ecr-rescan/{self.account}/{self.region}/{machine}"
+
+
+@dataclass(frozen=True)
+class Interpretation:
+    """One event, understood: a report, or the reason why it is about nothing to report."""
+
+    scan: ScanReport | None = None
+    run: RunReport | None = None
+    silence: str | None = None

@@ -1,0 +1,78 @@
+"""Events about runs of RescanRegistry, read into reports."""
+
+from notify_scan import console
+from notify_scan.event_fields import Fields
+from notify_scan.reports import Interpretation, Problem, RunReport
+
+TOLD_ALREADY = "the run itself has sent Rescan Finished"
+MOST_PROBLEMS = 10
+LONGEST_PROBLEM = 500  # characters
+LONGEST_CAUSE = 1_000  # characters
+# Errors of a run that has taken no repository, so there is none to rerun.
+_BEFORE_THE_LIST = {"InvalidRescanRequest", "SettingsError"}
+
+
+def rescan_finished(event: Fields) -> Interpretation:
+    """Read a Rescan Finished event, which SummarizeRescan sends."""
+    detail = event.part("detail")
+    resources = event.texts("resources")
+    execution_arn = resources[0] if resources else ""
+    region = event.text("region")
+    return Interpretation(
+        run=RunReport(
+            account=event.text("account"),
+            region=region,
+            run=detail.text("run"),
+            execution_arn=execution_arn,
+            status=detail.text("status"),
+            link=console.execution_page(region, execution_arn),
+            dry_run=detail.flag("dry_run"),
+            started_at=detail.time("started_at"),
+            ended_at=detail.time("ended_at"),
+            repositories=detail.number("repositories"),
+            repositories_gone=detail.number("repositories_gone"),
+            repositories_not_done=detail.number("repositories_not_done"),
+            images=detail.part("images").few_numbers(),
+            reasons={
+                outcome: reasons.few_numbers()
+                for outcome, reasons in detail.few_parts("reasons").items()
+            },
+            problems=tuple(
+                Problem(
+                    problem.text("repository"),
+                    problem.long_text("problem", most=LONGEST_PROBLEM) or "",
+                )
+                for problem in detail.parts("problems")[:MOST_PROBLEMS]
+            ),
+            rerun=_rerun(detail),
+        )
+    )
+
+
+def execution_ended(event: Fields) -> Interpretation:
+    """Read a Step Functions Execution Status Change event of a run that broke off."""
+    detail = event.part("detail")
+    error = detail.long_text("error", most=300)
+    if error == "RescanIncomplete":
+        return Interpretation(silence=TOLD_ALREADY)
+    region, run = event.text("region"), detail.text("name")
+    execution_arn = detail.text("executionArn")
+    return Interpretation(
+        run=RunReport(
+            account=event.text("account"),
+            region=region,
+            run=run,
+            execution_arn=execution_arn,
+            status=detail.text("status"),
+            link=console.execution_page(region, execution_arn),
+            ended_at=event.time("time"),
+            rerun=None if error in _BEFORE_THE_LIST else {"rerun_of": run},
+            error=error,
+            cause=detail.long_text("cause", most=LONGEST_CAUSE),
+        )
+    )
+
+
+def _rerun(detail: Fields) -> dict[str, str] | None:
+    execution_name = detail.part("rerun").optional_text("rerun_of")
+    return {"rerun_of": execution_name} if execution_name else None

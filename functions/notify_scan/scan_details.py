@@ -1,0 +1,44 @@
+"""What only ECR can tell of a scan: why it failed, and which findings are the worst."""
+
+from dataclasses import replace
+
+from notify_scan.plain_text import trimmed
+from notify_scan.reports import ScanReport, ScanType
+from registry.ecr import EcrRegistry
+from registry.errors import EcrThrottled, EcrUnavailable
+from registry.findings import worst
+
+MOST_FINDINGS = 5
+LONGEST_REASON = 500  # characters
+RETRIES = 4  # of ComposeNotification, when ECR throttles
+
+
+def with_details(
+    report: ScanReport, registry: EcrRegistry, *, findings: bool, attempt: int
+) -> ScanReport:
+    """Ask ECR for what the event does not hold, and say in the report what cannot be had.
+
+    Raises EcrThrottled or EcrUnavailable while there are retries left. After that, and whatever
+    else goes wrong, a message without details is better than none.
+    """
+    if report.scan_type is not ScanType.BASIC or (report.is_complete and not findings):
+        return report
+    wanted = "The worst findings" if report.is_complete else "The reason"
+    if not report.digest:
+        return _without(report, f"{wanted} cannot be asked for: the event names no digest.")
+    try:
+        if report.is_complete:
+            found = registry.findings(report.repository, report.digest)
+            return replace(report, worst_findings=worst(found, MOST_FINDINGS))
+        scan = registry.last_scan(report.repository, report.digest)
+        told = scan.description if scan else ""
+        return replace(report, failure=trimmed(told or "ECR gives none", LONGEST_REASON))
+    except Exception as error:
+        if isinstance(error, EcrThrottled | EcrUnavailable) and attempt < RETRIES:
+            raise
+        name = type(error).__name__
+        return _without(report, f"{wanted} could not be read from ECR ({name}).")
+
+
+def _without(report: ScanReport, remark: str) -> ScanReport:
+    return replace(report, remarks=(*report.remarks, remark))

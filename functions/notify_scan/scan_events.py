@@ -1,0 +1,94 @@
+"""Scan-complete events, of basic scanning and of enhanced scanning, read into reports."""
+
+import re
+
+from notify_scan import console
+from notify_scan.event_fields import Fields, UnreadableScanEvent
+from notify_scan.reports import Interpretation, ScanReport, ScanType
+from registry.findings import SEVERITIES
+
+# ECR names only the severities that it has found, so one that is absent is 0.
+# Inspector tells three severities and a total; LOW and below are only in what the total has more.
+_TOLD = {ScanType.BASIC: SEVERITIES, ScanType.ENHANCED: SEVERITIES[:3]}
+_REPOSITORY_ARN = re.compile(r"arn:[a-z-]+:ecr:([a-z0-9-]+):([0-9]+):repository/(.+)", re.DOTALL)
+MOST_TAGS = 2_000  # characters: an image can have more tags than a message has room
+MOST_UNKNOWN = 10  # severities that AWS does not document
+LONGEST_UNKNOWN = 50  # characters of such a name
+
+NOT_AN_IMAGE = "the scan is not of an image in ECR"
+
+
+def basic_scan(event: Fields) -> Interpretation:
+    """Read an ECR Image Scan event."""
+    return Interpretation(scan=_report(event, ScanType.BASIC))
+
+
+def enhanced_scan(event: Fields) -> Interpretation:
+    """Read an Inspector2 Scan event, which may also be about an instance, a function or an AMI."""
+    if event.part("detail").optional_text("repository-name") is None:
+        return Interpretation(silence=NOT_AN_IMAGE)
+    return Interpretation(scan=_report(event, ScanType.ENHANCED))
+
+
+def _report(event: Fields, scan_type: ScanType) -> ScanReport:
+    detail = event.part("detail")
+    region, account, repository = _repository(event, detail)
+    digest = detail.optional_text("image-digest")
+    tags = detail.texts("image-tags")
+    shown = _within(tags)
+    severities, other = _counts(detail.part("finding-severity-counts"), scan_type)
+    return ScanReport(
+        account=account,
+        region=region,
+        repository=repository,
+        scan_type=scan_type,
+        status=detail.text("scan-status"),
+        scanned_at=event.time("time"),
+        link=console.image_page(region, account, repository, digest),
+        digest=digest or None,
+        tags=shown,
+        tags_omitted=len(tags) - len(shown),
+        severities=severities,
+        other=other,
+    )
+
+
+def _repository(event: Fields, detail: Fields) -> tuple[str, str, str]:
+    """Tell region, account and name. An ARN says better whose it is than the event around it.
+
+    A delegated administrator of Inspector gets the events of its members as events of its own.
+    """
+    name = detail.text("repository-name")
+    if not name.startswith("arn:"):
+        return event.text("region"), event.text("account"), name
+    match = _REPOSITORY_ARN.fullmatch(name)
+    if match is None:
+        raise UnreadableScanEvent(
+            f"{detail.where}.repository-name must be a name or the ARN of a repository, "
+            f"not {name!a}"
+        )
+    return match[1], match[2], match[3]
+
+
+def _within(tags: tuple[str, ...]) -> tuple[str, ...]:
+    shown, length = 0, 0
+    for tag in tags:
+        length += len(tag)
+        if length > MOST_TAGS:
+            break
+        shown += 1
+    return tags[:shown]
+
+
+def _counts(told: Fields, scan_type: ScanType) -> tuple[dict[str, int], int]:
+    counts = told.numbers()
+    total = counts.pop("TOTAL", 0)
+    other = max(0, total - sum(counts.values()))
+    known = {
+        name: counts.pop(name, 0)
+        for name in SEVERITIES
+        if name in counts or name in _TOLD[scan_type]
+    }
+    unknown = sorted(name for name in counts if len(name) <= LONGEST_UNKNOWN)[:MOST_UNKNOWN]
+    kept = {name: counts.pop(name) for name in unknown}
+    return {**known, **kept}, other + sum(counts.values())

@@ -1,0 +1,47 @@
+"""How many findings of a severity are too many."""
+
+from dataclasses import dataclass
+
+from notify_scan.reports import ScanReport
+from registry.findings import SEVERITIES
+from runtime import settings
+
+OTHER = "OTHER"
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """The count of each severity that is still accepted; absent for one that nobody is told of.
+
+    OTHER stands for severities that AWS does not document, for Inspector's UNTRIAGED, and for
+    findings that an event counts in its total alone.
+    """
+
+    accepted: dict[str, int | None]
+
+    def exceeded(self, report: ScanReport) -> dict[str, int]:
+        """Pick the severities with more findings than accepted, the worst first."""
+        counts = {name: report.severities.get(name, 0) for name in SEVERITIES}
+        counts[OTHER] = report.other + sum(
+            count for name, count in report.severities.items() if name not in SEVERITIES
+        )
+        return {
+            name: count
+            for name, count in counts.items()
+            if (accepted := self.accepted.get(name)) is not None and count > accepted
+        }
+
+
+def thresholds_in_force() -> Thresholds:
+    """Take the stack's parameters."""
+    return Thresholds(
+        {
+            "CRITICAL": settings.number_or_off("CRITICAL_THRESHOLD"),
+            "HIGH": settings.number_or_off("HIGH_THRESHOLD"),
+            "MEDIUM": settings.number_or_off("MEDIUM_THRESHOLD"),
+            "LOW": settings.number_or_off("LOW_THRESHOLD"),
+            "INFORMATIONAL": settings.number_or_off("INFORMATIONAL_THRESHOLD"),
+            "UNDEFINED": settings.number_or_off("UNDEFINED_THRESHOLD"),
+            OTHER: settings.number_or_off("OTHER_THRESHOLD"),
+        }
+    )

@@ -1,0 +1,179 @@
+"""What a report is, in words: the same in every channel."""
+
+import json
+from datetime import datetime
+
+from notify_scan.decision import Condition, Decision
+from notify_scan.message import Level, Line, Message, Value
+from notify_scan.reports import RunReport, ScanReport
+from notify_scan.thresholds import OTHER
+from registry.findings import SEVERITIES, Finding
+
+_SKIPPED = ("UNSCANNABLE", "UNSUPPORTED", "ARCHIVED", "EXCLUDED", "GONE")
+_LEVELS = {name: Level(name) for name in SEVERITIES[:4]}
+_OUTCOME_LEVELS = {"FAILED": Level.HIGH, "DEFERRED": Level.MEDIUM, "STARTED": Level.WELL}
+_RUN_TITLES = {
+    "FINISHED": "Rescan finished: ",
+    "INCOMPLETE": "Rescan incomplete: ",
+    "FAILED": "Rescan failed: ",
+    "TIMED_OUT": "Rescan timed out: ",
+    "ABORTED": "Rescan was stopped: ",
+}
+
+
+def message_of_scan(report: ScanReport, decision: Decision) -> Message:
+    """Say what was found in which image."""
+    found = {**report.severities, **({OTHER: report.other} if report.other else {})}
+    image = Value.of(report.image)
+    title: Line
+    if not report.is_complete:
+        level, title = Level.NOTICE, ("Scan failed: ", image)
+    elif decision.exceeded:
+        level = _level(next(iter(decision.exceeded)))
+        counted = ", ".join(
+            f"{count:,} {name.lower()}" for name, count in decision.exceeded.items()
+        )
+        title = (f"{counted} in ", image)
+    else:
+        level = Level.WELL
+        title = (
+            "Nothing above a threshold in " if any(found.values()) else "No findings in ",
+            image,
+        )
+    return Message(
+        level=level,
+        title=title,
+        link=report.link,
+        link_text="Open the scan in the console",
+        subject=report.subject,
+        counts=tuple(
+            (_level(name) if count else Level.NOTICE, _count(name, count))
+            for name, count in found.items()
+        )
+        if report.is_complete
+        else (),
+        facts=_scan_facts(report),
+        heading=f"The {len(report.worst_findings)} worst",
+        lines=tuple(map(_finding, report.worst_findings)),
+        remarks=tuple((Value.of(remark),) for remark in report.remarks),
+    )
+
+
+def message_of_run(report: RunReport, decision: Decision) -> Message:
+    """Say what a run has done, what it has left, and how to rerun that."""
+    well = decision.condition is Condition.WELL
+    return Message(
+        level=Level.WELL if well else Level.HIGH,
+        title=(
+            ("Dry run. " if report.dry_run else "")
+            + _RUN_TITLES.get(report.status, "Rescan ended: "),
+            *_run_title(report),
+        ),
+        link=report.link,
+        link_text="Open the execution in the console",
+        subject=report.subject,
+        counts=tuple(
+            (_OUTCOME_LEVELS.get(name, Level.NOTICE), _count(name, count))
+            for name, count in report.images.items()
+        ),
+        facts=_run_facts(report),
+        heading="Repositories that did not finish",
+        lines=_problems(report),
+        command_heading="To rerun only what did not finish, start an execution with the input",
+        command=Value.of(json.dumps(report.rerun)).text if report.rerun else None,
+    )
+
+
+def _scan_facts(report: ScanReport) -> tuple[tuple[str, Line], ...]:
+    facts: list[tuple[str, Line]] = [("Repository", (Value.of(report.repository),))]
+    if report.tags:
+        more = report.tags_omitted
+        told: Line = (f" and {more:,} more",) if more else ()
+        facts.append(("Tags", (Value.of(", ".join(report.tags)), *told)))
+    else:
+        facts.append(("Tags", ("none",)))
+    facts.append(("Digest", (Value.of(report.digest) if report.digest else "not told",)))
+    facts.append(("Scan", (f"{report.scan_type.lower()}, ", Value.of(report.status))))
+    if report.failure:
+        facts.append(("Reason", (Value.of(report.failure),)))
+    facts.append(("Scanned", (_time(report.scanned_at),)))
+    facts.append(("Account", (Value.of(report.account), " in ", Value.of(report.region))))
+    return tuple(facts)
+
+
+def _run_facts(report: RunReport) -> tuple[tuple[str, Line], ...]:
+    facts: list[tuple[str, Line]] = [("Run", (Value.of(report.run),))]
+    if not report.broke_off:
+        gone = f", {report.repositories_gone:,} of them deleted meanwhile"
+        facts.append(
+            ("Repositories", (f"{report.repositories:,}", gone if report.repositories_gone else ""))
+        )
+        facts.append(("Images", (f"{sum(report.images.values()):,} looked at",)))
+        skipped = {name: report.reasons[name] for name in _SKIPPED if name in report.reasons}
+        if skipped:
+            images = sum(sum(reasons.values()) for reasons in skipped.values())
+            facts.append(("Skipped", (f"{images:,}: ", Value.of(_reasons(skipped)))))
+        for name, outcome in (("Deferred", "DEFERRED"), ("Failed", "FAILED")):
+            if reasons := report.reasons.get(outcome):
+                facts.append((name, (Value.of(_listed(reasons)),)))
+    if report.error:
+        facts.append(("Error", (Value.of(report.error),)))
+    if report.cause:
+        facts.append(("Cause", (Value.of(report.cause),)))
+    if report.started_at:
+        facts.append(("Started", (_time(report.started_at),)))
+    if report.ended_at:
+        facts.append(("Ended", (_time(report.ended_at),)))
+    facts.append(("Account", (Value.of(report.account), " in ", Value.of(report.region))))
+    return tuple(facts)
+
+
+def _problems(report: RunReport) -> tuple[Line, ...]:
+    lines: list[Line] = [
+        (Value.of(problem.repository), ": ", Value.of(problem.problem))
+        for problem in report.problems
+    ]
+    if (more := report.repositories_not_done - len(report.problems)) > 0:
+        lines.append((f"and {more:,} more; summary.json in the run bucket names them all",))
+    return tuple(lines)
+
+
+def _run_title(report: RunReport) -> Line:
+    if report.broke_off:
+        return (Value.of(report.error or report.run),)
+    if report.repositories_not_done:
+        return (f"{report.repositories_not_done:,} of {report.repositories:,} repositories left",)
+    verb, outcome = ("due", "DUE") if report.dry_run else ("scans started", "STARTED")
+    started = report.images.get(outcome, 0)
+    return (f"{started:,} {verb} in {report.repositories:,} repositories",)
+
+
+def _finding(finding: Finding) -> Line:
+    where = " ".join(filter(None, (finding.package, finding.version)))
+    return (
+        Value.of(finding.name or "unnamed", finding.uri or None),
+        f" {finding.severity.lower()}" if finding.severity in SEVERITIES else " ",
+        " in " if where else "",
+        Value.of(where),
+    )
+
+
+def _count(name: str, count: int) -> Line:
+    words = name.lower().replace("_", " ")
+    return (f"{count:,} ", words if name.isascii() and name.isalpha() else Value.of(words))
+
+
+def _level(severity: str) -> Level:
+    return _LEVELS.get(severity, Level.NOTICE)
+
+
+def _reasons(outcomes: dict[str, dict[str, int]]) -> str:
+    return "; ".join(f"{name.lower()}: {_listed(reasons)}" for name, reasons in outcomes.items())
+
+
+def _listed(reasons: dict[str, int]) -> str:
+    return ", ".join(f"{count:,} {reason}" for reason, count in reasons.items())
+
+
+def _time(time: datetime) -> str:
+    return f"{time:%Y-%m-%d %H:%M} UTC"

@@ -4,7 +4,7 @@ import html
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
-_WITHOUT_END = frozenset({"br", "hr", "meta"})
+_WITHOUT_END = frozenset({"br", "col", "hr", "meta"})
 
 
 class Markup(str):

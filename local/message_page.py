@@ -67,7 +67,8 @@ def page(
     if not content:
         content = [element("p", "Nothing was received.")]
     body = element("body", top, element("main", *content))
-    return f"<!DOCTYPE html>\n{element('html', head, body, lang='en')}\n"
+    html = f"<!DOCTYPE html>\n{element('html', head, body, lang='en')}\n"
+    return html.encode(errors="replace").decode()  # JSON may hold halves of characters
 
 
 def _sections(requests: Sequence[Received], delivered: Delivered) -> list[_Section]:
@@ -171,7 +172,8 @@ def _posted(request: Received, draw: Callable[[Received], Markup]) -> Markup:
         return _message(_envelope("", request.received_at), content)
     refusal = f"refused: {request.answer.status} {request.answer.body.decode(errors='replace')}"
     envelope = _envelope("", request.received_at, span("badge bad", refusal.strip()))
-    return box("message refused", envelope, content)
+    shown = element("details", element("summary", "what nobody saw"), content)
+    return box("message refused", envelope, shown)
 
 
 def _email(email: Email) -> Markup:
@@ -212,7 +214,7 @@ def _pagerduty(event: Any) -> Markup:
         if payload.get(name)
     }
     facts |= {name: event[name] for name in ("dedup_key", "client") if event.get(name)}
-    links = [_mapping(each) for each in event.get("links") or () if isinstance(each, dict)]
+    links = [_mapping(each) for each in _sequence(event.get("links"))]
     details = payload.get("custom_details")
     return join(
         box(

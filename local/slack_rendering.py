@@ -207,7 +207,7 @@ def _element(part: Any) -> Markup:
     match kind:
         case "button":
             look = {"primary": " slack-primary", "danger": " slack-danger"}
-            class_ = "slack-button" + look.get(part.get("style"), "")
+            class_ = "slack-button" + look.get(str(part.get("style")), "")
             return link(part.get("url"), _text(part.get("text")), class_=class_)
         case "mrkdwn" | "plain_text":
             return _text(part)
@@ -269,6 +269,7 @@ def _attachment(attachment: Any) -> Markup:
             mrkdwn(each.get("value", "")),
         )
         for each in _list(attachment.get("fields"))
+        if isinstance(each, dict)
     ]
     if fields:
         parts.append(box("slack-fields", *fields))

@@ -148,7 +148,18 @@ def _table(table: dict[str, Any]) -> Markup:
         tag = "th" if has_header and number == 0 else "td"
         rows.append(element("tr", *(_cell(tag, cell) for cell in cells)))
     is_gridded = table.get("showGridLines", True)
-    return element("table", *rows, class_="grid" if is_gridded else "grid without-lines")
+    widths = element("colgroup", *_table_columns(table))
+    return element("table", widths, *rows, class_="grid" if is_gridded else "grid without-lines")
+
+
+def _table_columns(table: dict[str, Any]) -> list[Markup]:
+    """Give each column its share; a width in pixels is left to the browser."""
+    widths = [
+        column.get("width", 1) if isinstance(column, dict) else 1
+        for column in _list(table.get("columns"))
+    ]
+    shares = [width if isinstance(width, int) and width > 0 else 1 for width in widths]
+    return [element("col", style=f"width: {round(100 * share / sum(shares))}%") for share in shares]
 
 
 def _cell(tag: str, cell: Any) -> Markup:

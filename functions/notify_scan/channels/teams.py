@@ -110,7 +110,8 @@ def _runs(line: Line, **style: Json) -> list[Json]:
 def _run(part: str | Value, style: dict[str, Json]) -> Json:
     if isinstance(part, str):
         return {"type": "TextRun", "text": part, **style}
-    run: dict[str, Json] = {"type": "TextRun", "text": part.text, **style}
+    # Between double braces Teams looks for functions such as {{DATE(…)}}, in runs of text too.
+    run: dict[str, Json] = {"type": "TextRun", "text": part.text.replace("{{", "{ {"), **style}
     if part.link and part.link.startswith("https://"):
         run["selectAction"] = {"type": "Action.OpenUrl", "url": part.link}
     return run

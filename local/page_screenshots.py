@@ -20,10 +20,9 @@ WIDTH = 900
 MOST_HEIGHT = 5000  # of a page; a picture shows what fits
 SHARPNESS = 2  # pixels to a point of the page
 TIMEOUT_SECONDS = 40
-# What the window has besides the page is part of its size.
 _MEASURE = Markup(
     "document.documentElement.dataset.height = Math.ceil(document.body.getBoundingClientRect()"
-    ".bottom + 24 + window.outerHeight - window.innerHeight)"
+    ".bottom + 24)"
 )
 
 

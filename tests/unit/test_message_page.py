@@ -104,7 +104,9 @@ def test_shows_a_body_that_is_no_json() -> None:
 
 
 def test_shows_the_headers_of_a_webhook_and_its_json() -> None:
-    request = a_request("webhook", {"high": 4}, headers={"x-signature": "abc", "host": "127.0.0.1:1"})
+    request = a_request(
+        "webhook", {"high": 4}, headers={"x-signature": "abc", "host": "127.0.0.1:1"}
+    )
     drawn = Shown.of(page([request])).words
 
     assert 'x-signature abc { "high": 4 }' in drawn

@@ -16,6 +16,7 @@ MAY_IMPORT = {
     "registry": {"registry", "runtime"},
     "ledger": {"ledger", "runtime"},
     "rescan_registry": {"rescan_registry", "registry", "ledger", "runtime"},
+    "notify_scan": {"notify_scan", "registry", "ledger", "runtime"},
 }
 ADAPTERS = {
     "registry/ecr.py",
@@ -47,6 +48,16 @@ def test_aws_is_behind_the_adapters() -> None:
         if {"boto3", "botocore"} & set(imported(path))
     }
     assert users == ADAPTERS
+
+
+def test_the_internet_is_behind_one_adapter_and_secrets_behind_another() -> None:
+    texts = {str(path.relative_to(FUNCTIONS)): path.read_text() for path in MODULES}
+    assert [name for name, text in texts.items() if "import urllib3" in text] == [
+        "notify_scan/webhook_client.py"
+    ]
+    assert [name for name, text in texts.items() if "get_secret(" in text] == [
+        "notify_scan/webhook_secrets.py"
+    ]
 
 
 def test_only_settings_read_the_environment() -> None:

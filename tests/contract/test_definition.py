@@ -1,4 +1,4 @@
-"""The definition of RescanRegistry: what AWS validates late, and what it does not validate."""
+"""The definitions: what AWS validates late, and what it does not validate."""
 
 import builtins
 import importlib
@@ -16,15 +16,18 @@ import yaml
 from cfnlint.api import lint_all
 
 import ledger
+import notify_scan
 import registry
 import rescan_registry
+from notify_scan import scan_details, webhook_client
+from notify_scan.channels.delivery import Channel
+from notify_scan.post_to_webhook import TIME_LIMIT
 from tests.support.definition import (
-    RESCAN_REGISTRY,
+    NOTIFY_SCAN,
+    WORKFLOWS,
     State,
-    definition,
-    rendered,
+    Workflow,
     states,
-    substitutions,
 )
 from tests.support.strict_yaml import load
 from tests.support.template import resolved, resources
@@ -53,21 +56,27 @@ ECR_RETRIER = {
 }
 CALLS_ECR = {"ListRepositories", "FindStaleImages", "StartImageScan"}
 AWS_ERRORS = {*LAMBDA_RETRIER["ErrorEquals"], "States.TaskFailed", "States.ALL"}  # type: ignore[misc]
+# What a receiver asks for is waited for, so there is no jitter.
+WAITS_AS_TOLD = {
+    "WebhookThrottled": webhook_client.SOON,
+    "WebhookThrottledForLong": webhook_client.LATER,
+}
 MAX_EVENTS = 25_000
 
 TASKS = [state for state in states() if state.kind == "Task"]
 MAPS = [state for state in states() if state.kind == "Map"]
 by_name = pytest.mark.parametrize("state", states(), ids=lambda state: state.name)
+by_workflow = pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda workflow: workflow.name)
 
 
-def default_definition() -> dict[str, Any]:
-    return rendered(resolved(substitutions()))
+def default_definition(workflow: Workflow) -> dict[str, Any]:
+    return workflow.rendered(resolved(workflow.substitutions))
 
 
 def error_classes() -> set[str]:
     """Name every exception class of the functions."""
     found = set()
-    for package in (registry, ledger, rescan_registry):
+    for package in (registry, ledger, rescan_registry, notify_scan):
         for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
             for name, value in vars(importlib.import_module(module.name)).items():
                 if isinstance(value, type) and issubclass(value, Exception):
@@ -96,22 +105,27 @@ def next_of(body: dict[str, Any]) -> list[str]:
     return [step for step in steps if step]
 
 
-def test_placeholders_and_substitutions_are_the_same_names() -> None:
-    assert set(re.findall(r"\$\{(\w+)\}", RESCAN_REGISTRY.read_text())) == substitutions().keys()
+@by_workflow
+def test_placeholders_and_substitutions_are_the_same_names(workflow: Workflow) -> None:
+    placeholders = set(re.findall(r"\$\{(\w+)\}", workflow.path.read_text()))
+    assert placeholders == workflow.substitutions.keys()
 
 
-def test_no_account_region_or_partition_stands_in_it() -> None:
-    text = RESCAN_REGISTRY.read_text()
+@by_workflow
+def test_no_account_region_or_partition_stands_in_it(workflow: Workflow) -> None:
+    text = workflow.path.read_text()
     assert not re.search(r"[0-9]{12}|arn:aws|[a-z]{2}-[a-z]+-[0-9]", text)
 
 
-def test_cloudformation_lint_accepts_it_as_a_state_machine() -> None:
+@by_workflow
+def test_cloudformation_lint_accepts_it_as_a_state_machine(workflow: Workflow) -> None:
     document = {
         "Resources": {
             "Machine": {
                 "Type": "AWS::StepFunctions::StateMachine",
                 "Properties": {
-                    "Definition": default_definition(),
+                    "Definition": default_definition(workflow),
+                    "StateMachineType": workflow.properties["Type"],
                     "RoleArn": "arn:aws:iam::123456789012:role/any",
                 },
             }
@@ -121,19 +135,26 @@ def test_cloudformation_lint_accepts_it_as_a_state_machine() -> None:
     assert [str(match) for match in found] == []
 
 
-def test_statelint_accepts_it(tmp_path: Path) -> None:
+# It is older than these; cfn-lint knows both, and localemu and moto read them.
+STATELINT_COMPLAINTS = {
+    "RescanRegistry": [
+        'Field "Label" not allowed in State Machine.States.ForEachRepository',
+        'Field "InputType" not allowed in '
+        "State Machine.States.ForEachRepository.ItemReader.ReaderConfig",
+    ],
+    "NotifyScan": [],
+}
+
+
+@by_workflow
+def test_statelint_accepts_it(workflow: Workflow, tmp_path: Path) -> None:
     path = tmp_path / "definition.json"
-    path.write_text(json.dumps(default_definition()))
+    path.write_text(json.dumps(default_definition(workflow)))
     linted = subprocess.run(
         [sys.executable, "-m", "statelint", path], capture_output=True, text=True, check=False
     )
     complaints = [line.strip() for line in linted.stdout.splitlines()[1:] if line.strip()]
-    # It is older than these two; cfn-lint knows both, and localemu and moto read them.
-    assert complaints == [
-        'Field "Label" not allowed in State Machine.States.ForEachRepository',
-        'Field "InputType" not allowed in '
-        "State Machine.States.ForEachRepository.ItemReader.ReaderConfig",
-    ]
+    assert complaints == STATELINT_COMPLAINTS[workflow.name]
 
 
 @by_name
@@ -144,7 +165,8 @@ def test_every_transition_leads_to_a_state_of_the_same_scope(state: State) -> No
 
 
 def test_every_state_is_reached() -> None:
-    scopes = [definition(), *(state.body["ItemProcessor"] for state in MAPS)]
+    definitions = [workflow.definition for workflow in WORKFLOWS]
+    scopes = [*definitions, *(state.body["ItemProcessor"] for state in MAPS)]
     for scope in scopes:
         reached, todo = set(), [scope["StartAt"]]
         while todo:
@@ -158,11 +180,13 @@ def test_every_state_is_reached() -> None:
 @pytest.mark.parametrize("state", TASKS, ids=lambda state: state.name)
 def test_every_task_is_retried_by_the_one_rule(state: State) -> None:
     retry = state.body["Retry"]
-    if "FunctionArn" in state.body["Resource"]:
+    if state.is_function:
         assert retry[0] == LAMBDA_RETRIER
         assert (ECR_RETRIER in retry[1:]) == (state.name in CALLS_ECR)
     for retrier in retry:
-        assert retrier["JitterStrategy"] == "FULL"
+        (name, *_) = retrier["ErrorEquals"]
+        assert retrier["JitterStrategy"] == ("NONE" if name in WAITS_AS_TOLD else "FULL")
+        assert retrier["IntervalSeconds"] >= WAITS_AS_TOLD.get(name, 1)
         assert "MaxDelaySeconds" in retrier
         assert "States.ALL" not in retrier["ErrorEquals"]
 
@@ -193,7 +217,8 @@ def test_comments_say_why_where_work_is_done() -> None:
             comment = state.body["Comment"]
             assert len(comment) > 40, state.name
             assert comment.endswith("."), state.name
-    assert "Started by" in definition()["Comment"]
+    for workflow in WORKFLOWS:
+        assert "Started by" in workflow.definition["Comment"]
 
 
 @pytest.mark.parametrize("state", MAPS, ids=lambda state: state.name)
@@ -224,7 +249,30 @@ def test_a_choice_always_has_a_default_that_is_not_success() -> None:
     for state in states():
         if state.kind == "Choice":
             default = state.scope["States"][state.body["Default"]]
-            assert state.body["Default"] == "NothingToRescan" or default["Type"] != "Succeed"
+            assert (
+                state.body["Default"] in ("NothingToRescan", "NothingToReport")
+                or default["Type"] != "Succeed"
+            )
+
+
+def test_the_last_attempt_at_details_is_the_last_retry() -> None:
+    (compose,) = [state for state in TASKS if state.name == "ComposeNotification"]
+    assert compose.body["Retry"][1]["ErrorEquals"] == ["EcrThrottled", "EcrUnavailable"]
+    assert compose.body["Retry"][1]["MaxAttempts"] == scan_details.RETRIES
+
+
+def test_no_channel_waits_for_another() -> None:
+    (fan_out,) = [state for state in MAPS if state.workflow == NOTIFY_SCAN]
+    assert fan_out.body["MaxConcurrency"] >= len(Channel)
+
+
+def test_a_message_that_finds_no_taker_gets_to_the_queue_in_time() -> None:
+    """An Express execution is killed after 300 s, and what it still has is lost then."""
+    (post,) = [state for state in TASKS if state.name == "PostToWebhook"]
+    (keep,) = [state for state in TASKS if state.name == "KeepUndelivered"]
+    longest_wait = max(retrier["MaxDelaySeconds"] for retrier in post.body["Retry"])
+    posting = TIME_LIMIT.seconds + post.body["TimeoutSeconds"] + longest_wait
+    assert posting + keep.body["TimeoutSeconds"] / 2 < NOTIFY_SCAN.definition["TimeoutSeconds"]
 
 
 def test_the_budget_keeps_a_child_below_the_history_limit() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from rescan_registry.outcomes import Outcome
 from tests.support.definition import states
-from tests.support.diagram import README, readme_with_diagram
+from tests.support.diagram import README, readme_with_diagrams
 from tests.support.template import ROOT, resources, template
 
 DOCUMENTS = [
@@ -19,7 +19,7 @@ DOCUMENTS = [
 
 
 def test_the_readme_shows_the_definition_as_it_is() -> None:
-    assert README.read_text() == readme_with_diagram(), "run make diagram"
+    assert README.read_text() == readme_with_diagrams(), "run make diagram"
 
 
 def test_the_readme_lists_every_parameter_with_its_default() -> None:

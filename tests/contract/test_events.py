@@ -6,13 +6,16 @@ from typing import Any
 
 import pytest
 
+from notify_scan.compose_notification import Composition
+from notify_scan.interpret_event import ReceivedEvent
+from notify_scan.post_to_webhook import WebhookDelivery
 from rescan_registry.find_stale_images import RepositoryInRun
 from rescan_registry.list_repositories import RunStart
 from rescan_registry.record_repository import WorkedRepository
 from rescan_registry.start_image_scan import ImageInRun
 from rescan_registry.summarize_rescan import EndedRun
 from runtime.messages import decode, encode
-from tests.support.definition import states
+from tests.support.definition import WORKFLOWS, states
 from tests.support.template import ROOT
 
 MESSAGES: dict[str, type[Any]] = {
@@ -21,8 +24,13 @@ MESSAGES: dict[str, type[Any]] = {
     "start_image_scan": ImageInRun,
     "record_repository": WorkedRepository,
     "summarize_rescan": EndedRun,
+    "interpret_event": ReceivedEvent,
+    "compose_notification": Composition,
+    "post_to_webhook": WebhookDelivery,
 }
-EVENTS = sorted((ROOT / "events" / "rescan_registry").iterdir())
+EVENTS = sorted(
+    path for workflow in WORKFLOWS for path in (ROOT / "events" / workflow.package).iterdir()
+)
 
 
 @pytest.mark.parametrize("path", EVENTS, ids=lambda path: path.stem)

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from tests.support.definition import State, states
+from tests.support.definition import WORKFLOWS, State, Workflow, snake, states
 from tests.support.template import ROOT, resources
 
 PREFIXES = {
@@ -14,12 +14,7 @@ PREFIXES = {
     "Choice": ("Is",),
     "Wait": ("WaitFor",),
 }
-TASKS = [state for state in states() if state.kind == "Task"]
-LAMBDA_TASKS = [state for state in TASKS if "FunctionArn" in state.body["Resource"]]
-
-
-def snake(name: str) -> str:
-    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
+LAMBDA_TASKS = [state for state in states() if state.is_function]
 
 
 @pytest.mark.parametrize("state", states(), ids=lambda state: state.name)
@@ -36,26 +31,31 @@ def test_no_name_stands_twice() -> None:
 
 @pytest.mark.parametrize("state", LAMBDA_TASKS, ids=lambda state: state.name)
 def test_a_task_has_one_name_in_five_spellings(state: State) -> None:
+    package, module = state.workflow.package, snake(state.name)
     function = resources("AWS::Serverless::Function")[f"{state.name}Function"]
     assert state.body["Resource"] == f"${{{state.name}FunctionArn}}"
-    assert function["Handler"] == f"rescan_registry.{snake(state.name)}.handler"
-    assert callable(importlib.import_module(f"rescan_registry.{snake(state.name)}").handler)
-    assert (ROOT / "tests" / "unit" / f"test_{snake(state.name)}.py").exists()
-    assert (ROOT / "events" / "rescan_registry" / f"{snake(state.name)}.json").exists()
+    assert function["Handler"] == f"{package}.{module}.handler"
+    assert callable(importlib.import_module(f"{package}.{module}").handler)
+    assert (ROOT / "tests" / "unit" / f"test_{module}.py").exists()
+    assert (ROOT / "events" / package / f"{module}.json").exists()
 
 
-def test_no_spelling_is_left_over() -> None:
-    names = {state.name for state in LAMBDA_TASKS}
-    snakes = {snake(name) for name in names}
-    assert resources("AWS::Serverless::Function").keys() == {f"{name}Function" for name in names}
-    assert {path.stem for path in (ROOT / "events" / "rescan_registry").iterdir()} == snakes
-    modules = (ROOT / "functions" / "rescan_registry").glob("*.py")
+@pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda workflow: workflow.name)
+def test_no_spelling_is_left_over(workflow: Workflow) -> None:
+    snakes = {snake(state.name) for state in LAMBDA_TASKS if state.workflow == workflow}
+    assert {path.stem for path in (ROOT / "events" / workflow.package).iterdir()} == snakes
+    modules = (ROOT / "functions" / workflow.package).rglob("*.py")
     assert {path.stem for path in modules if "@entrypoint" in path.read_text()} == snakes
+
+
+def test_no_function_is_left_over() -> None:
+    names = {f"{state.name}Function" for state in LAMBDA_TASKS}
+    assert resources("AWS::Serverless::Function").keys() == names
 
 
 def test_an_entry_point_is_short() -> None:
     """If it needs more, a noun is missing."""
     for state in LAMBDA_TASKS:
-        path = ROOT / "functions" / "rescan_registry" / f"{snake(state.name)}.py"
+        path = ROOT / "functions" / state.workflow.package / f"{snake(state.name)}.py"
         lines = [line for line in path.read_text().splitlines() if line.strip()]
         assert len(lines) <= 66, path

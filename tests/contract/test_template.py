@@ -8,10 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from notify_scan.decision import policy_in_force as notification_policy
 from rescan_registry.policy import policy_in_force
 from rescan_registry.request import RescanRequest
 from runtime import durations
 from tests.support.builders import DEFAULT_SETTINGS, any_policy
+from tests.support.definition import NOTIFY_SCAN, WORKFLOWS, Workflow
 from tests.support.template import ROOT, resolved, resources, template
 
 FUNCTIONS = resources("AWS::Serverless::Function")
@@ -63,7 +65,8 @@ def test_functions_read_the_settings_that_they_are_given_and_no_other() -> None:
 @pytest.mark.parametrize("function", FUNCTIONS.values(), ids=FUNCTIONS.keys())
 def test_a_setting_is_named_for_its_parameter(function: dict[str, Any]) -> None:
     for name, value in function.get("Environment", {}).get("Variables", {}).items():
-        assert snake(value["Ref"]) == name
+        named = value["Fn::If"][1] if "Fn::If" in value else value
+        assert snake(named["Ref"]) == name
 
 
 def test_the_defaults_make_the_policy_that_they_describe(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,6 +129,8 @@ def test_what_is_kept_is_encrypted_and_forgotten_in_time() -> None:
     assert table["TimeToLiveSpecification"] == {"AttributeName": "expires_at", "Enabled": True}
     for queue in resources("AWS::SQS::Queue").values():
         assert queue["SqsManagedSseEnabled"] is True
+    for topic in resources("AWS::SNS::Topic").values():
+        assert topic["KmsMasterKeyId"] == "alias/aws/sns"
     for group in resources("AWS::Logs::LogGroup").values():
         assert group["RetentionInDays"] == {"Ref": "LogRetentionDays"}
 
@@ -144,6 +149,40 @@ def test_alarms_watch_failed_late_missing_and_unstarted_runs() -> None:
     seven_days = 7 * 24 * 3_600  # the furthest that an alarm looks back
     longest = max(map(int, PARAMETERS["ScheduleIntervalSeconds"]["AllowedValues"]))
     assert missing["EvaluationPeriods"] * longest <= seven_days
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda workflow: workflow.name)
+def test_alarms_watch_both_state_machines(workflow: Workflow) -> None:
+    watched = {
+        alarm["MetricName"]
+        for alarm in resources("AWS::CloudWatch::Alarm").values()
+        if {"Ref": f"{workflow.name}StateMachine"}
+        in [each["Value"] for each in alarm["Dimensions"]]
+    }
+    assert watched >= {"ExecutionsFailed", "ExecutionsTimedOut"}
+
+
+def test_a_rule_loses_no_event() -> None:
+    for rule in NOTIFY_SCAN.properties["Events"].values():
+        properties = rule["Properties"]
+        assert properties["RetryPolicy"]["MaximumRetryAttempts"] > 0
+        assert properties["DeadLetterConfig"]["Arn"] == {"Fn::GetAtt": ["Undelivered", "Arn"]}
+
+
+def test_thresholds_and_switches_are_what_the_code_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    variables = FUNCTIONS["ComposeNotificationFunction"]["Environment"]["Variables"]
+    for name, value in resolved(variables).items():
+        monkeypatch.setenv(name, str(value))
+    policy = notification_policy()
+    assert policy.thresholds.accepted == {
+        **dict.fromkeys(("CRITICAL", "HIGH", "MEDIUM", "LOW"), 0),
+        **dict.fromkeys(("INFORMATIONAL", "UNDEFINED", "OTHER")),
+    }
+    assert (policy.on_scan_failure, policy.when_clean, policy.include_findings) == (
+        True,
+        False,
+        True,
+    )
 
 
 def test_a_metric_has_no_dimension_of_ours() -> None:

@@ -1,9 +1,10 @@
-"""A state machine definition as tests read it."""
+"""The state machine definitions as tests read them."""
 
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -11,13 +12,56 @@ import yaml
 from tests.support.strict_yaml import StrictLoader, load
 from tests.support.template import ROOT, resources
 
-RESCAN_REGISTRY = ROOT / "statemachine" / "rescan_registry.asl.yaml"
+
+@dataclass(frozen=True)
+class Workflow:
+    """One state machine, by its name."""
+
+    name: str
+
+    @property
+    def package(self) -> str:
+        """Its name as Python spells it."""
+        return snake(self.name)
+
+    @property
+    def path(self) -> Path:
+        """The file of its definition."""
+        return ROOT / "statemachine" / f"{self.package}.asl.yaml"
+
+    @property
+    def properties(self) -> dict[str, Any]:
+        """The state machine in the template."""
+        return resources("AWS::Serverless::StateMachine")[f"{self.name}StateMachine"]
+
+    @property
+    def substitutions(self) -> dict[str, Any]:
+        """Its DefinitionSubstitutions in the template."""
+        found: dict[str, Any] = self.properties["DefinitionSubstitutions"]
+        return found
+
+    @property
+    def definition(self) -> dict[str, Any]:
+        """Its definition, the placeholders as they stand."""
+        return _load(self.path)
+
+    @property
+    def states(self) -> list["State"]:
+        """All states of all scopes."""
+        return list(_states(self, self.definition))
+
+    def rendered(self, values: Mapping[str, str]) -> dict[str, Any]:
+        """Substitute in the text first and parse it afterwards, as CloudFormation does."""
+        text = re.sub(r"\$\{(\w+)\}", lambda match: values[match[1]], self.path.read_text())
+        document: dict[str, Any] = yaml.load(text, StrictLoader)
+        return document
 
 
 @dataclass(frozen=True)
 class State:
     """One state, with the scope of states that it stands in."""
 
+    workflow: Workflow
     name: str
     body: dict[str, Any]
     scope: dict[str, Any]
@@ -27,35 +71,35 @@ class State:
         """Its type: Task, Map, Choice …"""
         return str(self.body["Type"])
 
+    @property
+    def is_function(self) -> bool:
+        """Tell whether a Lambda function backs it."""
+        return self.kind == "Task" and "FunctionArn" in self.body["Resource"]
 
-@cache
-def definition() -> dict[str, Any]:
-    """Read the definition of RescanRegistry, its placeholders as they stand."""
-    document: dict[str, Any] = load(RESCAN_REGISTRY)
-    return document
+
+RESCAN_REGISTRY = Workflow("RescanRegistry")
+NOTIFY_SCAN = Workflow("NotifyScan")
+WORKFLOWS = (RESCAN_REGISTRY, NOTIFY_SCAN)
 
 
 def states() -> list[State]:
-    """List all states of all scopes."""
-    return list(_states(definition()))
+    """List all states of both workflows."""
+    return [state for workflow in WORKFLOWS for state in workflow.states]
 
 
-def _states(scope: dict[str, Any]) -> Iterator[State]:
-    for name, body in scope["States"].items():
-        yield State(name, body, scope)
-        if "ItemProcessor" in body:
-            yield from _states(body["ItemProcessor"])
+def snake(name: str) -> str:
+    """Spell a name as Python does."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
 
 
-def substitutions() -> dict[str, Any]:
-    """Read the DefinitionSubstitutions of the template."""
-    machine = resources("AWS::Serverless::StateMachine")["RescanRegistryStateMachine"]
-    found: dict[str, Any] = machine["DefinitionSubstitutions"]
-    return found
-
-
-def rendered(values: Mapping[str, str]) -> dict[str, Any]:
-    """Substitute in the text first and parse it afterwards, as CloudFormation does."""
-    text = re.sub(r"\$\{(\w+)\}", lambda match: values[match[1]], RESCAN_REGISTRY.read_text())
-    document: dict[str, Any] = yaml.load(text, StrictLoader)
+@cache
+def _load(path: Path) -> dict[str, Any]:
+    document: dict[str, Any] = load(path)
     return document
+
+
+def _states(workflow: Workflow, scope: dict[str, Any]) -> Iterator[State]:
+    for name, body in scope["States"].items():
+        yield State(workflow, name, body, scope)
+        if "ItemProcessor" in body:
+            yield from _states(workflow, body["ItemProcessor"])

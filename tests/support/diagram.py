@@ -1,9 +1,9 @@
-"""The picture in the README, drawn from the definition: `make diagram` puts it there."""
+"""The pictures in the README, drawn from the definitions: `make diagram` puts them there."""
 
 from collections.abc import Iterator
 from typing import Any
 
-from tests.support.definition import definition
+from tests.support.definition import WORKFLOWS, Workflow
 from tests.support.template import ROOT
 
 README = ROOT / "README.md"
@@ -11,16 +11,18 @@ BEGIN, END = "```mermaid\n", "```\n"
 SHAPES = {"Choice": ("{{", "}}"), "Succeed": ("([", "])"), "Fail": ("([", "])")}
 
 
-def diagram() -> str:
-    """Draw RescanRegistry as a Mermaid flowchart."""
-    return "\n".join(["flowchart TD", *_scope(definition(), "  "), ""])
+def diagram(workflow: Workflow) -> str:
+    """Draw a state machine as a Mermaid flowchart."""
+    return "\n".join(["flowchart TD", *_scope(workflow.definition, "  "), ""])
 
 
-def readme_with_diagram() -> str:
-    """Read the README, with the picture as it must be."""
-    text = README.read_text()
-    before, rest = text.split(BEGIN, 1)
-    return before + BEGIN + diagram() + END + rest.split(END, 1)[1]
+def readme_with_diagrams() -> str:
+    """Read the README, with the pictures as they must be: one a workflow, in their order."""
+    before, *rest = README.read_text().split(BEGIN)
+    pictures = zip(WORKFLOWS, rest, strict=True)
+    return before + "".join(
+        BEGIN + diagram(workflow) + END + text.split(END, 1)[1] for workflow, text in pictures
+    )
 
 
 def _scope(scope: dict[str, Any], indent: str) -> Iterator[str]:
@@ -51,4 +53,4 @@ def _many(body: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    README.write_text(readme_with_diagram())
+    README.write_text(readme_with_diagrams())

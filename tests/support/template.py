@@ -28,8 +28,8 @@ def _function(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> dict[str
         value = loader.construct_sequence(node, deep=True)
     else:
         value = loader.construct_mapping(node, deep=True)  # type: ignore[arg-type]
-    if suffix == "Ref":
-        return {"Ref": value}
+    if suffix in ("Ref", "Condition"):
+        return {suffix: value}
     if suffix == "GetAtt" and isinstance(value, str):
         value = value.split(".", 1)
     return {f"Fn::{suffix}": value}
@@ -90,6 +90,9 @@ def _resolve(value: Any, known: Mapping[str, str]) -> Any:
     if value.keys() == {"Fn::GetAtt"}:
         name, attribute = value["Fn::GetAtt"]
         return arn(name) if attribute == "Arn" else f"{name}.{attribute}"
+    if value.keys() == {"Fn::If"}:
+        condition, when_true, when_false = value["Fn::If"]
+        return _resolve(when_true if _holds(condition, known) else when_false, known)
     if value.keys() == {"Fn::Sub"} and isinstance(value["Fn::Sub"], str):
         return re.sub(
             r"\$\{([^}]+)\}",
@@ -100,3 +103,16 @@ def _resolve(value: Any, known: Mapping[str, str]) -> Any:
             value["Fn::Sub"],
         )
     return {key: _resolve(item, known) for key, item in value.items()}
+
+
+def _holds(condition: Any, known: Mapping[str, str]) -> bool:
+    if isinstance(condition, str):
+        return _holds(template()["Conditions"][condition], known)
+    ((function, operands),) = condition.items()
+    if function == "Fn::Equals":
+        left, right = _resolve(operands, known)
+        return bool(left == right)
+    if function == "Condition":
+        return _holds(operands, known)
+    decided = [_holds(operand, known) for operand in operands]
+    return {"Fn::Not": not decided[0], "Fn::And": all(decided), "Fn::Or": any(decided)}[function]

@@ -132,7 +132,7 @@ class Engine:
         return children
 
     def sent_emails(self) -> list[dict[str, Any]]:
-        """Read every e-mail that SNS sent, in order: `Destination`, `Subject`, `Body`, `Timestamp`.
+        """Read every e-mail that SNS sent: `Destination`, `Subject`, `Body`, `Timestamp`.
 
         localemu sends them through its SES, whose mailbox this is.
         """

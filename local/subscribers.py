@@ -62,7 +62,10 @@ class BusEvent:
 
 @dataclass(frozen=True)
 class Delivered:
-    """Everything that the subscribers received so far, of each kind in its order."""
+    """Everything that the subscribers received so far, of each kind by its time.
+
+    SNS hands messages to many threads, here as in AWS: two of the same second may change places.
+    """
 
     emails: tuple[Email, ...] = ()
     text_messages: tuple[TextMessage, ...] = ()

@@ -109,7 +109,7 @@ def _run(part: Any) -> Markup:
             content = element(tag, content)
     if part.get("highlight"):
         content = element("mark", content)
-    return _selectable(part, span("run" + _look(part), content))
+    return _selectable(part, span("run" + _look(part), content), class_=None)
 
 
 def _column(column: Any) -> Markup:
@@ -190,10 +190,13 @@ def _action(action: Any) -> Markup:
             return _unknown(action)
 
 
-def _selectable(part: dict[str, Any], drawn: Markup) -> Markup:
+def _selectable(
+    part: dict[str, Any], drawn: Markup, *, class_: str | None = "selectable"
+) -> Markup:
+    """Make a part that opens a page a link; of these, only runs of text look like one."""
     action = part.get("selectAction")
     if isinstance(action, dict) and action.get("type") == "Action.OpenUrl":
-        return link(action.get("url"), drawn, class_="selectable")
+        return link(action.get("url"), drawn, class_=class_)
     return drawn
 
 

@@ -1,4 +1,4 @@
-"""The real definition and the real handlers in one process, on moto's Step Functions.
+"""The real definitions and the real handlers in one process, on moto's Step Functions.
 
 The only file that knows private names of moto; tests/workflow/test_engine.py fails clearly when
 they move. One difference from AWS that tests must know: a child of the distributed Map that fails
@@ -22,6 +22,7 @@ from typing import Any
 from unittest import mock
 
 import boto3
+from aws_lambda_powertools.utilities.parameters import clear_caches
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from moto import mock_aws
 from moto.core.models import botocore_stubber
@@ -43,11 +44,18 @@ from registry.ecr import ecr_registry
 from rescan_registry.event_bus import event_bus
 from tests.support import template
 from tests.support.clock import Clock
-from tests.support.definition import rendered, substitutions
-from tests.support.template import REGION, resolved, resources
+from tests.support.definition import NOTIFY_SCAN, RESCAN_REGISTRY, Workflow
+from tests.support.receivers import SECRETS, Receivers
+from tests.support.template import ACCOUNT, REGION, resolved, resources
 
 DEADLINE = 280  # seconds of real time; pytest's own limit is lower for all but the slow tests
 ROLE = "arn:aws:iam::123456789012:role/any"
+# What the template's resources are called here.
+RESOURCES = {
+    "NotificationTopic": f"arn:aws:sns:{REGION}:{ACCOUNT}:NotificationTopic",
+    "ChatbotTopic": f"arn:aws:sns:{REGION}:{ACCOUNT}:ChatbotTopic",
+    "Undelivered": f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/Undelivered",
+}
 
 # Kept from test to test, for they take most of the time of a short one: moto parses definitions
 # and paths anew each time it meets them, and boto3 reads the model of a service for each client.
@@ -68,15 +76,20 @@ class Child:
 
 @dataclass
 class Execution:
-    """One execution of RescanRegistry that has ended."""
+    """One execution that has ended. Its history is read when it is first looked at."""
 
     name: str
     status: str
     output: dict[str, Any] | None
     error: str | None
     cause: str | None
-    events: list[dict[str, Any]]
+    read_history: Callable[[], list[dict[str, Any]]]
     children: list[Child] = field(default_factory=list)
+
+    @functools.cached_property
+    def events(self) -> list[dict[str, Any]]:
+        """All events of its history."""
+        return self.read_history()
 
     @property
     def states(self) -> list[str]:
@@ -103,7 +116,7 @@ class Execution:
 
 
 class Engine:
-    """RescanRegistry deployed in process, on a simulated registry."""
+    """Both state machines deployed in process, on a simulated registry."""
 
     def __init__(
         self, registry: SimulatedRegistry, clock: Clock, parameters: Mapping[str, str]
@@ -113,8 +126,8 @@ class Engine:
         self.backoffs: list[float] = []
         self.invocations: Counter[str] = Counter()
         self.faults: dict[str, Fault] = {}
-        self.events_put: list[dict[str, Any]] = []
-        self._parameters = parameters
+        self.receivers = Receivers()
+        self._parameters = {**RESOURCES, **parameters}
         self._children: list[Child] = []
         self._lock = threading.Lock()
         self._functions = {
@@ -127,10 +140,20 @@ class Engine:
         arn = self.start(input, name=name)
         return self.wait(arn)
 
-    def start(self, input: object = None, *, name: str | None = None) -> str:  # noqa: A002
+    def notify(self, event: object) -> Execution:
+        """Start NotifyScan with an event, or with deliveries, and wait for its end."""
+        return self.wait(self.start(event, workflow=NOTIFY_SCAN))
+
+    def start(
+        self,
+        input: object = None,  # noqa: A002
+        *,
+        name: str | None = None,
+        workflow: Workflow = RESCAN_REGISTRY,
+    ) -> str:
         """Start an execution under a name of its own: moto confuses those without one."""
         response = self._states.start_execution(
-            stateMachineArn=self._machine,
+            stateMachineArn=self._machines[workflow],
             name=name or f"run-{uuid.uuid4()}",
             input=json.dumps({} if input is None else input),
         )
@@ -150,7 +173,6 @@ class Engine:
                 raise TimeoutError(f"{described['name']} still runs after {DEADLINE} s")
             time.sleep(pause)
             pause = min(pause * 1.2, 0.5)  # looking takes time from those who work
-        pages = self._states.get_paginator("get_execution_history").paginate(executionArn=arn)
         children, self._children = self._children, []
         return Execution(
             name=described["name"],
@@ -158,9 +180,13 @@ class Engine:
             output=json.loads(described["output"]) if "output" in described else None,
             error=described.get("error"),
             cause=described.get("cause"),
-            events=[dict(event) for page in pages for event in page["events"]],
+            read_history=lambda: self._history(arn),
             children=children,
         )
+
+    def _history(self, arn: str) -> list[dict[str, Any]]:
+        pages = self._states.get_paginator("get_execution_history").paginate(executionArn=arn)
+        return [dict(event) for page in pages for event in page["events"]]
 
     def records(self, run: str) -> dict[str, RunRecord]:
         """Read the records of a run, by repository."""
@@ -181,14 +207,42 @@ class Engine:
         )
         location: Any = {"LocationConstraint": REGION}
         boto3.client("s3").create_bucket(Bucket="RunBucket", CreateBucketConfiguration=location)
+        for topic in resources("AWS::SNS::Topic"):
+            boto3.client("sns").create_topic(Name=topic)
+        boto3.client("sqs").create_queue(QueueName="Undelivered")
+        for channel, secret in SECRETS.items():
+            boto3.client("secretsmanager").create_secret(
+                Name=f"{channel}-secret", SecretString=json.dumps(secret)
+            )
         self._states = boto3.client("stepfunctions")
-        definition = rendered(resolved(substitutions(), self._parameters))
-        # moto's parser takes only a decimal here; AWS takes both.
-        for_each = definition["States"]["ForEachRepository"]
-        for_each["ToleratedFailurePercentage"] = float(for_each["ToleratedFailurePercentage"])
-        self._machine = self._states.create_state_machine(
-            name="RescanRegistry", definition=json.dumps(definition), roleArn=ROLE
-        )["stateMachineArn"]
+        self._machines = {
+            workflow: self._make_machine(workflow) for workflow in (RESCAN_REGISTRY, NOTIFY_SCAN)
+        }
+
+    def undelivered(self) -> list[Any]:
+        """Take everything out of the queue of what could not be delivered."""
+        queue, taken = boto3.client("sqs"), []
+        while messages := queue.receive_message(
+            QueueUrl=RESOURCES["Undelivered"], MaxNumberOfMessages=10
+        ).get("Messages"):
+            for message in messages:
+                taken.append(json.loads(message["Body"]))
+                queue.delete_message(
+                    QueueUrl=RESOURCES["Undelivered"], ReceiptHandle=message["ReceiptHandle"]
+                )
+        return taken
+
+    def _make_machine(self, workflow: Workflow) -> str:
+        definition = workflow.rendered(resolved(workflow.substitutions, self._parameters))
+        for state in definition["States"].values():
+            if "ToleratedFailurePercentage" in state:
+                # moto's parser takes only a decimal here; AWS takes both.
+                state["ToleratedFailurePercentage"] = float(state["ToleratedFailurePercentage"])
+        # STANDARD, though NotifyScan is EXPRESS: so its history can be asked for.
+        made = self._states.create_state_machine(
+            name=workflow.name, definition=json.dumps(definition), roleArn=ROLE
+        )
+        return str(made["stateMachineArn"])
 
     def invoke(self, parameters: dict[str, Any], **_: object) -> dict[str, Any]:
         """Invoke a function in process, in its own environment, and report like Lambda."""
@@ -245,25 +299,24 @@ class Engine:
 def engine(
     registry: SimulatedRegistry, clock: Clock, parameters: Mapping[str, str] | None = None
 ) -> Iterator[Engine]:
-    """Deploy RescanRegistry in process, with the template's defaults or other parameters."""
+    """Deploy both in process, with the template's defaults or other parameters."""
     deployed = Engine(registry, clock, parameters or {})
     make_client = boto3.client
 
+    clients_of_this: dict[str, Any] = {}
+
     def client(service_name: str, **arguments: Any) -> Any:
-        if service_name in _clients:
-            return _clients[service_name]
-        made = make_client(service_name, **arguments)  # type: ignore[call-overload]
+        is_watched = service_name in ("ecr", "events", "sns", "sqs")
+        clients = clients_of_this if is_watched else _clients
+        if service_name in clients:
+            return clients[service_name]
+        made = clients[service_name] = make_client(service_name, **arguments)  # type: ignore[call-overload]
         if service_name == "ecr":
             # moto would work out an answer of its own to each call, to be thrown away.
             made.meta.events.unregister("before-send", botocore_stubber)
             attach(made, registry)
-        elif service_name == "events":
-            made.meta.events.register(
-                "provide-client-params.events.PutEvents",
-                lambda params, **_: deployed.events_put.extend(params["Entries"]),
-            )
-        else:
-            _clients[service_name] = made
+        elif is_watched:
+            deployed.receivers.watch(made)
         return made
 
     with ExitStack() as stack:
@@ -273,6 +326,14 @@ def engine(
         stack.enter_context(mock.patch("runtime.clock.now", clock.now))
         for patch in _patches(deployed):
             stack.enter_context(patch)
+        stack.enter_context(
+            mock.patch(
+                "notify_scan.post_to_webhook.webhook_client", return_value=deployed.receivers
+            )
+        )
+        forget_secrets: Any = clear_caches
+        stack.callback(forget_secrets)
+        forget_secrets()
         factories = (ecr_registry, run_documents, run_records, event_bus)
         for factory in factories:
             stack.callback(factory.cache_clear)

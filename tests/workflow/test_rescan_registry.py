@@ -446,7 +446,7 @@ def test_writes_the_summary_and_tells_that_the_run_is_over(deploy: Deploy) -> No
         "counts": {"FRESH": {"scanned within RescanAfter": 1}, "STARTED": {"accepted": 1}}
     }
     assert summary["rerun"] == {"rerun_of": execution.name}
-    (entry,) = deployed.events_put
+    (entry,) = deployed.receivers.events_put
     assert (entry["Source"], entry["DetailType"]) == ("ecr-rescan", "Rescan Finished")
     detail = json.loads(entry["Detail"])
     assert detail["images"] == {"FRESH": 1, "STARTED": 1}
@@ -484,7 +484,7 @@ def test_tells_again_when_eventbridge_refuses_the_event(
 
     monkeypatch.setattr(EventBus, "put", refuse_once)
     summary_of(deployed.run())
-    assert len(deployed.events_put) == 1
+    assert len(deployed.receivers.events_put) == 1
     assert len(deployed.backoffs) == 1
 
 

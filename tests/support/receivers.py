@@ -1,0 +1,95 @@
+"""Whoever is told, in one process: webhooks, topics, a bus; each can be made to fail."""
+
+import json
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from notify_scan.channels.delivery import Channel
+from notify_scan.webhook_request import WebhookRequest
+
+# Made up, and in no message, log, history or error of any test: tests look for them.
+SECRETS = {
+    Channel.SLACK: {"url": "https://hooks.slack.example/services/T0SECRET0/B0SECRET0/sl4ckSecret"},
+    Channel.TEAMS: {"url": "https://teams.example/workflows/t34msSecret?sig=t34msSignature"},
+    Channel.WEBHOOK: {
+        "url": "https://receiver.example/hooks/w3bhookSecret",
+        "signing_key": "s1gningKeySecret",
+    },
+    Channel.PAGERDUTY: {"routing_key": "r0utingKeySecretr0utingKeySecret"},
+}
+# Parameters of a stack that uses all channels.
+ALL_CHANNELS = {
+    "ChatbotTopicState": "ENABLED",
+    "SlackWebhookSecretArn": "SLACK-secret",
+    "TeamsWebhookSecretArn": "TEAMS-secret",
+    "WebhookSecretArn": "WEBHOOK-secret",
+    "PagerDutySecretArn": "PAGERDUTY-secret",
+    "ReportEventBusArn": "default",
+}
+
+type Trouble = Callable[[Channel], Exception | None]
+
+
+@dataclass(frozen=True)
+class Received:
+    """One message as a channel got it: the JSON body, or the parameters of the call."""
+
+    channel: Channel
+    content: Any
+
+
+class Receivers:
+    """All receivers, and what they got, in the order in which it came."""
+
+    def __init__(self) -> None:
+        self.received: list[Received] = []
+        self.events_put: list[dict[str, Any]] = []
+        self.trouble: Trouble = lambda _: None
+        self.requests: list[WebhookRequest] = []
+        self._lock = threading.Lock()
+
+    def of(self, channel: Channel) -> list[Any]:
+        """Pick what one channel got."""
+        return [each.content for each in self.received if each.channel is channel]
+
+    def post(self, request: WebhookRequest) -> int:
+        """Be the webhook client: take a request, or fail."""
+        if trouble := self.trouble(request.channel):
+            raise trouble
+        with self._lock:
+            self.requests.append(request)
+        self._take(request.channel, json.loads(request.body))
+        return 200
+
+    def watch(self, client: Any) -> None:
+        """Be told of what a client publishes or puts, or fail before it does."""
+        client.meta.events.register("provide-client-params.sns.Publish", self._publish)
+        client.meta.events.register("provide-client-params.events.PutEvents", self._put_events)
+
+    def _publish(self, params: dict[str, Any], **_: object) -> None:
+        is_chat = params["TopicArn"].endswith("ChatbotTopic")
+        self._take_or_fail(Channel.CHATBOT if is_chat else Channel.SNS, params, "Publish")
+
+    def _put_events(self, params: dict[str, Any], **_: object) -> None:
+        for entry in params["Entries"]:
+            if "EventBusName" in entry:
+                self._take_or_fail(Channel.EVENTBRIDGE, entry, "PutEvents")
+            with self._lock:
+                self.events_put.append(entry)
+
+    def _take_or_fail(self, channel: Channel, content: Any, operation: str) -> None:
+        if trouble := self.trouble(channel):
+            answer: Any = {
+                "Error": {"Code": "InternalError", "Message": str(trouble)},
+                "ResponseMetadata": {"HTTPStatusCode": 500, "RequestId": "any"},
+            }
+            raise ClientError(answer, operation)
+        self._take(channel, content)
+
+    def _take(self, channel: Channel, content: Any) -> None:
+        with self._lock:
+            self.received.append(Received(channel, content))

@@ -100,8 +100,7 @@ def test_a_state_machine_invokes_its_functions_and_nothing_else(workflow: Workfl
 def test_only_rules_of_ours_may_fill_the_queue() -> None:
     (policy,) = resources("AWS::SQS::QueuePolicy").values()
     (statement,) = policy["PolicyDocument"]["Statement"]
-    admitted = {
-        source["Fn::GetAtt"][0] for source in statement["Condition"]["ArnEquals"]["aws:SourceArn"]
-    }
-    rules = NOTIFY_SCAN.properties["Events"]
-    assert admitted == {f"NotifyScanStateMachine{name}" for name in rules}
+    admitted = statement["Condition"]["ArnEquals"]["aws:SourceArn"]
+    named = [rule["Properties"]["RuleName"] for rule in NOTIFY_SCAN.properties["Events"].values()]
+    prefix = "arn:${AWS::Partition}:events:${AWS::Region}:${AWS::AccountId}:rule/"
+    assert admitted == [{"Fn::Sub": prefix + name["Fn::Sub"]} for name in named]

@@ -15,9 +15,10 @@ def image_page(region: str, account: str, repository: str, digest: str | None) -
 
 
 def execution_page(region: str, execution_arn: str) -> str:
-    """Link to an execution of a state machine."""
-    page = f"{_host(region)}/states/home?region={_part(region)}#/v2/executions/details/"
-    return page + quote(execution_arn, safe=":")
+    """Link to an execution of a state machine, or to all of them when its name is no real one."""
+    page = f"{_host(region)}/states/home?region={_part(region)}"
+    link = f"{page}#/v2/executions/details/{quote(execution_arn, safe=':')}"
+    return link if len(link) <= LONGEST else page
 
 
 def _host(region: str) -> str:

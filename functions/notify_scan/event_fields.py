@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from notify_scan.plain_text import trimmed
+from notify_scan.plain_text import sendable, trimmed, visible
 
 LONGEST = 300  # characters of a name; a tag has 300 at most in ECR's API, a repository 256
-FEW, SHORT = 20, 50  # names in an object of numbers, and characters of each
+LONGEST_REGION = 50
+FEW, SHORT = 16, 50  # names in an object of numbers, and characters of each
 MOST = 1_000_000_000_000
-# Halves of a character, which cannot be encoded, and what SQS takes in no message.
-_UNSENDABLE = re.compile("[\ud800-\udfff\ufffe\uffff]")
+_SHORT_NAME = re.compile(rf"[ !#-\[\]-~]{{1,{SHORT}}}")  # ASCII that JSON has no escapes for
 
 
 class UnreadableScanEvent(Exception):
@@ -72,7 +72,7 @@ class Fields:
     def number(self, name: str) -> int:
         """Read a whole number; 0 when it is absent."""
         value = self.values.get(name)
-        return 0 if value is None else _number(f"{self.where}.{name}", value)
+        return 0 if value is None else _number(f"{self.where}.{trimmed(visible(name), 60)}", value)
 
     def numbers(self) -> dict[str, int]:
         """Read all fields, each a whole number."""
@@ -102,9 +102,9 @@ class Fields:
             ) from error
 
     def _refuse_many(self) -> None:
-        if len(self.values) > FEW or any(len(name) > SHORT for name in self.values):
+        if len(self.values) > FEW or not all(map(_SHORT_NAME.fullmatch, self.values)):
             raise UnreadableScanEvent(
-                f"{self.where} must have at most {FEW} names of at most {SHORT} characters"
+                f"{self.where} must have at most {FEW} names, each of 1 to {SHORT} plain characters"
             )
 
     def _items(self, name: str) -> Iterator[tuple[str, object]]:
@@ -122,7 +122,7 @@ def _text(where: str, value: object, most: int) -> str:
         raise UnreadableScanEvent(f"{where} must be a text, not {_shown(value)}")
     if len(value) > most:
         raise UnreadableScanEvent(f"{where} has {len(value):,} characters, more than {most}")
-    return _UNSENDABLE.sub("\N{REPLACEMENT CHARACTER}", value)
+    return sendable(value)
 
 
 def _number(where: str, value: object) -> int:

@@ -1,5 +1,6 @@
 """A message as it is before any channel has put it into its own form."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -7,6 +8,10 @@ from enum import StrEnum
 from notify_scan.plain_text import trimmed, visible
 
 LONGEST_VALUE = 500  # characters
+# An address that every channel takes as it is.
+_LINK = re.compile(
+    r"https://[\w.-]+(:[0-9]{1,5})?([/?#][\w.~:/?#@!$&'(),;=%+*-]{0,500})?", re.ASCII
+)
 
 
 class Level(StrEnum):
@@ -47,8 +52,9 @@ class Value:
 
     @classmethod
     def of(cls, text: str, link: str | None = None) -> "Value":
-        """Take a text as it came, and make it fit to be shown."""
-        return cls(trimmed(visible(text), LONGEST_VALUE), link)
+        """Take a text as it came, and make it fit to be shown; a link that may be none is left."""
+        is_link = link is not None and _LINK.fullmatch(link)
+        return cls(trimmed(visible(text), LONGEST_VALUE), link if is_link else None)
 
 
 type Line = tuple[str | Value, ...]  # words of ours, and values

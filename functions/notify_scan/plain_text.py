@@ -1,6 +1,9 @@
 """Text from outside, made fit to be shown."""
 
+import re
 import unicodedata
+from collections.abc import Callable, Sequence
+from itertools import accumulate
 
 _HIDDEN = {
     "Cc",
@@ -10,6 +13,13 @@ _HIDDEN = {
     "Zp",
 }  # control, format, surrogate, line and paragraph separators
 _STAND_IN = "\N{REPLACEMENT CHARACTER}"
+# Halves of a character, which cannot be encoded, and what SQS takes in no message.
+_UNSENDABLE = re.compile("[\ud800-\udfff\ufffe\uffff]")
+
+
+def sendable(text: str) -> str:
+    """Put a sign for each character that would keep the text around it from being sent."""
+    return _UNSENDABLE.sub(_STAND_IN, text)
 
 
 def visible(text: str) -> str:
@@ -31,6 +41,17 @@ def trimmed(text: str, most: int) -> str:
     cut = text[: most - 1]
     at_word = cut.rfind(" ")
     return f"{cut[:at_word] if at_word > most * 2 // 3 else cut}…"
+
+
+def without_functions(text: str) -> str:
+    """Break up double braces, between which Teams looks for functions such as {{DATE(…)}}."""
+    return re.sub(r"\{(?=\{)", "{ ", text)
+
+
+def first[T](items: Sequence[T], length: Callable[[T], int], most: int) -> tuple[T, ...]:
+    """Take as many items from the start as are not longer, all together, than most."""
+    lengths = accumulate(map(length, items))
+    return tuple(item for item, so_far in zip(items, lengths, strict=True) if so_far <= most)
 
 
 def within(items: list[str], most: int, separator: str = "\n") -> str:

@@ -1,12 +1,14 @@
 """Events about runs of RescanRegistry, read into reports."""
 
 from notify_scan import console
-from notify_scan.event_fields import Fields
+from notify_scan.event_fields import LONGEST_REGION, Fields
+from notify_scan.plain_text import first
 from notify_scan.reports import Interpretation, Problem, RunReport
 
 TOLD_ALREADY = "the run itself has sent Rescan Finished"
 MOST_PROBLEMS = 10
 LONGEST_PROBLEM = 500  # characters
+MOST_OF_PROBLEMS = 4_000  # characters of all: a state, and an event, have 256 KiB
 LONGEST_CAUSE = 1_000  # characters
 # Errors of a run that has taken no repository, so there is none to rerun.
 _BEFORE_THE_LIST = {"InvalidRescanRequest", "SettingsError"}
@@ -17,7 +19,7 @@ def rescan_finished(event: Fields) -> Interpretation:
     detail = event.part("detail")
     resources = event.texts("resources")
     execution_arn = resources[0] if resources else ""
-    region = event.text("region")
+    region = event.text("region", most=LONGEST_REGION)
     return Interpretation(
         run=RunReport(
             account=event.text("account"),
@@ -37,13 +39,7 @@ def rescan_finished(event: Fields) -> Interpretation:
                 outcome: reasons.few_numbers()
                 for outcome, reasons in detail.few_parts("reasons").items()
             },
-            problems=tuple(
-                Problem(
-                    problem.text("repository"),
-                    problem.long_text("problem", most=LONGEST_PROBLEM) or "",
-                )
-                for problem in detail.parts("problems")[:MOST_PROBLEMS]
-            ),
+            problems=_problems(detail),
             rerun=_rerun(detail),
         )
     )
@@ -55,7 +51,7 @@ def execution_ended(event: Fields) -> Interpretation:
     error = detail.long_text("error", most=300)
     if error == "RescanIncomplete":
         return Interpretation(silence=TOLD_ALREADY)
-    region, run = event.text("region"), detail.text("name")
+    region, run = event.text("region", most=LONGEST_REGION), detail.text("name")
     execution_arn = detail.text("executionArn")
     return Interpretation(
         run=RunReport(
@@ -71,6 +67,14 @@ def execution_ended(event: Fields) -> Interpretation:
             cause=detail.long_text("cause", most=LONGEST_CAUSE),
         )
     )
+
+
+def _problems(detail: Fields) -> tuple[Problem, ...]:
+    problems = [
+        Problem(told.text("repository"), told.long_text("problem", most=LONGEST_PROBLEM) or "")
+        for told in detail.parts("problems")[:MOST_PROBLEMS]
+    ]
+    return first(problems, lambda each: len(each.repository + each.problem), MOST_OF_PROBLEMS)
 
 
 def _rerun(detail: Fields) -> dict[str, str] | None:

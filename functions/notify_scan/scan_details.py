@@ -2,14 +2,16 @@
 
 from dataclasses import replace
 
-from notify_scan.plain_text import trimmed
+from notify_scan.plain_text import sendable, trimmed
 from notify_scan.reports import ScanReport, ScanType
 from registry.ecr import EcrRegistry
 from registry.errors import EcrThrottled, EcrUnavailable
-from registry.findings import worst
+from registry.findings import Finding, worst
 
 MOST_FINDINGS = 5
 LONGEST_REASON = 500  # characters
+LONGEST_NAME = 200  # characters, of a finding or a package
+LONGEST_URI = 500  # characters
 RETRIES = 4  # of ComposeNotification, when ECR throttles
 
 
@@ -29,15 +31,31 @@ def with_details(
     try:
         if report.is_complete:
             found = registry.findings(report.repository, report.digest)
-            return replace(report, worst_findings=worst(found, MOST_FINDINGS))
+            return replace(report, worst_findings=tuple(map(_cut, worst(found, MOST_FINDINGS))))
         scan = registry.last_scan(report.repository, report.digest)
         told = scan.description if scan else ""
-        return replace(report, failure=trimmed(told or "ECR gives none", LONGEST_REASON))
+        return replace(report, failure=_text(told or "ECR gives none", LONGEST_REASON))
     except Exception as error:
         if isinstance(error, EcrThrottled | EcrUnavailable) and attempt < RETRIES:
             raise
         name = type(error).__name__
         return _without(report, f"{wanted} could not be read from ECR ({name}).")
+
+
+def _cut(finding: Finding) -> Finding:
+    """Keep of each text what a message has room for; nothing that ECR has is as long."""
+    return replace(
+        finding,
+        name=_text(finding.name),
+        severity=_text(finding.severity),
+        package=_text(finding.package),
+        version=_text(finding.version),
+        uri=sendable(finding.uri) if len(finding.uri) <= LONGEST_URI else "",
+    )
+
+
+def _text(text: str, most: int = LONGEST_NAME) -> str:
+    return trimmed(sendable(text), most)
 
 
 def _without(report: ScanReport, remark: str) -> ScanReport:

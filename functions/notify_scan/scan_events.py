@@ -3,14 +3,17 @@
 import re
 
 from notify_scan import console
-from notify_scan.event_fields import Fields, UnreadableScanEvent
+from notify_scan.event_fields import LONGEST_REGION, Fields, UnreadableScanEvent
+from notify_scan.plain_text import first
 from notify_scan.reports import Interpretation, ScanReport, ScanType
 from registry.findings import SEVERITIES
 
 # ECR names only the severities that it has found, so one that is absent is 0.
 # Inspector tells three severities and a total; LOW and below are only in what the total has more.
 _TOLD = {ScanType.BASIC: SEVERITIES, ScanType.ENHANCED: SEVERITIES[:3]}
-_REPOSITORY_ARN = re.compile(r"arn:[a-z-]+:ecr:([a-z0-9-]+):([0-9]+):repository/(.+)", re.DOTALL)
+_REPOSITORY_ARN = re.compile(
+    rf"arn:[a-z-]+:ecr:([a-z0-9-]{{1,{LONGEST_REGION}}}):([0-9]+):repository/(.+)", re.DOTALL
+)
 MOST_TAGS = 2_000  # characters: an image can have more tags than a message has room
 MOST_UNKNOWN = 10  # severities that AWS does not document
 LONGEST_UNKNOWN = 50  # characters of such a name
@@ -34,8 +37,8 @@ def _report(event: Fields, scan_type: ScanType) -> ScanReport:
     detail = event.part("detail")
     region, account, repository = _repository(event, detail)
     digest = detail.optional_text("image-digest")
-    tags = detail.texts("image-tags")
-    shown = _within(tags)
+    tags = tuple(filter(None, detail.texts("image-tags")))
+    shown = first(tags, len, MOST_TAGS)
     severities, other = _counts(detail.part("finding-severity-counts"), scan_type)
     return ScanReport(
         account=account,
@@ -60,7 +63,7 @@ def _repository(event: Fields, detail: Fields) -> tuple[str, str, str]:
     """
     name = detail.text("repository-name")
     if not name.startswith("arn:"):
-        return event.text("region"), event.text("account"), name
+        return event.text("region", most=LONGEST_REGION), event.text("account"), name
     match = _REPOSITORY_ARN.fullmatch(name)
     if match is None:
         raise UnreadableScanEvent(
@@ -68,16 +71,6 @@ def _repository(event: Fields, detail: Fields) -> tuple[str, str, str]:
             f"not {name!a}"
         )
     return match[1], match[2], match[3]
-
-
-def _within(tags: tuple[str, ...]) -> tuple[str, ...]:
-    shown, length = 0, 0
-    for tag in tags:
-        length += len(tag)
-        if length > MOST_TAGS:
-            break
-        shown += 1
-    return tags[:shown]
 
 
 def _counts(told: Fields, scan_type: ScanType) -> tuple[dict[str, int], int]:

@@ -84,9 +84,10 @@ def _throttled(answer: str, retry_after: str) -> Exception:
 
 def _told(body: bytes, secret: WebhookSecret) -> str:
     """Repeat what a receiver says, without what nobody is to read."""
-    text = " ".join(body[:10_000].decode(errors="replace").split())
+    told = " ".join(body[:10_000].decode(errors="replace").split())
+    text = "".join(character for character in told if character.isprintable())
     parts = {secret.url, secret.key, *re.split(r"[/?&=]", secret.url)}
     for part in sorted(parts, key=len, reverse=True):
         if len(part) >= 8:
             text = text.replace(part, "(secret)")
-    return "".join(character for character in text if character.isprintable())[:_TOLD]
+    return text[:_TOLD]

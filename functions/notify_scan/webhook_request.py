@@ -2,13 +2,13 @@
 
 import hashlib
 import hmac
-import json
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from notify_scan.channels.delivery import Channel
 from notify_scan.webhook_secrets import WebhookSecret
+from notify_scan.wire import wire
 
 SIGNATURE_VERSION = "v1"
 
@@ -29,7 +29,7 @@ def request_for(
     """Put a message and the secret of its channel together."""
     if channel is Channel.PAGERDUTY:
         content = {"routing_key": secret.key, **content}
-    body = json.dumps(content).encode()
+    body = wire(content)
     headers = {"Content-Type": "application/json", "User-Agent": "ecr-rescan"}
     if channel is Channel.WEBHOOK:
         timestamp = str(int(now.timestamp()))

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TypeGuard
 from urllib.parse import urlsplit
 
 from aws_lambda_powertools.utilities import parameters
@@ -75,10 +76,17 @@ def _secret(channel: Channel, told: object, arn: str) -> WebhookSecret:
     default = PAGERDUTY if channel is Channel.PAGERDUTY else ""
     values = told if isinstance(told, dict) else {}
     url, key = values.get("url", default), values.get(_KEYS.get(channel, ""), "")
-    is_address = isinstance(url, str) and urlsplit(url).scheme == "https" and urlsplit(url).netloc
-    if not is_address or not isinstance(key, str) or (channel in _KEYS and not key):
+    if not _is_address(url) or not isinstance(key, str) or (channel in _KEYS and not key):
         needed = " and ".join(["url (https://…)", *([_KEYS[channel]] if channel in _KEYS else [])])
         raise WebhookSecretUnusable(
             f"the secret of {channel}, {arn}, must be a JSON object of texts with {needed}"
         )
     return WebhookSecret(url, key)
+
+
+def _is_address(url: object) -> TypeGuard[str]:
+    try:
+        address = urlsplit(url) if isinstance(url, str) else None
+    except ValueError:  # brackets around what is no IPv6 address
+        return False
+    return address is not None and address.scheme == "https" and bool(address.hostname)

@@ -23,7 +23,9 @@ _RUN_TITLES = {
 
 def message_of_scan(report: ScanReport, decision: Decision) -> Message:
     """Say what was found in which image."""
-    found = {**report.severities, **({OTHER: report.other} if report.other else {})}
+    found = dict(report.severities)
+    if report.other:
+        found[OTHER] = found.get(OTHER, 0) + report.other
     image = Value.of(report.image)
     title: Line
     if not report.is_complete:

@@ -9,7 +9,7 @@ one or mean something inside.
 import json
 
 from notify_scan.message import Line, Message, Value, plain
-from notify_scan.plain_text import trimmed, within
+from notify_scan.plain_text import trimmed, within, without_functions
 from notify_scan.reports import RunReport, ScanReport
 from runtime.messages import Json
 
@@ -28,14 +28,17 @@ _HARMLESS = str.maketrans(
 
 def publication(message: Message, report: ScanReport | RunReport) -> Json:
     """Make what sns:Publish takes, the topic aside."""
+    step = f"{message.link_text}: {message.link}"
+    is_step = len(step) <= LONGEST_STEP
+    paragraphs = _paragraphs(message) if is_step else [step, *_paragraphs(message)]
     notification = {
         "version": "1.0",
         "source": "custom",
         "content": {
             "textType": "client-markdown",
-            "title": trimmed(f"{message.level.sign} {_inline(message.title)}", LONGEST_TITLE),
-            "description": within(_paragraphs(message), LONGEST_DESCRIPTION),
-            "nextSteps": [f"{message.link_text}: {message.link}"],
+            "title": _title(message),
+            "description": within(paragraphs, LONGEST_DESCRIPTION),
+            **({"nextSteps": [step]} if is_step else {}),
             "keywords": [report.kind, message.level.lower()],
         },
         "metadata": {
@@ -47,9 +50,21 @@ def publication(message: Message, report: ScanReport | RunReport) -> Json:
     }
     return {
         "subject": "ecr-rescan",
-        "message": json.dumps({"default": json.dumps(notification)}),
+        "message": json.dumps(
+            {"default": json.dumps(notification, ensure_ascii=False)}, ensure_ascii=False
+        ),
         "attributes": {"kind": {"DataType": "String", "StringValue": report.kind}},
     }
+
+
+def _title(message: Message) -> str:
+    """Cut a long value, and not the code span that it stands in."""
+    words = "".join(part for part in message.title if isinstance(part, str))
+    room = LONGEST_TITLE - len(f"{message.level.sign} {words}``")
+    title = tuple(
+        part if isinstance(part, str) else Value(trimmed(part.text, room)) for part in message.title
+    )
+    return f"{message.level.sign} {_inline(title)}"
 
 
 def _paragraphs(message: Message) -> list[str]:
@@ -69,4 +84,4 @@ def _inline(line: Line) -> str:
 def _part(part: str | Value) -> str:
     if isinstance(part, str):
         return part
-    return f"`{part.text.translate(_HARMLESS)}`" if part.text else ""
+    return f"`{without_functions(part.text.translate(_HARMLESS))}`" if part.text else ""

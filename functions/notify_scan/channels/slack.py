@@ -27,13 +27,14 @@ _COLOURS = {
 _ESCAPES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 _IN_WORDS = str.maketrans(_ESCAPES)
 _IN_CODE = str.maketrans({**_ESCAPES, "`": "\N{PRIME}"})
-_PLAIN_LINK = re.compile(r"https://[\w.~:/?#@!$'(),;=%-]+", re.ASCII)
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9.:-]+")
 
 
 def webhook_message(message: Message) -> Json:
     """Make the body that an incoming webhook takes."""
-    return message.within(_rendered, lambda body: len(json.dumps(body)) <= LONGEST_MESSAGE)
+    return message.within(
+        _rendered, lambda body: len(json.dumps(body, ensure_ascii=False)) <= LONGEST_MESSAGE
+    )
 
 
 def _rendered(message: Message) -> Json:
@@ -85,7 +86,7 @@ def _part(part: str | Value) -> str:
         return part.translate(_IN_WORDS)
     if not part.text:
         return ""
-    if part.link and _PLAIN_LINK.fullmatch(part.link) and _PLAIN_NAME.fullmatch(part.text):
+    if part.link and "&" not in part.link and _PLAIN_NAME.fullmatch(part.text):
         return f"<{part.link}|{part.text}>"
     escaped = part.text.translate(_IN_CODE)
     if len(escaped) > LONGEST_VALUE:

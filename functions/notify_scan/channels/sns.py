@@ -7,7 +7,7 @@ import json
 
 from notify_scan.channels.document import document
 from notify_scan.message import Line, Message, plain
-from notify_scan.plain_text import trimmed
+from notify_scan.plain_text import trimmed, visible
 from notify_scan.reports import RunReport, ScanReport
 from runtime.messages import Json
 
@@ -19,13 +19,15 @@ _WIDTH = 12
 def publication(message: Message, report: ScanReport | RunReport) -> Json:
     """Make what sns:Publish takes, the topic aside."""
     texts = {
-        "default": json.dumps(document(message, report)),  # for SQS, HTTPS, Lambda and Firehose
+        "default": json.dumps(
+            document(message, report), ensure_ascii=False
+        ),  # for SQS, HTTPS, Lambda and Firehose
         "email": email(message),
-        "sms": trimmed(_ascii(plain(message.title)), LONGEST_SMS),
+        "sms": _ascii(plain(message.title), LONGEST_SMS),
     }
     return {
         "subject": _subject(message),
-        "message": json.dumps(texts),
+        "message": json.dumps(texts, ensure_ascii=False),
         "attributes": {
             "kind": _attribute(report.kind),
             "severity": _attribute(message.level),
@@ -65,12 +67,12 @@ def _item(line: Line) -> str:
 
 def _subject(message: Message) -> str:
     level = "" if message.level == "WELL" else f"[{message.level}] "
-    return trimmed(_ascii(level + plain(message.title)), LONGEST_SUBJECT - 2).replace("…", "...")
+    return _ascii(level + plain(message.title), LONGEST_SUBJECT)
 
 
-def _ascii(text: str) -> str:
-    return text.replace("\N{REPLACEMENT CHARACTER}", "?").encode("ascii", "replace").decode()
+def _ascii(text: str, most: int) -> str:
+    return trimmed(text.encode("ascii", "replace").decode(), most - 2).replace("…", "...")
 
 
 def _attribute(value: str) -> Json:
-    return {"DataType": "String", "StringValue": value}
+    return {"DataType": "String", "StringValue": visible(value)}

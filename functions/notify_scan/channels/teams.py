@@ -4,12 +4,12 @@ Limits: https://learn.microsoft.com/microsoftteams/platform/webhooks-and-connect
 Text from outside stands in runs of rich text, which Teams does not read as Markdown.
 """
 
-import json
-
 from notify_scan.message import Level, Line, Message, Value
+from notify_scan.plain_text import without_functions
+from notify_scan.wire import wire
 from runtime.messages import Json
 
-LARGEST = 25_000  # of 28 KB
+LARGEST = 25_000  # bytes, of 28 KB
 
 _COLOURS = {
     Level.CRITICAL: "attention",
@@ -23,7 +23,7 @@ _COLOURS = {
 
 def webhook_message(message: Message) -> Json:
     """Make the body that a Workflows webhook takes."""
-    return message.within(_rendered, lambda body: len(json.dumps(body)) <= LARGEST)
+    return message.within(_rendered, lambda body: len(wire(body)) <= LARGEST)
 
 
 def _rendered(message: Message) -> Json:
@@ -110,8 +110,7 @@ def _runs(line: Line, **style: Json) -> list[Json]:
 def _run(part: str | Value, style: dict[str, Json]) -> Json:
     if isinstance(part, str):
         return {"type": "TextRun", "text": part, **style}
-    # Between double braces Teams looks for functions such as {{DATE(…)}}, in runs of text too.
-    run: dict[str, Json] = {"type": "TextRun", "text": part.text.replace("{{", "{ {"), **style}
-    if part.link and part.link.startswith("https://"):
+    run: dict[str, Json] = {"type": "TextRun", "text": without_functions(part.text), **style}
+    if part.link:
         run["selectAction"] = {"type": "Action.OpenUrl", "url": part.link}
     return run

@@ -1,0 +1,202 @@
+"""Reports, and all channels at once, with what the receivers would say of each delivery."""
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from typing import Any, cast
+
+from notify_scan.channels.delivery import Channel, Delivery
+from notify_scan.channels_in_use import ChannelsInUse
+from notify_scan.decision import NotificationPolicy
+from notify_scan.reports import RunReport, ScanReport, ScanType
+from notify_scan.thresholds import Thresholds
+from notify_scan.webhook_request import request_for
+from notify_scan.webhook_secrets import WebhookSecret
+from registry.ecr import EcrRegistry
+from registry.findings import Finding
+from registry.images import LastScan
+from tests.support.clock import NOW
+from tests.support.payloads import (
+    chatbot_structure,
+    complaints_about_chatbot,
+    complaints_about_event,
+    complaints_about_pagerduty,
+    complaints_about_slack,
+    complaints_about_sns,
+    complaints_about_teams,
+    slack_structure,
+    teams_structure,
+)
+
+# What the template sets when nobody sets anything.
+DEFAULT_SETTINGS = {
+    "CRITICAL_THRESHOLD": "0",
+    "HIGH_THRESHOLD": "0",
+    "MEDIUM_THRESHOLD": "0",
+    "LOW_THRESHOLD": "0",
+    "INFORMATIONAL_THRESHOLD": "off",
+    "UNDEFINED_THRESHOLD": "off",
+    "OTHER_THRESHOLD": "off",
+    "NOTIFY_ON_SCAN_FAILURE": "true",
+    "NOTIFY_WHEN_CLEAN": "false",
+    "NOTIFY_ON_RUN": "ALWAYS",
+    "INCLUDE_FINDINGS": "true",
+}
+DEFAULT_THRESHOLDS: dict[str, int | None] = dict.fromkeys(("CRITICAL", "HIGH", "MEDIUM", "LOW"), 0)
+DIGEST = f"sha256:{7:064x}"
+EXECUTION = "arn:aws:states:eu-central-1:123456789012:execution:ecr-rescan-RescanRegistry:run-1"
+EVERY_CHANNEL = ChannelsInUse(
+    {
+        Channel.SNS: "arn:aws:sns:eu-central-1:123456789012:notifications",
+        Channel.CHATBOT: "arn:aws:sns:eu-central-1:123456789012:chatbot",
+        Channel.EVENTBRIDGE: "arn:aws:events:eu-central-1:123456789012:event-bus/reports",
+        Channel.SLACK: None,
+        Channel.TEAMS: None,
+        Channel.WEBHOOK: None,
+        Channel.PAGERDUTY: None,
+    }
+)
+MOST_TEAMS_TAKES = 28 * 1024  # bytes of a body
+ANY_SECRET = WebhookSecret("https://example.org/hook", "0123456789abcdef" * 2)
+
+
+def any_scan_report(**given: Any) -> ScanReport:
+    """Make the report of a basic scan that found something of every severity it can name."""
+    report = ScanReport(
+        account="123456789012",
+        region="eu-central-1",
+        repository="team/api",
+        scan_type=ScanType.BASIC,
+        status="COMPLETE",
+        scanned_at=NOW,
+        link="https://console.aws.amazon.com/ecr/any",
+        digest=DIGEST,
+        tags=("v1",),
+        severities={"CRITICAL": 1, "HIGH": 2, "MEDIUM": 3, "LOW": 4},
+    )
+    return replace(report, **given)
+
+
+def any_run_report(**given: Any) -> RunReport:
+    """Make the report of a run that finished."""
+    report = RunReport(
+        account="123456789012",
+        region="eu-central-1",
+        run="run-1",
+        execution_arn=EXECUTION,
+        status="FINISHED",
+        link="https://console.aws.amazon.com/states/any",
+        started_at=NOW,
+        ended_at=NOW,
+        repositories=3,
+        images={"STARTED": 5, "FRESH": 7},
+        reasons={"STARTED": {"accepted": 5}, "FRESH": {"scanned within RescanAfter": 7}},
+    )
+    return replace(report, **given)
+
+
+def any_finding(name: str = "CVE-2026-1", severity: str = "HIGH", **given: Any) -> Finding:
+    """Make a finding."""
+    return replace(Finding(name=name, severity=severity), **given)
+
+
+def any_notification_policy(**given: Any) -> NotificationPolicy:
+    """Make the policy that the template's defaults make."""
+    return replace(NotificationPolicy(thresholds=Thresholds(DEFAULT_THRESHOLDS)), **given)
+
+
+class FakeScans:
+    """ECR, asked for findings and for the last scan of whatever image; an answer may be an error.
+
+    Findings are counted as they are taken: ECR is paged only as far as somebody reads.
+    """
+
+    def __init__(
+        self,
+        findings: Sequence[Finding] | Exception = (),
+        last_scan: LastScan | Exception | None = None,
+    ) -> None:
+        self.asked: list[tuple[str, str, str]] = []
+        self._findings = findings
+        self._last_scan = last_scan
+
+    def findings(self, repository: str, digest: str) -> Iterable[Finding]:
+        """List the findings."""
+        self.asked.append(("findings", repository, digest))
+        if isinstance(self._findings, Exception):
+            raise self._findings
+        yield from self._findings
+
+    def last_scan(self, repository: str, digest: str) -> LastScan | None:
+        """Tell of the last scan."""
+        self.asked.append(("last scan", repository, digest))
+        if isinstance(self._last_scan, Exception):
+            raise self._last_scan
+        return self._last_scan
+
+    @property
+    def as_registry(self) -> EcrRegistry:
+        """Stand in where only these two calls are made."""
+        return cast("EcrRegistry", self)
+
+
+def complaints_about(delivery: Delivery) -> list[str]:
+    """Hold a delivery against what its receiver accepts, as the state machine would send it."""
+    content: Any = delivery.content
+    match delivery.channel:
+        case Channel.SNS:
+            said = complaints_about_sns(_publish(delivery))
+        case Channel.CHATBOT:
+            said = complaints_about_sns(_publish(delivery))
+            said += complaints_about_chatbot(notification_in(content))
+        case Channel.EVENTBRIDGE:
+            said = complaints_about_event(
+                {
+                    "Source": "ecr-rescan",
+                    "DetailType": content["detail_type"],
+                    "Detail": content["detail"],
+                    "EventBusName": delivery.target,
+                }
+            )
+        case Channel.SLACK:
+            said = complaints_about_slack(content)
+        case Channel.TEAMS:
+            said = complaints_about_teams(content)
+        case Channel.PAGERDUTY:
+            said = complaints_about_pagerduty({"routing_key": ANY_SECRET.key, **content})
+        case Channel.WEBHOOK:
+            said = [] if content["version"] == "1" else ["version: 1 is accepted"]
+    if delivery.target is None:
+        body = request_for(delivery.channel, content, ANY_SECRET, now=NOW).body
+        json.loads(body)
+        if delivery.channel is Channel.TEAMS and len(body) > MOST_TEAMS_TAKES:
+            said.append(f"body: {MOST_TEAMS_TAKES} bytes are accepted, not {len(body)}")
+    return [f"{delivery.channel}: {complaint}" for complaint in said]
+
+
+def structure_of(delivery: Delivery) -> list[str]:
+    """Say what people's clients read in a delivery, its literal texts aside."""
+    content: Any = delivery.content
+    readers: dict[Channel, Callable[[], list[str]]] = {
+        Channel.SLACK: lambda: slack_structure(content),
+        Channel.TEAMS: lambda: teams_structure(content),
+        Channel.CHATBOT: lambda: chatbot_structure(notification_in(content)),
+    }
+    reader = readers.get(delivery.channel)
+    return reader() if reader else []
+
+
+def notification_in(content: Any) -> Any:
+    """Take the custom notification out of what is published for the chat applications."""
+    return json.loads(json.loads(content["message"])["default"])
+
+
+def _publish(delivery: Delivery) -> dict[str, Any]:
+    content: Any = delivery.content
+    return {
+        "TopicArn": delivery.target,
+        "Subject": content["subject"],
+        "Message": content["message"],
+        "MessageStructure": "json",
+        "MessageAttributes": content["attributes"],
+    }

@@ -1,0 +1,161 @@
+"""Whatever arrives ends in a report, a silence with its reason, or UnreadableScanEvent."""
+
+import json
+import random
+from collections import Counter
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+
+from notify_scan.compose_notification import Composition, Notification, compose_notification
+from notify_scan.decision import NotifyOnRun
+from notify_scan.event_fields import UnreadableScanEvent
+from notify_scan.interpret_event import ReceivedEvent, interpret_event
+from notify_scan.plain_text import visible
+from notify_scan.reports import Interpretation
+from notify_scan.scan_details import RETRIES
+from notify_scan.thresholds import Thresholds
+from registry.errors import EcrThrottled
+from registry.images import LastScan
+from runtime.messages import decode, encode
+from tests.support.events import HOSTILE, LONG, UNSENDABLE, Batch, batches
+from tests.support.reports import (
+    EVERY_CHANNEL,
+    FakeScans,
+    any_finding,
+    any_notification_policy,
+    complaints_about,
+)
+
+STATE = 262_144  # bytes that a state machine passes on
+EVENTS_A_BATCH = 100
+NASTY = (*HOSTILE, *UNSENDABLE, *LONG, "CVE-2026-1")
+
+POLICIES = (
+    any_notification_policy(),
+    any_notification_policy(when_clean=True),
+    any_notification_policy(on_scan_failure=False, on_run=NotifyOnRun.INCOMPLETE),
+    any_notification_policy(
+        thresholds=Thresholds({"CRITICAL": 3, "OTHER": 0, "LOW": None}), include_findings=False
+    ),
+    any_notification_policy(on_run=NotifyOnRun.NEVER),
+)
+# Wording a message for every channel takes ten times as long as reading an event.
+QUIET = any_notification_policy(
+    thresholds=Thresholds({}), on_scan_failure=False, on_run=NotifyOnRun.NEVER
+)
+REGISTRIES = (
+    FakeScans(
+        [
+            any_finding(name, "CRITICAL", package=name, version=name, uri=f"https://x.example/{n}")
+            for n, name in enumerate(NASTY)
+        ],
+        LastScan(status="FAILED", description="".join(NASTY)),
+    ),
+    FakeScans([any_finding(uri=name) for name in NASTY[::3]]),
+    FakeScans(EcrThrottled("any"), EcrThrottled("any")),
+)
+
+
+class Passage:
+    """Generated events on their way through both functions, counted by what became of them."""
+
+    def __init__(self) -> None:
+        self.came: Counter[str] = Counter()
+        self.distinct: set[int] = set()
+
+    def of(self, event: Any, chance: random.Random) -> Notification | None:
+        written = json.dumps(event)
+        self.distinct.add(hash(written))
+        kind, notification = outcome_of(json.loads(written), chance)
+        self.came[kind] += 1
+        return notification
+
+
+def outcome_of(event: Any, chance: random.Random) -> tuple[str, Notification | None]:
+    try:
+        interpretation = interpret_event(ReceivedEvent(event))
+    except UnreadableScanEvent as unreadable:
+        told = str(unreadable)
+    else:
+        return passed(interpretation, chance)
+    assert told == visible(told)
+    assert len(told) < 1_000
+    return "unreadable", None
+
+
+def passed(interpretation: Interpretation, chance: random.Random) -> tuple[str, Notification]:
+    report = interpretation.scan or interpretation.run
+    assert (report is None) == bool(interpretation.silence)
+    notification = compose_notification(
+        Composition(decode(Interpretation, json.loads(passed_on(interpretation))), attempt=RETRIES),
+        policy=chance.choice(POLICIES) if chance.random() < 0.15 else QUIET,
+        channels=EVERY_CHANNEL,
+        registry=chance.choice(REGISTRIES).as_registry,
+    )
+    passed_on(notification)
+    assert notification.reason
+    if report is None:
+        assert not notification.deliveries
+        return "silence", notification
+    assert len(notification.deliveries) in ((7,) if notification.tell else (0, 1))
+    return f"{report.kind} {'told' if notification.tell else 'not told'}", notification
+
+
+def passed_on(message: object) -> str:
+    """Write a message as a state passes it on."""
+    written = json.dumps(encode(message))
+    assert len(written) < STATE
+    return written
+
+
+@settings(max_examples=20)
+@given(batches)
+def test_the_messages_about_generated_events_please_their_receivers(batch: Batch) -> None:
+    passage = Passage()
+    for event in batch.events(10):
+        notification = passage.of(event, batch.chance)
+        for delivery in notification.deliveries if notification else ():
+            assert complaints_about(delivery) == []
+
+
+def test_two_thousand_generated_events_end_in_one_of_three_ways() -> None:
+    passage = Passage()
+    run_through(passage, batches_of_events=22)
+    assert len(passage.distinct) >= 2_000
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("half", [1, 2])
+def test_a_hundred_thousand_generated_events_end_in_one_of_three_ways(half: int) -> None:
+    passage = Passage()
+    run_through(passage, batches_of_events=510, seed=half)
+    assert len(passage.distinct) >= 50_000
+    assert passage.came.keys() == {
+        "scan told",
+        "scan not told",
+        "run told",
+        "run not told",
+        "silence",
+        "unreadable",
+    }
+    assert min(passage.came.values()) >= 1_000
+
+
+def run_through(passage: Passage, *, batches_of_events: int, seed: int = 0) -> None:
+    @settings(
+        max_examples=batches_of_events,
+        database=None,
+        deadline=None,
+        phases=[Phase.generate],  # a failing event says enough; a hundred around it take long
+        suppress_health_check=[*HealthCheck],
+    )
+    @given(batches)
+    def run(batch: Batch) -> None:
+        # Hypothesis likes the same seed again, and would give both halves the same ones.
+        batch.chance.seed(f"{seed} {passage.came.total()}")
+        for event in batch.events(EVENTS_A_BATCH):
+            passage.of(event, batch.chance)
+
+    run()

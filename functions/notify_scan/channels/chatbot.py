@@ -8,7 +8,7 @@ one or mean something inside.
 
 import json
 
-from notify_scan.message import Line, Message, Value, plain
+from notify_scan.message import Line, Message, Value
 from notify_scan.plain_text import trimmed, within, without_functions
 from notify_scan.reports import RunReport, ScanReport
 from runtime.messages import Json
@@ -43,7 +43,7 @@ def publication(message: Message, report: ScanReport | RunReport) -> Json:
         },
         "metadata": {
             "threadId": message.subject,
-            "summary": trimmed(plain(message.title), LONGEST_TITLE),
+            "summary": _title(message),
             "eventType": f"{report.kind} report",
             "relatedResources": [message.subject],
         },

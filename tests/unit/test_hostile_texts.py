@@ -1,0 +1,180 @@
+"""Whatever stands in a name, receivers take the message, and people's clients read the same."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from itertools import count
+
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from notify_scan.channels.delivery import Channel, Delivery
+from notify_scan.decision import NotifyOnRun, decide
+from notify_scan.plain_text import sendable
+from notify_scan.reports import Interpretation, Problem, RunReport, ScanReport, ScanType
+from notify_scan.thresholds import Thresholds
+from notify_scan.wording import message_of_run, message_of_scan
+from registry.findings import Finding
+from tests.support.events import EXECUTION, HOSTILE, LONG, hostile_texts
+from tests.support.reports import (
+    DEFAULT_THRESHOLDS,
+    EVERY_CHANNEL,
+    any_notification_policy,
+    any_run_report,
+    any_scan_report,
+    complaints_about,
+    structure_of,
+)
+
+# From one text to another of the same length: the same length, lest one message is cut and the
+# other is not.
+type Say = Callable[[str], str]
+
+POLICY = any_notification_policy(
+    thresholds=Thresholds({**DEFAULT_THRESHOLDS, "OTHER": 0}),
+    when_clean=True,
+    on_run=NotifyOnRun.ALWAYS,
+)
+LINKS = (
+    "https://nvd.example/CVE-2026-1",
+    "javascript:alert(1)",
+    "https://x.example/>|`<!here>",
+    "",
+)
+
+
+def as_it_is() -> Say:
+    return sendable
+
+
+def harmless() -> Say:
+    """Say something that no chat reads anything in, and nothing twice."""
+    numbers = count(0x100)  # letters that are no ASCII, so that no name is taken for a word
+    return lambda text: "é" * (len(text) - 1) + chr(next(numbers))
+
+
+scan_shapes = st.fixed_dictionaries(
+    {
+        "scan_type": st.sampled_from(ScanType),
+        "is_complete": st.booleans(),
+        "critical": st.integers(0, 2),
+        "other": st.integers(0, 2),
+        "tags_omitted": st.sampled_from((0, 1_200)),
+        "has_digest": st.booleans(),
+    }
+)
+words = st.lists(hostile_texts, min_size=12, max_size=12, unique_by=sendable)
+
+
+@settings(max_examples=25)
+@given(scan_shapes, words, st.lists(st.sampled_from(LINKS), max_size=5))
+def test_a_scan_is_read_alike_with_harmless_names(
+    shape: dict[str, int], words: list[str], links: list[str]
+) -> None:
+    told, expected = (scan(shape, words, links, say) for say in (as_it_is(), harmless()))
+    assert problems_of(told) == []
+    assert structures_of(told) == structures_of(expected)
+
+
+@settings(max_examples=20)
+@given(st.booleans(), st.sampled_from(("FINISHED", "INCOMPLETE", "TIMED_OUT")), words)
+@example(dry_run=True, status="INCOMPLETE", words=list(HOSTILE[:12]))
+@example(dry_run=True, status="INCOMPLETE", words=list(HOSTILE[12:24]))
+@example(dry_run=True, status="INCOMPLETE", words=list(HOSTILE[22:34]))
+def test_a_run_is_read_alike_with_harmless_names(
+    dry_run: bool, status: str, words: list[str]
+) -> None:
+    told, expected = (run(dry_run, status, words, say) for say in (as_it_is(), harmless()))
+    assert problems_of(told) == []
+    assert structures_of(told) == structures_of(expected)
+
+
+@settings(max_examples=5)
+@given(scan_shapes, st.lists(st.sampled_from((*HOSTILE, *LONG)), min_size=12, max_size=12))
+@example(shape=dict.fromkeys(("scan_type",), ScanType.BASIC), words=[LONG[1]] * 12)
+@example(shape=dict.fromkeys(("scan_type",), ScanType.BASIC), words=[LONG[2]] * 12)
+def test_long_names_are_cut_where_nothing_else_is_cut_in_two(
+    shape: dict[str, int], words: list[str]
+) -> None:
+    whole = {"is_complete": 0, "critical": 1, "other": 1, "tags_omitted": 1, "has_digest": 1}
+    long = [f"{word}{number}" for number, word in enumerate(words)]
+    for deliveries in (
+        scan(whole | shape, long, LINKS, as_it_is()),
+        scan({**whole, **shape, "is_complete": 1}, long, LINKS, as_it_is()),
+        run(False, "INCOMPLETE", long, as_it_is()),
+        run(False, "FAILED", long, as_it_is()),
+    ):
+        assert problems_of(deliveries) == []
+        assert not {
+            token
+            for structure in structures_of(deliveries).values()
+            for token in structure
+            if any(sign in token for sign in ("mention", "strike", "evil", "unpaired"))
+        }
+
+
+def scan(
+    shape: dict[str, int], words: list[str], links: Iterable[str], say: Say
+) -> tuple[Delivery, ...]:
+    account, region, repository, digest, status, failure, remark, unknown, *rest = map(say, words)
+    tags = tuple(rest)
+    report = any_scan_report(
+        account=account,
+        region=region[:50],
+        repository=repository,
+        scan_type=shape["scan_type"],
+        status="COMPLETE" if shape["is_complete"] else status,
+        digest=digest if shape["has_digest"] else None,
+        tags=tags,
+        tags_omitted=shape["tags_omitted"],
+        severities={"CRITICAL": shape["critical"], "HIGH": 0, unknown[:50]: 2},
+        other=shape["other"],
+        failure=failure,
+        worst_findings=tuple(
+            Finding(say(word), say(word), say(word), say(word), link)
+            for link, word in zip(links, words, strict=False)
+        ),
+        remarks=(remark,),
+    )
+    return deliveries_about(report)
+
+
+def run(dry_run: bool, status: str, words: list[str], say: Say) -> tuple[Delivery, ...]:
+    name, account, region, error, cause, reason, outcome, *repositories = map(say, words)
+    report = any_run_report(
+        account=account,
+        region=region[:50],
+        run=name,
+        execution_arn=EXECUTION + name,
+        status=status,
+        dry_run=dry_run,
+        repositories=900,
+        repositories_gone=1,
+        repositories_not_done=700 if status == "INCOMPLETE" else 0,
+        images={"STARTED": 1, outcome[:50]: 2},
+        reasons={"FAILED": {reason[:50]: 2}, "DEFERRED": {reason[:50]: 2}, "GONE": {"any": 1}},
+        problems=tuple(Problem(repository, reason) for repository in repositories),
+        rerun={"rerun_of": "run-1"},
+    )
+    if report.broke_off:
+        report = replace(report, error=error, cause=cause)
+    return deliveries_about(report)
+
+
+def deliveries_about(report: ScanReport | RunReport) -> tuple[Delivery, ...]:
+    if isinstance(report, ScanReport):
+        decision = decide(Interpretation(scan=report), POLICY)
+        message = message_of_scan(report, decision)
+    else:
+        decision = decide(Interpretation(run=report), POLICY)
+        message = message_of_run(report, decision)
+    deliveries = EVERY_CHANNEL.deliveries(message, report, decision)
+    assert {delivery.channel for delivery in deliveries} == {*Channel}
+    return deliveries
+
+
+def problems_of(deliveries: tuple[Delivery, ...]) -> list[str]:
+    return [problem for delivery in deliveries for problem in complaints_about(delivery)]
+
+
+def structures_of(deliveries: tuple[Delivery, ...]) -> dict[Channel, list[str]]:
+    return {delivery.channel: structure_of(delivery) for delivery in deliveries}

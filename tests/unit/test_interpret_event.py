@@ -1,0 +1,194 @@
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from notify_scan import interpret_event as module
+from notify_scan.event_fields import UnreadableScanEvent
+from notify_scan.interpret_event import ReceivedEvent, interpret_event
+from notify_scan.reports import Interpretation, ScanReport, ScanType
+from notify_scan.run_events import TOLD_ALREADY
+from notify_scan.scan_events import NOT_AN_IMAGE
+from tests.support.engine import any_lambda_context
+from tests.support.events import sample
+from tests.support.template import ROOT
+
+SAMPLES = sorted(path.stem for path in (ROOT / "events/eventbridge").iterdir())
+
+
+def read(event: Any) -> Interpretation:
+    return interpret_event(ReceivedEvent(event))
+
+
+def read_scan(event: Any) -> ScanReport:
+    scan = read(event).scan
+    assert scan
+    return scan
+
+
+def test_reads_a_basic_scan() -> None:
+    digest = "sha256:8c1f0e7b6a5d4c3b2a190f8e7d6c5b4a39281706f5e4d3c2b1a0998877665544"
+    assert read(sample("ecr_image_scan_complete")) == Interpretation(
+        scan=ScanReport(
+            account="123456789012",
+            region="eu-central-1",
+            repository="shop/cart",
+            scan_type=ScanType.BASIC,
+            status="COMPLETE",
+            scanned_at=datetime(2026, 3, 14, 3, 2, 48, tzinfo=UTC),
+            link="https://console.aws.amazon.com/ecr/repositories/private/123456789012/shop/cart"
+            f"/_/image/{digest}/scan-results?region=eu-central-1",
+            digest=digest,
+            tags=("2026.03", "stable"),
+            severities={
+                "CRITICAL": 1,
+                "HIGH": 4,
+                "MEDIUM": 0,
+                "LOW": 17,
+                "INFORMATIONAL": 0,
+                "UNDEFINED": 0,
+            },
+        )
+    )
+
+
+def test_reads_an_enhanced_scan_and_what_its_total_has_more() -> None:
+    scan = read_scan(sample("inspector2_scan_ecr"))
+    assert (scan.scan_type, scan.repository) == (ScanType.ENHANCED, "shop/search")
+    assert scan.is_complete
+    assert scan.severities == {"CRITICAL": 0, "HIGH": 3, "MEDIUM": 11}
+    assert scan.other == 6
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("ecr_image_scan_complete", "scan COMPLETE"),
+        ("ecr_image_scan_complete_without_counts", "scan COMPLETE"),
+        ("ecr_image_scan_failed", "scan FAILED"),
+        ("ecr_scan_resource_change", "of the kind 'ECR Scan Resource Change' from 'aws.ecr'"),
+        ("execution_failed", "run FAILED"),
+        ("inspector2_finding", "of the kind 'Inspector2 Finding' from 'aws.inspector2'"),
+        ("inspector2_scan_ec2_instance", NOT_AN_IMAGE),
+        ("inspector2_scan_ecr", "scan INITIAL_SCAN_COMPLETE"),
+        ("rescan_finished", "run INCOMPLETE"),
+    ],
+)
+def test_comes_to_an_end_with_every_sample(name: str, expected: str) -> None:
+    try:
+        told = read(sample(name))
+    except UnreadableScanEvent as unreadable:
+        outcome = str(unreadable)
+    else:
+        report = told.scan or told.run
+        outcome = f"{report.kind} {report.status}" if report else str(told.silence)
+    assert expected in outcome
+
+
+def test_there_is_an_end_for_every_sample() -> None:
+    marks = test_comes_to_an_end_with_every_sample.pytestmark  # type: ignore[attr-defined]
+    assert [name for name, _ in marks[0].args[1]] == SAMPLES
+
+
+def test_names_the_kinds_it_knows() -> None:
+    with pytest.raises(UnreadableScanEvent) as raised:
+        read({"source": "aws.ecr", "detail-type": "ECR Image Action"})
+    assert str(raised.value) == (
+        "the event is of the kind 'ECR Image Action' from 'aws.ecr'; known are ECR Image Scan, "
+        "Inspector2 Scan, Rescan Finished, Step Functions Execution Status Change"
+    )
+
+
+SCAN = "ecr_image_scan_complete"
+RUN = "rescan_finished"
+ENDED = "execution_failed"
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "value", "message"),
+    [
+        (SCAN, "source", None, "the event.source must be a text, and is missing"),
+        (SCAN, "detail-type", 7, "the event.detail-type must be a text, not 7"),
+        (SCAN, "detail", "x", "the event.detail must be an object, not 'x'"),
+        (SCAN, "detail", [], "the event.detail must be an object, not []"),
+        (SCAN, "account", "", "the event.account must be a text, and is missing"),
+        (SCAN, "region", "r" * 51, "the event.region has 51 characters, more than 50"),
+        (SCAN, "time", "soon", "the event.time must be a time in ISO 8601, not 'soon'"),
+        (SCAN, "time", "0001-01-01T00:00:00+14:00", "must be a time in ISO 8601"),
+        (SCAN, "time", 1773457200, "the event.time must be a text, not 1773457200"),
+        (SCAN, "detail.repository-name", None, "detail.repository-name must be a text, and is"),
+        (SCAN, "detail.repository-name", "a" * 301, "has 301 characters, more than 300"),
+        (SCAN, "detail.repository-name", "arn:aws:s3:::b", "a name or the ARN of a repository, "),
+        (SCAN, "detail.scan-status", True, "detail.scan-status must be a text, not True"),
+        (SCAN, "detail.image-tags", "v1", "detail.image-tags must be a list, not 'v1'"),
+        (SCAN, "detail.image-tags", ["v1", 2], "detail.image-tags[1] must be a text, not 2"),
+        (SCAN, "detail.image-digest", {}, "detail.image-digest must be a text, not {}"),
+        (SCAN, "detail.finding-severity-counts", [1], "must be an object, not [1]"),
+        (SCAN, "detail.finding-severity-counts", {"HIGH": -1}, "a whole number from 0, not -1"),
+        (SCAN, "detail.finding-severity-counts", {"HIGH": 1.5}, "a whole number from 0, not 1.5"),
+        (SCAN, "detail.finding-severity-counts", {"HIGH": "1"}, "a whole number from 0, not '1'"),
+        (SCAN, "detail.finding-severity-counts", {"HIGH": True}, "from 0, not True"),
+        (SCAN, "detail.finding-severity-counts", {"HIGH": 10**13}, "from 0, not 10000000000000"),
+        (SCAN, "detail.finding-severity-counts", {"x" * 99: "1"}, f"counts.{'x' * 59}… must be"),
+        (RUN, "detail.run", None, "the event.detail.run must be a text, and is missing"),
+        (RUN, "detail.dry_run", "no", "detail.dry_run must be true or false, not 'no'"),
+        (RUN, "detail.started_at", "now", "detail.started_at must be a time in ISO 8601"),
+        (RUN, "detail.repositories", "48", "detail.repositories must be a whole number from 0"),
+        (RUN, "detail.problems", {}, "detail.problems must be a list, not {}"),
+        (RUN, "detail.problems", [7], "detail.problems[0] must be an object, not 7"),
+        (RUN, "detail.problems", [{}], "detail.problems[0].repository must be a text, and is"),
+        (RUN, "detail.images", {str(n): 1 for n in range(17)}, "must have at most 16 names, each"),
+        (RUN, "detail.images", {"x" * 51: 1}, "each of 1 to 50 plain characters"),
+        (RUN, "detail.images", {"\u202e": 1}, "each of 1 to 50 plain characters"),
+        (RUN, "detail.reasons", {'"': {}}, "the event.detail.reasons must have at most 16 names"),
+        (RUN, "detail.reasons", {"FAILED": 7}, "reasons.FAILED must be an object, not 7"),
+        (RUN, "detail.rerun", "run-1", "the event.detail.rerun must be an object, not 'run-1'"),
+        (RUN, "resources", "arn", "the event.resources must be a list, not 'arn'"),
+        (ENDED, "detail.name", None, "the event.detail.name must be a text, and is missing"),
+        (ENDED, "detail.error", 7, "the event.detail.error must be a text, not 7"),
+    ],
+)
+def test_names_the_field_and_what_is_accepted(
+    name: str, path: str, value: object, message: str
+) -> None:
+    event = sample(name)
+    *way, last = path.split(".")
+    place = event
+    for step in way:
+        place = place[step]
+    place[last] = value
+    with pytest.raises(UnreadableScanEvent) as raised:
+        read(event)
+    assert message in str(raised.value)
+    assert path in str(raised.value) or "repository-name" in path
+
+
+@pytest.mark.parametrize("event", [None, 7, "text", [], True])
+def test_refuses_what_is_no_object(event: object) -> None:
+    with pytest.raises(UnreadableScanEvent, match="the event must be an object, not"):
+        read(event)
+
+
+def test_shows_only_the_beginning_of_a_long_value() -> None:
+    with pytest.raises(UnreadableScanEvent) as raised:
+        read({"source": ["x"] * 10_000})
+    assert len(str(raised.value)) < 120
+
+
+def test_answers_the_state_machine_with_one_shape() -> None:
+    event = json.loads(Path(ROOT / "events/notify_scan/interpret_event.json").read_text())
+    told: Any = module.handler(event, any_lambda_context())
+    assert told.keys() == {"scan", "run", "silence"}
+    assert told["scan"]["repository"] == "payments/ledger"
+    assert told["scan"]["scanned_at"] == "2026-03-14T03:04:11+00:00"
+    assert (told["run"], told["silence"]) == (None, None)
+    finished: Any = module.handler({"event": sample("execution_failed")}, any_lambda_context())
+    assert finished["run"]["error"] == "States.ExceedToleratedFailureThreshold"
+
+
+def test_keeps_silent_on_a_run_that_has_told_of_itself() -> None:
+    event = sample("execution_failed")
+    event["detail"]["error"] = "RescanIncomplete"
+    assert read(event) == Interpretation(silence=TOLD_ALREADY)

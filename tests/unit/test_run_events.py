@@ -1,0 +1,124 @@
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from ledger.run_records import RecordStatus
+from notify_scan.interpret_event import ReceivedEvent, interpret_event
+from notify_scan.reports import Problem, RunReport
+from rescan_registry.run_report import report_of
+from runtime.messages import encode
+from tests.support.builders import any_record
+from tests.support.clock import NOW
+from tests.support.events import sample
+
+
+def read(event: Any) -> RunReport:
+    run = interpret_event(ReceivedEvent(event)).run
+    assert run
+    return run
+
+
+def finished(**detail: Any) -> RunReport:
+    event = sample("rescan_finished")
+    event["detail"] |= detail
+    return read(event)
+
+
+def ended(**detail: Any) -> RunReport:
+    event = sample("execution_failed")
+    event["detail"] |= detail
+    return read(event)
+
+
+def test_reads_a_run_that_has_reported_on_itself() -> None:
+    run = finished()
+    arn = "arn:aws:states:eu-central-1:123456789012:execution:ecr-rescan-RescanRegistry"
+    assert run == RunReport(
+        account="123456789012",
+        region="eu-central-1",
+        run="scheduled-2026-03-14",
+        execution_arn=f"{arn}:scheduled-2026-03-14",
+        status="INCOMPLETE",
+        link="https://console.aws.amazon.com/states/home?region=eu-central-1"
+        f"#/v2/executions/details/{arn}:scheduled-2026-03-14",
+        started_at=datetime(2026, 3, 14, 3, 0, tzinfo=UTC),
+        ended_at=datetime(2026, 3, 14, 3, 21, 8, tzinfo=UTC),
+        repositories=48,
+        repositories_gone=1,
+        repositories_not_done=2,
+        images=sample("rescan_finished")["detail"]["images"],
+        reasons=sample("rescan_finished")["detail"]["reasons"],
+        problems=(
+            Problem("shop/legacy", "AccessDenied: DescribeImages of shop/legacy: the role may not"),
+            Problem("shop/archive", "not reached, or stopped half-way"),
+        ),
+        rerun={"rerun_of": "scheduled-2026-03-14"},
+    )
+    assert not run.broke_off
+    assert run.subject == "ecr-rescan/123456789012/eu-central-1/ecr-rescan-RescanRegistry"
+
+
+def test_reads_what_the_other_workflow_writes() -> None:
+    failed = any_record("team/web", status=RecordStatus.FAILED, error="AccessDenied", cause="no")
+    written = report_of(
+        "run-1",
+        ["team/api", "team/web"],
+        [any_record("team/api"), failed],
+        dry_run=False,
+        started_at=NOW - timedelta(minutes=5),
+        now=NOW,
+    )
+    event = sample("rescan_finished") | {"detail": written.detail("runs/run-1/summary.json")}
+    run = read(event)
+    assert (run.run, run.status, run.rerun) == (written.run, written.status, written.rerun)
+    assert encode(run.problems) == encode(written.problems)
+
+
+def test_a_run_that_finished_has_nothing_to_rerun() -> None:
+    assert finished(rerun=None).rerun is None
+    assert finished(rerun={"rerun_of": ""}).rerun is None
+
+
+def test_names_the_first_ten_problems() -> None:
+    run = finished(problems=[{"repository": f"team/{number}"} for number in range(12)])
+    assert run.problems == tuple(Problem(f"team/{number}", "") for number in range(10))
+
+
+def test_names_fewer_problems_when_they_are_long() -> None:
+    run = finished(problems=[{"repository": "team/api", "problem": "x" * 9_999}] * 10)
+    assert len(run.problems) == 7
+    assert len(run.problems[0].problem) == 500
+
+
+def test_a_report_without_an_execution_leads_to_all_of_them() -> None:
+    event = sample("rescan_finished") | {"resources": None}
+    run = read(event)
+    assert run.execution_arn == ""
+    assert run.link.endswith("#/v2/executions/details/")
+
+
+def test_reads_a_run_that_broke_off() -> None:
+    run = ended()
+    assert run.broke_off
+    assert (run.run, run.status) == ("scheduled-2026-03-15", "FAILED")
+    assert run.error == "States.ExceedToleratedFailureThreshold"
+    assert run.cause == "The specified tolerated failure threshold was exceeded"
+    assert run.ended_at == datetime(2026, 3, 14, 3, 7, 30, tzinfo=UTC)
+    assert run.rerun == {"rerun_of": "scheduled-2026-03-15"}
+
+
+@pytest.mark.parametrize("error", ["InvalidRescanRequest", "SettingsError"])
+def test_a_run_that_never_had_a_list_cannot_be_rerun(error: str) -> None:
+    assert ended(error=error).rerun is None
+
+
+@pytest.mark.parametrize("status", ["TIMED_OUT", "ABORTED"])
+def test_reads_a_run_that_was_ended(status: str) -> None:
+    run = ended(status=status, error=None, cause=None)
+    assert (run.status, run.error, run.cause) == (status, None, None)
+    assert run.rerun
+
+
+def test_cuts_a_long_cause() -> None:
+    assert len(ended(cause="x" * 30_000).cause or "") == 1_000

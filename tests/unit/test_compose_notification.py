@@ -1,0 +1,177 @@
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from notify_scan import compose_notification as module
+from notify_scan.channels.delivery import TRANSPORTS, Channel
+from notify_scan.compose_notification import Composition, Notification, compose_notification
+from notify_scan.decision import NotifyOnRun
+from notify_scan.reports import Interpretation, RunReport, ScanReport
+from notify_scan.scan_details import RETRIES
+from registry.errors import EcrThrottled
+from registry.images import LastScan
+from tests.support.engine import any_lambda_context
+from tests.support.reports import (
+    DEFAULT_SETTINGS,
+    DIGEST,
+    EVERY_CHANNEL,
+    FakeScans,
+    any_finding,
+    any_notification_policy,
+    any_run_report,
+    any_scan_report,
+    complaints_about,
+)
+from tests.support.template import ROOT
+
+CLEAN = any_scan_report(severities={"CRITICAL": 0})
+
+
+def composed(
+    report: ScanReport | RunReport | str,
+    scans: FakeScans | None = None,
+    *,
+    attempt: int = 0,
+    **policy: Any,
+) -> Notification:
+    match report:
+        case ScanReport():
+            interpretation = Interpretation(scan=report)
+        case RunReport():
+            interpretation = Interpretation(run=report)
+        case str():
+            interpretation = Interpretation(silence=report)
+    return compose_notification(
+        Composition(interpretation, attempt),
+        policy=any_notification_policy(**policy),
+        channels=EVERY_CHANNEL,
+        registry=(scans or FakeScans()).as_registry,
+    )
+
+
+def content_of(notification: Notification, channel: Channel) -> Any:
+    (delivery,) = (each for each in notification.deliveries if each.channel is channel)
+    return delivery.content
+
+
+def test_words_a_scan_for_every_channel() -> None:
+    notification = composed(any_scan_report())
+    assert (notification.tell, notification.reason) == (True, "above threshold")
+    assert notification.about == f"ecr/123456789012/eu-central-1/team/api/{DIGEST}"
+    assert {each.channel: each.transport for each in notification.deliveries} == TRANSPORTS
+    assert {each.about for each in notification.deliveries} == {
+        "1 critical, 2 high, 3 medium, 4 low in team/api:v1"
+    }
+    assert [c for each in notification.deliveries for c in complaints_about(each)] == []
+
+
+def test_hands_machines_the_whole_report() -> None:
+    scans = FakeScans([any_finding("CVE-1", package="zlib")])
+    notification = composed(any_scan_report(), scans)
+    document = content_of(notification, Channel.WEBHOOK)
+    assert document["report"]["worst_findings"][0]["package"] == "zlib"
+    assert content_of(notification, Channel.EVENTBRIDGE) == {
+        "detail_type": "Scan Report",
+        "detail": document,
+    }
+    assert json.loads(json.loads(content_of(notification, Channel.SNS)["message"])["default"]) == (
+        document
+    )
+
+
+def test_asks_for_findings_only_when_somebody_is_told() -> None:
+    scans = FakeScans()
+    composed(CLEAN, scans)
+    composed(any_scan_report(), scans, include_findings=False)
+    assert scans.asked == []
+    composed(any_scan_report(), scans)
+    assert len(scans.asked) == 1
+
+
+def test_says_why_a_scan_failed() -> None:
+    scans = FakeScans(last_scan=LastScan(status="FAILED", description="no such layer"))
+    notification = composed(any_scan_report(status="FAILED", severities={}), scans)
+    assert "no such layer" in json.dumps(content_of(notification, Channel.SLACK))
+
+
+def test_sends_the_message_without_details_after_the_last_retry() -> None:
+    scans = FakeScans(EcrThrottled("any"))
+    for attempt in range(RETRIES):
+        with pytest.raises(EcrThrottled):
+            composed(any_scan_report(), scans, attempt=attempt)
+    notification = composed(any_scan_report(), scans, attempt=RETRIES)
+    assert len(notification.deliveries) == 7
+    assert "could not be read from ECR (EcrThrottled)" in json.dumps(
+        content_of(notification, Channel.SLACK)
+    )
+
+
+def test_closes_an_incident_though_nobody_is_told() -> None:
+    notification = composed(CLEAN)
+    assert (notification.tell, notification.reason) == (False, "nothing above a threshold")
+    (delivery,) = notification.deliveries
+    assert delivery.channel is Channel.PAGERDUTY
+    assert delivery.content == {
+        "event_action": "resolve",
+        "dedup_key": f"ecr/123456789012/eu-central-1/team/api/{DIGEST}",
+    }
+
+
+def test_tells_every_channel_that_an_image_is_clean_if_asked_to() -> None:
+    notification = composed(CLEAN, when_clean=True)
+    assert len(notification.deliveries) == 7
+    assert content_of(notification, Channel.PAGERDUTY)["event_action"] == "resolve"
+
+
+def test_leaves_an_incident_alone_when_nothing_can_be_said() -> None:
+    failed = any_scan_report(status="FAILED")
+    assert composed(failed, on_scan_failure=False).deliveries == ()
+    assert composed(any_run_report(), on_run=NotifyOnRun.NEVER).deliveries == ()
+
+
+def test_words_a_run_for_every_channel() -> None:
+    notification = composed(any_run_report())
+    assert (notification.tell, notification.reason) == (True, "run finished")
+    assert len(notification.deliveries) == 7
+    assert content_of(notification, Channel.EVENTBRIDGE)["detail_type"] == "Run Report"
+    assert composed(any_run_report(), on_run=NotifyOnRun.INCOMPLETE).deliveries[0].channel is (
+        Channel.PAGERDUTY
+    )
+
+
+def test_has_nothing_to_say_of_a_silence() -> None:
+    assert composed("of no interest") == Notification(
+        about="", tell=False, reason="of no interest", deliveries=()
+    )
+
+
+def test_tells_nobody_where_no_channel_is_configured() -> None:
+    channels = replace(EVERY_CHANNEL, targets={})
+    notification = compose_notification(
+        Composition(Interpretation(scan=any_scan_report()), 0),
+        policy=any_notification_policy(),
+        channels=channels,
+        registry=FakeScans().as_registry,
+    )
+    assert (notification.tell, notification.deliveries) == (True, ())
+
+
+def test_answers_the_state_machine_with_deliveries(monkeypatch: pytest.MonkeyPatch) -> None:
+    topic = "arn:aws:sns:eu-central-1:123456789012:notifications"
+    for name, value in DEFAULT_SETTINGS.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("NOTIFICATION_TOPIC", topic)
+    monkeypatch.setenv("PAGER_DUTY_SECRET_ARN", "arn:any")
+    monkeypatch.setenv("CHATBOT_TOPIC", "")
+    monkeypatch.setattr(module, "ecr_registry", FakeScans)
+    event = json.loads((ROOT / "events/notify_scan/compose_notification.json").read_text())
+    told: Any = module.handler(event, any_lambda_context())
+    assert (told["tell"], told["reason"]) == (True, "above threshold")
+    assert [
+        (each["channel"], each["transport"], each["target"]) for each in told["deliveries"]
+    ] == [
+        ("SNS", "TOPIC", topic),
+        ("PAGERDUTY", "WEBHOOK", None),
+    ]

@@ -1,0 +1,94 @@
+from typing import Any
+
+import pytest
+
+from notify_scan.decision import Condition, Decision, NotifyOnRun, decide, policy_in_force
+from notify_scan.reports import Interpretation
+from tests.support.reports import (
+    DEFAULT_SETTINGS,
+    any_notification_policy,
+    any_run_report,
+    any_scan_report,
+)
+
+PROBLEM, WELL, UNKNOWN = Condition.PROBLEM, Condition.WELL, Condition.UNKNOWN
+
+
+def on_scan(given: dict[str, Any], **policy: Any) -> Decision:
+    interpretation = Interpretation(scan=any_scan_report(**given))
+    return decide(interpretation, any_notification_policy(**policy))
+
+
+def on_run(status: str, on_run: NotifyOnRun) -> Decision:
+    interpretation = Interpretation(run=any_run_report(status=status))
+    return decide(interpretation, any_notification_policy(on_run=on_run))
+
+
+def test_tells_of_findings_above_a_threshold() -> None:
+    counts = {"CRITICAL": 0, "HIGH": 2, "INFORMATIONAL": 9}
+    assert on_scan({"severities": counts}) == Decision(
+        tell=True, condition=PROBLEM, reason="above threshold", exceeded={"HIGH": 2}
+    )
+
+
+@pytest.mark.parametrize("when_clean", [True, False])
+def test_tells_of_an_image_without_them_only_if_asked_to(when_clean: bool) -> None:
+    decision = on_scan({"severities": {"INFORMATIONAL": 9}}, when_clean=when_clean)
+    assert decision == Decision(tell=when_clean, condition=WELL, reason="nothing above a threshold")
+
+
+def test_tells_of_a_scan_that_failed() -> None:
+    assert on_scan({"status": "FAILED"}) == Decision(
+        tell=True, condition=PROBLEM, reason="scan failed"
+    )
+
+
+def test_a_failed_scan_says_nothing_of_its_image() -> None:
+    decision = on_scan({"status": "FAILED"}, on_scan_failure=False, when_clean=True)
+    assert decision == Decision(tell=False, condition=UNKNOWN, reason="NotifyOnScanFailure is off")
+
+
+@pytest.mark.parametrize(
+    ("status", "policy", "tell", "condition"),
+    [
+        ("FINISHED", NotifyOnRun.ALWAYS, True, WELL),
+        ("FINISHED", NotifyOnRun.INCOMPLETE, False, WELL),
+        ("FINISHED", NotifyOnRun.NEVER, False, UNKNOWN),
+        ("INCOMPLETE", NotifyOnRun.ALWAYS, True, PROBLEM),
+        ("INCOMPLETE", NotifyOnRun.INCOMPLETE, True, PROBLEM),
+        ("INCOMPLETE", NotifyOnRun.NEVER, False, UNKNOWN),
+        ("TIMED_OUT", NotifyOnRun.INCOMPLETE, True, PROBLEM),
+        ("ABORTED", NotifyOnRun.NEVER, False, UNKNOWN),
+    ],
+)
+def test_tells_of_the_runs_that_are_asked_for(
+    status: str, policy: NotifyOnRun, tell: bool, condition: Condition
+) -> None:
+    decision = on_run(status, policy)
+    assert (decision.tell, decision.condition) == (tell, condition)
+    assert decision.reason
+
+
+def test_gives_the_reason_of_a_silence() -> None:
+    policy = any_notification_policy()
+    for interpretation, reason in (
+        (Interpretation(silence="of no interest"), "of no interest"),
+        (Interpretation(), "nothing to tell"),
+    ):
+        assert decide(interpretation, policy) == Decision(
+            tell=False, condition=UNKNOWN, reason=reason
+        )
+
+
+def test_takes_the_parameters_of_the_stack(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in DEFAULT_SETTINGS.items():
+        monkeypatch.setenv(name, value)
+    policy = policy_in_force()
+    assert (policy.on_scan_failure, policy.when_clean, policy.include_findings) == (
+        True,
+        False,
+        True,
+    )
+    assert policy.on_run is NotifyOnRun.ALWAYS
+    assert policy.thresholds.accepted["CRITICAL"] == 0
+    assert policy.thresholds.accepted["OTHER"] is None

@@ -1,0 +1,79 @@
+import pytest
+
+from notify_scan.thresholds import Thresholds, thresholds_in_force
+from registry.findings import SEVERITIES
+from runtime.settings import SettingsError
+from tests.support.reports import DEFAULT_SETTINGS, any_scan_report
+
+
+def exceeded(
+    accepted: dict[str, int | None], counts: dict[str, int], other: int = 0
+) -> dict[str, int]:
+    return Thresholds(accepted).exceeded(any_scan_report(severities=counts, other=other))
+
+
+@pytest.mark.parametrize("severity", SEVERITIES)
+@pytest.mark.parametrize(
+    ("accepted", "count", "is_too_many"),
+    [
+        (0, 0, False),
+        (0, 1, True),
+        (5, 4, False),
+        (5, 5, False),
+        (5, 6, True),
+        (None, 1_000, False),
+    ],
+)
+def test_more_than_accepted_is_too_many(
+    severity: str, accepted: int | None, count: int, is_too_many: bool
+) -> None:
+    assert exceeded({severity: accepted}, {severity: count}) == (
+        {severity: count} if is_too_many else {}
+    )
+
+
+def test_a_severity_without_a_count_is_zero() -> None:
+    assert exceeded(dict.fromkeys(SEVERITIES, 0), {}) == {}
+
+
+def test_names_the_worst_first() -> None:
+    counts = {"LOW": 1, "NOVEL": 1, "CRITICAL": 1, "MEDIUM": 1}
+    found = exceeded(dict.fromkeys((*SEVERITIES, "OTHER"), 0), counts)
+    assert [*found] == ["CRITICAL", "MEDIUM", "LOW", "OTHER"]
+
+
+@pytest.mark.parametrize(
+    ("counts", "other", "count"),
+    [
+        ({"UNTRIAGED": 3}, 0, 3),
+        ({}, 4, 4),
+        ({"UNTRIAGED": 3, "NOVEL": 2}, 4, 9),
+        ({"OTHER": 2}, 1, 3),
+    ],
+)
+def test_whatever_has_no_severity_of_its_own_goes_by_other(
+    counts: dict[str, int], other: int, count: int
+) -> None:
+    assert exceeded({"OTHER": count - 1}, counts, other) == {"OTHER": count}
+    assert exceeded({"OTHER": count}, counts, other) == {}
+    assert exceeded({"OTHER": None}, counts, other) == {}
+
+
+def test_takes_the_parameters_of_the_stack(monkeypatch: pytest.MonkeyPatch) -> None:
+    for number, (name, value) in enumerate(DEFAULT_SETTINGS.items()):
+        monkeypatch.setenv(name, str(number) if name.endswith("_THRESHOLD") else value)
+    monkeypatch.setenv("MEDIUM_THRESHOLD", "off")
+    assert thresholds_in_force() == Thresholds(
+        {
+            "CRITICAL": 0,
+            "HIGH": 1,
+            "MEDIUM": None,
+            "LOW": 3,
+            "INFORMATIONAL": 4,
+            "UNDEFINED": 5,
+            "OTHER": 6,
+        }
+    )
+    monkeypatch.setenv("LOW_THRESHOLD", "-1")
+    with pytest.raises(SettingsError, match="LOW_THRESHOLD must be a whole number or off"):
+        thresholds_in_force()

@@ -20,6 +20,9 @@ def test_reads_each_kind_of_setting(monkeypatch: pytest.MonkeyPatch) -> None:
         "DURATION": "2d",
         "PATTERN": "a+",
         "COLOUR": "RED",
+        "YES": "true",
+        "NO": "false",
+        "OFF": "off",
         "EMPTY": "",
     }.items():
         monkeypatch.setenv(name, value)
@@ -29,6 +32,10 @@ def test_reads_each_kind_of_setting(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings.optional_duration("DURATION") == timedelta(days=2)
     assert settings.optional_pattern("PATTERN") == "a+"
     assert settings.choice("COLOUR", Colour) is Colour.RED
+    assert settings.flag("YES") is True
+    assert settings.flag("NO") is False
+    assert settings.number_or_off("NUMBER") == 12
+    assert settings.number_or_off("OFF") is None
     assert settings.optional_text("EMPTY") is None
     assert settings.optional_duration("EMPTY") is None
     assert settings.optional_pattern("EMPTY") is None
@@ -45,6 +52,11 @@ def test_reads_each_kind_of_setting(monkeypatch: pytest.MonkeyPatch) -> None:
         ("soon", lambda: settings.duration("X"), "X must be a duration such as"),
         ("(", lambda: settings.optional_pattern("X"), "X must be a regular expression"),
         ("a{99999999999}", lambda: settings.optional_pattern("X"), "must be a regular expression"),
+        ("True", lambda: settings.flag("X"), "X must be true or false, not 'True'"),
+        ("", lambda: settings.flag("X"), "X is not set"),
+        ("-1", lambda: settings.number_or_off("X"), "X must be a whole number or off, not '-1'"),
+        ("OFF", lambda: settings.number_or_off("X"), "a whole number or off, not 'OFF'"),
+        ("1234567890", lambda: settings.number_or_off("X"), "a whole number or off"),
         ("GREEN", lambda: settings.choice("X", Colour), "one of RED, BLUE, not 'GREEN'"),
     ],
 )

@@ -1,0 +1,45 @@
+import pytest
+
+from notify_scan.console import LONGEST, execution_page, image_page
+
+EXECUTION = "arn:aws:states:eu-west-1:123456789012:execution:rescan:run-1"
+
+
+@pytest.mark.parametrize(
+    ("region", "host"),
+    [
+        ("eu-west-1", "https://console.aws.amazon.com"),
+        ("cn-north-1", "https://console.amazonaws.cn"),
+        ("us-gov-west-1", "https://console.amazonaws-us-gov.com"),
+    ],
+)
+def test_leads_to_the_console_of_the_partition(region: str, host: str) -> None:
+    assert image_page(region, "1", "team/api", "sha256:7") == (
+        f"{host}/ecr/repositories/private/1/team/api/_/image/sha256:7/scan-results?region={region}"
+    )
+    assert image_page(region, "1", "team/api", None) == (
+        f"{host}/ecr/repositories/private/1/team/api?region={region}"
+    )
+    assert execution_page(region, EXECUTION) == (
+        f"{host}/states/home?region={region}#/v2/executions/details/{EXECUTION}"
+    )
+
+
+def test_a_name_stays_in_its_place() -> None:
+    page = image_page("eu?x=1#", "a/b", "../?<>|`\n", "#?<")
+    assert page == (
+        "https://console.aws.amazon.com/ecr/repositories/private/a%2Fb/../%3F%3C%3E%7C%60%0A"
+        "/_/image/%23%3F%3C/scan-results?region=eu%3Fx%3D1%23"
+    )
+
+
+def test_a_name_that_no_link_can_hold_leads_to_the_page_before_it() -> None:
+    party = "\N{PARTY POPPER}" * 300
+    assert image_page("eu-west-1", "1", party, None) == (
+        "https://console.aws.amazon.com/ecr/home?region=eu-west-1"
+    )
+    assert execution_page("eu-west-1", party) == (
+        "https://console.aws.amazon.com/states/home?region=eu-west-1"
+    )
+    assert len(image_page(party[:50], party, party, party)) <= LONGEST
+    assert len(execution_page(party[:50], party)) <= LONGEST

@@ -154,7 +154,7 @@ def _finding(finding: Finding) -> Line:
     where = " ".join(filter(None, (finding.package, finding.version)))
     return (
         Value.of(finding.name or "unnamed", finding.uri or None),
-        f" {finding.severity.lower()}" if finding.severity in SEVERITIES else " ",
+        f" {finding.severity.lower()}" if finding.severity in SEVERITIES else "",
         " in " if where else "",
         Value.of(where),
     )

@@ -1,0 +1,285 @@
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from notify_scan.channels import chatbot, pagerduty, slack, sns, teams
+from notify_scan.channels.delivery import Channel
+from notify_scan.channels.document import document
+from notify_scan.channels_in_use import ChannelsInUse, channels_in_use
+from notify_scan.decision import Condition, NotificationPolicy, decide
+from notify_scan.message import Level, Message, Value
+from notify_scan.reports import Interpretation, ScanReport
+from notify_scan.wording import message_of_run, message_of_scan
+from tests.support.reports import (
+    MOST_TEAMS_TAKES,
+    any_finding,
+    any_notification_policy,
+    any_run_report,
+    any_scan_report,
+    notification_in,
+)
+
+SETTINGS = (
+    "NOTIFICATION_TOPIC",
+    "CHATBOT_TOPIC",
+    "REPORT_EVENT_BUS_ARN",
+    "SLACK_WEBHOOK_SECRET_ARN",
+    "TEAMS_WEBHOOK_SECRET_ARN",
+    "WEBHOOK_SECRET_ARN",
+    "PAGER_DUTY_SECRET_ARN",
+)
+POLICY: NotificationPolicy = any_notification_policy()
+
+
+def message_about(report: ScanReport) -> Message:
+    return message_of_scan(report, decide(Interpretation(scan=report), POLICY))
+
+
+def run_message(**given: Any) -> Message:
+    report = any_run_report(**given)
+    return message_of_run(report, decide(Interpretation(run=report), POLICY))
+
+
+REPORT = any_scan_report(
+    worst_findings=(
+        any_finding(
+            "CVE-2026-1", "CRITICAL", package="zlib", version="1.2", uri="https://a.example/1"
+        ),
+        any_finding("", "NOVEL"),
+    ),
+    remarks=("Something is missing.",),
+)
+MESSAGE = message_about(REPORT)
+
+
+# Which channels there are
+
+
+def test_uses_the_channels_that_are_configured(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in SETTINGS:
+        monkeypatch.setenv(name, "")
+    assert channels_in_use() == ChannelsInUse({})
+    for name in SETTINGS:
+        monkeypatch.setenv(name, f"arn:{name}")
+    assert channels_in_use() == ChannelsInUse(
+        {
+            Channel.SNS: "arn:NOTIFICATION_TOPIC",
+            Channel.CHATBOT: "arn:CHATBOT_TOPIC",
+            Channel.EVENTBRIDGE: "arn:REPORT_EVENT_BUS_ARN",
+            Channel.SLACK: None,
+            Channel.TEAMS: None,
+            Channel.WEBHOOK: None,
+            Channel.PAGERDUTY: None,
+        }
+    )
+
+
+# Slack
+
+
+def test_slack_links_the_title_and_shows_the_worst() -> None:
+    body: Any = slack.webhook_message(MESSAGE)
+    assert body["text"] == "1 critical, 2 high, 3 medium, 4 low in `team/api:v1`"
+    assert body["blocks"][0]["text"]["text"] == (
+        f"\N{LARGE RED CIRCLE} *<{REPORT.link}|1 critical, 2 high, 3 medium, 4 low in>* "
+        "`team/api:v1`"
+    )
+    *_, worst, remarks = body["attachments"][0]["blocks"]
+    assert worst["text"]["text"] == (
+        "*The 2 worst*\n• <https://a.example/1|CVE-2026-1> critical in `zlib 1.2`\n• `unnamed`"
+    )
+    assert remarks["elements"][0]["text"] == "`Something is missing.`"
+
+
+def test_slack_shows_what_to_paste() -> None:
+    message = run_message(status="INCOMPLETE", rerun={"rerun_of": "run-`1`"})
+    body: Any = slack.webhook_message(message)
+    text = body["attachments"][0]["blocks"][-1]["text"]["text"]
+    assert text.endswith('\n```{"rerun_of": "run-\N{PRIME}1\N{PRIME}"}```')
+
+
+@pytest.mark.parametrize("link", ["https://a.example/?a&b", "https://a.example/"])
+def test_slack_links_no_name_or_address_that_it_might_read_differently(link: str) -> None:
+    name = "CVE-1" if "&" in link else "*CVE-1*"
+    report = any_scan_report(worst_findings=(any_finding(name, uri=link),))
+    assert f"• `{name}` high" in json.dumps(
+        slack.webhook_message(message_about(report)), ensure_ascii=False
+    )
+
+
+def test_slack_leaves_lines_out_of_a_long_message() -> None:
+    message = replace(MESSAGE, lines=((Value.of("&" * 500),),) * 40)
+    body = slack.webhook_message(message)
+    assert len(json.dumps(body, ensure_ascii=False)) <= slack.LONGEST_MESSAGE
+    assert "and 3" in json.dumps(body)
+
+
+# Teams
+
+
+def test_teams_shows_a_card_that_is_coloured_by_level() -> None:
+    card: Any = teams.webhook_message(MESSAGE)
+    content = card["attachments"][0]["content"]
+    assert content["body"][0]["inlines"][1] == {
+        "type": "TextRun",
+        "text": "1 critical, 2 high, 3 medium, 4 low in ",
+        "size": "large",
+        "weight": "bolder",
+        "color": "attention",
+    }
+    assert content["actions"][0]["url"] == REPORT.link
+    assert json.dumps(card).count("selectAction") == 1
+
+
+def test_teams_shows_what_to_paste() -> None:
+    card = teams.webhook_message(run_message(status="INCOMPLETE", rerun={"rerun_of": "run-1"}))
+    assert json.dumps('{"rerun_of": "run-1"}') in json.dumps(card)
+
+
+def test_teams_leaves_lines_out_of_a_long_message_and_says_so() -> None:
+    message = replace(MESSAGE, lines=((Value.of("\N{PARTY POPPER}" * 500),),) * 40)
+    body = teams.webhook_message(message)
+    assert len(json.dumps(body, ensure_ascii=False).encode()) <= teams.LARGEST < MOST_TEAMS_TAKES
+    assert "more left out: too long for this channel." in json.dumps(body)
+
+
+# SNS
+
+
+def test_an_email_can_be_read_from_top_to_bottom() -> None:
+    assert (
+        sns.email(MESSAGE)
+        == """\
+1 critical, 2 high, 3 medium, 4 low in team/api:v1
+
+  1 critical
+  2 high
+  3 medium
+  4 low
+
+Repository:   team/api
+Tags:         v1
+Digest:       sha256:0000000000000000000000000000000000000000000000000000000000000007
+Scan:         basic, COMPLETE
+Scanned:      2026-03-14 03:00 UTC
+Account:      123456789012 in eu-central-1
+
+The 2 worst:
+  CVE-2026-1 critical in zlib 1.2 https://a.example/1
+  unnamed
+
+Something is missing.
+
+Open the scan in the console:
+https://console.aws.amazon.com/ecr/any
+"""
+    )
+
+
+def test_an_email_on_a_run_ends_in_what_to_paste() -> None:
+    email = sns.email(run_message(status="INCOMPLETE", rerun={"rerun_of": "run-1"}))
+    assert '\n  {"rerun_of": "run-1"}\n\nOpen the execution' in email
+
+
+def test_sns_lets_subscribers_filter() -> None:
+    content: Any = sns.publication(MESSAGE, REPORT)
+    values = {name: each["StringValue"] for name, each in content["attributes"].items()}
+    assert values == {
+        "kind": "scan",
+        "severity": "CRITICAL",
+        "account": "123456789012",
+        "region": "eu-central-1",
+        "repository": "team/api",
+    }
+    run: Any = sns.publication(run_message(), any_run_report())
+    assert "repository" not in run["attributes"]
+
+
+def test_a_subject_is_one_short_line_of_ascii() -> None:
+    content: Any = sns.publication(MESSAGE, REPORT)
+    assert content["subject"] == ("[CRITICAL] 1 critical, 2 high, 3 medium, 4 low in team/api:v1")
+    message = replace(MESSAGE, level=Level.WELL, title=("Nüll\ufffd ", Value("x" * 200)))
+    content = sns.publication(message, REPORT)
+    assert content["subject"].startswith("N?ll? xxx")
+    assert content["subject"].endswith("xxx...")
+    assert len(content["subject"]) == sns.LONGEST_SUBJECT
+    sms = json.loads(content["message"])["sms"]
+    assert sms.isascii()
+    assert len(sms) == sns.LONGEST_SMS
+
+
+# Chat applications
+
+
+def test_a_chat_application_groups_messages_by_image() -> None:
+    told = notification_in(chatbot.publication(MESSAGE, REPORT))
+    assert told["metadata"]["threadId"] == REPORT.subject
+    assert told["content"]["title"] == (
+        "\N{LARGE RED CIRCLE} 1 critical, 2 high, 3 medium, 4 low in `team/api:v1`"
+    )
+    assert told["content"]["nextSteps"] == [f"Open the scan in the console: {REPORT.link}"]
+    assert "*Repository:* `team/api`\n" in told["content"]["description"]
+
+
+def test_a_chat_application_gets_what_to_paste() -> None:
+    report = any_run_report(status="INCOMPLETE", rerun={"rerun_of": "run-1"})
+    message = message_of_run(report, decide(Interpretation(run=report), POLICY))
+    told = notification_in(chatbot.publication(message, report))
+    assert told["content"]["description"].endswith('\n`{"rerun_of": "run-1"}`')
+
+
+def test_a_title_is_cut_within_its_code_span() -> None:
+    message = replace(MESSAGE, title=("1 critical in ", Value("x" * 400)))
+    title = notification_in(chatbot.publication(message, REPORT))["content"]["title"]
+    assert len(title) == chatbot.LONGEST_TITLE
+    assert title.endswith("x…`")
+
+
+def test_a_link_too_long_for_a_step_stands_first_in_the_description() -> None:
+    link = "https://console.aws.amazon.com/" + "x" * chatbot.LONGEST_STEP
+    content = notification_in(chatbot.publication(replace(MESSAGE, link=link), REPORT))["content"]
+    assert "nextSteps" not in content
+    assert content["description"].startswith(f"Open the scan in the console: {link}\n")
+
+
+def test_a_chat_application_gets_no_empty_code() -> None:
+    message = replace(MESSAGE, facts=(("Any", (Value(""),)),))
+    description = notification_in(chatbot.publication(message, REPORT))["content"]["description"]
+    assert "*Any:* \n" in description
+
+
+# PagerDuty
+
+
+def test_an_incident_is_about_an_image() -> None:
+    event: Any = pagerduty.event(MESSAGE, REPORT, Condition.PROBLEM)
+    assert (event["event_action"], event["dedup_key"]) == ("trigger", REPORT.subject)
+    assert event["payload"]["severity"] == "critical"
+    assert event["payload"]["component"] == "team/api"
+    assert event["payload"]["timestamp"] == "2026-03-14T03:00:00+00:00"
+
+
+def test_an_incident_of_a_run_has_a_time_only_if_the_run_has_one() -> None:
+    report = any_run_report(status="FAILED", error="Any", ended_at=None)
+    event: Any = pagerduty.event(run_message(status="FAILED"), report, Condition.PROBLEM)
+    assert "timestamp" not in event["payload"]
+    assert (event["payload"]["component"], event["payload"]["severity"]) == ("run-1", "error")
+
+
+def test_a_long_subject_keeps_an_incident_of_its_own() -> None:
+    one, other = (pagerduty.dedup_key("ecr/" + "x" * 300 + end) for end in "ab")
+    assert len(one) == len(other) == pagerduty.LONGEST_KEY
+    assert one != other
+    assert pagerduty.dedup_key("x" * 255) == "x" * 255
+
+
+# Machines
+
+
+def test_a_document_has_a_version() -> None:
+    told: Any = document(MESSAGE, REPORT)
+    assert (told["version"], told["severity"]) == ("1", "CRITICAL")
+    assert told["title"] == "1 critical, 2 high, 3 medium, 4 low in team/api:v1"
+    assert told["report"]["kind"] == "scan"

@@ -1,0 +1,149 @@
+from typing import Any
+
+import pytest
+
+from notify_scan.decision import NotifyOnRun, decide
+from notify_scan.message import Level, Message, plain
+from notify_scan.reports import Interpretation, Problem, ScanType
+from notify_scan.thresholds import Thresholds
+from notify_scan.wording import message_of_run, message_of_scan
+from tests.support.reports import (
+    DEFAULT_THRESHOLDS,
+    any_notification_policy,
+    any_run_report,
+    any_scan_report,
+)
+
+POLICY = any_notification_policy(thresholds=Thresholds({**DEFAULT_THRESHOLDS, "OTHER": 0}))
+
+
+def on_scan(**given: Any) -> Message:
+    report = any_scan_report(**given)
+    return message_of_scan(report, decide(Interpretation(scan=report), POLICY))
+
+
+def on_run(**given: Any) -> Message:
+    report = any_run_report(**given)
+    policy = any_notification_policy(on_run=NotifyOnRun.ALWAYS)
+    return message_of_run(report, decide(Interpretation(run=report), policy))
+
+
+def facts(message: Message) -> dict[str, str]:
+    return {name: plain(line) for name, line in message.facts}
+
+
+@pytest.mark.parametrize(
+    ("given", "level", "title"),
+    [
+        ({"status": "FAILED"}, Level.NOTICE, "Scan failed: team/api:v1"),
+        ({"severities": {"HIGH": 1_234}}, Level.HIGH, "1,234 high in team/api:v1"),
+        ({"severities": {"LOW": 1}}, Level.LOW, "1 low in team/api:v1"),
+        ({"severities": {}, "other": 2}, Level.NOTICE, "2 other in team/api:v1"),
+        (
+            {"severities": {"UNDEFINED": 1}},
+            Level.WELL,
+            "Nothing above a threshold in team/api:v1",
+        ),
+        ({"severities": {"HIGH": 0}, "tags": ()}, Level.WELL, "No findings in team/api@sha256:"),
+    ],
+)
+def test_a_title_says_what_was_found(given: dict[str, Any], level: Level, title: str) -> None:
+    message = on_scan(**given)
+    assert message.level is level
+    assert plain(message.title).startswith(title)
+
+
+def test_counts_each_severity_and_the_rest() -> None:
+    message = on_scan(severities={"HIGH": 2, "LOW": 0, "OTHER": 3, "NO_SUCH": 1}, other=4)
+    assert [(level, plain(line)) for level, line in message.counts] == [
+        (Level.HIGH, "2 high"),
+        (Level.NOTICE, "0 low"),
+        (Level.NOTICE, "7 other"),
+        (Level.NOTICE, "1 no such"),
+    ]
+    assert on_scan(status="FAILED").counts == ()
+
+
+def test_tells_the_facts_of_a_scan() -> None:
+    assert facts(on_scan(tags=("v1", "v2"), tags_omitted=1_200, scan_type=ScanType.ENHANCED)) == {
+        "Repository": "team/api",
+        "Tags": "v1, v2 and 1,200 more",
+        "Digest": f"sha256:{7:064x}",
+        "Scan": "enhanced, COMPLETE",
+        "Scanned": "2026-03-14 03:00 UTC",
+        "Account": "123456789012 in eu-central-1",
+    }
+    told = facts(on_scan(tags=(), digest=None, status="FAILED", failure="no such layer"))
+    assert (told["Tags"], told["Digest"], told["Reason"]) == ("none", "not told", "no such layer")
+
+
+@pytest.mark.parametrize(
+    ("given", "level", "title"),
+    [
+        ({}, Level.WELL, "Rescan finished: 5 scans started in 3 repositories"),
+        (
+            {"dry_run": True, "images": {"DUE": 9}},
+            Level.WELL,
+            "Dry run. Rescan finished: 9 due in 3 repositories",
+        ),
+        (
+            {"status": "INCOMPLETE", "repositories_not_done": 2},
+            Level.HIGH,
+            "Rescan incomplete: 2 of 3 repositories left",
+        ),
+        ({"status": "FAILED", "error": "Boom"}, Level.HIGH, "Rescan failed: Boom"),
+        ({"status": "TIMED_OUT"}, Level.HIGH, "Rescan timed out: run-1"),
+        ({"status": "ABORTED"}, Level.HIGH, "Rescan was stopped: run-1"),
+        ({"status": "NOVEL"}, Level.HIGH, "Rescan ended: run-1"),
+    ],
+)
+def test_a_title_says_how_a_run_ended(given: dict[str, Any], level: Level, title: str) -> None:
+    message = on_run(**given)
+    assert (message.level, plain(message.title)) == (level, title)
+
+
+def test_tells_the_facts_of_a_run() -> None:
+    message = on_run(
+        repositories_gone=1,
+        images={"STARTED": 5, "FRESH": 1_000},
+        reasons={
+            "UNSCANNABLE": {"image index": 2, "Helm chart": 1},
+            "GONE": {"image deleted": 1},
+            "DEFERRED": {"registry scan quota": 4},
+            "FAILED": {"EcrThrottled": 6},
+        },
+    )
+    assert facts(message) == {
+        "Run": "run-1",
+        "Repositories": "3, 1 of them deleted meanwhile",
+        "Images": "1,005 looked at",
+        "Skipped": "4: unscannable: 2 image index, 1 Helm chart; gone: 1 image deleted",
+        "Deferred": "4 registry scan quota",
+        "Failed": "6 EcrThrottled",
+        "Started": "2026-03-14 03:00 UTC",
+        "Ended": "2026-03-14 03:00 UTC",
+        "Account": "123456789012 in eu-central-1",
+    }
+    assert [level for level, _ in message.counts] == [Level.WELL, Level.NOTICE]
+
+
+def test_tells_of_a_run_that_broke_off_what_step_functions_told() -> None:
+    message = on_run(status="FAILED", error="Boom", cause="it went off", started_at=None)
+    assert [*facts(message)] == ["Run", "Error", "Cause", "Ended", "Account"]
+    assert [*facts(on_run(status="ABORTED", ended_at=None))] == ["Run", "Started", "Account"]
+
+
+def test_lists_what_did_not_finish_and_how_to_rerun_it() -> None:
+    message = on_run(
+        status="INCOMPLETE",
+        repositories_not_done=12,
+        problems=(Problem("team/web", "AccessDenied: no"), Problem("team/db", "")),
+        rerun={"rerun_of": "run-1"},
+    )
+    assert [plain(line) for line in message.lines] == [
+        "team/web: AccessDenied: no",
+        "team/db: ",
+        "and 10 more; summary.json in the run bucket names them all",
+    ]
+    assert message.command == '{"rerun_of": "run-1"}'
+    assert on_run().command is None

@@ -48,8 +48,12 @@ build: $(VENVS)/dev/installed $(VENVS)/sam/installed ## build the application fo
 deploy: build ## build and deploy to AWS
 	$(sam) deploy --guided
 
+.PHONY: redeliver
+redeliver: $(VENVS)/dev/installed ## send again what no channel took; options: ARGS='--help'
+	@$(dev)/python -m operations.redeliver $(ARGS)
+
 .PHONY: diagram
-diagram: $(VENVS)/dev/installed ## draw the README's picture anew from the definition
+diagram: $(VENVS)/dev/installed ## draw the README's pictures anew from the definitions
 	$(dev)/python -m tests.support.diagram
 
 .PHONY: lock

@@ -1,0 +1,163 @@
+"""`make redeliver`: send again what is kept in the queue Undelivered.
+
+Each message starts an execution of NotifyScan that tries it alone, and is deleted from the queue
+once that execution is started. What fails again is kept again, so nothing is lost on the way; in
+the rare case that the deletion fails, a message is sent twice.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from operations.kept import Kept, UnknownMessageError, read
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_sqs import SQSClient
+    from mypy_boto3_sqs.type_defs import MessageTypeDef
+    from mypy_boto3_stepfunctions import SFNClient
+
+MESSAGES_A_CALL = 10
+
+
+class StackNotFoundError(Exception):
+    """There is no such stack of ecr-rescan here."""
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Where a stack keeps what it could not deliver, and what delivers."""
+
+    queue_url: str
+    notify_scan_arn: str
+
+    @classmethod
+    def named(cls, name: str, cloudformation: "CloudFormationClient") -> "Stack":
+        """Look up the outputs of a deployed stack."""
+        try:
+            (stack,) = cloudformation.describe_stacks(StackName=name)["Stacks"]
+        except ClientError as error:
+            raise StackNotFoundError(f"The stack {name} cannot be read: {error}") from error
+        outputs = {
+            output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])
+        }
+        try:
+            return cls(outputs["UndeliveredQueueUrl"], outputs["NotifyScanArn"])
+        except KeyError as missing:
+            raise StackNotFoundError(f"The stack {name} has no output {missing}.") from missing
+
+
+class Undelivered:
+    """The queue, looked through once: what is kept while this goes on is for the next time."""
+
+    def __init__(self, stack: Stack, queue: "SQSClient", states: "SFNClient") -> None:
+        self._stack = stack
+        self._queue = queue
+        self._states = states
+
+    def look(self) -> list[Kept | UnknownMessageError]:
+        """Read every message, and leave it."""
+        messages = list(self._messages())
+        for message in messages:
+            self._queue.change_message_visibility(
+                QueueUrl=self._stack.queue_url,
+                ReceiptHandle=message["ReceiptHandle"],
+                VisibilityTimeout=0,
+            )
+        return [_read(message) for message in messages]
+
+    def send_again(self) -> Iterator[Kept | UnknownMessageError]:
+        """Start an execution for every message and delete it.
+
+        What is not ours, or came meanwhile, is left; it can be seen again in a minute.
+        """
+        for message in self._messages():
+            kept = _read(message)
+            if isinstance(kept, Kept):
+                self._states.start_execution(
+                    stateMachineArn=self._stack.notify_scan_arn,
+                    input=json.dumps(kept.execution_input),
+                )
+                self._queue.delete_message(
+                    QueueUrl=self._stack.queue_url, ReceiptHandle=message["ReceiptHandle"]
+                )
+            yield kept
+
+    def _messages(self) -> Iterator["MessageTypeDef"]:
+        began = datetime.now(UTC)
+        while messages := self._queue.receive_message(
+            QueueUrl=self._stack.queue_url,
+            MaxNumberOfMessages=MESSAGES_A_CALL,
+            WaitTimeSeconds=1,
+            MessageSystemAttributeNames=["SentTimestamp"],
+        ).get("Messages"):
+            earlier = [each for each in messages if _sent_at(each) <= began]
+            if not earlier:
+                return
+            yield from earlier
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and give its exit code."""
+    options = _options().parse_args(arguments)
+    console, complaints = Console(highlight=False), Console(stderr=True, highlight=False)
+    try:
+        stack = Stack.named(options.stack, boto3.client("cloudformation"))
+        undelivered = Undelivered(stack, boto3.client("sqs"), boto3.client("stepfunctions"))
+        found = undelivered.look() if options.list else list(undelivered.send_again())
+    except (StackNotFoundError, BotoCoreError, ClientError) as error:
+        complaints.print(Text(str(error), "red"), soft_wrap=True)
+        return 1
+    kept = [each for each in found if isinstance(each, Kept)]
+    if kept:
+        console.print(_table(kept))
+    for each in found:
+        if isinstance(each, UnknownMessageError):
+            complaints.print(Text(f"Left in the queue, for it {each}", "yellow"), soft_wrap=True)
+    done = "kept" if options.list else "sent again; what fails again is back within 5 minutes"
+    console.print(f"{len(kept)} {done}." if kept else "Nothing is kept in Undelivered.")
+    return 0
+
+
+def _sent_at(message: "MessageTypeDef") -> datetime:
+    return datetime.fromtimestamp(int(message["Attributes"]["SentTimestamp"]) / 1000, UTC)
+
+
+def _read(message: "MessageTypeDef") -> Kept | UnknownMessageError:
+    try:
+        return read(message["Body"])
+    except UnknownMessageError as unknown:
+        return unknown
+
+
+def _table(found: list[Kept]) -> Table:
+    table = Table("what", "about", "why it was kept", box=None, pad_edge=False)
+    for kept in found:
+        table.add_row(*(Text(text) for text in (kept.what, kept.about, kept.why)))
+    return table
+
+
+def _options() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="make redeliver",
+        usage="make redeliver [ARGS='[--stack NAME] [--list]']",
+        description="Sends again what is kept in the queue Undelivered of a deployed stack. Uses "
+        "the AWS credentials and the region of your environment.",
+    )
+    parser.add_argument("--stack", default="ecr-rescan", help="its name (default: ecr-rescan)")
+    parser.add_argument("--list", action="store_true", help="show what is kept, and send nothing")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

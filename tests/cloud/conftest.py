@@ -9,6 +9,13 @@ from local.engine import Engine
 from local.inbox import Inbox
 from tests.support.stack import Stack
 
+SECRET_PARAMETERS = {
+    "slack": "SlackWebhookSecretArn",
+    "teams": "TeamsWebhookSecretArn",
+    "webhook": "WebhookSecretArn",
+    "pagerduty": "PagerDutySecretArn",
+}
+
 
 @pytest.fixture(scope="session")
 def inbox() -> Iterator[Inbox]:
@@ -23,7 +30,27 @@ def engine(inbox: Inbox) -> Iterator[Engine]:
 
 
 @pytest.fixture(scope="session")
-def stack(engine: Engine) -> Stack:
-    """Deploy once. At DEBUG, where the most could reach the log that must not."""
+def stack(engine: Engine, inbox: Inbox) -> Stack:
+    """Deploy once, with every channel. At DEBUG, where the most could reach the log that must not.
+
+    The rules of NotifyScan are off, so that only its own tests start it.
+    """
+    secrets = engine.client("secretsmanager")
+    arns = {
+        SECRET_PARAMETERS[channel]: secrets.create_secret(
+            Name=f"ecr-rescan/{channel}", SecretString=secret
+        )["ARN"]
+        for channel, secret in inbox.secrets().items()
+    }
+    bus = engine.client("events").create_event_bus(Name="reports")["EventBusArn"]
+    parameters = {
+        "FunctionLogLevel": "DEBUG",
+        "ChatbotTopicState": "ENABLED",
+        "AlertEmail": "security@example.com",
+        "ReportEventBusArn": bus,
+        **arns,
+    }
     name = "ecr-rescan"
-    return Stack(engine, name, deploy(engine, {"FunctionLogLevel": "DEBUG"}, stack=name))
+    stack = Stack(engine, name, deploy(engine, parameters, stack=name))
+    stack.let_events_through(open=False)
+    return stack

@@ -3,6 +3,7 @@
 import functools
 import json
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -100,15 +101,35 @@ class Stack:
         answer = self.client("s3").get_object(Bucket=bucket, Key=key)
         return json.loads(answer["Body"].read())
 
-    def log_lines(self) -> list[str]:
-        """Read all that the functions have logged."""
+    def log_lines(self, output: str = "FunctionLogGroup") -> list[str]:
+        """Read all that the functions have logged, or the group that another output names."""
         pages = self.client("logs").get_paginator("filter_log_events")
-        group = self.outputs["FunctionLogGroup"]
         return [
             event["message"].strip()
-            for page in pages.paginate(logGroupName=group)
+            for page in pages.paginate(logGroupName=self.outputs[output])
             for event in page["events"]
         ]
+
+    def notifications(self) -> Counter[str]:
+        """Count the executions of NotifyScan by how far they are, from its log: it has no other."""
+        types = (json.loads(line)["type"] for line in self.log_lines("NotifyScanLogGroup"))
+        return Counter(kind for kind in types if kind.startswith("Execution"))
+
+    def let_events_through(self, *, open: bool) -> None:  # noqa: A002
+        """Switch the rules that start NotifyScan on or off."""
+        events = self.client("events")
+        switch = events.enable_rule if open else events.disable_rule
+        for rule in self.physical_names("AWS::Events::Rule").values():
+            switch(Name=rule)
+
+    def undelivered(self) -> list[Any]:
+        """Look at what is in the queue Undelivered, and leave it."""
+        answer = self.client("sqs").receive_message(
+            QueueUrl=self.outputs["UndeliveredQueueUrl"],
+            MaxNumberOfMessages=10,
+            VisibilityTimeout=0,
+        )
+        return [json.loads(message["Body"]) for message in answer.get("Messages", ())]
 
     def physical_names(self, kind: str) -> dict[str, str]:
         """Name the resources of a kind by logical id."""

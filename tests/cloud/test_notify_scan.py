@@ -1,0 +1,289 @@
+"""NotifyScan, built and deployed: what only its rules, its policies and real receivers can show."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from local.account import DEPLOYER_ACCESS_KEY, REGION
+from local.engine import Engine
+from local.inbox import Inbox, Received
+from local.subscribers import Delivered, Subscribers
+from local.webhook_services import Answer
+from tests.support.payloads import (
+    complaints_about_chatbot,
+    complaints_about_pagerduty,
+    complaints_about_slack,
+    complaints_about_teams,
+)
+from tests.support.stack import Stack, eventually
+from tests.support.template import ROOT
+
+CRITICAL = {
+    "cves": [
+        {"name": "CVE-2024-3094", "severity": "critical", "package": "xz-utils", "version": "5.6.1"}
+    ],
+}
+WEBHOOKS = {"slack", "teams", "webhook", "pagerduty"}
+
+
+@dataclass
+class People:
+    """Everybody who can be told, over the stack's own rules."""
+
+    engine: Engine
+    stack: Stack
+    inbox: Inbox
+    subscribers: Subscribers
+
+    def put_event(self, name: str, repository: str) -> None:
+        """Put one of the sample events on the bus, about a repository of this name."""
+        event = json.loads((ROOT / "events" / "eventbridge" / f"{name}.json").read_text())
+        detail = event["detail"]
+        if "repository-name" in detail:
+            arn, slash, _ = detail["repository-name"].rpartition("/")
+            detail["repository-name"] = f"{arn}{slash}{repository}"
+        entry = {
+            "Source": event["source"],
+            "DetailType": event["detail-type"],
+            "Detail": json.dumps(detail),
+            "Resources": event["resources"],
+        }
+        answer = self.engine.client("events").put_events(Entries=[entry])
+        assert answer["FailedEntryCount"] == 0
+
+    def posted(self, about: str) -> dict[str, list[Received]]:
+        """Pick what the webhooks were posted about something, by channel."""
+        posted: dict[str, list[Received]] = {}
+        for received in self.inbox.received:
+            if about in received.body.decode():
+                posted.setdefault(received.channel, []).append(received)
+        return posted
+
+    def await_posts(self, about: str, channels: set[str]) -> dict[str, list[Received]]:
+        return eventually(
+            lambda: self.posted(about), until=lambda posted: posted.keys() >= channels
+        )
+
+    def await_delivered(self, until: Callable[[Delivered], object]) -> Delivered:
+        return eventually(self.subscribers.received, until=until)
+
+
+@pytest.fixture(scope="module")
+def people(engine: Engine, stack: Stack, inbox: Inbox) -> Iterator[People]:
+    subscribers = Subscribers(engine)
+    subscribers.subscribe_queue(stack.outputs["NotificationTopicArn"])
+    subscribers.subscribe_chatbot(stack.outputs["ChatbotTopicArn"])
+    subscribers.watch_bus("reports")
+    stack.let_events_through(open=True)
+    yield People(engine, stack, inbox, subscribers)
+    stack.let_events_through(open=False)
+
+
+@pytest.fixture
+def repository() -> str:
+    """Name a repository that no other test has."""
+    return f"team-{uuid.uuid4().hex[:12]}"
+
+
+def test_a_scan_that_ends_is_told_in_every_channel(people: People, repository: str) -> None:
+    image = {"tags": "v1", "scanned": "8d", "findings": CRITICAL}
+    people.engine.put_registry(
+        json.dumps(
+            {"repositories": [{"name": repository, "images": [image]}], "scan_duration": "1s"}
+        )
+    )
+    run = people.stack.run()
+    assert run.status == "SUCCEEDED", run.cause
+
+    posted = people.await_posts(repository, WEBHOOKS)
+    assert {channel: len(received) for channel, received in posted.items()} == dict.fromkeys(
+        WEBHOOKS, 1
+    )
+    slack, teams, incident = (posted[name][0].json for name in ("slack", "teams", "pagerduty"))
+    assert complaints_about_slack(slack) == []
+    assert complaints_about_teams(teams) == []
+    assert complaints_about_pagerduty(incident) == []
+    for channel in WEBHOOKS:
+        assert "CVE-2024-3094" in posted[channel][0].body.decode()
+
+    delivered = people.await_delivered(
+        lambda got: all(
+            any(repository in str(each) for each in kind)
+            for kind in (got.emails, got.topic_messages, got.chatbot_messages, got.events)
+        )
+    )
+    (email,) = [each for each in delivered.emails if repository in each.text]
+    assert email.subject == f"[CRITICAL] 1 critical in {repository}:v1"
+    assert "CVE-2024-3094 critical in xz-utils 5.6.1" in email.text
+    (message,) = [each for each in delivered.topic_messages if repository in each.text]
+    assert message.attributes["severity"] == "CRITICAL"
+    assert message.attributes["repository"] == repository
+    (chat,) = [each for each in delivered.chatbot_messages if repository in each.text]
+    assert complaints_about_chatbot(json.loads(chat.text)) == []
+    (event,) = [each for each in delivered.events if repository in str(each.detail)]
+    assert (event.source, event.detail_type) == ("ecr-rescan", "Scan Report")
+    assert event.detail == json.loads(message.text)
+
+
+def test_a_run_is_told_with_its_execution(people: People, repository: str) -> None:
+    people.engine.put_registry(
+        json.dumps({"repositories": [{"name": repository, "images": [{"scanned": "1d"}]}]})
+    )
+    run = people.stack.run()
+    posted = people.await_posts(f"RescanRegistry:{run.name}", WEBHOOKS - {"pagerduty"})
+    report = posted["webhook"][0].json["report"]
+    assert (report["kind"], report["status"], report["run"]) == ("run", "FINISHED", run.name)
+    assert report["images"] == {"FRESH": 1}
+
+
+def test_a_run_that_is_stopped_is_told_of_with_the_input_that_goes_on(
+    people: People, repository: str
+) -> None:
+    images = [{"tags": "v{n}", "count": 20, "scanned": "8d"}]
+    people.engine.put_registry(
+        json.dumps({"repositories": [{"name": repository, "images": images}], "latency": "500ms"})
+    )
+    run = people.stack.stop(people.stack.start())
+    posted = people.await_posts(f"RescanRegistry:{run.name}", {"webhook"})
+    (report,) = [each.json["report"] for each in posted["webhook"]]
+    assert report["status"] == "ABORTED"
+    assert report["rerun"] == {"rerun_of": run.name}
+
+
+def test_a_scan_of_an_instance_starts_nothing(people: People, repository: str) -> None:
+    eventually(
+        people.stack.notifications,
+        until=lambda all_: (
+            all_["ExecutionStarted"] == all_["ExecutionSucceeded"] + all_["ExecutionFailed"]
+        ),
+    )
+    before = people.stack.notifications()["ExecutionStarted"]
+    people.put_event("inspector2_scan_ec2_instance", repository)
+    people.put_event("inspector2_finding", repository)
+    people.put_event("ecr_scan_resource_change", repository)
+    people.put_event("inspector2_scan_ecr", repository)
+    people.await_posts(repository, {"pagerduty"})  # clean, so only an incident is closed
+    assert people.stack.notifications()["ExecutionStarted"] == before + 1
+
+
+def test_a_dead_channel_silences_no_other_and_gets_its_message_later(
+    people: People, repository: str
+) -> None:
+    people.inbox.script("slack", Answer(404, b"no_service"))
+    try:
+        people.put_event("ecr_image_scan_complete", repository)
+        people.await_posts(repository, WEBHOOKS)
+        (kept,) = eventually(people.stack.undelivered, until=lambda messages: len(messages) == 1)
+    finally:
+        people.inbox.repair("slack")
+    assert kept["delivery"]["channel"] == "SLACK"
+    assert kept["error"] == "WebhookRefused"
+
+    listed = redeliver(people, "--list")
+    assert "SLACK" in listed
+    assert repository in listed
+    assert "1 kept." in listed
+    assert "1 sent again" in redeliver(people)
+    eventually(
+        lambda: people.posted(repository)["slack"],
+        until=lambda received: [each.is_accepted for each in received] == [False, True],
+    )
+    assert people.stack.undelivered() == []
+    for channel in WEBHOOKS - {"slack"}:
+        assert len(people.posted(repository)[channel]) == 1
+
+
+def redeliver(people: People, *options: str) -> str:
+    """Run the operator's command against this cloud."""
+    result = subprocess.run(
+        [sys.executable, "-m", "operations.redeliver", "--stack", people.stack.name, *options],
+        cwd=ROOT,
+        env={
+            **os.environ,
+            "AWS_ENDPOINT_URL": people.engine.url,
+            "AWS_ACCESS_KEY_ID": DEPLOYER_ACCESS_KEY,
+            "AWS_SECRET_ACCESS_KEY": "any",
+            "AWS_DEFAULT_REGION": REGION,
+            "COLUMNS": "200",
+        },
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    return result.stdout
+
+
+def test_an_event_that_nobody_can_read_is_kept_whole(people: People, repository: str) -> None:
+    event = {"detail-type": "ECR Image Scan", "detail": {"repository-name": repository}}
+    people.engine.client("stepfunctions").start_execution(
+        stateMachineArn=people.stack.outputs["NotifyScanArn"], input=json.dumps(event)
+    )
+    (kept,) = eventually(people.stack.undelivered, until=lambda messages: len(messages) == 1)
+    assert kept["event"] == event
+    assert kept["error"] == "UnreadableScanEvent"
+    queue = people.stack.outputs["UndeliveredQueueUrl"]
+    people.engine.client("sqs").purge_queue(QueueUrl=queue)
+
+
+def test_each_role_may_do_its_own_work_and_nothing_else(people: People, repository: str) -> None:
+    other = people.engine.client("secretsmanager").create_secret(
+        Name=f"other-{repository}", SecretString="other"
+    )["ARN"]
+    own = people.engine.client("secretsmanager").describe_secret(SecretId="ecr-rescan/slack")["ARN"]
+    digest = f"sha256:{0:064x}"
+    attempts: dict[str, tuple[str, str, dict[str, Any]]] = {
+        "its secret": ("secretsmanager", "get_secret_value", {"SecretId": own}),
+        "another secret": ("secretsmanager", "get_secret_value", {"SecretId": other}),
+        "findings": (
+            "ecr",
+            "describe_image_scan_findings",
+            {"repositoryName": repository, "imageId": {"imageDigest": digest}},
+        ),
+        "start a scan": (
+            "ecr",
+            "start_image_scan",
+            {"repositoryName": repository, "imageId": {"imageDigest": digest}},
+        ),
+        "publish": (
+            "sns",
+            "publish",
+            {"TopicArn": people.stack.outputs["NotificationTopicArn"], "Message": "any"},
+        ),
+    }
+    allowed = {
+        "InterpretEventFunctionRole": set[str](),
+        "ComposeNotificationFunctionRole": {"findings"},
+        "PostToWebhookFunctionRole": {"its secret"},
+        "NotifyScanStateMachineRole": {"publish"},
+    }
+    for role, expected in allowed.items():
+        session = people.stack.session_of(role)
+        granted = set()
+        for name, (service, operation, parameters) in attempts.items():
+            client: Any = session.client(service, endpoint_url=people.engine.url)  # type: ignore[call-overload]
+            try:
+                getattr(client, operation)(**parameters)
+            except ClientError as error:
+                if error.response["Error"]["Code"] in ("AccessDenied", "AccessDeniedException"):
+                    continue
+            granted.add(name)
+        assert granted == expected, role
+
+
+def test_no_address_and_no_key_is_in_any_log(people: People) -> None:
+    logged = "\n".join([*people.stack.log_lines(), *people.stack.log_lines("NotifyScanLogGroup")])
+    assert '"about":"ecr/' in logged
+    for secret in people.inbox.secrets().values():
+        for value in json.loads(secret).values():
+            for part in re.split(r"[/?=&:]", value):
+                assert len(part) < 12 or part not in logged

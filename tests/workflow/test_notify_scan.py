@@ -163,6 +163,15 @@ def test_is_silent_at_and_below_the_thresholds(
     assert deployed.registry.calls == ANYTHING  # nobody asks ECR about what nobody is told of
 
 
+def test_logs_no_more_than_the_price_beside_its_log_level_says(deploy: Deploy) -> None:
+    """At level ALL every event of the history is a line of some 440 bytes, as CloudWatch counts."""
+    deployed = deploy(REGISTRY, **{**ALL_CHANNELS, "PagerDutySecretArn": ""})
+    silent = len(deployed.notify(event_of(deployed.registry, "v1")).events)
+    told = len(deployed.notify(event_of(deployed.registry, "v1", {"HIGH": 1})).events)
+    a_message = (told - silent - 2) / 6  # a Map of its own beside NothingToReport
+    assert (silent, a_message) == (18, 9)
+
+
 def test_is_silent_where_no_channel_is_in_use(deploy: Deploy) -> None:
     deployed = deploy(REGISTRY, NotificationTopicState="DISABLED")
     execution = deployed.notify(event_of(deployed.registry, "v1", {"CRITICAL": 1}))

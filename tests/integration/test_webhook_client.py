@@ -1,0 +1,254 @@
+"""The client against receivers on this machine, over TLS: what is posted, named and kept secret."""
+
+import io
+import json
+import logging
+import socket
+import threading
+import traceback
+from collections.abc import Iterator
+
+import pytest
+import urllib3
+from pytest_socket import enable_socket, socket_allow_hosts
+
+from local.inbox import Channel as InboxChannel
+from local.inbox import Inbox
+from local.webhook_services import Answer, Posted
+from notify_scan import webhook_client as module
+from notify_scan.channels.delivery import Channel
+from notify_scan.webhook_client import (
+    WebhookClient,
+    WebhookRefused,
+    WebhookThrottled,
+    WebhookThrottledForLong,
+    WebhookUnavailable,
+)
+from notify_scan.webhook_request import WebhookRequest, request_for
+from notify_scan.webhook_secrets import WebhookSecret
+from tests.support.clock import NOW
+
+SIGNING_KEY = "the-signing-key-that-nobody-sees"
+CHANNELS: dict[Channel, InboxChannel] = {
+    Channel.SLACK: "slack",
+    Channel.TEAMS: "teams",
+    Channel.WEBHOOK: "webhook",
+    Channel.PAGERDUTY: "pagerduty",
+}
+CONTENTS = {
+    Channel.SLACK: {"text": "hello"},
+    Channel.TEAMS: {"type": "message"},
+    Channel.WEBHOOK: {"version": "1"},
+    Channel.PAGERDUTY: {"event_action": "resolve", "dedup_key": "any"},
+}
+
+
+@pytest.fixture(autouse=True)
+def loopback() -> None:
+    """Let the inbox be reached; whatever is not on this machine stays cut off."""
+    enable_socket()
+    socket_allow_hosts(["127.0.0.1"], allow_unix_socket=True)
+
+
+@pytest.fixture
+def inbox() -> Iterator[Inbox]:
+    with Inbox() as inbox:
+        yield inbox
+
+
+@pytest.fixture
+def client(inbox: Inbox) -> Iterator[WebhookClient]:
+    with urllib3.PoolManager(ca_certs=inbox.environment["SSL_CERT_FILE"]) as pool:
+        yield WebhookClient(pool)
+
+
+@pytest.fixture
+def heard(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
+    """Listen to every logger as it is in Lambda when the functions log at DEBUG."""
+    with caplog.at_level(logging.DEBUG):
+        yield caplog
+
+
+def request(inbox: Inbox, channel: Channel = Channel.WEBHOOK, url: str = "") -> WebhookRequest:
+    told = json.loads(inbox.secrets()[CHANNELS[channel]])
+    key = SIGNING_KEY if channel is Channel.WEBHOOK else told.get("routing_key", "")
+    secret = WebhookSecret(url or told["url"], key)
+    return request_for(channel, CONTENTS[channel], secret, now=NOW)
+
+
+def secrets_of(posted: WebhookRequest) -> set[str]:
+    url = posted.secret.url
+    parts = {url, url.rpartition("/")[2], url.rpartition("=")[2], posted.secret.key}
+    return {part for part in parts if len(part) >= 8}  # what is shorter is a word
+
+
+def assert_kept(posted: WebhookRequest, heard: pytest.LogCaptureFixture, *shown: str) -> None:
+    for secret in secrets_of(posted):
+        for text in (*shown, repr(posted), heard.text):
+            assert secret not in text
+
+
+@pytest.mark.parametrize(
+    ("channel", "status"),
+    [
+        (Channel.SLACK, 200),
+        (Channel.TEAMS, 202),
+        (Channel.WEBHOOK, 204),
+        (Channel.PAGERDUTY, 202),
+    ],
+)
+def test_gives_the_status_of_a_success(
+    inbox: Inbox,
+    client: WebhookClient,
+    heard: pytest.LogCaptureFixture,
+    channel: Channel,
+    status: int,
+) -> None:
+    posted = request(inbox, channel)
+    assert client.post(posted) == status
+    (received,) = inbox.received
+    assert received.body == posted.body
+    assert received.headers["content-type"] == "application/json"
+    assert_kept(posted, heard)
+
+
+@pytest.mark.parametrize(
+    ("answer", "name", "message"),
+    [
+        (Answer(302, b"", {"Location": "https://127.0.0.1/x"}), WebhookRefused, "answered 302: "),
+        (Answer(400, b"invalid_payload"), WebhookRefused, "answered 400: invalid_payload"),
+        (Answer(400, b"\xff\x00a\n\n b"), WebhookRefused, "answered 400: \ufffda b"),
+        (Answer(404, b"no_service"), WebhookRefused, "answered 404: no_service"),
+        (Answer(413, b"x" * 9_000), WebhookRefused, f"answered 413: {'x' * 200}"),
+        (Answer(408), WebhookUnavailable, "answered 408"),
+        (Answer(429), WebhookThrottled, "answered 429 and asks to wait for 10 s"),
+        (Answer(429, b"", {"Retry-After": "0"}), WebhookThrottled, "to wait for 0 s"),
+        (Answer(429, b"", {"Retry-After": "5"}), WebhookThrottled, "to wait for 5 s"),
+        (Answer(429, b"", {"Retry-After": "10"}), WebhookThrottled, "to wait for 10 s"),
+        (Answer(429, b"", {"Retry-After": "11"}), WebhookThrottledForLong, "to wait for 11 s"),
+        (Answer(429, b"", {"Retry-After": "45"}), WebhookThrottledForLong, "to wait for 45 s"),
+        (Answer(429, b"", {"Retry-After": "60"}), WebhookThrottledForLong, "to wait for 60 s"),
+        (
+            Answer(429, b"", {"Retry-After": "600"}),
+            WebhookRefused,
+            "to wait for 600 s, which is longer than an execution lasts",
+        ),
+        (
+            Answer(429, b"", {"Retry-After": "Sat, 14 Mar 2026 04:00:00 GMT"}),
+            WebhookThrottled,
+            "to wait for 10 s",
+        ),
+        (Answer(429, b"", {"Retry-After": "-1"}), WebhookThrottled, "to wait for 10 s"),
+        (Answer(500, b"any"), WebhookUnavailable, "answered 500"),
+        (Answer(503, b"any", {"Retry-After": "5"}), WebhookUnavailable, "answered 503"),
+    ],
+)
+def test_names_what_is_answered_instead_of_yes(
+    inbox: Inbox,
+    client: WebhookClient,
+    heard: pytest.LogCaptureFixture,
+    answer: Answer,
+    name: type[Exception],
+    message: str,
+) -> None:
+    inbox.script("webhook", answer)
+    posted = request(inbox)
+    with pytest.raises(name) as raised:
+        client.post(posted)
+    assert raised.type is name
+    assert str(raised.value).startswith("WEBHOOK answered ")
+    assert message in str(raised.value)
+    assert len(inbox.received) == 1
+    assert_kept(posted, heard, str(raised.value), *traceback.format_exception(raised.value))
+
+
+@pytest.mark.parametrize("channel", CHANNELS)
+def test_repeats_no_secret_that_a_receiver_repeats(
+    inbox: Inbox, client: WebhookClient, heard: pytest.LogCaptureFixture, channel: Channel
+) -> None:
+    posted = request(inbox, channel)
+    url, key = posted.secret.url, posted.secret.key
+
+    def echo(asked: Posted) -> Answer:
+        told = f"no flow at {url} ({url.replace('/', '\\/')}) with key {key}: "
+        hidden = "\x00".join(url)
+        return Answer(400, (told + hidden).encode() + asked.body)
+
+    inbox.script(CHANNELS[channel], echo)
+    with pytest.raises(WebhookRefused, match="no flow at ") as raised:
+        client.post(posted)
+    assert "(secret)" in str(raised.value)
+    assert_kept(posted, heard, str(raised.value))
+
+
+def test_says_that_nobody_listens(
+    inbox: Inbox, client: WebhookClient, heard: pytest.LogCaptureFixture
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    posted = request(inbox, url=f"https://127.0.0.1:{port}/secret/path/of-a-webhook")
+    with pytest.raises(WebhookUnavailable) as raised:
+        client.post(posted)
+    assert str(raised.value) == "WEBHOOK could not be reached (NewConnectionError)"
+    assert_kept(posted, heard, *traceback.format_exception(raised.value))
+
+
+def test_posts_nothing_to_whom_it_does_not_trust(
+    inbox: Inbox, heard: pytest.LogCaptureFixture
+) -> None:
+    posted = request(inbox)
+    with urllib3.PoolManager() as pool, pytest.raises(WebhookUnavailable) as raised:
+        WebhookClient(pool).post(posted)
+    assert str(raised.value) == "WEBHOOK could not be reached (SSLError)"
+    assert inbox.received == ()
+    assert_kept(posted, heard, *traceback.format_exception(raised.value))
+
+
+def test_waits_for_no_answer_that_does_not_come(
+    inbox: Inbox,
+    client: WebhookClient,
+    heard: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert (module.TIMEOUT.connect_timeout, module.TIMEOUT.read_timeout) == (3, 10)
+    monkeypatch.setattr(module, "TIMEOUT", urllib3.Timeout(connect=3, read=0.05))
+    is_over = threading.Event()
+
+    def say_nothing(_: Posted) -> Answer:
+        is_over.wait(3)
+        return Answer(200)
+
+    inbox.script("webhook", say_nothing)
+    posted = request(inbox)
+    with pytest.raises(WebhookUnavailable) as raised:
+        client.post(posted)
+    is_over.set()
+    assert str(raised.value) == "WEBHOOK could not be reached (ReadTimeoutError)"
+    assert_kept(posted, heard, *traceback.format_exception(raised.value))
+
+
+@pytest.mark.parametrize(
+    "url", ["https://127.0.0.1:99999/the-path", "https://.../the-path", "https://ü\x00/the-path"]
+)
+def test_names_an_address_that_is_none_without_repeating_it(
+    inbox: Inbox, client: WebhookClient, heard: pytest.LogCaptureFixture, url: str
+) -> None:
+    posted = request(inbox, url=url)
+    with pytest.raises(WebhookUnavailable) as raised:
+        client.post(posted)
+    assert_kept(posted, heard, *traceback.format_exception(raised.value))
+
+
+def test_follows_nobody_elsewhere(inbox: Inbox, client: WebhookClient) -> None:
+    inbox.script("slack", Answer(307, b"", {"Location": inbox.url("webhook")}))
+    with pytest.raises(WebhookRefused, match="SLACK answered 307"):
+        client.post(request(inbox, Channel.SLACK))
+    assert [received.channel for received in inbox.received] == ["slack"]
+
+
+def test_logs_nothing_of_its_own(
+    inbox: Inbox, client: WebhookClient, log: io.StringIO, heard: pytest.LogCaptureFixture
+) -> None:
+    client.post(request(inbox))
+    assert log.getvalue() == ""
+    assert [record for record in heard.records if record.name.startswith("urllib3")] == []

@@ -2,6 +2,7 @@
 
 import gc
 import io
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import settings
 from pytest_socket import disable_socket, socket_allow_hosts
 
 from runtime.log import logger
+from tests.support.receivers import SECRET_PARTS
 
 # Engines in process make and drop hundreds of thousands of small objects; looking for cycles among
 # them as often as Python does by default takes a fifth of their time.
@@ -32,6 +34,17 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         socket_allow_hosts(["127.0.0.1", "localhost"], allow_unix_socket=True)
     else:
         disable_socket(allow_unix_socket=True)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """Fail whatever test logs, prints or raises an address or a key of a webhook."""
+    report = yield
+    said = "".join(text for _, text in report.sections) + report.longreprtext
+    if any(part in said for part in SECRET_PARTS):
+        report.outcome = "failed"
+        report.longrepr = f"{item.nodeid} has logged, printed or raised a secret of a webhook"
+    return report
 
 
 @pytest.fixture

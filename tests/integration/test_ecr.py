@@ -19,7 +19,8 @@ from local.registry_contents import digest_of
 from local.registry_file import parse
 from local.simulated_registry import SimulatedRegistry
 from registry import errors
-from registry.ecr import CLIENT_CONFIG, CONNECTIONS, EcrRegistry, ecr_registry
+from registry.ecr import CLIENT_CONFIG, CONNECTIONS, MOST_FINDINGS, EcrRegistry, ecr_registry
+from registry.findings import Finding
 from registry.images import Image, LastScan
 from tests.support.clock import NOW
 from tests.support.template import REGION
@@ -394,6 +395,95 @@ def test_has_a_name_for_every_error_in_the_model_but_faults_of_the_caller() -> N
         if issubclass(raised.type, ClientError):
             unnamed.add(code)
     assert unnamed == {"InvalidParameterException", "ValidationException"}
+
+
+# What a scan found
+
+
+SCANNED = "{name: team/api, images: [{tags: v1, scanned: 2d, %s}]}"
+
+
+def scanned(members: str) -> SimulatedRegistry:
+    return simulated(f"repositories: [{SCANNED % members}]")
+
+
+def test_lists_findings_a_thousand_a_call() -> None:
+    registry = scanned("findings: {low: 2345}")
+    findings = list(ecr(registry).findings("team/api", DIGEST))
+    assert len({finding.name for finding in findings}) == 2_345
+    assert registry.calls == {"DescribeImageScanFindings": 3}
+
+
+def test_asks_for_no_more_findings_than_are_read() -> None:
+    registry = scanned("findings: {low: 2345}")
+    next(iter(ecr(registry).findings("team/api", DIGEST)))
+    assert registry.calls == {"DescribeImageScanFindings": 1}
+
+
+def test_looks_at_five_thousand_findings_at_most() -> None:
+    registry = scanned("findings: {critical: 1, low: 6000}")
+    assert len(list(ecr(registry).findings("team/api", DIGEST))) == MOST_FINDINGS
+    assert registry.calls == {"DescribeImageScanFindings": 5}
+
+
+def test_reads_all_that_is_shown_of_a_finding() -> None:
+    (finding,) = ecr(scanned("findings: {high: 1}")).findings("team/api", DIGEST)
+    assert (finding.severity, finding.score) == ("HIGH", 0.0)
+    assert finding.package
+    assert finding.version == "1.0.0"
+    assert finding.uri == f"https://nvd.nist.gov/vuln/detail/{finding.name}"
+
+
+def test_a_scan_without_findings_has_none() -> None:
+    assert list(ecr(scanned("last_result: failed")).findings("team/api", DIGEST)) == []
+
+
+class Showing(SimulatedRegistry):
+    """A registry whose every scan has found one thing."""
+
+    def __init__(self, finding: dict[str, Any]) -> None:
+        super().__init__()
+        self._finding = finding
+
+    def call(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:
+        return {"imageScanFindings": {"findings": [self._finding]}}
+
+
+@pytest.mark.parametrize(
+    ("attributes", "score"),
+    [
+        ({"CVSS2_SCORE": "5.0", "CVSS3_SCORE": "7.5"}, 7.5),
+        ({"CVSS3_SCORE": "7.5", "CVSS4_SCORE": "8.1"}, 8.1),
+        ({"CVSS4_SCORE": "", "CVSS2_SCORE": "5"}, 5.0),
+        ({"CVSS3_SCORE": "high"}, 0.0),
+        ({}, 0.0),
+    ],
+)
+def test_scores_a_finding_by_the_newest_version(attributes: dict[str, str], score: float) -> None:
+    told = [{"key": key, "value": value} for key, value in attributes.items()]
+    registry = Showing({"name": "CVE-1", "severity": "LOW", "attributes": told})
+    (finding,) = ecr(registry).findings("team/api", DIGEST)
+    assert finding.score == score
+
+
+def test_a_finding_may_say_next_to_nothing() -> None:
+    (finding,) = ecr(Showing({"attributes": [{"key": "package_name"}]})).findings("any", DIGEST)
+    assert finding == Finding(name="", severity="UNDEFINED")
+
+
+@pytest.mark.parametrize(
+    ("code", "name"),
+    [
+        ("ThrottlingException", errors.EcrThrottled),
+        ("ScanNotFoundException", errors.ScanNotFound),
+        ("AccessDeniedException", errors.AccessDenied),
+    ],
+)
+def test_says_of_whose_findings_it_was_asked(code: str, name: type[Exception]) -> None:
+    registry = Answering(EcrError(code, "any"))
+    with pytest.raises(name, match=f"DescribeImageScanFindings of team/api@{DIGEST}: any"):
+        list(ecr(registry).findings("team/api", DIGEST))
+    assert registry.attempts == 1
 
 
 # How it is called

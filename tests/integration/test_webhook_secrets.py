@@ -1,0 +1,160 @@
+"""Secrets of webhooks, through Powertools from Secrets Manager."""
+
+import functools
+import json
+import logging
+import traceback
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+from aws_lambda_powertools.utilities import parameters
+from moto import mock_aws
+
+from notify_scan.channels.delivery import Channel
+from notify_scan.webhook_secrets import (
+    CACHED_FOR,
+    PAGERDUTY,
+    WebhookSecret,
+    WebhookSecrets,
+    WebhookSecretUnusable,
+    webhook_secrets,
+)
+from tests.support.template import REGION
+
+URL = "https://hooks.example.org/services/T0/B0/a-very-secret-path"
+KEY = "a-very-secret-key"
+SETTINGS = {
+    Channel.SLACK: "SLACK_WEBHOOK_SECRET_ARN",
+    Channel.TEAMS: "TEAMS_WEBHOOK_SECRET_ARN",
+    Channel.WEBHOOK: "WEBHOOK_SECRET_ARN",
+    Channel.PAGERDUTY: "PAGER_DUTY_SECRET_ARN",
+}
+
+
+@functools.cache
+def client() -> Any:
+    """Make one client for all tests: that takes longer than they do."""
+    return boto3.client("secretsmanager", region_name=REGION)
+
+
+def forget() -> None:
+    """Empty the cache, but keep the client of Powertools, for the same reason."""
+    for provider in parameters.base.DEFAULT_PROVIDERS.values():
+        provider.clear_cache()
+
+
+@pytest.fixture(autouse=True)
+def manager(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Begin with a Secrets Manager, and a cache, that hold nothing."""
+    monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
+    forget()
+    with mock_aws():
+        yield client()
+    forget()
+
+
+def kept(manager: Any, content: object) -> str:
+    text = content if isinstance(content, str) else json.dumps(content)
+    arn: str = manager.create_secret(Name="any", SecretString=text)["ARN"]
+    return arn
+
+
+@pytest.mark.parametrize(
+    ("channel", "content", "secret"),
+    [
+        (Channel.SLACK, {"url": URL}, WebhookSecret(URL)),
+        (Channel.TEAMS, {"url": URL, "note": "any"}, WebhookSecret(URL)),
+        (Channel.WEBHOOK, {"url": URL, "signing_key": KEY}, WebhookSecret(URL, KEY)),
+        (Channel.PAGERDUTY, {"routing_key": KEY}, WebhookSecret(PAGERDUTY, KEY)),
+        (Channel.PAGERDUTY, {"url": URL, "routing_key": KEY}, WebhookSecret(URL, KEY)),
+    ],
+)
+def test_reads_what_the_channel_needs(
+    manager: Any, channel: Channel, content: object, secret: WebhookSecret
+) -> None:
+    assert WebhookSecrets({channel: kept(manager, content)}).of(channel) == secret
+
+
+@pytest.mark.parametrize("channel", [Channel.SLACK, Channel.PAGERDUTY])
+@pytest.mark.parametrize(
+    "content",
+    [
+        f"{URL} {KEY}",
+        json.dumps(URL),
+        [URL, KEY],
+        None,
+        {"url": URL.replace("https", "http"), "signing_key": KEY, "routing_key": KEY},
+        {"url": "https:///a-very-secret-path", "signing_key": KEY, "routing_key": KEY},
+        {"url": "https://[a-very-secret-path", "signing_key": KEY, "routing_key": KEY},
+        {"url": "a-very-secret-path", "signing_key": KEY, "routing_key": KEY},
+        {"url": [URL], "signing_key": KEY, "routing_key": KEY},
+    ],
+)
+def test_says_what_must_be_in_the_secret_and_not_what_is(
+    manager: Any, channel: Channel, content: object, caplog: pytest.LogCaptureFixture
+) -> None:
+    arn = kept(manager, content)
+    with (
+        caplog.at_level(logging.DEBUG, logger="notify_scan"),
+        pytest.raises(WebhookSecretUnusable) as raised,
+    ):
+        WebhookSecrets({channel: arn}).of(channel)
+    assert str(raised.value).startswith(
+        f"the secret of {channel}, {arn}, must be a JSON object of texts with url (https://…)"
+    )
+    for text in (*traceback.format_exception(raised.value), caplog.text):
+        assert "a-very-secret" not in text
+
+
+@pytest.mark.parametrize(
+    ("channel", "name"), [(Channel.WEBHOOK, "signing_key"), (Channel.PAGERDUTY, "routing_key")]
+)
+@pytest.mark.parametrize("key", ["", None, 7, [KEY]])
+def test_needs_the_key_of_the_channel(
+    manager: Any, channel: Channel, name: str, key: object
+) -> None:
+    arn = kept(manager, {"url": URL, name: key})
+    with pytest.raises(WebhookSecretUnusable, match=f"url .* and {name}$"):
+        WebhookSecrets({channel: arn}).of(channel)
+
+
+def test_says_which_secret_cannot_be_read(manager: Any) -> None:
+    arn = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:gone-AbCdEf"
+    with pytest.raises(WebhookSecretUnusable, match=f"the secret of SLACK, {arn}, cannot be read"):
+        WebhookSecrets({Channel.SLACK: arn}).of(Channel.SLACK)
+
+
+@pytest.mark.parametrize("arn", ["", None])
+def test_says_that_a_channel_is_not_in_use(arn: str | None) -> None:
+    with pytest.raises(WebhookSecretUnusable, match="SLACK is not in use: deploy the stack"):
+        WebhookSecrets({Channel.SLACK: arn}).of(Channel.SLACK)
+    with pytest.raises(WebhookSecretUnusable, match="TEAMS is not in use"):
+        WebhookSecrets({}).of(Channel.TEAMS)
+
+
+def test_asks_again_only_after_a_while(manager: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    arn = kept(manager, {"url": URL})
+    secrets = WebhookSecrets({Channel.SLACK: arn})
+    secrets.of(Channel.SLACK)
+    manager.put_secret_value(SecretId=arn, SecretString=json.dumps({"url": f"{URL}/new"}))
+    assert secrets.of(Channel.SLACK).url == URL
+    assert CACHED_FOR == 300
+    forget()
+    assert secrets.of(Channel.SLACK).url == f"{URL}/new"
+
+
+@pytest.mark.parametrize("channel", SETTINGS)
+def test_takes_the_secrets_that_the_stack_names(
+    manager: Any, channel: Channel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arn = kept(manager, {"url": URL, "signing_key": KEY, "routing_key": KEY})
+    for each, name in SETTINGS.items():
+        monkeypatch.setenv(name, arn if each is channel else "")
+    for each in SETTINGS:
+        if each is channel:
+            assert webhook_secrets().of(each).url == URL
+        else:
+            with pytest.raises(WebhookSecretUnusable, match="is not in use"):
+                webhook_secrets().of(each)

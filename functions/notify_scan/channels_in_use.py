@@ -79,6 +79,4 @@ def _content(
             return pagerduty.event(message, report, condition)
         case Channel.WEBHOOK:
             return document(message, report)
-        case Channel.EVENTBRIDGE:
-            detail_type = DETAIL_TYPES[report.kind]
-            return {"detail_type": detail_type, "detail": document(message, report)}
+    return {"detail_type": DETAIL_TYPES[report.kind], "detail": document(message, report)}

@@ -45,7 +45,7 @@ def compose_notification(
     decision = decide(composition.interpretation, policy)
     deliveries: tuple[Delivery, ...] = ()
     if scan:
-        if decision.tell:
+        if decision.tell and channels.targets:
             asked = policy.include_findings
             scan = with_details(scan, registry, findings=asked, attempt=composition.attempt)
         deliveries = channels.deliveries(message_of_scan(scan, decision), scan, decision)

@@ -5,13 +5,8 @@ import unicodedata
 from collections.abc import Callable, Sequence
 from itertools import accumulate
 
-_HIDDEN = {
-    "Cc",
-    "Cf",
-    "Cs",
-    "Zl",
-    "Zp",
-}  # control, format, surrogate, line and paragraph separators
+# Control, format, surrogate; line and paragraph separators.
+_HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 _STAND_IN = "\N{REPLACEMENT CHARACTER}"
 # Halves of a character, which cannot be encoded, and what SQS takes in no message.
 _UNSENDABLE = re.compile("[\ud800-\udfff\ufffe\uffff]")

@@ -38,9 +38,15 @@ class ChannelsInUse:
 
     def _told(self, decision: Decision) -> Iterator[Channel]:
         for channel in self.targets:
-            # An incident that is over must be closed, though nobody wants to be told.
-            closes = channel is Channel.PAGERDUTY and decision.condition is Condition.WELL
-            if decision.tell or closes:
+            if channel is Channel.PAGERDUTY:
+                # An incident that is over is closed, though nobody wants to be told; and what
+                # says neither good nor bad, such as a dry run, neither opens nor closes one.
+                told = decision.condition is Condition.WELL or (
+                    decision.tell and decision.condition is Condition.PROBLEM
+                )
+            else:
+                told = decision.tell
+            if told:
                 yield channel
 
 

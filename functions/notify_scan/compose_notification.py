@@ -50,7 +50,7 @@ def compose_notification(
             scan = with_details(scan, registry, findings=asked, attempt=composition.attempt)
         deliveries = channels.deliveries(message_of_scan(scan, decision), scan, decision)
     elif run:
-        deliveries = channels.deliveries(message_of_run(run, decision), run, decision)
+        deliveries = channels.deliveries(message_of_run(run), run, decision)
     report = scan or run
     return Notification(
         about=report.subject if report else "",

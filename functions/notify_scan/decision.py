@@ -91,6 +91,9 @@ def _on_run(report: RunReport, policy: NotificationPolicy) -> Decision:
         return Decision(tell=False, condition=Condition.UNKNOWN, reason="NotifyOnRun is NEVER")
     if report.status != "FINISHED":
         return Decision(tell=True, condition=Condition.PROBLEM, reason="run did not finish")
+    # A dry run has done nothing that could put an earlier run right.
     return Decision(
-        tell=policy.on_run is NotifyOnRun.ALWAYS, condition=Condition.WELL, reason="run finished"
+        tell=policy.on_run is NotifyOnRun.ALWAYS,
+        condition=Condition.UNKNOWN if report.dry_run else Condition.WELL,
+        reason="run finished",
     )

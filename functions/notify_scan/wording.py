@@ -3,7 +3,7 @@
 import json
 from datetime import datetime
 
-from notify_scan.decision import Condition, Decision
+from notify_scan.decision import Decision
 from notify_scan.message import Level, Line, Message, Value
 from notify_scan.reports import RunReport, ScanReport
 from notify_scan.thresholds import OTHER
@@ -61,11 +61,10 @@ def message_of_scan(report: ScanReport, decision: Decision) -> Message:
     )
 
 
-def message_of_run(report: RunReport, decision: Decision) -> Message:
+def message_of_run(report: RunReport) -> Message:
     """Say what a run has done, what it has left, and how to rerun that."""
-    well = decision.condition is Condition.WELL
     return Message(
-        level=Level.WELL if well else Level.HIGH,
+        level=Level.WELL if report.status == "FINISHED" else Level.HIGH,
         title=(
             ("Dry run. " if report.dry_run else "")
             + _RUN_TITLES.get(report.status, "Rescan ended: "),

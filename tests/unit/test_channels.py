@@ -39,7 +39,7 @@ def message_about(report: ScanReport) -> Message:
 
 def run_message(**given: Any) -> Message:
     report = any_run_report(**given)
-    return message_of_run(report, decide(Interpretation(run=report), POLICY))
+    return message_of_run(report)
 
 
 REPORT = any_scan_report(
@@ -225,7 +225,7 @@ def test_a_chat_application_groups_messages_by_image() -> None:
 
 def test_a_chat_application_gets_what_to_paste() -> None:
     report = any_run_report(status="INCOMPLETE", rerun={"rerun_of": "run-1"})
-    message = message_of_run(report, decide(Interpretation(run=report), POLICY))
+    message = message_of_run(report)
     told = notification_in(chatbot.publication(message, report))
     assert told["content"]["description"].endswith('\n`{"rerun_of": "run-1"}`')
 

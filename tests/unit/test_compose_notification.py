@@ -125,6 +125,13 @@ def test_tells_every_channel_that_an_image_is_clean_if_asked_to() -> None:
     assert content_of(notification, Channel.PAGERDUTY)["event_action"] == "resolve"
 
 
+def test_a_dry_run_neither_opens_nor_closes_an_incident() -> None:
+    notification = composed(any_run_report(status="FINISHED", dry_run=True))
+    assert {delivery.channel for delivery in notification.deliveries} == {*Channel} - {
+        Channel.PAGERDUTY
+    }
+
+
 def test_leaves_an_incident_alone_when_nothing_can_be_said() -> None:
     failed = any_scan_report(status="FAILED")
     assert composed(failed, on_scan_failure=False).deliveries == ()

@@ -99,7 +99,8 @@ def passed(interpretation: Interpretation, chance: random.Random) -> tuple[str, 
     if report is None:
         assert not notification.deliveries
         return "silence", notification
-    assert len(notification.deliveries) in ((7,) if notification.tell else (0, 1))
+    # A dry run is told everywhere but in PagerDuty, which also hears of silent scans that are well.
+    assert len(notification.deliveries) in ((6, 7) if notification.tell else (0, 1))
     return f"{report.kind} {'told' if notification.tell else 'not told'}", notification
 
 

@@ -170,9 +170,9 @@ def deliveries_about(report: ScanReport | RunReport) -> tuple[Delivery, ...]:
         message = message_of_scan(report, decision)
     else:
         decision = decide(Interpretation(run=report), POLICY)
-        message = message_of_run(report, decision)
+        message = message_of_run(report)
     deliveries = EVERY_CHANNEL.deliveries(message, report, decision)
-    assert {delivery.channel for delivery in deliveries} == {*Channel}
+    assert {delivery.channel for delivery in deliveries} >= {*Channel} - {Channel.PAGERDUTY}
     return deliveries
 
 

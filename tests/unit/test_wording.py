@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from notify_scan.decision import NotifyOnRun, decide
+from notify_scan.decision import decide
 from notify_scan.message import Level, Message, plain
 from notify_scan.reports import Interpretation, Problem, ScanType
 from notify_scan.thresholds import Thresholds
@@ -23,9 +23,7 @@ def on_scan(**given: Any) -> Message:
 
 
 def on_run(**given: Any) -> Message:
-    report = any_run_report(**given)
-    policy = any_notification_policy(on_run=NotifyOnRun.ALWAYS)
-    return message_of_run(report, decide(Interpretation(run=report), policy))
+    return message_of_run(any_run_report(**given))
 
 
 def facts(message: Message) -> dict[str, str]:

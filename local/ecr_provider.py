@@ -7,7 +7,7 @@ import logging
 import queue
 import threading
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from typing import Any
 
 from localemu.aws.api import CommonServiceException, RequestContext
@@ -35,7 +35,7 @@ class ServedRegistry:
     def __init__(self) -> None:
         self._registry = SimulatedRegistry()
         self._events: queue.SimpleQueue[Message] = queue.SimpleQueue()
-        self._events_sent = 0
+        self._events_sent: Counter[str] = Counter()
         threading.Thread(target=self._end_scans, daemon=True, name="simulated-registry").start()
 
     def replace(self, text: str) -> None:
@@ -50,7 +50,7 @@ class ServedRegistry:
             )
         registry.on_event = self._events.put
         self._registry = registry
-        self._events_sent = 0
+        self._events_sent = Counter()
 
     def clear_faults(self) -> None:
         """Let what is scripted to go wrong end; everything else stays as it is."""
@@ -80,7 +80,8 @@ class ServedRegistry:
             "throttled": registry.throttled,
             "started": started,
             "scans_under_way": registry.scans_under_way,
-            "events_sent": self._events_sent,
+            "events_sent": self._events_sent.total(),
+            "events_sent_by_status": self._events_sent,
             "images": {
                 repository.name: {image.digest: image.tags for image in repository.images.values()}
                 for repository in registry.repositories.values()
@@ -96,7 +97,7 @@ class ServedRegistry:
             for batch in itertools.batched(events, MOST_ENTRIES_OF_PUT_EVENTS, strict=False):
                 try:
                     _put_on_default_bus(batch)
-                    self._events_sent += len(batch)
+                    self._events_sent.update(event["detail"]["scan-status"] for event in batch)
                 except Exception:  # whatever it is, the next scan's event is not to suffer from it
                     LOG.exception("scan events lost")
 

@@ -114,7 +114,8 @@ class Engine:
 
         `calls` and `throttled` by operation, `calls_by_repository` by operation and repository
         ("" where a call names none), `started` by repository and digest, `scans_under_way`,
-        `events_sent`, and `images`: the tags by repository and digest.
+        `events_sent`, those also by the status of their scan in `events_sent_by_status`, and
+        `images`: the tags by repository and digest.
         """
         counters: dict[str, Any] = json.loads(self._control("GET"))
         return counters

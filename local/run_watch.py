@@ -14,6 +14,7 @@ from local.rescan_run import EcrCalls, Histories, ImageOutcome, RepositoryRecord
 
 POLL_SECONDS = 0.3
 POLL_SHARE = 0.1  # of the time at most: to be asked slows the engine down
+LONGEST_POLL_SECONDS = 2.0  # between two looks all the same: one may have met a busy moment
 LONGEST_RUN_SECONDS = 3600
 LOG_TIMEOUT_SECONDS = 30
 SCANS_TIMEOUT_SECONDS = 60
@@ -31,6 +32,14 @@ class RunProgress:
     repositories_done: int
     scans_started: int
     throttled: int
+
+
+@dataclass(frozen=True)
+class EndedScans:
+    """The scans that were started, and the events that ECR sent of them by status."""
+
+    started: int
+    events: Counter[str]
 
 
 class RunWatch:
@@ -62,16 +71,16 @@ class RunWatch:
                 return self._read(described, _calls(before))
             if time.monotonic() > deadline:
                 raise RunTimeoutError(f"{name} still runs after {LONGEST_RUN_SECONDS} s.")
-            time.sleep(max(POLL_SECONDS, (time.monotonic() - polled_at) / POLL_SHARE))
+            time.sleep(pause_after(time.monotonic() - polled_at))
 
-    def scans_ended(self) -> tuple[int, int]:
-        """Wait a while for the scans under way; give the scans started and the events sent."""
+    def scans_ended(self) -> EndedScans:
+        """Wait a while for the scans under way; count what was started, and what was sent."""
         deadline = time.monotonic() + SCANS_TIMEOUT_SECONDS
         while True:
             counters = self._engine.registry_counters()
             started = _scans_started(counters)
             if counters["events_sent"] >= started or time.monotonic() > deadline:
-                return started, counters["events_sent"]
+                return EndedScans(started, Counter(counters["events_sent_by_status"]))
             time.sleep(POLL_SECONDS)
 
     def _progress(self, run: str, before: dict[str, Any]) -> RunProgress:
@@ -171,6 +180,11 @@ class RunWatch:
         largest, largest_of = max(sizes)
         payloads = [payload, *(child["largest_payload"] for child in children)]
         return Histories(len(events), largest, largest_of, max(payloads))
+
+
+def pause_after(seconds: float) -> float:
+    """Say how long to wait after a look that took so long."""
+    return min(max(POLL_SECONDS, seconds / POLL_SHARE), LONGEST_POLL_SECONDS)
 
 
 def _calls(counters: dict[str, Any]) -> EcrCalls:

@@ -15,23 +15,37 @@ from rich.text import Text
 from local import checked_yaml, registry_file, stack_parameters
 from local.checked_yaml import RegistryFileError
 from local.demo_display import DemoDisplay, console_for
+from local.demo_receivers import DemoReceivers
 from local.deployment import Application, DeploymentError, deploy
 from local.engine import Engine, EngineError
 from local.image_outcomes import OutcomesDisagreeError
+from local.inbox import CHANNELS as CHANNELS_OF_THE_INBOX
+from local.inbox import Received
 from local.interpreters import REPOSITORY, EnvironmentMissingError
+from local.notification_display import messages_of, summary_of
+from local.notification_texts import Highlights, draw
+from local.notifications import (
+    Notifications,
+    channels_on,
+    received_by_channel,
+    refused_by_channel,
+)
+from local.notify_watch import NotificationsTimeoutError, NotifyWatch, executions_caused
 from local.rescan_run import RescanRun
 from local.run_document import document_of
 from local.run_table import calls_of, table_of
 from local.run_watch import RunTimeoutError, RunWatch
 from local.script import Script
 from local.simulated_registry import SimulatedRegistry
+from local.subscribers import Delivered
 
 DEMO_REGISTRY = Path("local/registries/demo.yaml")
-ENGINE_LOG = Path(".demo/engine.log")
+INBOX_DIRECTORY = Path(".demo")
+ENGINE_LOG = INBOX_DIRECTORY / "engine.log"
 # Every call at once is a Lambda process: the 50 of the template's defaults are for AWS.
 FEW_PROCESSES = {"MaxConcurrency": "4", "MaxScanConcurrency": "2"}
-# The functions log each image with its outcome only at this level.
-LOG_LEVEL = {"FunctionLogLevel": "DEBUG"}
+# What the demo reads: images with their outcomes, and the executions of NotifyScan.
+LOG_LEVELS = {"FunctionLogLevel": "DEBUG", "NotifyLogLevel": "ALL"}
 
 WRONG_ARGUMENTS = 2
 INTERRUPTED = 130
@@ -78,7 +92,7 @@ class Journey:
             path=options.registry,
             text=text,
             registry=registry_file.parse(text, name=_shown(options.registry)),
-            parameters=FEW_PROCESSES | asked | LOG_LEVEL,
+            parameters=asked,
             input=first_input,
             json_path=options.json,
         )
@@ -89,6 +103,17 @@ class Journey:
         images = sum(len(repository.images) for repository in repositories)
         counts = f"{_counted(len(repositories), 'repository')}, {_counted(images, 'image')}"
         return f"{_shown(self.path)}: {counts}"
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Everything that is left when the local cloud is gone."""
+
+    parameters: dict[str, str]
+    runs: list[RescanRun]
+    notifications: Notifications
+    requests: tuple[Received, ...]
+    delivered: Delivered
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -108,6 +133,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         DeploymentError,
         EnvironmentMissingError,
         RunTimeoutError,
+        NotificationsTimeoutError,
         OutcomesDisagreeError,
     ) as error:
         return _complain(complaints, str(error), 1)
@@ -122,44 +148,81 @@ def _travel(journey: Journey, console: Console) -> str | None:
     console.print(Text("ecr-rescan, in an AWS account on this machine", "bold"))
     console.print(Text(journey.summary()))
     console.print()
-    engine = Engine()
-    try:
-        with display.step("start the local cloud"):
-            engine.__enter__()
-        with display.step("build the application"):
-            Application().build()
-        with display.step("deploy template.yaml"):
-            outputs = deploy(engine, journey.parameters)
-        engine.put_registry(journey.text)
-        watch = RunWatch(engine, outputs)
-        runs = [_run(watch, "demo-1", journey.input, display, console)]
-        if runs[0].is_incomplete:
-            rerun_input = runs[0].rerun_input()
-            console.print(Text("The run printed the input of its rerun, so that is started now."))
-            console.print()
-            runs.append(_run(watch, "demo-2", rerun_input, display, console))
-        with display.step("wait for the scans"):
-            scans = watch.scans_ended()
-        console.print(
-            Text(f"{'':10}{scans[0]} scans were started, ECR sent {scans[1]} scan events")
-        )
-    finally:
-        engine.keep_log(REPOSITORY / ENGINE_LOG)
-        engine.stop()
-    surprise = Script.of(journey.registry).surprise(runs)
+    with DemoReceivers() as receivers:
+        engine = Engine(lambda_environment=receivers.inbox.environment)
+        try:
+            seen = _observe(journey, engine, receivers, display, console)
+        finally:
+            engine.keep_log(REPOSITORY / ENGINE_LOG)
+            engine.stop()
+    console.print(summary_of(seen.notifications))
+    highlights = Highlights.of(seen.requests, seen.delivered)
+    console.print()
+    console.print(messages_of(highlights), soft_wrap=True)
+    with display.step("draw the inbox"):
+        drawn = draw(REPOSITORY / INBOX_DIRECTORY, seen.requests, seen.delivered, highlights)
+    console.print(Text(f"{'':10}{drawn}"))
+    surprise = Script.of(journey.registry).surprise(seen.runs) or seen.notifications.surprise()
     if journey.json_path:
         document = document_of(
-            runs,
+            seen.runs,
             registry=_shown(journey.path),
-            parameters=journey.parameters,
+            parameters=seen.parameters,
             seconds=display.seconds,
-            scans=scans,
+            notifications=seen.notifications,
             surprise=surprise,
         )
         journey.json_path.write_text(json.dumps(document, indent=2) + "\n")
         console.print(Text(f"{'':10}everything in numbers: {journey.json_path}"))
     console.print()
     return surprise
+
+
+def _observe(
+    journey: Journey,
+    engine: Engine,
+    receivers: DemoReceivers,
+    display: DemoDisplay,
+    console: Console,
+) -> Seen:
+    """Deploy, run, and wait until everybody has been told."""
+    with display.step("start the local cloud"):
+        engine.__enter__()
+    with display.step("build the application"):
+        Application().build()
+    with display.step("deploy template.yaml"):
+        parameters = FEW_PROCESSES | receivers.parameters(engine) | journey.parameters | LOG_LEVELS
+        outputs = deploy(engine, parameters)
+        subscribers = receivers.subscribe(engine, outputs)
+    engine.put_registry(journey.text)
+    watch = RunWatch(engine, outputs)
+    runs = [_run(watch, "demo-1", journey.input, display, console)]
+    if runs[0].is_incomplete:
+        console.print(Text("The run printed the input of its rerun, so that is started now."))
+        console.print()
+        runs.append(_run(watch, "demo-2", runs[0].rerun_input(), display, console))
+    with display.step("wait for the scans"):
+        scans = watch.scans_ended()
+    notify = NotifyWatch(engine, outputs)
+    with display.step("wait for the messages"):
+        caused = executions_caused(scans.events, runs)
+        failed = notify.failed_executions(caused)
+        decisions = notify.decisions(caused - failed)
+        told, on = sum(each.tell for each in decisions), channels_on(parameters)
+        published = told * sum(channel not in CHANNELS_OF_THE_INBOX for channel in on)
+        delivered = subscribers.received(at_least=published)
+    requests = receivers.inbox.received
+    notifications = Notifications(
+        scans_started=scans.started,
+        scan_events=scans.events,
+        executions=caused,
+        executions_failed=failed,
+        decisions=decisions,
+        received=received_by_channel(on, requests, delivered),
+        refused=refused_by_channel(requests),
+        undelivered=notify.undelivered(),
+    )
+    return Seen(parameters, runs, notifications, requests, delivered)
 
 
 def _run(

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC
 from typing import Any
 
+from local.notifications import Notifications
 from local.rescan_run import RescanRun, in_order
 
 
@@ -13,18 +14,21 @@ def document_of(
     registry: str,
     parameters: Mapping[str, str],
     seconds: Mapping[str, float],
-    scans: tuple[int, int],
+    notifications: Notifications,
     surprise: str | None,
 ) -> dict[str, Any]:
     """Put together everything that is known of a demo."""
-    started, events_sent = scans
     return {
         "registry": registry,
         "parameters": dict(parameters),
         "as_scripted": surprise is None,
         "surprise": surprise,
         "seconds": {step: round(taken, 1) for step, taken in seconds.items()},
-        "scans": {"started": started, "events_sent": events_sent},
+        "scans": {
+            "started": notifications.scans_started,
+            "events_sent": notifications.events_sent,
+        },
+        "notifications": notifications.document(),
         "runs": [_run(run) for run in runs],
     }
 

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from local import registry_file
 from local.demo import main
+from local.notifications import Decided, Notifications
 from local.rescan_run import EcrCalls, Histories, ImageOutcome, RepositoryRecord, RescanRun
 from local.run_document import document_of
 from local.run_table import MOST_ROWS, calls_of, table_of
@@ -60,6 +61,19 @@ INCOMPLETE_RUN = replace(
     images={"team/api": {"a": STARTED, "b": FAILED}},
 )
 RERUN = replace(FINISHED_RUN, name="demo-2", repositories=("team/api",))
+NOTIFIED = Notifications(
+    scans_started=2,
+    scan_events={"COMPLETE": 2},
+    executions=3,
+    executions_failed=0,
+    decisions=(
+        Decided("ecr/1/r/team/api/a", tell=True, reason="above threshold"),
+        Decided("ecr/1/r/team/api/b", tell=False, reason="nothing above a threshold"),
+        Decided("ecr-rescan/1/r/machine", tell=True, reason="run finished"),
+    ),
+    received={"slack": 2, "pagerduty": 3},
+    refused={"slack": 1},
+)
 FAULTY = """
 repositories:
   - name: team/api
@@ -157,12 +171,23 @@ def test_writes_everything_for_machines() -> None:
         registry="mine.yaml",
         parameters={"RescanAfter": "7d"},
         seconds={"run demo-1": 1.23},
-        scans=(2, 2),
+        notifications=NOTIFIED,
         surprise=None,
     )
 
     assert json.loads(json.dumps(document)) == document
     assert document["as_scripted"] is True
+    assert document["scans"] == {"started": 2, "events_sent": 2}
+    assert document["notifications"] == {
+        "scan_events": {"COMPLETE": 2},
+        "executions": 3,
+        "executions_failed": 0,
+        "told": {"above threshold": 1, "run finished": 1},
+        "silent": {"nothing above a threshold": 1},
+        "messages": {"slack": 2, "pagerduty": 3},
+        "refused": {"slack": 1},
+        "undelivered": 0,
+    }
     first = document["runs"][0]
     assert first["images"]["team/api"]["b"] == {"outcome": "FAILED", "reason": "AccessDenied"}
     assert first["outcomes"] == {"STARTED": 1, "FAILED": 1}

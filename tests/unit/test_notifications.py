@@ -1,0 +1,231 @@
+"""Who is to get how many messages in the demo, when that is a surprise, and which are shown."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Any, cast
+
+import pytest
+from rich.console import Console
+
+from local.engine import Engine
+from local.inbox import Channel, Received
+from local.notification_display import messages_of, summary_of
+from local.notification_texts import Highlights
+from local.notifications import (
+    CHANNELS,
+    Decided,
+    Notifications,
+    channels_on,
+    received_by_channel,
+    refused_by_channel,
+)
+from local.notify_watch import (
+    NotificationsTimeoutError,
+    NotifyWatch,
+    decisions_in,
+    executions_caused,
+)
+from local.rescan_run import RescanRun
+from local.subscribers import Delivered, Email, TopicMessage
+from local.webhook_services import Answer
+
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+ABOVE = Decided("ecr/1/r/team/api/a", tell=True, reason="above threshold")
+CLEAN = Decided("ecr/1/r/team/api/b", tell=False, reason="nothing above a threshold")
+RUN = Decided("ecr-rescan/1/r/machine", tell=True, reason="run finished")
+KNOWN = Decided("", tell=False, reason="the run itself has sent Rescan Finished")
+ALL_WELL = Notifications(
+    scans_started=3,
+    scan_events={"COMPLETE": 2, "UNSUPPORTED_IMAGE": 1},
+    executions=4,
+    executions_failed=0,
+    decisions=(ABOVE, CLEAN, RUN, KNOWN),
+    received={"slack": 2, "pagerduty": 3, "email": 2},
+    refused={"slack": 1},
+)
+FINISHED_RUN = RescanRun(
+    "demo-1", "arn", {}, "SUCCEEDED", NOON, NOON, output={"conclusion": "All is done."}
+)
+
+
+def posted(channel: Channel, body: Any, status: HTTPStatus = HTTPStatus.OK) -> Received:
+    return Received(channel, {}, json.dumps(body).encode(), body, NOON, Answer(status))
+
+
+def slack(title: str, *sections: str) -> Received:
+    blocks = [{"type": "section", "text": {"type": "mrkdwn", "text": text}} for text in sections]
+    return posted("slack", {"text": title, "blocks": blocks})
+
+
+def teams(title: str) -> Received:
+    inlines = [{"type": "TextRun", "text": text} for text in ("* ", title)]
+    card = {"body": [{"type": "RichTextBlock", "inlines": inlines}]}
+    return posted("teams", {"attachments": [{"content": card}]})
+
+
+def queued(title: str, report: Mapping[str, Any]) -> TopicMessage:
+    text = json.dumps({"title": title, "report": report})
+    return TopicMessage("arn:topic", None, text, {}, NOON)
+
+
+def test_is_content_when_every_channel_got_every_message() -> None:
+    assert ALL_WELL.surprise() is None
+
+
+def test_counts_scans_and_runs_apart() -> None:
+    assert (ALL_WELL.told_scans, ALL_WELL.told_runs) == (1, 1)
+    assert ALL_WELL.silent == {CLEAN.reason: 1, KNOWN.reason: 1}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"scans_started": 4}, "4 scans were started, and ECR sent 3 events."),
+        ({"executions_failed": 1}, "Of 4 executions of NotifyScan 1 failed."),
+        ({"executions": 5}, "NotifyScan was to decide 5 times, and did 4 times."),
+        (
+            {"undelivered": [json.dumps({"error": "WebhookRefused", "cause": "Slack said no"})]},
+            "The queue Undelivered holds 1 messages; the first says: WebhookRefused: Slack said no",
+        ),
+        ({"undelivered": ["from EventBridge"]}, "the first says: from EventBridge"),
+        ({"received": {"slack": 1}}, "Slack received 1 messages, and not the 2"),
+        ({"received": {"slack": 3}}, "Slack received 3 messages, and not the 2"),
+        ({"received": {"pagerduty": 2}}, "PagerDuty received 2 messages, and not the 3"),
+    ],
+)
+def test_says_what_went_wrong(change: dict[str, Any], said: str) -> None:
+    assert said in (replace(ALL_WELL, **change).surprise() or "")
+
+
+def test_knows_the_channels_of_a_stack_by_its_parameters() -> None:
+    everything = {
+        "SlackWebhookSecretArn": "arn",
+        "TeamsWebhookSecretArn": "arn",
+        "PagerDutySecretArn": "arn",
+        "WebhookSecretArn": "arn",
+        "ChatbotTopicState": "ENABLED",
+        "ReportEventBusArn": "arn",
+    }
+
+    assert channels_on(everything) == list(CHANNELS)
+    assert channels_on({"SlackWebhookSecretArn": ""}) == ["email", "sms", "queue"]
+    assert channels_on({"NotificationTopicState": "DISABLED"}) == []
+
+
+def test_counts_what_a_channel_took_and_what_it_refused() -> None:
+    requests = [slack("any"), posted("slack", {}, HTTPStatus.SERVICE_UNAVAILABLE)]
+    delivered = Delivered(emails=(Email("any", "any", "any", NOON),))
+
+    taken = received_by_channel(["slack", "teams", "email"], requests, delivered)
+
+    assert taken == {"slack": 1, "teams": 0, "email": 1}
+    assert refused_by_channel(requests) == {"slack": 1}
+
+
+def test_expects_an_execution_for_each_event_that_a_rule_takes() -> None:
+    events = {"COMPLETE": 2, "FAILED": 1, "UNSUPPORTED_IMAGE": 5}
+    left_over = replace(FINISHED_RUN, status="FAILED", output=None, error="RescanIncomplete")
+    refused = replace(left_over, error="InvalidRescanRequest")
+    idle = replace(FINISHED_RUN, output={"notice": "Enhanced scanning is on."})
+
+    assert executions_caused(events, []) == 3
+    assert executions_caused({}, [FINISHED_RUN]) == 1
+    assert executions_caused({}, [left_over]) == 2
+    assert executions_caused({}, [refused]) == 1
+    assert executions_caused({}, [idle]) == 0
+
+
+def test_reads_decisions_from_a_log_that_holds_more() -> None:
+    decision = {"about": "ecr/x", "tell": True, "reason": "above threshold", "level": "INFO"}
+
+    read = decisions_in(iter(["Traceback", "[]", '{"tell": true}', json.dumps(decision)]))
+
+    assert list(read) == [Decided("ecr/x", tell=True, reason="above threshold")]
+
+
+class LogOfExecutions:
+    """An engine whose log group holds these events of executions."""
+
+    def __init__(self, *types: str) -> None:
+        self.events = [{"message": json.dumps({"type": each})} for each in types]
+
+    def client(self, _service: str) -> "LogOfExecutions":
+        return self
+
+    def get_paginator(self, _operation: str) -> "LogOfExecutions":
+        return self
+
+    def paginate(self, **_: str) -> list[dict[str, Any]]:
+        return [{"events": self.events}]
+
+
+def watch(*types: str) -> NotifyWatch:
+    return NotifyWatch(cast("Engine", LogOfExecutions(*types)), {"NotifyScanLogGroup": "any"})
+
+
+def test_counts_failed_executions_when_all_have_ended() -> None:
+    started = ["ExecutionStarted"] * 2
+
+    assert watch(*started, "ExecutionSucceeded", "ExecutionTimedOut").failed_executions(2) == 1
+
+
+def test_gives_up_on_executions_that_never_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("local.notify_watch.STILL_SECONDS", 0)
+    monkeypatch.setattr("local.notify_watch.time.sleep", lambda _: None)
+
+    with pytest.raises(NotificationsTimeoutError, match=r"2 executions .* only 1 have ended, of 1"):
+        watch("ExecutionStarted", "ExecutionSucceeded").failed_executions(2)
+
+
+def test_shows_the_worst_scan_and_the_run_that_did_not_finish() -> None:
+    mild, worst = "1 high in team/api", "2 critical in team/<web>"
+    fine, left_over = "Rescan finished: all", "Rescan incomplete: 1 of 2 repositories left"
+    delivered = Delivered(
+        emails=tuple(Email("any", "any", f"{each}\n\nmore", NOON) for each in (fine, left_over)),
+        topic_messages=(
+            queued(fine, {"run": "demo-2", "status": "FINISHED"}),
+            queued(mild, {"repository": "team/api", "severities": {"HIGH": 1}}),
+            queued(worst, {"repository": "team/<web>", "severities": {"CRITICAL": 2}}),
+            queued(left_over, {"run": "demo-1", "status": "INCOMPLETE"}),
+        ),
+    )
+    worst_in_slack = slack("2 critical in `team/&lt;web&gt;`", "*2 critical*", "more")
+    requests = [slack(mild), worst_in_slack, teams(worst), slack(left_over), teams(fine)]
+
+    highlights = Highlights.of(requests, delivered)
+
+    assert highlights.slack_scan() == "*2 critical*\nmore"
+    email = highlights.run_email()
+    assert email
+    assert email.text.startswith(left_over)
+    assert highlights.pictured() == (worst_in_slack, requests[3], requests[2])
+
+
+def test_shows_nothing_of_channels_that_are_off() -> None:
+    highlights = Highlights.of([], Delivered())
+
+    assert highlights.slack_scan() is None
+    assert highlights.run_email() is None
+    assert highlights.pictured() == ()
+
+
+def test_shows_what_came_back_and_what_became_of_it() -> None:
+    console = Console(width=100, color_system=None)
+    with console.capture() as captured:
+        console.print(summary_of(ALL_WELL))
+        console.print(messages_of(Highlights()))
+
+    lines = [line.split() for line in captured.get().splitlines()]
+    assert ["Slack", "2", "1"] in lines
+    told = "People were told of 1 scans and 1 runs: 1 above threshold, 1 run finished."
+    assert told in captured.get().splitlines()
+    assert "Undelivered is empty." in captured.get()
+    assert max(map(len, captured.get().splitlines())) <= 100
+
+
+def test_counts_reasons() -> None:
+    assert ALL_WELL.told == Counter({"above threshold": 1, "run finished": 1})

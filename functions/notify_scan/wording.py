@@ -9,6 +9,7 @@ from notify_scan.reports import RunReport, ScanReport
 from notify_scan.thresholds import OTHER
 from registry.findings import SEVERITIES, Finding
 
+_DONE = ("DUE", "STARTED", "FRESH", "RECENT", "DEFERRED", "FAILED")
 _SKIPPED = ("UNSCANNABLE", "UNSUPPORTED", "ARCHIVED", "EXCLUDED", "GONE")
 _LEVELS = {name: Level(name) for name in SEVERITIES[:4]}
 _OUTCOME_LEVELS = {"FAILED": Level.HIGH, "DEFERRED": Level.MEDIUM, "STARTED": Level.WELL}
@@ -74,8 +75,8 @@ def message_of_run(report: RunReport) -> Message:
         link_text="Open the execution in the console",
         subject=report.subject,
         counts=tuple(
-            (_OUTCOME_LEVELS.get(name, Level.NOTICE), _count(name, count))
-            for name, count in report.images.items()
+            (_OUTCOME_LEVELS.get(name, Level.NOTICE), _count(name, report.images[name]))
+            for name in sorted(report.images, key=_importance)
         ),
         facts=_run_facts(report),
         heading="Repositories that did not finish",
@@ -83,6 +84,11 @@ def message_of_run(report: RunReport) -> Message:
         command_heading="To rerun only what did not finish, start an execution with the input",
         command=Value.of(json.dumps(report.rerun)).text if report.rerun else None,
     )
+
+
+def _importance(outcome: str) -> int:
+    known = _DONE + _SKIPPED
+    return known.index(outcome) if outcome in known else len(known)
 
 
 def _scan_facts(report: ScanReport) -> tuple[tuple[str, Line], ...]:

@@ -159,12 +159,12 @@ def test_an_email_can_be_read_from_top_to_bottom() -> None:
   3 medium
   4 low
 
-Repository:   team/api
-Tags:         v1
-Digest:       sha256:0000000000000000000000000000000000000000000000000000000000000007
-Scan:         basic, COMPLETE
-Scanned:      2026-03-14 03:00 UTC
-Account:      123456789012 in eu-central-1
+Repository:    team/api
+Tags:          v1
+Digest:        sha256:0000000000000000000000000000000000000000000000000000000000000007
+Scan:          basic, COMPLETE
+Scanned:       2026-03-14 03:00 UTC
+Account:       123456789012 in eu-central-1
 
 The 2 worst:
   CVE-2026-1 critical in zlib 1.2 https://a.example/1

@@ -13,7 +13,7 @@ from runtime.messages import Json
 
 LONGEST_SUBJECT = 99  # "less than 100 characters", without line breaks
 LONGEST_SMS = 140  # characters of one part; a longer text would be split
-_WIDTH = 12
+_WIDTH = 13
 
 
 def publication(message: Message, report: ScanReport | RunReport) -> Json:

@@ -9,6 +9,7 @@ from notify_scan.channels.document import document
 from notify_scan.decision import Condition, Decision
 from notify_scan.message import Message, plain
 from notify_scan.reports import RunReport, ScanReport
+from notify_scan.secret_arns import secret_arns
 from runtime import settings
 from runtime.messages import Json
 
@@ -57,15 +58,9 @@ def channels_in_use() -> ChannelsInUse:
         Channel.CHATBOT: settings.optional_text("CHATBOT_TOPIC"),
         Channel.EVENTBRIDGE: settings.optional_text("REPORT_EVENT_BUS_ARN"),
     }
-    secrets = {
-        Channel.SLACK: settings.optional_text("SLACK_WEBHOOK_SECRET_ARN"),
-        Channel.TEAMS: settings.optional_text("TEAMS_WEBHOOK_SECRET_ARN"),
-        Channel.WEBHOOK: settings.optional_text("WEBHOOK_SECRET_ARN"),
-        Channel.PAGERDUTY: settings.optional_text("PAGER_DUTY_SECRET_ARN"),
-    }
     return ChannelsInUse(
         {channel: target for channel, target in targets.items() if target}
-        | {channel: None for channel, secret in secrets.items() if secret}
+        | dict.fromkeys(secret_arns())
     )
 
 

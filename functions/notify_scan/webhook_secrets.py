@@ -12,7 +12,7 @@ from aws_lambda_powertools.utilities.parameters.exceptions import (
 )
 
 from notify_scan.channels.delivery import Channel
-from runtime import settings
+from notify_scan.secret_arns import secret_arns
 
 CACHED_FOR = 300  # seconds, after which a secret that was changed is in use everywhere
 PAGERDUTY = "https://events.pagerduty.com/v2/enqueue"
@@ -39,7 +39,7 @@ class WebhookSecret:
 class WebhookSecrets:
     """The secrets of all webhooks, by channel."""
 
-    def __init__(self, arns: Mapping[Channel, str | None]) -> None:
+    def __init__(self, arns: Mapping[Channel, str]) -> None:
         self._arns = arns
 
     def of(self, channel: Channel) -> WebhookSecret:
@@ -62,14 +62,7 @@ class WebhookSecrets:
 
 def webhook_secrets() -> WebhookSecrets:
     """Take the secrets that the stack's parameters name."""
-    return WebhookSecrets(
-        {
-            Channel.SLACK: settings.optional_text("SLACK_WEBHOOK_SECRET_ARN"),
-            Channel.TEAMS: settings.optional_text("TEAMS_WEBHOOK_SECRET_ARN"),
-            Channel.WEBHOOK: settings.optional_text("WEBHOOK_SECRET_ARN"),
-            Channel.PAGERDUTY: settings.optional_text("PAGER_DUTY_SECRET_ARN"),
-        }
-    )
+    return WebhookSecrets(secret_arns())
 
 
 def _secret(channel: Channel, told: object, arn: str) -> WebhookSecret:

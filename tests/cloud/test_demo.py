@@ -10,6 +10,7 @@ import pytest
 from local import registry_file
 from local.demo import DEMO_REGISTRY
 from local.interpreters import REPOSITORY, local_cloud_python
+from local.notifications import CHANNELS
 from local.rescan_run import OUTCOMES
 
 RUN_TIMEOUT_SECONDS = 400
@@ -75,6 +76,58 @@ class TestShippedDemo:
         scans = shipped[1]["scans"]
 
         assert scans["events_sent"] == scans["started"] > 0
+
+    def test_takes_up_every_scan_that_a_rule_takes(
+        self, shipped: tuple[str, dict[str, Any]]
+    ) -> None:
+        notified = shipped[1]["notifications"]
+        taken = notified["scan_events"]["COMPLETE"] + notified["scan_events"]["FAILED"]
+
+        # Two runs have a summary, and the first of them went red.
+        assert notified["executions"] == taken + 3
+        assert sum(notified["told"].values()) + sum(notified["silent"].values()) == taken + 3
+        assert notified["executions_failed"] == 0
+
+    def test_tells_every_channel_of_everything_that_matters(
+        self, shipped: tuple[str, dict[str, Any]]
+    ) -> None:
+        notified = shipped[1]["notifications"]
+        told = sum(notified["told"].values())
+
+        assert notified["told"]["scan failed"] == 1
+        assert notified["told"]["run did not finish"] == notified["told"]["run finished"] == 1
+        assert notified["messages"].keys() == set(CHANNELS)
+        closing = notified["silent"]["nothing above a threshold"]
+        assert notified["messages"] == {
+            channel: told + closing if channel == "pagerduty" else told for channel in CHANNELS
+        }
+
+    def test_says_why_nobody_is_told(self, shipped: tuple[str, dict[str, Any]]) -> None:
+        silent = shipped[1]["notifications"]["silent"]
+
+        assert silent.keys() == {
+            "nothing above a threshold",
+            "the run itself has sent Rescan Finished",
+        }
+        assert silent["nothing above a threshold"] > 0
+
+    def test_loses_nothing_when_a_receiver_is_down_for_a_moment(
+        self, shipped: tuple[str, dict[str, Any]]
+    ) -> None:
+        notified = shipped[1]["notifications"]
+
+        assert notified["refused"] == {"teams": 1}
+        assert notified["undelivered"] == 0
+
+    def test_shows_two_messages_and_draws_all(self, shipped: tuple[str, dict[str, Any]]) -> None:
+        text, document = shipped
+        page = (REPOSITORY / ".demo" / "inbox.html").read_text()
+
+        assert "The worst scan, as Slack got it:" in text
+        assert "Subject: [HIGH] Rescan incomplete" in text
+        assert '{"rerun_of": "demo-1"}' in text
+        for channel in document["notifications"]["messages"]:
+            assert f'id="{channel}"' in page
 
     def test_counts_the_largest_history(self, shipped: tuple[str, dict[str, Any]]) -> None:
         first = shipped[1]["runs"][0]

@@ -98,6 +98,15 @@ class Value:
         """Tell a list from a single value."""
         return isinstance(self._node, yaml.SequenceNode)
 
+    @property
+    def is_empty_text(self) -> bool:
+        """Tell an empty text, which is quoted, from a value that was forgotten."""
+        return (
+            isinstance(self._node, yaml.ScalarNode)
+            and self._node.value == ""
+            and (self._node.style is not None)
+        )
+
     def text(self) -> str:
         """Read a scalar exactly as it is written, so a tag 1.10 stays 1.10."""
         if not isinstance(self._node, yaml.ScalarNode) or self._node.value == "":

@@ -1,5 +1,6 @@
 """The template parameters that a registry file asks for, checked as CloudFormation would."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -44,4 +45,7 @@ def _allowed(value: Value, declared: dict[str, Any]) -> str:
     accepted = declared.get("ConstraintDescription", "as the template says").removeprefix(
         "must be "
     )
-    return value.matching(declared.get("AllowedPattern", "(?s:.*)"), accepted)
+    pattern = declared.get("AllowedPattern", "(?s:.*)")
+    if value.is_empty_text and re.fullmatch(pattern, ""):
+        return ""  # turns off what the parameter turns on
+    return value.matching(pattern, accepted)

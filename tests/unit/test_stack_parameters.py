@@ -26,6 +26,12 @@ def test_gives_what_the_file_asks_for_as_text() -> None:
     }
 
 
+def test_takes_an_empty_text_for_what_is_turned_off() -> None:
+    parameters = read(f'parameters: {{SlackWebhookSecretArn: ""}}{REST}')
+
+    assert parameters == {"SlackWebhookSecretArn": ""}
+
+
 def test_leaves_the_template_its_defaults() -> None:
     assert read(REST) == {}
 
@@ -40,6 +46,8 @@ def test_does_not_disturb_the_registry() -> None:
         ("RescanAftr: 7d", "`RescanAftr` is not a key of the template's parameters. Did you mean"),
         ("RescanAfter: soon", "`RescanAfter` is 'soon', but must be a duration such as 7d"),
         ("MaxConcurrency: 0", "`MaxConcurrency` is '0', but must be a whole number from 1 to 1000"),
+        ("SlackWebhookSecretArn:", "`SlackWebhookSecretArn` must be a text"),
+        ('RescanAfter: ""', "`RescanAfter` must be a text"),
         ("ImageSelection: SOME", "must be one of ANY, TAGGED, UNTAGGED"),
     ],
 )

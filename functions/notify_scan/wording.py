@@ -148,11 +148,18 @@ def _problems(report: RunReport) -> tuple[Line, ...]:
 def _run_title(report: RunReport) -> Line:
     if report.broke_off:
         return (Value.of(report.error or report.run),)
+    repositories = _counted(report.repositories, "repository", "repositories")
     if report.repositories_not_done:
-        return (f"{report.repositories_not_done:,} of {report.repositories:,} repositories left",)
-    verb, outcome = ("due", "DUE") if report.dry_run else ("scans started", "STARTED")
-    started = report.images.get(outcome, 0)
-    return (f"{started:,} {verb} in {report.repositories:,} repositories",)
+        return (f"{report.repositories_not_done:,} of {repositories} left",)
+    if report.dry_run:
+        images = _counted(report.images.get("DUE", 0), "image", "images")
+        return (f"{images} due in {repositories}",)
+    scans = _counted(report.images.get("STARTED", 0), "scan", "scans")
+    return (f"{scans} started in {repositories}",)
+
+
+def _counted(count: int, one: str, many: str) -> str:
+    return f"{count:,} {one if count == 1 else many}"
 
 
 def _finding(finding: Finding) -> Line:

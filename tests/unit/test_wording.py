@@ -82,7 +82,12 @@ def test_tells_the_facts_of_a_scan() -> None:
         (
             {"dry_run": True, "images": {"DUE": 9}},
             Level.WELL,
-            "Dry run. Rescan finished: 9 due in 3 repositories",
+            "Dry run. Rescan finished: 9 images due in 3 repositories",
+        ),
+        (
+            {"repositories": 1, "images": {"STARTED": 1}},
+            Level.WELL,
+            "Rescan finished: 1 scan started in 1 repository",
         ),
         (
             {"status": "INCOMPLETE", "repositories_not_done": 2},

@@ -65,8 +65,8 @@ def _body(message: Message) -> list[Json]:
                 "type": "RichTextBlock",
                 "inlines": [
                     run
-                    for level, line in message.counts
-                    for run in _runs((f"{level.sign} ", *line, "    "))
+                    for number, (level, line) in enumerate(message.counts)
+                    for run in _runs((f"{'  ·  ' if number else ''}{level.sign} ", *line))
                 ],
             }
         )
@@ -82,7 +82,7 @@ def _body(message: Message) -> list[Json]:
         body.extend(_rich(("• ", *line), spacing="small") for line in message.lines)
     if message.command:
         body.append(_rich((message.command_heading,)))
-        body.append(_rich((Value(message.command),), spacing="small"))
+        body.append(_rich((Value(message.command),), spacing="small", fontType="monospace"))
     body.extend(_rich(line, isSubtle=True) for line in message.remarks)
     return body
 

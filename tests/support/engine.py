@@ -43,6 +43,7 @@ from moto.stepfunctions.parser.asl.eval import states
 from moto.stepfunctions.parser.asl.eval.event.event_manager import EventManager
 from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
 from moto.stepfunctions.parser.asl.utils import json_path
+from moto.stepfunctions.parser.utils import TMP_THREADS
 
 from ledger.run_documents import run_documents
 from ledger.run_records import RunRecord, RunRecords, run_records
@@ -193,6 +194,8 @@ class Engine:
                 raise TimeoutError(f"{described['name']} still runs after {DEADLINE} s")
             time.sleep(pause)
             pause = min(pause * 1.2, 0.5)  # looking takes time from those who work
+        # moto keeps every thread that it has started, and with each its stack.
+        TMP_THREADS[:] = [thread for thread in TMP_THREADS if thread.is_alive()]
         children, self._children = self._children, []
         return Execution(
             name=described["name"],

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from . import mrkdwn
-from .complaints import Complaints, Fields, host_of
+from .complaints import Complaints, Fields, host_of, objects
 
 MOST_BLOCKS = 50
 MOST_BLOCK_TEXT = 13_200
@@ -259,7 +259,7 @@ def _found_blocks(message: Fields) -> Iterator[tuple[str, Fields]]:
 def _elements(blocks: list[tuple[str, Fields]]) -> Iterator[tuple[str, Fields]]:
     """Find every object within the blocks that has a type and is no text object."""
     for path, block in blocks:
-        for at, inner in _objects(path, block):
+        for at, inner in objects(path, block):
             if at != path and inner.get("type") not in {"plain_text", "mrkdwn"}:
                 yield at, inner
 
@@ -267,20 +267,10 @@ def _elements(blocks: list[tuple[str, Fields]]) -> Iterator[tuple[str, Fields]]:
 def _texts(blocks: list[tuple[str, Fields]]) -> Iterator[tuple[str, str, str]]:
     """Find every text within the blocks, with how it is read."""
     for path, block in blocks:
-        for at, inner in _objects(path, block):
+        for at, inner in objects(path, block):
             text = inner.get("text")
             if isinstance(text, str):
                 kind = str(inner.get("type"))
                 if kind not in {"plain_text", "mrkdwn"}:
                     kind = "rich_text"
                 yield at, "verbatim" if kind == "mrkdwn" and inner.get("verbatim") else kind, text
-
-
-def _objects(path: str, value: object) -> Iterator[tuple[str, Fields]]:
-    if isinstance(value, Mapping):
-        yield path, value
-        for key, inner in value.items():
-            yield from _objects(f"{path}.{key}", inner)
-    elif isinstance(value, list):
-        for number, inner in enumerate(value):
-            yield from _objects(f"{path}[{number}]", inner)

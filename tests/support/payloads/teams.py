@@ -18,7 +18,7 @@ from jsonschema import Draft6Validator
 from jsonschema.exceptions import ValidationError
 
 from . import markdown
-from .complaints import Complaints, Fields, host_of
+from .complaints import Complaints, Fields, host_of, objects
 
 # "About 28 KB", so read it the small way.
 MOST_BYTES = 28_000
@@ -76,7 +76,7 @@ def _card(found: Complaints, path: str, value: object) -> None:
     card = {key: inner for key, inner in value.items() if key != "msteams"}
     for error in _validator().iter_errors(card):
         _explain(found, path, error)
-    for at, inner in _objects(path, card):
+    for at, inner in objects(path, card):
         if "url" in inner and str(inner.get("type", "")).startswith("Action."):
             found.url(f"{at}.url", inner["url"], most=2_000)
 
@@ -146,7 +146,7 @@ def _kinds(errors: list[ValidationError]) -> Iterator[object]:
 
 
 def _structure(path: str, card: object) -> Iterator[str]:
-    for at, element in _objects(path, card):
+    for at, element in objects(path, card):
         kind = str(element.get("type", "Fact" if "title" in element else "object"))
         yield f"{at}: {kind}"
         if kind == "TextRun":
@@ -166,13 +166,3 @@ def _structure(path: str, card: object) -> Iterator[str]:
 
 
 _MARKDOWN = {"TextBlock": ["text"], "Fact": ["title", "value"], "AdaptiveCard": ["fallbackText"]}
-
-
-def _objects(path: str, value: object) -> Iterator[tuple[str, Fields]]:
-    if isinstance(value, Mapping):
-        yield path, value
-        for key, inner in value.items():
-            yield from _objects(f"{path}.{key}", inner)
-    elif isinstance(value, list):
-        for number, inner in enumerate(value):
-            yield from _objects(f"{path}[{number}]", inner)

@@ -280,8 +280,15 @@ def test_each_role_may_do_its_own_work_and_nothing_else(people: People, reposito
         assert granted == expected, role
 
 
-def test_no_address_and_no_key_is_in_any_log(people: People) -> None:
-    logged = "\n".join([*people.stack.log_lines(), *people.stack.log_lines("NotifyScanLogGroup")])
+def test_no_address_and_no_key_is_in_any_log(people: People, repository: str) -> None:
+    people.put_event("ecr_image_scan_complete", repository)
+    people.await_posts(repository, WEBHOOKS)
+    logged = eventually(
+        lambda: "\n".join(
+            [*people.stack.log_lines(), *people.stack.log_lines("NotifyScanLogGroup")]
+        ),
+        until=lambda text: repository in text,
+    )
     assert '"about":"ecr/' in logged
     for secret in people.inbox.secrets().values():
         for value in json.loads(secret).values():

@@ -1,0 +1,216 @@
+"""What is known of each image: its newest scan, who started one, and what people know of it.
+
+partition key ``repository#<name>``, sort key ``image#<digest>``; beside them ``tag#<tag>`` says
+which image had a tag last. The state machine NotifyScan writes scans itself (RecordScan), so the
+names of the attributes are shared with its definition.
+"""
+
+import functools
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from ledger.errors import LedgerUnavailable
+from runtime import settings
+from runtime.messages import Json, decode, encode
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+# Whoever asks can go on without an answer, and must not wait for one for long.
+CLIENT_CONFIG = Config(
+    retries={"mode": "standard", "total_max_attempts": 3},
+    connect_timeout=2,
+    read_timeout=5,
+    max_pool_connections=16,
+)
+
+
+@dataclass(frozen=True)
+class RecordedScan:
+    """The newest result of an image, from an event or from ECR's answer.
+
+    scanned_at: when it ended; of a scan for which ECR tells no time, when ECR was asked.
+    status: as ECR or Amazon Inspector names it.
+    severities: findings by severity. other: findings that are counted in a total alone.
+    """
+
+    scanned_at: datetime
+    status: str
+    scan_type: str
+    severities: dict[str, int] = field(default_factory=dict)
+    other: int = 0
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How an image stands: what the next report on it is compared with.
+
+    counts: findings by severity, of the last scan that came to its end.
+    exceeded: the severities that were above their threshold.
+    failed: whether the last scan failed.
+    """
+
+    counts: dict[str, int] = field(default_factory=dict)
+    exceeded: tuple[str, ...] = ()
+    failed: bool = False
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """How an image stood when people were told, or deliberately not told, of a change.
+
+    event: the id of the event that brought the change, and before: what that was compared with,
+        so that whoever works on the same event again comes to the same message.
+    told_at: when people were last told of it.
+    """
+
+    standing: Standing
+    scanned_at: datetime
+    told_at: datetime
+    event: str
+    before: Standing | None = None
+    before_told_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class ImageRecord:
+    """One image, as far as the ledger knows it.
+
+    started_at, started_by: of the newest scan that a run has started, and the name of that run.
+    """
+
+    digest: str
+    last_scan: RecordedScan | None = None
+    image_tags: tuple[str, ...] = ()
+    started_at: datetime | None = None
+    started_by: str | None = None
+    baseline: Baseline | None = None
+
+
+class ImageRecords:
+    """The image records of the ledger table.
+
+    Every method raises LedgerUnavailable when the table does not answer, whatever the reason.
+    `repository` is the name of a repository of this account, or what repository_key makes of
+    another account's. expires_at: seconds since 1970, when DynamoDB may delete the record.
+    """
+
+    def __init__(self, client: "DynamoDBClient", table: str) -> None:
+        self._client = client
+        self._table = table
+
+    def of(self, repository: str) -> Iterator[ImageRecord]:
+        """Read the records of a repository, a megabyte a call."""
+        pages = self._client.get_paginator("query").paginate(
+            TableName=self._table,
+            KeyConditionExpression="pk = :repository AND begins_with(sk, :image)",
+            ExpressionAttributeValues={
+                ":repository": {"S": f"repository#{repository}"},
+                ":image": {"S": "image#"},
+            },
+        )
+        with _named_errors():
+            for page in pages:
+                yield from map(image_record, page["Items"])
+
+    def get(self, repository: str, digest: str) -> ImageRecord:
+        """Read the record of one image; an empty one when there is none."""
+        with _named_errors():
+            answer = self._client.get_item(
+                TableName=self._table, Key=image_key(repository, digest), ConsistentRead=True
+            )
+        return image_record(answer.get("Item", {})) if "Item" in answer else ImageRecord(digest)
+
+    def note_started(
+        self, repository: str, digest: str, *, run: str, at: datetime, expires_at: int
+    ) -> None:
+        """Note that a run has started a scan, unless a later one is known."""
+        self._note(
+            image_key(repository, digest),
+            "SET started_at = :started_at, started_by = :run, expires_at = :expires_at",
+            "attribute_not_exists(started_at) OR started_at < :started_at",
+            {":started_at": at, ":run": run, ":expires_at": expires_at},
+        )
+
+    def note_scan(
+        self, repository: str, digest: str, scan: RecordedScan, *, expires_at: int
+    ) -> None:
+        """Note what ECR has told of an image, unless something newer is known."""
+        self._note(
+            image_key(repository, digest),
+            "SET last_scan = :scan, expires_at = :expires_at",
+            "attribute_not_exists(last_scan) OR last_scan.scanned_at < :scanned_at",
+            {":scan": scan, ":scanned_at": scan.scanned_at, ":expires_at": expires_at},
+        )
+
+    def _note(
+        self, key: dict[str, Any], change: str, condition: str, values: Mapping[str, object]
+    ) -> None:
+        with _named_errors(), suppress(self._client.exceptions.ConditionalCheckFailedException):
+            self._client.update_item(
+                TableName=self._table,
+                Key=key,
+                UpdateExpression=change,
+                ConditionExpression=condition,
+                ExpressionAttributeValues={
+                    name: attribute(value) for name, value in values.items()
+                },
+            )
+
+
+@functools.cache
+def image_records() -> ImageRecords:
+    """Make the adapter of the stack's table."""
+    return ImageRecords(
+        boto3.client("dynamodb", config=CLIENT_CONFIG), settings.text("LEDGER_TABLE")
+    )
+
+
+def image_key(repository: str, digest: str) -> dict[str, Any]:
+    """Name the item of an image."""
+    return {"pk": {"S": f"repository#{repository}"}, "sk": {"S": f"image#{digest}"}}
+
+
+def image_record(item: Mapping[str, Any]) -> ImageRecord:
+    """Read an item; what is absent in it is not known."""
+    deserialize = TypeDeserializer().deserialize
+    values = {name: _plain(deserialize(value)) for name, value in item.items()}
+    digest = str(values.get("sk", "")).removeprefix("image#")
+    return decode(ImageRecord, {"digest": digest, **values})
+
+
+def attribute(value: object) -> dict[str, Any]:
+    """Write a value in DynamoDB's types; what is absent in a message is left out."""
+    return dict(TypeSerializer().serialize(_present(encode(value))))
+
+
+def _present(value: Json) -> Any:
+    if isinstance(value, dict):
+        return {name: _present(item) for name, item in value.items() if item is not None}
+    return value
+
+
+def _plain(value: Any) -> Any:
+    """Turn DynamoDB's numbers, which are decimals, into whole ones."""
+    if isinstance(value, Decimal):
+        return int(value)
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list) else value
+
+
+@contextmanager
+def _named_errors() -> Iterator[None]:
+    try:
+        yield
+    except (ClientError, BotoCoreError) as error:
+        raise LedgerUnavailable(str(error)) from error

@@ -8,8 +8,8 @@ names of the attributes are shared with its definition.
 import functools
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -138,13 +138,14 @@ class ImageRecords:
             image_key(repository, digest),
             "SET started_at = :started_at, started_by = :run, expires_at = :expires_at",
             "attribute_not_exists(started_at) OR started_at < :started_at",
-            {":started_at": at, ":run": run, ":expires_at": expires_at},
+            {":started_at": at.astimezone(UTC), ":run": run, ":expires_at": expires_at},
         )
 
     def note_scan(
         self, repository: str, digest: str, scan: RecordedScan, *, expires_at: int
     ) -> None:
         """Note what ECR has told of an image, unless something newer is known."""
+        scan = replace(scan, scanned_at=scan.scanned_at.astimezone(UTC))  # compared as text
         self._note(
             image_key(repository, digest),
             "SET last_scan = :scan, expires_at = :expires_at",

@@ -20,6 +20,7 @@ MAY_IMPORT = {
 }
 ADAPTERS = {
     "registry/ecr.py",
+    "ledger/image_records.py",
     "ledger/run_records.py",
     "ledger/run_documents.py",
     "rescan_registry/event_bus.py",

@@ -6,6 +6,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from ledger.image_records import image_records
 from ledger.run_documents import run_documents
 from ledger.run_records import run_records
 from registry.ecr import ecr_registry
@@ -16,7 +17,7 @@ from tests.support.template import REGION, resources
 @pytest.fixture
 def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Let functions make their clients in an empty account."""
-    factories = (ecr_registry, event_bus, run_documents, run_records)
+    factories = (ecr_registry, event_bus, image_records, run_documents, run_records)
     monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
     monkeypatch.setenv("RUN_BUCKET", "run-bucket")
     monkeypatch.setenv("LEDGER_TABLE", "ledger-table")

@@ -45,6 +45,7 @@ from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguagePa
 from moto.stepfunctions.parser.asl.utils import json_path
 from moto.stepfunctions.parser.utils import TMP_THREADS
 
+from ledger.image_records import image_records
 from ledger.run_documents import run_documents
 from ledger.run_records import RunRecord, RunRecords, run_records
 from local.botocore_face import attach
@@ -357,7 +358,7 @@ def engine(
         forget_secrets: Any = clear_caches
         stack.callback(forget_secrets)
         forget_secrets()
-        factories = (ecr_registry, run_documents, run_records, event_bus)
+        factories = (ecr_registry, image_records, run_documents, run_records, event_bus)
         for factory in factories:
             stack.callback(factory.cache_clear)
             factory.cache_clear()

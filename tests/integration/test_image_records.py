@@ -1,0 +1,146 @@
+"""The image records in the table that the template declares."""
+
+from collections import Counter
+from collections.abc import Callable
+from datetime import timedelta, timezone
+from typing import Any
+
+import boto3
+import pytest
+
+from ledger.errors import LedgerUnavailable
+from ledger.image_records import ImageRecord, ImageRecords, RecordedScan, image_records
+from tests.support.builders import any_digest
+from tests.support.clock import NOW
+from tests.support.template import resources
+
+EXPIRES_AT = int((NOW + timedelta(days=180)).timestamp())
+DIGEST = any_digest()
+SCAN = RecordedScan(NOW, "COMPLETE", "BASIC", severities={"HIGH": 2, "LOW": 11})
+OLDER = RecordedScan(NOW - timedelta(seconds=1), "FAILED", "BASIC")
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.fixture
+def records(ledger_table: str) -> ImageRecords:
+    return image_records()
+
+
+def items() -> list[dict[str, Any]]:
+    return boto3.client("dynamodb").scan(TableName="ledger-table")["Items"]
+
+
+def test_reads_back_what_was_noted(records: ImageRecords) -> None:
+    records.note_started("team/api", DIGEST, run="run-1", at=NOW, expires_at=EXPIRES_AT)
+    records.note_scan("team/api", DIGEST, SCAN, expires_at=EXPIRES_AT)
+    record = ImageRecord(DIGEST, last_scan=SCAN, started_at=NOW, started_by="run-1")
+    assert list(records.of("team/api")) == [record]
+    assert records.get("team/api", DIGEST) == record
+
+
+def test_knows_nothing_of_an_image_that_was_never_noted(records: ImageRecords) -> None:
+    assert records.get("team/api", DIGEST) == ImageRecord(DIGEST)
+    assert list(records.of("team/api")) == []
+
+
+def test_writes_keys_and_an_expiry_as_the_template_declares_them(records: ImageRecords) -> None:
+    records.note_scan("team/api", DIGEST, SCAN, expires_at=EXPIRES_AT)
+    (item,) = items()
+    assert (item["pk"], item["sk"]) == ({"S": "repository#team/api"}, {"S": f"image#{DIGEST}"})
+    expiry = resources("AWS::DynamoDB::Table")["LedgerTable"]["TimeToLiveSpecification"]
+    assert item[expiry["AttributeName"]] == {"N": str(EXPIRES_AT)}
+
+
+@pytest.mark.parametrize("known", [SCAN, RecordedScan(NOW, "FAILED", "ENHANCED")])
+@pytest.mark.parametrize("late", [OLDER, RecordedScan(NOW, "COMPLETE", "BASIC")])
+def test_never_writes_an_older_scan_over_a_newer_one(
+    records: ImageRecords, known: RecordedScan, late: RecordedScan
+) -> None:
+    records.note_scan("team/api", DIGEST, known, expires_at=EXPIRES_AT)
+    records.note_scan("team/api", DIGEST, late, expires_at=EXPIRES_AT + 1)
+    assert records.get("team/api", DIGEST).last_scan == known
+    assert items()[0]["expires_at"] == {"N": str(EXPIRES_AT)}
+
+
+def test_writes_a_newer_scan_over_an_older_one(records: ImageRecords) -> None:
+    records.note_scan("team/api", DIGEST, OLDER, expires_at=EXPIRES_AT)
+    records.note_scan("team/api", DIGEST, SCAN, expires_at=EXPIRES_AT + 1)
+    assert records.get("team/api", DIGEST).last_scan == SCAN
+    assert items()[0]["expires_at"] == {"N": str(EXPIRES_AT + 1)}
+
+
+def test_never_writes_an_older_start_over_a_newer_one(records: ImageRecords) -> None:
+    for run, at in (("run-1", NOW - MINUTE), ("run-2", NOW), ("late", NOW - MINUTE), ("same", NOW)):
+        records.note_started("team/api", DIGEST, run=run, at=at, expires_at=EXPIRES_AT)
+    record = records.get("team/api", DIGEST)
+    assert (record.started_at, record.started_by) == (NOW, "run-2")
+
+
+def test_compares_times_whatever_zone_they_are_written_in(records: ImageRecords) -> None:
+    """The condition compares texts, and boto3 reads times in the zone of the machine."""
+    east = timezone(timedelta(hours=9))
+    older = RecordedScan((NOW - MINUTE).astimezone(east), "COMPLETE", "BASIC")
+    for scan in (SCAN, older):
+        records.note_scan("team/api", DIGEST, scan, expires_at=EXPIRES_AT)
+    records.note_started("team/api", DIGEST, run="run-1", at=NOW, expires_at=EXPIRES_AT)
+    late = (NOW - MINUTE).astimezone(east)
+    records.note_started("team/api", DIGEST, run="late", at=late, expires_at=EXPIRES_AT)
+    record = records.get("team/api", DIGEST)
+    assert (record.last_scan, record.started_by) == (SCAN, "run-1")
+
+
+def test_keeps_the_scan_where_a_start_is_noted_and_the_start_where_a_scan_is(
+    records: ImageRecords,
+) -> None:
+    records.note_scan("team/api", DIGEST, OLDER, expires_at=EXPIRES_AT)
+    records.note_started("team/api", DIGEST, run="run-1", at=NOW, expires_at=EXPIRES_AT)
+    assert records.get("team/api", DIGEST).last_scan == OLDER
+    records.note_scan("team/api", DIGEST, SCAN, expires_at=EXPIRES_AT)
+    assert records.get("team/api", DIGEST).started_by == "run-1"
+
+
+def test_reads_the_images_of_one_repository_and_nothing_else_of_it(records: ImageRecords) -> None:
+    for repository in ("team/api", "team/api-2", "team"):
+        records.note_scan(repository, DIGEST, SCAN, expires_at=EXPIRES_AT)
+    boto3.client("dynamodb").put_item(
+        TableName="ledger-table",
+        Item={"pk": {"S": "repository#team/api"}, "sk": {"S": "tag#latest"}},
+    )
+    assert list(records.of("team/api")) == [ImageRecord(DIGEST, last_scan=SCAN)]
+
+
+def test_reads_more_records_than_fit_one_page(ledger_table: str) -> None:
+    client = boto3.client("dynamodb")
+    queries: Counter[str] = Counter()
+    client.meta.events.register(
+        "provide-client-params.dynamodb.Query", lambda params, **_: queries.update(["Query"])
+    )
+    records = ImageRecords(client, ledger_table)
+    digests = sorted(any_digest() for _ in range(75))
+    for digest in digests:  # 1.5 MB; DynamoDB answers 1 MB at a time
+        records.note_started("team/api", digest, run="x" * 20_000, at=NOW, expires_at=EXPIRES_AT)
+    assert [record.digest for record in records.of("team/api")] == digests
+    assert queries == {"Query": 2}
+
+
+CALLS: dict[str, Callable[[ImageRecords], object]] = {
+    "of": lambda records: list(records.of("team/api")),
+    "get": lambda records: records.get("team/api", DIGEST),
+    "note_started": lambda records: records.note_started(
+        "team/api", DIGEST, run="run-1", at=NOW, expires_at=EXPIRES_AT
+    ),
+    "note_scan": lambda records: records.note_scan("team/api", DIGEST, SCAN, expires_at=EXPIRES_AT),
+}
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS.keys())
+def test_says_that_it_is_unavailable_when_the_table_is_gone(
+    records: ImageRecords, call: Callable[[ImageRecords], object]
+) -> None:
+    boto3.client("dynamodb").delete_table(TableName="ledger-table")
+    with pytest.raises(LedgerUnavailable, match="ResourceNotFoundException"):
+        call(records)
+
+
+def test_makes_one_client_for_all_invocations(account: None) -> None:
+    assert image_records() is image_records()

@@ -6,7 +6,7 @@ names of the attributes are shared with its definition.
 """
 
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -18,12 +18,13 @@ from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from ledger.errors import LedgerUnavailable
+from ledger.errors import BaselineMoved, LedgerUnavailable
 from runtime import settings
 from runtime.messages import Json, decode, encode
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
 # Whoever asks can go on without an answer, and must not wait for one for long.
 CLIENT_CONFIG = Config(
@@ -68,15 +69,16 @@ class Standing:
 class Baseline:
     """How an image stood when people were told, or deliberately not told, of a change.
 
-    event: the id of the event that brought the change, and before: what that was compared with,
-        so that whoever works on the same event again comes to the same message.
-    told_at: when people were last told of it.
+    event_id: what brought the change. Whoever works on the same event again compares with the same
+        `before` as the first time, and comes to the same message.
+    noted_at: when that was. told_at: when people were last told, or it was first seen.
+    before, before_told_at: what it was compared with.
     """
 
     standing: Standing
-    scanned_at: datetime
+    event_id: str
+    noted_at: datetime
     told_at: datetime
-    event: str
     before: Standing | None = None
     before_told_at: datetime | None = None
 
@@ -153,6 +155,81 @@ class ImageRecords:
             {":scan": scan, ":scanned_at": scan.scanned_at, ":expires_at": expires_at},
         )
 
+    def note_baseline(
+        self,
+        repository: str,
+        digest: str,
+        baseline: Baseline,
+        *,
+        seen: Baseline | None,
+        also: Sequence["TransactWriteItemTypeDef"] = (),
+    ) -> None:
+        """Note how an image stands, together with other items of the table, or nothing at all.
+
+        seen: the baseline that the caller has compared with. Raises BaselineMoved when the record
+        holds another one.
+        """
+        condition = "attribute_not_exists(baseline)"
+        values: dict[str, object] = {":baseline": baseline}
+        if seen:
+            condition = "baseline.event_id = :event_id AND baseline.noted_at = :noted_at"
+            values |= {":event_id": seen.event_id, ":noted_at": seen.noted_at}
+        note: TransactWriteItemTypeDef = {
+            "Update": {
+                "TableName": self._table,
+                "Key": image_key(repository, digest),
+                "UpdateExpression": "SET baseline = :baseline",
+                "ConditionExpression": condition,
+                "ExpressionAttributeValues": _attributes(values),
+            }
+        }
+        with _named_errors():
+            try:
+                self._client.transact_write_items(TransactItems=[note, *also])
+            except self._client.exceptions.TransactionCanceledException as error:
+                raise BaselineMoved(f"{repository}@{digest}: {error}") from error
+
+    def predecessor(self, repository: str, digest: str, tags: Sequence[str]) -> ImageRecord | None:
+        """Read the record of the image that had one of the tags before; the newest of several."""
+        if not tags:
+            return None
+        pointers = self._get([_tag_key(repository, tag) for tag in tags])
+        others = {pointer["image_digest"]["S"] for pointer in pointers} - {digest}
+        if not others:
+            return None
+        found = map(image_record, self._get([image_key(repository, each) for each in others]))
+        scans = {record.last_scan.scanned_at: record for record in found if record.last_scan}
+        return scans[max(scans)] if scans else None
+
+    def move_tags(
+        self,
+        repository: str,
+        digest: str,
+        tags: Sequence[str],
+        *,
+        scanned_at: datetime,
+        expires_at: int,
+    ) -> None:
+        """Note that an image has these tags, unless a newer scan has seen them elsewhere."""
+        for tag in tags:
+            self._note(
+                _tag_key(repository, tag),
+                "SET image_digest = :digest, scanned_at = :scanned_at, expires_at = :expires_at",
+                "attribute_not_exists(scanned_at) OR scanned_at < :scanned_at",
+                {":digest": digest, ":scanned_at": scanned_at, ":expires_at": expires_at},
+            )
+
+    def _get(self, keys: Sequence[dict[str, Any]]) -> list[Mapping[str, Any]]:
+        """Read some items, a hundred at most; what DynamoDB leaves for later is asked for again."""
+        found: list[Mapping[str, Any]] = []
+        asked: Any = {self._table: {"Keys": keys}}
+        with _named_errors():
+            while asked:
+                answer = self._client.batch_get_item(RequestItems=asked)
+                found += answer["Responses"].get(self._table, [])
+                asked = answer.get("UnprocessedKeys")
+        return found
+
     def _note(
         self, key: dict[str, Any], change: str, condition: str, values: Mapping[str, object]
     ) -> None:
@@ -181,6 +258,10 @@ def image_key(repository: str, digest: str) -> dict[str, Any]:
     return {"pk": {"S": f"repository#{repository}"}, "sk": {"S": f"image#{digest}"}}
 
 
+def _tag_key(repository: str, tag: str) -> dict[str, Any]:
+    return {"pk": {"S": f"repository#{repository}"}, "sk": {"S": f"tag#{tag}"}}
+
+
 def image_record(item: Mapping[str, Any]) -> ImageRecord:
     """Read an item; what is absent in it is not known."""
     deserialize = TypeDeserializer().deserialize
@@ -192,6 +273,10 @@ def image_record(item: Mapping[str, Any]) -> ImageRecord:
 def attribute(value: object) -> dict[str, Any]:
     """Write a value in DynamoDB's types; what is absent in a message is left out."""
     return dict(TypeSerializer().serialize(_present(encode(value))))
+
+
+def _attributes(values: Mapping[str, object]) -> dict[str, Any]:
+    return {name: attribute(value) for name, value in values.items()}
 
 
 def _present(value: Json) -> Any:

@@ -1,6 +1,7 @@
 """Start the scan of one image."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from registry.ecr import EcrRegistry, ecr_registry
 from registry.errors import (
@@ -11,6 +12,7 @@ from registry.errors import (
     RepositoryNotFound,
     ScanQuotaExhausted,
 )
+from rescan_registry.image_memory import ImageMemory, image_memory
 from rescan_registry.outcomes import (
     ARCHIVED,
     IMAGE_GONE,
@@ -19,6 +21,7 @@ from rescan_registry.outcomes import (
     Decision,
     Outcome,
 )
+from runtime import clock
 from runtime.entrypoint import entrypoint
 
 STARTED = Decision(Outcome.STARTED, "accepted")
@@ -43,16 +46,25 @@ class ImageInRun:
     digest: str
 
 
-def start_image_scan(image: ImageInRun, *, registry: EcrRegistry) -> Decision:
-    """Make one call and come to one outcome."""
+def start_image_scan(
+    image: ImageInRun, *, registry: EcrRegistry, memory: ImageMemory, now: datetime
+) -> Decision:
+    """Make one call and come to one outcome; remember what was started, so that it is missed."""
     try:
         registry.start_scan(image.repository, image.digest)
     except tuple(_REFUSALS) as refusal:
         return _REFUSALS[type(refusal)]
+    memory.note_started(image.digest, run=image.run, at=now)
     return STARTED
 
 
 @entrypoint(ImageInRun)
 def handler(image: ImageInRun) -> Decision:
     """Run as StartImageScan, once for every image that is due."""
-    return start_image_scan(image, registry=ecr_registry())
+    now = clock.now()
+    return start_image_scan(
+        image,
+        registry=ecr_registry(),
+        memory=image_memory(image.repository, now),
+        now=now,
+    )

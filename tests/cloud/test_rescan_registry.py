@@ -385,7 +385,7 @@ def everything_attempted(stack: Stack) -> dict[str, tuple[str, str, dict[str, An
             *("write a list", "read a list", "list the bucket"),
         },
         "FindStaleImagesFunctionRole": {"list images", "read findings"},
-        "StartImageScanFunctionRole": {"start a scan"},
+        "StartImageScanFunctionRole": {"start a scan", "update a record"},
         "RecordRepositoryFunctionRole": {"put a record"},
         "SummarizeRescanFunctionRole": {
             *("read a list", "query records", "write a summary", "put an event of ecr-rescan"),

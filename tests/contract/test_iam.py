@@ -24,7 +24,7 @@ ALLOWED = {
         "dynamodb:Query",
     },
     "FindStaleImagesFunction": {"ecr:DescribeImages", "ecr:DescribeImageScanFindings"},
-    "StartImageScanFunction": {"ecr:StartImageScan"},
+    "StartImageScanFunction": {"ecr:StartImageScan", "dynamodb:UpdateItem"},
     "RecordRepositoryFunction": {"dynamodb:PutItem"},
     "SummarizeRescanFunction": {
         "s3:GetObject",

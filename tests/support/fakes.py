@@ -1,7 +1,13 @@
 """In memory: the registry, and what a run leaves behind."""
 
+import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
 
+from ledger.errors import LedgerUnavailable
+from ledger.image_records import ImageRecord, RecordedScan
 from ledger.run_records import RunRecord
 from registry.ecr import ImagePage
 from registry.errors import RepositoryNotFound
@@ -112,6 +118,56 @@ class FakeRecords:
     def of(self, run: str) -> Iterator[RunRecord]:
         """Read the records of a run."""
         return (record for record in self.kept if record.run == run)
+
+
+class FakeImageRecords:
+    """The image records of all repositories; `fails` names calls that the table does not answer."""
+
+    def __init__(self, *records: tuple[str, ImageRecord], fails: Sequence[str] = ()) -> None:
+        self.kept = {(repository, record.digest): record for repository, record in records}
+        self.expiries: dict[tuple[str, str], int] = {}
+        self.calls: Counter[str] = Counter()
+        self.fails = frozenset(fails)
+        self._lock = threading.Lock()
+
+    def of(self, repository: str) -> Iterator[ImageRecord]:
+        """Read the records of a repository."""
+        self._count("of")
+        return (record for (of, _), record in sorted(self.kept.items()) if of == repository)
+
+    def get(self, repository: str, digest: str) -> ImageRecord:
+        """Read the record of one image."""
+        self._count("get")
+        return self.kept.get((repository, digest), ImageRecord(digest))
+
+    def note_started(
+        self, repository: str, digest: str, *, run: str, at: datetime, expires_at: int
+    ) -> None:
+        """Note a start, unless a later one is known."""
+        self._count("note_started")
+        known = self.kept.get((repository, digest), ImageRecord(digest))
+        if known.started_at is None or known.started_at < at:
+            self._keep(repository, replace(known, started_at=at, started_by=run), expires_at)
+
+    def note_scan(
+        self, repository: str, digest: str, scan: RecordedScan, *, expires_at: int
+    ) -> None:
+        """Note a scan, unless a newer one is known."""
+        self._count("note_scan")
+        known = self.kept.get((repository, digest), ImageRecord(digest))
+        if known.last_scan is None or known.last_scan.scanned_at < scan.scanned_at:
+            self._keep(repository, replace(known, last_scan=scan), expires_at)
+
+    def _keep(self, repository: str, record: ImageRecord, expires_at: int) -> None:
+        with self._lock:
+            self.kept[repository, record.digest] = record
+            self.expiries[repository, record.digest] = expires_at
+
+    def _count(self, call: str) -> None:
+        with self._lock:
+            self.calls[call] += 1
+        if call in self.fails:
+            raise LedgerUnavailable("no table today")
 
 
 class FakeBus:

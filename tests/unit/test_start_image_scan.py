@@ -1,20 +1,51 @@
+import io
+import json
+from datetime import timedelta
+
 import pytest
 
+from ledger.image_records import ImageRecord
 from registry import errors
 from rescan_registry import start_image_scan as module
+from rescan_registry.image_memory import ImageMemory
 from rescan_registry.outcomes import Decision, Outcome
 from rescan_registry.start_image_scan import ImageInRun, start_image_scan
 from tests.support.builders import any_digest
+from tests.support.clock import NOW
 from tests.support.engine import any_lambda_context
-from tests.support.fakes import FakeRegistry
+from tests.support.fakes import FakeImageRecords, FakeRegistry
 
 IMAGE = ImageInRun(run="run-1", repository="team/api", digest=any_digest())
+KEPT_FOR = timedelta(days=180)
+
+
+def start(registry: FakeRegistry, records: FakeImageRecords | None = None) -> Decision:
+    memory = ImageMemory(records or FakeImageRecords(), "team/api", kept_until=NOW + KEPT_FOR)
+    return start_image_scan(IMAGE, registry=registry, memory=memory, now=NOW)
 
 
 def test_starts_the_scan_of_one_image() -> None:
     registry = FakeRegistry()
-    assert start_image_scan(IMAGE, registry=registry) == Decision(Outcome.STARTED, "accepted")
+    assert start(registry) == Decision(Outcome.STARTED, "accepted")
     assert registry.started == [("team/api", IMAGE.digest)]
+
+
+def test_remembers_which_run_started_the_scan_and_when() -> None:
+    records = FakeImageRecords()
+    start(FakeRegistry(), records)
+    key = ("team/api", IMAGE.digest)
+    assert records.kept == {key: ImageRecord(IMAGE.digest, started_at=NOW, started_by="run-1")}
+    assert records.expiries == {key: int((NOW + KEPT_FOR).timestamp())}
+
+
+def test_has_started_the_scan_though_the_ledger_does_not_answer(log: io.StringIO) -> None:
+    registry = FakeRegistry()
+    outcome = start(registry, FakeImageRecords(fails=["note_started"]))
+    assert outcome == Decision(Outcome.STARTED, "accepted")
+    assert registry.started == [("team/api", IMAGE.digest)]
+    (line,) = map(json.loads, log.getvalue().splitlines())
+    assert (line["level"], line["message"]) == ("WARNING", "ledger unavailable")
+    assert (line["repository"], line["problem"]) == ("team/api", "no table today")
 
 
 @pytest.mark.parametrize(
@@ -31,8 +62,9 @@ def test_starts_the_scan_of_one_image() -> None:
 def test_comes_to_an_outcome_when_ecr_rightly_refuses(
     refusal: type[Exception], outcome: Outcome, reason: str
 ) -> None:
-    registry = FakeRegistry(refusals={IMAGE.digest: refusal("any")})
-    assert start_image_scan(IMAGE, registry=registry) == Decision(outcome, reason)
+    registry, records = FakeRegistry(refusals={IMAGE.digest: refusal("any")}), FakeImageRecords()
+    assert start(registry, records) == Decision(outcome, reason)
+    assert records.calls == {}
 
 
 @pytest.mark.parametrize(
@@ -49,13 +81,15 @@ def test_comes_to_an_outcome_when_ecr_rightly_refuses(
 def test_raises_a_fault(fault: type[Exception]) -> None:
     registry = FakeRegistry(refusals={IMAGE.digest: fault("as it came")})
     with pytest.raises(fault, match="as it came"):
-        start_image_scan(IMAGE, registry=registry)
+        start(registry)
 
 
 def test_answers_the_state_machine_with_outcome_and_reason(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(module, "ecr_registry", FakeRegistry)
+    monkeypatch.setattr("rescan_registry.image_memory.image_records", FakeImageRecords)
+    monkeypatch.setenv("IMAGE_RECORD_RETENTION_DAYS", "180")
     event = {"run": "run-1", "repository": "team/api", "digest": IMAGE.digest}
     assert module.handler(event, any_lambda_context()) == {
         "outcome": "STARTED",

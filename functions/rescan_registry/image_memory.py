@@ -1,0 +1,89 @@
+"""What the ledger remembers of the images of one repository, as long as it answers."""
+
+import threading
+from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+
+from ledger.errors import LedgerUnavailable
+from ledger.image_records import ImageRecord, ImageRecords, RecordedScan, image_records
+from runtime import settings
+from runtime.log import logger
+
+WRITES_AT_ONCE = 16
+RETENTION_DAYS = {"least": 30, "most": 3_650}
+
+
+class ImageMemory:
+    """The image records of one repository, for one invocation.
+
+    Without the ledger nothing is remembered and ECR is asked instead, which costs calls. So no
+    method raises LedgerUnavailable: the first one is logged, and the table is left alone after it.
+    """
+
+    def __init__(self, records: ImageRecords, repository: str, *, kept_until: datetime) -> None:
+        self._records = records
+        self._repository = repository
+        self._expires_at = int(kept_until.timestamp())
+        self._is_lost = False
+        self._lock = threading.Lock()
+
+    def recall(self, digests: Collection[str]) -> dict[str, ImageRecord]:
+        """Read what is known of some images, with one query for all of the repository."""
+        wanted = frozenset(digests)
+        return self._attempt(
+            lambda: {
+                record.digest: record
+                for record in self._records.of(self._repository)
+                if record.digest in wanted
+            },
+            otherwise={},
+        )
+
+    def note_started(self, digest: str, *, run: str, at: datetime) -> None:
+        """Remember that a run has started a scan."""
+        self._attempt(
+            lambda: self._records.note_started(
+                self._repository, digest, run=run, at=at, expires_at=self._expires_at
+            ),
+            otherwise=None,
+        )
+
+    def note_scans(self, scans: Mapping[str, RecordedScan]) -> None:
+        """Remember what ECR has told of some images."""
+
+        def note(digest: str) -> None:
+            self._attempt(
+                lambda: self._records.note_scan(
+                    self._repository, digest, scans[digest], expires_at=self._expires_at
+                ),
+                otherwise=None,
+            )
+
+        with ThreadPoolExecutor(max_workers=WRITES_AT_ONCE) as pool:
+            list(pool.map(note, scans))
+
+    def _attempt[T](self, call: Callable[[], T], *, otherwise: T) -> T:
+        if self._is_lost:
+            return otherwise
+        try:
+            return call()
+        except LedgerUnavailable as error:
+            with self._lock:
+                is_first, self._is_lost = not self._is_lost, True
+            if is_first:
+                logger.warning(
+                    "ledger unavailable",
+                    extra={"repository": self._repository, "problem": str(error)},
+                )
+            return otherwise
+
+
+def image_memory(repository: str, now: datetime) -> ImageMemory:
+    """Make the memory of a repository in the stack's table."""
+    return ImageMemory(image_records(), repository, kept_until=now + kept_for())
+
+
+def kept_for() -> timedelta:
+    """Tell how long an image is remembered after its last scan."""
+    return timedelta(days=settings.whole_number("IMAGE_RECORD_RETENTION_DAYS", **RETENTION_DAYS))

@@ -1,0 +1,92 @@
+import io
+import json
+from datetime import timedelta
+from threading import Barrier
+
+import pytest
+
+from ledger.image_records import ImageRecord, RecordedScan
+from rescan_registry import image_memory as module
+from rescan_registry.image_memory import ImageMemory, image_memory
+from runtime.settings import SettingsError
+from tests.support.builders import any_digest
+from tests.support.clock import NOW
+from tests.support.fakes import FakeImageRecords
+
+SCAN = RecordedScan(NOW, "COMPLETE", "BASIC", severities={"HIGH": 1})
+KEPT_UNTIL = NOW + timedelta(days=180)
+
+
+def memory_of(records: FakeImageRecords) -> ImageMemory:
+    return ImageMemory(records, "team/api", kept_until=KEPT_UNTIL)
+
+
+def test_recalls_the_images_asked_for_with_one_query() -> None:
+    known, other, unknown = any_digest(), any_digest(), any_digest()
+    records = FakeImageRecords(
+        ("team/api", ImageRecord(known, last_scan=SCAN)),
+        ("team/api", ImageRecord(other, last_scan=SCAN)),
+        ("team/web", ImageRecord(unknown, last_scan=SCAN)),
+    )
+    recalled = memory_of(records).recall([known, unknown])
+    assert recalled == {known: ImageRecord(known, last_scan=SCAN)}
+    assert records.calls == {"of": 1}
+
+
+def test_remembers_each_scan_until_the_record_expires() -> None:
+    records, digests = FakeImageRecords(), [any_digest() for _ in range(50)]
+    memory_of(records).note_scans(dict.fromkeys(digests, SCAN))
+    assert records.kept == {
+        ("team/api", digest): ImageRecord(digest, last_scan=SCAN) for digest in digests
+    }
+    assert set(records.expiries.values()) == {int(KEPT_UNTIL.timestamp())}
+
+
+@pytest.mark.parametrize("failing", ["of", "note_scan", "note_started"])
+def test_warns_once_and_asks_no_more_when_the_ledger_does_not_answer(
+    failing: str, log: io.StringIO
+) -> None:
+    records = FakeImageRecords(fails=[failing])
+    memory = memory_of(records)
+    assert memory.recall([any_digest()]) == {}
+    memory.note_scans({any_digest(): SCAN for _ in range(100)})
+    memory.note_started(any_digest(), run="run-1", at=NOW)
+    assert memory.recall([any_digest()]) == {}
+    (line,) = map(json.loads, log.getvalue().splitlines())
+    assert (line["level"], line["message"]) == ("WARNING", "ledger unavailable")
+    assert line["repository"] == "team/api"
+    assert 1 <= records.calls[failing] <= module.WRITES_AT_ONCE
+
+
+class FailingTogether(FakeImageRecords):
+    """Both writes are under way before either fails."""
+
+    def __init__(self) -> None:
+        super().__init__(fails=["note_scan"])
+        self._both = Barrier(2, timeout=10)
+
+    def note_scan(self, *image: object, **more: object) -> None:
+        self._both.wait()
+        super().note_scan(*image, **more)
+
+
+def test_warns_once_though_many_writes_fail_at_once(log: io.StringIO) -> None:
+    memory_of(FailingTogether()).note_scans({any_digest(): SCAN, any_digest(): SCAN})
+    assert len(log.getvalue().splitlines()) == 1
+
+
+def test_remembers_as_long_as_the_parameter_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    records, digest = FakeImageRecords(), any_digest()
+    monkeypatch.setattr(module, "image_records", lambda: records)
+    monkeypatch.setenv("IMAGE_RECORD_RETENTION_DAYS", "180")
+    image_memory("team/api", NOW).note_started(digest, run="run-1", at=NOW)
+    assert records.expiries == {("team/api", digest): int(KEPT_UNTIL.timestamp())}
+
+
+@pytest.mark.parametrize("days", ["29", "3651"])
+def test_refuses_a_retention_that_makes_no_sense(
+    days: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IMAGE_RECORD_RETENTION_DAYS", days)
+    with pytest.raises(SettingsError, match=r"IMAGE_RECORD_RETENTION_DAYS must be .* 30 to 3650"):
+        module.kept_for()

@@ -61,6 +61,11 @@ def test_the_internet_is_behind_one_adapter_and_secrets_behind_another() -> None
     ]
 
 
+def test_yaml_is_read_in_one_place() -> None:
+    users = {str(path.relative_to(FUNCTIONS)) for path in MODULES if "yaml" in set(imported(path))}
+    assert users == {"notify_scan/plain_yaml.py"}
+
+
 def test_only_settings_read_the_environment() -> None:
     readers = {path.name for path in MODULES if "os.environ" in path.read_text()}
     assert readers == {"settings.py"}

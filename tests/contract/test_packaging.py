@@ -29,9 +29,9 @@ def test_no_lock_names_a_registry(path: Path) -> None:
     assert "://" not in path.read_text()
 
 
-def test_functions_depend_on_one_package_directly() -> None:
+def test_functions_depend_on_two_packages_directly() -> None:
     groups = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
-    assert groups["lambda"] == ["aws-lambda-powertools"]
+    assert groups["lambda"] == ["aws-lambda-powertools", "pyyaml"]
 
 
 def test_tests_run_with_the_versions_that_are_deployed() -> None:

@@ -1,0 +1,261 @@
+"""Vulnerabilities that somebody has decided to live with for a while, as operators write them."""
+
+import hashlib
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from functools import cached_property
+from typing import Never, Self
+
+from notify_scan import plain_yaml
+from notify_scan.plain_text import trimmed
+from notify_scan.plain_yaml import Scalar, UnreadableYaml, Value
+from registry.findings import Finding
+
+DOCUMENT = "accepted-risks.yaml"
+MOST_BYTES = 256 * 1024  # the ledger keeps the text in an item, and DynamoDB takes 400 KB
+MOST_ENTRIES = 2_000
+LONGEST_TEXT = 500  # characters
+
+_REQUIRED = ("vulnerability", "reason", "expires", "accepted_by")
+_KEYS = ("vulnerability", "repositories", "reason", "expires", "accepted_by")
+_LONGEST_SHOWN = 60  # characters, of what an error quotes
+_TEXT = f"a text of 1 to {LONGEST_TEXT} characters"
+
+
+class UnusableAcceptedRisks(Exception):
+    """The document is not understood: the message says where, and what is accepted."""
+
+
+@dataclass(frozen=True)
+class AcceptedRisk:
+    """One vulnerability, as far as it is accepted.
+
+    vulnerability: as ECR names the finding, mostly a CVE.
+    expires: the last day, in UTC, on which it is accepted.
+    repositories: a regular expression for the whole name; none for every repository.
+    """
+
+    vulnerability: str
+    reason: str
+    expires: date
+    accepted_by: str
+    repositories: str | None = None
+
+    @property
+    def id(self) -> str:
+        """Name the entry by its content: another place in the document makes no other entry."""
+        content = [self.vulnerability, self.repositories, self.reason, self.accepted_by]
+        text = json.dumps([*content, self.expires.isoformat()])
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def is_expired(self, on: date) -> bool:
+        """Tell whether its last day is over."""
+        return on > self.expires
+
+    def is_for(self, repository: str) -> bool:
+        """Tell whether it is about images of a repository."""
+        return self._pattern is None or self._pattern.fullmatch(repository) is not None
+
+    @cached_property
+    def _pattern(self) -> re.Pattern[str] | None:
+        # Kept here because Python remembers no more than 512 patterns.
+        return None if self.repositories is None else re.compile(self.repositories)
+
+
+@dataclass(frozen=True)
+class AcceptedRisks:
+    """All that is written in one document."""
+
+    entries: tuple[AcceptedRisk, ...] = ()
+
+    @classmethod
+    def read(cls, document: str | bytes) -> Self:
+        """Read a document; raises UnusableAcceptedRisks with one sentence."""
+        raw = document if isinstance(document, bytes) else document.encode(errors="surrogatepass")
+        if len(raw) > MOST_BYTES:
+            raise UnusableAcceptedRisks(
+                f"{DOCUMENT} must not be larger than {MOST_BYTES // 1024} KiB."
+            )
+        try:
+            return cls(_entries(plain_yaml.parse(raw.decode())))
+        except UnicodeDecodeError as error:
+            raise UnusableAcceptedRisks(f"{DOCUMENT} must be a text in UTF-8.") from error
+        except UnreadableYaml as error:
+            raise UnusableAcceptedRisks(f"{DOCUMENT}, {error}") from error
+
+    def in_force(self, repository: str, on: date) -> dict[str, AcceptedRisk]:
+        """Pick what is accepted in a repository on a day, by vulnerability.
+
+        Of several entries for the same vulnerability, the one that lasts longest.
+        """
+        picked = [
+            risk for risk in self.entries if not risk.is_expired(on) and risk.is_for(repository)
+        ]
+        picked.sort(key=lambda risk: (risk.expires, risk.id))
+        return {risk.vulnerability: risk for risk in picked}
+
+    def expired(self, on: date) -> tuple[AcceptedRisk, ...]:
+        """Pick the entries whose last day is over."""
+        return tuple(risk for risk in self.entries if risk.is_expired(on))
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """The findings of one image, divided into those that stand and those that are accepted.
+
+    counts: the accepted ones by severity.
+    """
+
+    standing: tuple[Finding, ...] = ()
+    accepted: tuple[Finding, ...] = ()
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def taken_off(self, severities: Mapping[str, int]) -> dict[str, int]:
+        """Take the accepted findings off the counts of a report.
+
+        An event and the list of findings may disagree: what is left is never below 0.
+        """
+        return {
+            name: max(0, count - self.counts.get(name, 0)) for name, count in severities.items()
+        }
+
+
+def apply(findings: Iterable[Finding], risks: Mapping[str, AcceptedRisk]) -> Accepted:
+    """Divide the findings of one image by what is in force in its repository."""
+    standing: list[Finding] = []
+    accepted: list[Finding] = []
+    for finding in findings:
+        (accepted if finding.name in risks else standing).append(finding)
+    counts = Counter(finding.severity for finding in accepted)
+    return Accepted(tuple(standing), tuple(accepted), dict(counts))
+
+
+def _entries(document: Value) -> tuple[AcceptedRisk, ...]:
+    members = _members(document, "the document", ("accepted_risks",), ("accepted_risks",))
+    listed = members["accepted_risks"]
+    if not isinstance(listed, plain_yaml.Sequence):
+        _refuse(listed, "accepted_risks must be a list of entries; [] accepts nothing.")
+    if len(listed.items) > MOST_ENTRIES:
+        told = f"{len(listed.items):,}"
+        _refuse(listed, f"accepted_risks must hold at most {MOST_ENTRIES:,} entries, not {told}.")
+    first: dict[tuple[str, str | None], int] = {}
+    risks = []
+    for number, item in enumerate(listed.items, start=1):
+        entry = _title(item, number)
+        risk = _risk(item, entry)
+        earlier = first.setdefault((risk.vulnerability, risk.repositories), number)
+        if earlier != number:
+            _refuse(
+                item,
+                f"{entry} is for the same vulnerability and the same repositories as entry "
+                f"{earlier}; one is accepted.",
+            )
+        risks.append(risk)
+    return tuple(risks)
+
+
+def _title(item: Value, number: int) -> str:
+    """Name an entry by its place and, as far as that can be read, by its vulnerability."""
+    for key, value in item.members if isinstance(item, plain_yaml.Mapping) else ():
+        if isinstance(key, Scalar) and key.text == "vulnerability" and isinstance(value, Scalar):
+            return f"entry {number} ({trimmed(value.text or 'no name', _LONGEST_SHOWN)})"
+    return f"entry {number}"
+
+
+def _risk(item: Value, entry: str) -> AcceptedRisk:
+    members = _members(item, entry, _KEYS, _REQUIRED)
+    return AcceptedRisk(
+        vulnerability=_vulnerability(members["vulnerability"], entry),
+        reason=_line(members["reason"], f"reason of {entry}"),
+        expires=_day(members["expires"], f"expires of {entry}"),
+        accepted_by=_line(members["accepted_by"], f"accepted_by of {entry}"),
+        repositories=_pattern(members["repositories"], f"repositories of {entry}")
+        if "repositories" in members
+        else None,
+    )
+
+
+def _members(
+    value: Value, title: str, known: tuple[str, ...], required: tuple[str, ...]
+) -> dict[str, Value]:
+    keys = f"the key {known[0]}" if len(known) == 1 else f"the keys {', '.join(known)}"
+    if not isinstance(value, plain_yaml.Mapping):
+        _refuse(value, f"{title} must be a mapping with {keys}.")
+    members: dict[str, Value] = {}
+    for key, member in value.members:
+        name = key.text if isinstance(key, Scalar) else None
+        if name not in known:
+            _refuse(key, f"{title} has the unknown key {_shown(key)}; accepted: {keys}.")
+        if name in members:
+            _refuse(key, f"{title} has the key {name} twice; one is accepted.")
+        members[name] = member
+    if missing := [name for name in required if name not in members]:
+        _refuse(value, f"{title} must have {' and '.join(missing)}.")
+    return members
+
+
+def _vulnerability(value: Value, entry: str) -> str:
+    text = _text(value, f"vulnerability of {entry}")
+    if re.search(r"\s", text):
+        _refuse(
+            value,
+            f"vulnerability of {entry} must be one name without spaces, such as CVE-2024-3094.",
+        )
+    return text
+
+
+def _line(value: Value, title: str) -> str:
+    """Read a text that may be written on several lines as one."""
+    return " ".join(_text(value, title).split())
+
+
+def _day(value: Value, title: str) -> date:
+    text = value.text if isinstance(value, Scalar) else None
+    try:
+        day = date.fromisoformat(text or "")
+    except ValueError:
+        day = None
+    # Python also reads forms such as 20270331 and 2027-W13-3.
+    if day is None or day.isoformat() != text:
+        _refuse(value, f"{title} must be a day such as 2027-03-31, not {_shown(value)}.")
+    return day
+
+
+def _pattern(value: Value, title: str) -> str:
+    text = _text(value, title)
+    try:
+        re.compile(text)
+    except (re.error, OverflowError, RecursionError) as error:
+        _refuse(
+            value,
+            f"{title} must be a regular expression such as team/.*, not {_shown(value)}: {error}.",
+        )
+    return text
+
+
+def _text(value: Value, title: str) -> str:
+    text = value.text if isinstance(value, Scalar) else None
+    if text is None or not text.strip() or len(text) > LONGEST_TEXT:
+        _refuse(value, f"{title} must be {_TEXT}, not {_shown(value)}.")
+    return text
+
+
+def _shown(value: Value) -> str:
+    """Quote the start of what is refused."""
+    if isinstance(value, plain_yaml.Sequence):
+        return "a list"
+    if isinstance(value, plain_yaml.Mapping):
+        return "a mapping"
+    if value.text is None:
+        return "empty"
+    if len(value.text) > LONGEST_TEXT:
+        return f"{len(value.text):,} characters"
+    return trimmed(repr(value.text), _LONGEST_SHOWN)
+
+
+def _refuse(value: Value, sentence: str) -> Never:
+    raise UnusableAcceptedRisks(f"{DOCUMENT}, line {value.line}: {sentence}")

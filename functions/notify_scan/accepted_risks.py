@@ -17,6 +17,7 @@ from registry.findings import Finding
 
 DOCUMENT = "accepted-risks.yaml"
 MOST_BYTES = 256 * 1024  # the ledger keeps the text in an item, and DynamoDB takes 400 KB
+TOO_LARGE = f"{DOCUMENT} must not be larger than {MOST_BYTES // 1024} KiB."
 MOST_ENTRIES = 2_000
 LONGEST_TEXT = 500  # characters
 
@@ -77,9 +78,7 @@ class AcceptedRisks:
         """Read a document; raises UnusableAcceptedRisks with one sentence."""
         raw = document if isinstance(document, bytes) else document.encode(errors="surrogatepass")
         if len(raw) > MOST_BYTES:
-            raise UnusableAcceptedRisks(
-                f"{DOCUMENT} must not be larger than {MOST_BYTES // 1024} KiB."
-            )
+            raise UnusableAcceptedRisks(TOO_LARGE)
         try:
             return cls(_entries(plain_yaml.parse(raw.decode())))
         except UnicodeDecodeError as error:

@@ -23,6 +23,7 @@ ADAPTERS = {
     "ledger/image_records.py",
     "ledger/run_records.py",
     "ledger/run_documents.py",
+    "notify_scan/accepted_risks_document.py",
     "rescan_registry/event_bus.py",
 }
 

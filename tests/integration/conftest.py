@@ -9,6 +9,7 @@ from moto import mock_aws
 from ledger.image_records import image_records
 from ledger.run_documents import run_documents
 from ledger.run_records import run_records
+from notify_scan.accepted_risks_document import accepted_risks_document
 from registry.ecr import ecr_registry
 from rescan_registry.event_bus import event_bus
 from tests.support.template import REGION, resources
@@ -17,7 +18,14 @@ from tests.support.template import REGION, resources
 @pytest.fixture
 def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Let functions make their clients in an empty account."""
-    factories = (ecr_registry, event_bus, image_records, run_documents, run_records)
+    factories = (
+        accepted_risks_document,
+        ecr_registry,
+        event_bus,
+        image_records,
+        run_documents,
+        run_records,
+    )
     monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
     monkeypatch.setenv("RUN_BUCKET", "run-bucket")
     monkeypatch.setenv("LEDGER_TABLE", "ledger-table")

@@ -64,7 +64,8 @@ class AcceptedRisksDocument:
         self._table = table
         self._in_force = RisksInForce()
         self._last_good: AcceptedRisks | None = None
-        # The ETag up to which all is done, in the ledger too; what failed is done at the next look.
+        # The ETag of the document with which all is done, in the ledger too; none while something
+        # is left to do, so that the next look reads it again.
         self._done: str | None = None
         self._looked_up_at: datetime | None = None
 
@@ -116,6 +117,7 @@ class AcceptedRisksDocument:
                 return
             raise
         etag = answer["ETag"]
+        self._done = None
         try:
             document = _body(answer)
             self._take(AcceptedRisks.read(document), document.decode(), etag)
@@ -128,6 +130,7 @@ class AcceptedRisksDocument:
         self._last_good = AcceptedRisks()
         self._in_force = RisksInForce()
         if self._done != _ABSENT:
+            self._done = None
             self._dynamodb.delete_item(TableName=self._table, Key=_key("in-force"))
             self._done = _ABSENT
 

@@ -379,6 +379,24 @@ def test_forgets_in_the_ledger_once_that_answers_again(
     assert deployment.kept() is None
 
 
+@pytest.mark.parametrize("meanwhile", [BETTER, None])
+def test_a_change_that_is_taken_back_while_the_ledger_does_not_answer_is_taken_back(
+    deployment: Deployment, warnings: Warnings, meanwhile: str | None
+) -> None:
+    container = deployment.container()
+    deployment.upload(GOOD)
+    deployment.seen(container)
+    if meanwhile:
+        deployment.upload(meanwhile)
+    else:
+        deployment.delete()
+    deployment.broken = {"dynamodb"}
+    assert names(deployment.seen(container)) == (["CVE-2"] if meanwhile else [])
+    deployment.broken = set()
+    deployment.upload(GOOD)
+    assert names(deployment.seen(container)) == ["CVE-1"]
+
+
 def test_a_notice_falls_to_one_event_and_to_its_retries(deployment: Deployment) -> None:
     one, other = deployment.container(), deployment.container()
     assert one.claim("refusal#1", event=EVENT, expires_at=1_800_000_000)

@@ -117,11 +117,13 @@ class EcrRegistry:
                 )
         except errors.ScanNotFound:
             return None
-        status = response["imageScanStatus"]
+        status, findings = response["imageScanStatus"], response.get("imageScanFindings", {})
+        counts = findings.get("findingSeverityCounts", {})
         return LastScan(
             status=status["status"],
-            completed_at=response.get("imageScanFindings", {}).get("imageScanCompletedAt"),
+            completed_at=findings.get("imageScanCompletedAt"),
             description=status.get("description", ""),
+            severities=dict(counts.items()),
         )
 
     def findings(self, repository: str, digest: str) -> Iterator[Finding]:

@@ -1,7 +1,7 @@
 """Images as a listing shows them, and what can be known from that alone."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 INDEX_TYPES = frozenset(
@@ -33,11 +33,13 @@ class LastScan:
     status: as ECR names it (COMPLETE, FAILED, IN_PROGRESS, UNSUPPORTED_IMAGE …).
     completed_at: absent while the scan runs, and for scans that ended without findings.
     description: ECR's own words on the status, often empty.
+    severities: findings by severity; empty where there are none or nobody has counted.
     """
 
     status: str
     completed_at: datetime | None = None
     description: str = ""
+    severities: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ class ScanHistory(Protocol):
 class EcrScanHistory:
     """Scan history asked of ECR itself, a call an image, several at once."""
 
-    # Twice the time that a thousand calls of 300 ms take, and half the time of the function.
+    # Twice the time that a thousand calls of 300 ms take, and a third of the time of the function.
     ASK_FOR = timedelta(seconds=30)
 
     def __init__(self, registry: EcrRegistry, now: Callable[[], datetime]) -> None:

@@ -2,6 +2,8 @@
 
 import functools
 import json
+from collections.abc import Sequence
+from itertools import batched
 from typing import TYPE_CHECKING
 
 import boto3
@@ -12,6 +14,7 @@ if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
 
 SOURCE = "ecr-rescan"
+EVENTS_A_CALL = 10  # the most that PutEvents takes
 
 
 class EventRefused(Exception):
@@ -26,19 +29,27 @@ class EventBus:
 
     def put(self, detail_type: str, detail: Json, *, resources: list[str]) -> None:
         """Put one event, or raise EventRefused with EventBridge's reason."""
-        response = self._client.put_events(
-            Entries=[
-                {
-                    "Source": SOURCE,
-                    "DetailType": detail_type,
-                    "Detail": json.dumps(detail),
-                    "Resources": resources,
-                }
-            ]
-        )
-        if response["FailedEntryCount"]:
-            (entry,) = response["Entries"]
-            raise EventRefused(f"{detail_type}: {entry['ErrorCode']}: {entry['ErrorMessage']}")
+        self.put_all(detail_type, [detail], resources=resources)
+
+    def put_all(self, detail_type: str, details: Sequence[Json], *, resources: list[str]) -> None:
+        """Put events of one kind, ten a call; raise EventRefused at the first that is refused."""
+        for some in batched(details, EVENTS_A_CALL, strict=False):
+            response = self._client.put_events(
+                Entries=[
+                    {
+                        "Source": SOURCE,
+                        "DetailType": detail_type,
+                        "Detail": json.dumps(detail),
+                        "Resources": resources,
+                    }
+                    for detail in some
+                ]
+            )
+            for entry in response["Entries"]:
+                if "ErrorCode" in entry:
+                    raise EventRefused(
+                        f"{detail_type}: {entry['ErrorCode']}: {entry['ErrorMessage']}"
+                    )
 
 
 @functools.cache

@@ -5,6 +5,9 @@ from datetime import datetime
 from registry.ecr import EcrRegistry, ecr_registry
 from registry.errors import RepositoryNotFound
 from registry.scan_history import EcrScanHistory, ScanHistory
+from rescan_registry.event_bus import EventBus, event_bus
+from rescan_registry.image_memory import ImageMemory, image_memory
+from rescan_registry.missing_results import SCAN_RESULT_FOUND
 from rescan_registry.progress import Progress
 from rescan_registry.repository_slice import RepositoryInRun, decide_next, hand_out
 from runtime import clock
@@ -12,25 +15,37 @@ from runtime.entrypoint import entrypoint
 
 
 def find_stale_images(
-    work: RepositoryInRun, *, registry: EcrRegistry, history: ScanHistory, now: datetime
+    work: RepositoryInRun,
+    *,
+    registry: EcrRegistry,
+    history: ScanHistory,
+    memory: ImageMemory,
+    bus: EventBus,
+    now: datetime,
 ) -> Progress:
     """Take one step: count the last wave of scans, decide more images, hand out the next wave."""
     progress = work.progress.folded()
     if not progress.waiting:
         try:
-            progress = decide_next(work, progress, registry=registry, history=history, now=now)
+            progress, found = decide_next(
+                work, progress, registry=registry, history=history, memory=memory, now=now
+            )
         except RepositoryNotFound:
             return progress.of_deleted_repository()
+        if found and not work.policy.dry_run:
+            bus.put_all(SCAN_RESULT_FOUND, [result.detail() for result in found], resources=[])
     return hand_out(work, progress, now)
 
 
 @entrypoint(RepositoryInRun)
 def handler(work: RepositoryInRun) -> Progress:
     """Run as FindStaleImages, first state of every child execution."""
-    registry = ecr_registry()
+    registry, now = ecr_registry(), clock.now()
     return find_stale_images(
         work,
         registry=registry,
         history=EcrScanHistory(registry, clock.now),
-        now=clock.now(),
+        memory=image_memory(work.repository, now),
+        bus=event_bus(),
+        now=now,
     )

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
+from rescan_registry.image_memory import kept_for
 from rescan_registry.request import LEAST_RESCAN_AFTER, RescanRequest
 from runtime import settings
 from runtime.durations import iso
@@ -34,6 +35,7 @@ EXPRESS_TIME_LIMIT = timedelta(minutes=2)
 class RescanPolicy:
     """What makes an image due, and how much is done for one repository.
 
+    result_expected_within: so long a started scan counts as under way without a result.
     max_scans_per_repository: scans started in a run at most; the rest is deferred.
     max_images_per_repository: only so many of the newest images are looked at; 0 is no limit.
     pulled_within: only images pulled, or else pushed, within this time are looked at.
@@ -44,6 +46,7 @@ class RescanPolicy:
 
     rescan_after: timedelta
     unsupported_retry_after: timedelta
+    result_expected_within: timedelta
     max_scans_per_repository: int
     image_selection: ImageSelection = ImageSelection.ANY
     max_images_per_repository: int = 0
@@ -64,10 +67,13 @@ def policy_in_force(request: RescanRequest) -> RescanPolicy:
             "RESCAN_AFTER must be at least 24 hours, because ECR scans an image once in 24 hours, "
             f"not {iso(rescan_after)}"
         )
+    unsupported_retry_after = settings.duration("UNSUPPORTED_RETRY_AFTER")
+    _refuse_to_forget_too_soon(unsupported_retry_after)
     express = settings.choice("CHILD_EXECUTION_TYPE", ChildExecutionType) == "EXPRESS"
     return RescanPolicy(
         rescan_after=rescan_after,
-        unsupported_retry_after=settings.duration("UNSUPPORTED_RETRY_AFTER"),
+        unsupported_retry_after=unsupported_retry_after,
+        result_expected_within=_result_expected_within(),
         max_scans_per_repository=settings.whole_number(
             "MAX_SCANS_PER_REPOSITORY", least=1, most=1_000
         ),
@@ -80,3 +86,27 @@ def policy_in_force(request: RescanRequest) -> RescanPolicy:
         time_limit_seconds=int(EXPRESS_TIME_LIMIT.total_seconds()) if express else None,
         dry_run=request.dry_run,
     )
+
+
+def _result_expected_within() -> timedelta:
+    within = settings.duration("RESULT_EXPECTED_WITHIN")
+    if within > LEAST_RESCAN_AFTER:
+        raise SettingsError(
+            "RESULT_EXPECTED_WITHIN must be at most 24 hours, because an image can be due again "
+            f"then, not {iso(within)}"
+        )
+    return within
+
+
+def _refuse_to_forget_too_soon(unsupported_retry_after: timedelta) -> None:
+    """Refuse a retention that ends before what is remembered is of use.
+
+    A longer rescan_after of a single run costs calls, and is nobody's mistake.
+    """
+    longest = max(settings.duration("RESCAN_AFTER"), unsupported_retry_after)
+    if kept_for() <= longest:
+        raise SettingsError(
+            "IMAGE_RECORD_RETENTION_DAYS must be longer than RESCAN_AFTER and "
+            f"UNSUPPORTED_RETRY_AFTER, not {kept_for().days} days, which is not longer than "
+            f"{iso(longest)}"
+        )

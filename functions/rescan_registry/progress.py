@@ -15,8 +15,11 @@ class Progress:
     outcomes: what came of them, in the same order; filled in by ForEachStaleImage.
     waiting: digests that are due after them.
     undecided: digests whose last scan ECR did not tell, because it throttled.
+    missing: those of them for which the result of a started scan is missing too.
     cursor: ECR's token for the next page of the listing; absent after the last.
     handed_out: scans of this repository handed out in this run, whatever came of them.
+    results_missing: images whose scan a run has started and whose result has not arrived in time.
+    results_found: those of them whose result ECR has told, and which NotifyScan is told of.
     finished: nothing is left to hand out, to decide or to list.
     repository_gone: the repository was deleted since it was listed.
     """
@@ -25,8 +28,11 @@ class Progress:
     outcomes: tuple[Decision, ...] = ()
     waiting: tuple[str, ...] = ()
     undecided: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
     cursor: str | None = None
     handed_out: int = 0
+    results_missing: int = 0
+    results_found: int = 0
     tally: Tally = field(default_factory=Tally)
     finished: bool = False
     repository_gone: bool = False
@@ -40,6 +46,8 @@ class Progress:
         return Progress(
             tally=self.tally.plus_many(REPOSITORY_GONE, len(self.undecided)),
             handed_out=self.handed_out,
+            results_missing=self.results_missing,
+            results_found=self.results_found,
             finished=True,
             repository_gone=True,
         )

@@ -7,9 +7,12 @@ from datetime import UTC, datetime, timedelta
 from registry.ecr import EcrRegistry
 from registry.images import Image, LastScan
 from registry.scan_history import ScanAnswers, ScanHistory
+from rescan_registry.image_memory import ImageMemory
+from rescan_registry.missing_results import FoundResult
 from rescan_registry.outcomes import GIVEN_UP, IMAGE_GONE, SCAN_QUOTA, Decision, Outcome
 from rescan_registry.policy import RescanPolicy
 from rescan_registry.progress import WAVE, Progress
+from rescan_registry.recollection import Recollection, recollect
 from rescan_registry.selection import left_out, newest
 from rescan_registry.staleness import why_not_due
 from runtime.log import logger
@@ -48,34 +51,43 @@ def decide_next(
     *,
     registry: EcrRegistry,
     history: ScanHistory,
+    memory: ImageMemory,
     now: datetime,
-) -> Progress:
+) -> tuple[Progress, tuple[FoundResult, ...]]:
     """Decide the images that ECR left undecided, or else those of the next page.
 
-    Raises RepositoryNotFound when the repository was deleted meanwhile.
+    Tells with it the missing results that were found. Raises RepositoryNotFound when the repository
+    was deleted meanwhile.
     """
-    scans: dict[str, LastScan | None] = {}
-    unknown = progress.undecided
-    if not unknown:
+    if progress.undecided:
+        known = Recollection(unknown=progress.undecided, unreported=frozenset(progress.missing))
+    else:
         progress, images = _list_next(work, progress, registry, now)
-        scans = {image.digest: image.last_scan for image in images if image.last_scan}
-        unknown = tuple(image.digest for image in images if image.digest not in scans)
+        known = recollect(images, memory, work.policy, now)
+    unknown = known.unknown
     if work.is_out_of_time(now):
         progress = _settled(work, progress, dict.fromkeys(unknown, OUT_OF_TIME))
         unknown = ()
     answers = history.last_scans(work.repository, unknown) if unknown else ScanAnswers({})
-    scans |= answers.scans
+    scans = known.scans_with(answers)
+    found = known.results_found(work.repository, answers)
+    if new := known.worth_remembering(answers, found, work.policy, now):
+        memory.note_scans(new)
 
     decisions = {
         digest: why_not_due(last_scan, work.policy, now) for digest, last_scan in scans.items()
     }
     due = [digest for digest, decision in decisions.items() if decision is None]
     progress = _settled(work, progress, decisions | dict.fromkeys(answers.gone, IMAGE_GONE))
-    return replace(
+    progress = replace(
         progress,
         waiting=tuple(sorted(due, key=lambda digest: (_scanned_at(scans[digest]), digest))),
         undecided=answers.unanswered,
+        missing=tuple(digest for digest in answers.unanswered if known.misses(digest)),
+        results_missing=progress.results_missing + len(known.missing),
+        results_found=progress.results_found + len(found),
     )
+    return progress, found
 
 
 def hand_out(work: RepositoryInRun, progress: Progress, now: datetime) -> Progress:

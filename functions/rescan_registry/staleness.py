@@ -10,7 +10,7 @@ _UNDER_WAY = frozenset({"IN_PROGRESS", "PENDING"})
 # ECR reports what it cannot read as a status of its own, or as a failure with this description:
 # https://docs.aws.amazon.com/AmazonECR/latest/userguide/image-scanning-troubleshooting.html
 _UNSUPPORTED_ERROR = "UnsupportedImageError"
-_UNSUPPORTED = {
+UNSUPPORTED = {
     "UNSUPPORTED_IMAGE": "operating system",
     "IMAGE_SIZE_EXCEEDED": "image size",
 }
@@ -29,16 +29,17 @@ def why_not_due(last_scan: LastScan | None, policy: RescanPolicy, now: datetime)
     if last_scan.status == "IMAGE_ARCHIVED":
         return ARCHIVED
     scanned_at = last_scan.completed_at
-    if reason := _why_unsupported(last_scan):
+    if unsupported := unsupported_status(last_scan):
         # Without a date nobody can tell when to try again, and trying daily is what nobody wants.
         retry = scanned_at is not None and now - scanned_at >= policy.unsupported_retry_after
-        return None if retry else Decision(Outcome.UNSUPPORTED, reason)
+        return None if retry else Decision(Outcome.UNSUPPORTED, UNSUPPORTED[unsupported])
     if scanned_at is None or now - scanned_at >= policy.rescan_after:
         return None
     return Decision(Outcome.FRESH, "scanned within RescanAfter")
 
 
-def _why_unsupported(scan: LastScan) -> str | None:
+def unsupported_status(scan: LastScan) -> str | None:
+    """Name the status of a scan that ended because ECR cannot read the image; none of any other."""
     if scan.status == "FAILED" and scan.description.startswith(_UNSUPPORTED_ERROR):
-        return _UNSUPPORTED["UNSUPPORTED_IMAGE"]
-    return _UNSUPPORTED.get(scan.status)
+        return "UNSUPPORTED_IMAGE"
+    return scan.status if scan.status in UNSUPPORTED else None

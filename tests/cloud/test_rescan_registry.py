@@ -384,7 +384,10 @@ def everything_attempted(stack: Stack) -> dict[str, tuple[str, str, dict[str, An
             *("read the scan type", "list repositories", "query records"),
             *("write a list", "read a list", "list the bucket"),
         },
-        "FindStaleImagesFunctionRole": {"list images", "read findings"},
+        "FindStaleImagesFunctionRole": {
+            *("list images", "read findings", "query records", "update a record"),
+            "put an event of ecr-rescan",
+        },
         "StartImageScanFunctionRole": {"start a scan", "update a record"},
         "RecordRepositoryFunctionRole": {"put a record"},
         "SummarizeRescanFunctionRole": {

@@ -23,7 +23,13 @@ ALLOWED = {
         "s3:ListBucket",
         "dynamodb:Query",
     },
-    "FindStaleImagesFunction": {"ecr:DescribeImages", "ecr:DescribeImageScanFindings"},
+    "FindStaleImagesFunction": {
+        "ecr:DescribeImages",
+        "ecr:DescribeImageScanFindings",
+        "dynamodb:Query",
+        "dynamodb:UpdateItem",
+        "events:PutEvents",
+    },
     "StartImageScanFunction": {"ecr:StartImageScan", "dynamodb:UpdateItem"},
     "RecordRepositoryFunction": {"dynamodb:PutItem"},
     "SummarizeRescanFunction": {

@@ -18,7 +18,7 @@ from tests.support.template import ROOT, resolved, resources, template
 
 FUNCTIONS = resources("AWS::Serverless::Function")
 PARAMETERS: dict[str, dict[str, Any]] = template()["Parameters"]
-DURATIONS = ("RescanAfter", "UnsupportedRetryAfter", "PulledWithin")
+DURATIONS = ("RescanAfter", "UnsupportedRetryAfter", "ResultExpectedWithin", "PulledWithin")
 PLATFORM = ("AWS_", "POWERTOOLS_")
 
 

@@ -199,7 +199,12 @@ def test_takes_for_a_hint_only_a_scan_with_a_date(
     [
         (
             "scanned: 10d, findings: {high: 200}",
-            LastScan("COMPLETE", NOW - timedelta(days=10), "The scan was completed successfully."),
+            LastScan(
+                "COMPLETE",
+                NOW - timedelta(days=10),
+                "The scan was completed successfully.",
+                {"HIGH": 200},
+            ),
         ),
         (
             "scanned: 10d, last_result: failed, reason: It broke.",

@@ -9,10 +9,12 @@ from typing import Any
 from ledger.run_records import RecordStatus, RunRecord
 from registry.images import Image, LastScan
 from registry.scan_history import ScanAnswers
+from rescan_registry.image_memory import ImageMemory
 from rescan_registry.policy import RescanPolicy
 from rescan_registry.progress import Progress
 from rescan_registry.repository_slice import RepositoryInRun
 from tests.support.clock import NOW
+from tests.support.fakes import FakeImageRecords
 
 _numbers = count(1)
 
@@ -21,6 +23,7 @@ DEFAULT_SETTINGS = {
     "REPOSITORY_FILTER": "",
     "RESCAN_AFTER": "7d",
     "UNSUPPORTED_RETRY_AFTER": "30d",
+    "RESULT_EXPECTED_WITHIN": "6h",
     "IMAGE_SELECTION": "ANY",
     "MAX_IMAGES_PER_REPOSITORY": "0",
     "PULLED_WITHIN": "",
@@ -28,6 +31,7 @@ DEFAULT_SETTINGS = {
     "MAX_SCANS_PER_REPOSITORY": "1000",
     "CHILD_EXECUTION_TYPE": "STANDARD",
     "RUN_RETENTION_DAYS": "30",
+    "IMAGE_RECORD_RETENTION_DAYS": "180",
 }
 
 
@@ -47,6 +51,7 @@ def any_policy(**given: Any) -> RescanPolicy:
     policy = RescanPolicy(
         rescan_after=timedelta(days=7),
         unsupported_retry_after=timedelta(days=30),
+        result_expected_within=timedelta(hours=6),
         max_scans_per_repository=1_000,
     )
     return replace(policy, **given)
@@ -73,6 +78,14 @@ def any_record(repository: str, **given: Any) -> RunRecord:
         ended_at=NOW,
     )
     return replace(record, **given)
+
+
+def any_memory(
+    records: FakeImageRecords | None = None, repository: str = "team/api"
+) -> ImageMemory:
+    """Make the memory of a repository; one that knows nothing, if no records are given."""
+    kept_until = NOW + timedelta(days=180)
+    return ImageMemory(records or FakeImageRecords(), repository, kept_until=kept_until)  # type: ignore[arg-type]
 
 
 def scanned(when: datetime | None, status: str = "COMPLETE", description: str = "") -> LastScan:

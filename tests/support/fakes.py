@@ -124,7 +124,9 @@ class FakeImageRecords:
     """The image records of all repositories; `fails` names calls that the table does not answer."""
 
     def __init__(self, *records: tuple[str, ImageRecord], fails: Sequence[str] = ()) -> None:
-        self.kept = {(repository, record.digest): record for repository, record in records}
+        self.kept: dict[str, dict[str, ImageRecord]] = {}
+        for repository, record in records:
+            self.kept.setdefault(repository, {})[record.digest] = record
         self.expiries: dict[tuple[str, str], int] = {}
         self.calls: Counter[str] = Counter()
         self.fails = frozenset(fails)
@@ -133,19 +135,19 @@ class FakeImageRecords:
     def of(self, repository: str) -> Iterator[ImageRecord]:
         """Read the records of a repository."""
         self._count("of")
-        return (record for (of, _), record in sorted(self.kept.items()) if of == repository)
+        return iter(sorted(self.kept.get(repository, {}).values(), key=lambda it: it.digest))
 
     def get(self, repository: str, digest: str) -> ImageRecord:
         """Read the record of one image."""
         self._count("get")
-        return self.kept.get((repository, digest), ImageRecord(digest))
+        return self._kept(repository, digest)
 
     def note_started(
         self, repository: str, digest: str, *, run: str, at: datetime, expires_at: int
     ) -> None:
         """Note a start, unless a later one is known."""
         self._count("note_started")
-        known = self.kept.get((repository, digest), ImageRecord(digest))
+        known = self._kept(repository, digest)
         if known.started_at is None or known.started_at < at:
             self._keep(repository, replace(known, started_at=at, started_by=run), expires_at)
 
@@ -154,13 +156,16 @@ class FakeImageRecords:
     ) -> None:
         """Note a scan, unless a newer one is known."""
         self._count("note_scan")
-        known = self.kept.get((repository, digest), ImageRecord(digest))
+        known = self._kept(repository, digest)
         if known.last_scan is None or known.last_scan.scanned_at < scan.scanned_at:
             self._keep(repository, replace(known, last_scan=scan), expires_at)
 
+    def _kept(self, repository: str, digest: str) -> ImageRecord:
+        return self.kept.get(repository, {}).get(digest, ImageRecord(digest))
+
     def _keep(self, repository: str, record: ImageRecord, expires_at: int) -> None:
         with self._lock:
-            self.kept[repository, record.digest] = record
+            self.kept.setdefault(repository, {})[record.digest] = record
             self.expiries[repository, record.digest] = expires_at
 
     def _count(self, call: str) -> None:
@@ -179,6 +184,10 @@ class FakeBus:
 
     def put(self, detail_type: str, detail: Json, *, resources: list[str]) -> None:
         """Keep an event."""
+        self.put_all(detail_type, [detail], resources=resources)
+
+    def put_all(self, detail_type: str, details: Sequence[Json], *, resources: list[str]) -> None:
+        """Keep events."""
         if self._refusal:
             raise self._refusal
-        self.events.append((detail_type, detail, resources))
+        self.events.extend((detail_type, detail, resources) for detail in details)

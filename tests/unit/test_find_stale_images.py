@@ -27,10 +27,18 @@ from rescan_registry.progress import WAVE, Progress
 from rescan_registry.repository_slice import OUT_OF_TIME, RepositoryInRun
 from rescan_registry.start_image_scan import STARTED
 from runtime.messages import decode, encode
-from tests.support.builders import FakeHistory, any_digest, any_image, any_work, days_ago, scanned
+from tests.support.builders import (
+    FakeHistory,
+    any_digest,
+    any_image,
+    any_memory,
+    any_work,
+    days_ago,
+    scanned,
+)
 from tests.support.clock import NOW, Clock
 from tests.support.engine import any_lambda_context
-from tests.support.fakes import FakeRegistry
+from tests.support.fakes import FakeBus, FakeImageRecords, FakeRegistry
 
 FAILED = Decision(Outcome.FAILED, "EcrThrottled")
 
@@ -38,7 +46,14 @@ FAILED = Decision(Outcome.FAILED, "EcrThrottled")
 def found(
     work: RepositoryInRun, registry: FakeRegistry, history: FakeHistory | None = None
 ) -> Progress:
-    return find_stale_images(work, registry=registry, history=history or FakeHistory(), now=NOW)
+    return find_stale_images(
+        work,
+        registry=registry,
+        history=history or FakeHistory(),
+        memory=any_memory(),
+        bus=FakeBus(),
+        now=NOW,
+    )
 
 
 @dataclass
@@ -49,6 +64,8 @@ class Drive:
     history: FakeHistory = field(default_factory=FakeHistory)
     answer: Callable[[str], Decision] = lambda _: STARTED
     step: timedelta = timedelta()
+    records: FakeImageRecords = field(default_factory=FakeImageRecords)
+    bus: FakeBus = field(default_factory=FakeBus)
     waves: list[tuple[str, ...]] = field(default_factory=list)
 
     def to_its_end(self, work: RepositoryInRun, *, most_steps: int) -> Progress:
@@ -56,7 +73,12 @@ class Drive:
         clock = Clock()
         for _ in range(most_steps):
             progress = find_stale_images(
-                work, registry=self.registry, history=self.history, now=clock.now()
+                work,
+                registry=self.registry,
+                history=self.history,
+                memory=any_memory(self.records),
+                bus=self.bus,
+                now=clock.now(),
             )
             # Through JSON, as the state machine carries it.
             progress = decode(Progress, json.loads(json.dumps(encode(progress))))
@@ -299,6 +321,9 @@ def test_answers_the_state_machine_with_the_next_wave(
 ) -> None:
     image = any_image(last_scan=scanned(days_ago(8)))
     monkeypatch.setattr(module, "ecr_registry", lambda: FakeRegistry([image]))
+    monkeypatch.setattr(module, "event_bus", FakeBus)
+    monkeypatch.setattr("rescan_registry.image_memory.image_records", FakeImageRecords)
+    monkeypatch.setenv("IMAGE_RECORD_RETENTION_DAYS", "180")
     monkeypatch.setattr("runtime.clock.now", lambda: NOW)
     event = {
         "run": "run-1",

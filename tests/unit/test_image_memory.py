@@ -37,7 +37,7 @@ def test_remembers_each_scan_until_the_record_expires() -> None:
     records, digests = FakeImageRecords(), [any_digest() for _ in range(50)]
     memory_of(records).note_scans(dict.fromkeys(digests, SCAN))
     assert records.kept == {
-        ("team/api", digest): ImageRecord(digest, last_scan=SCAN) for digest in digests
+        "team/api": {digest: ImageRecord(digest, last_scan=SCAN) for digest in digests}
     }
     assert set(records.expiries.values()) == {int(KEPT_UNTIL.timestamp())}
 

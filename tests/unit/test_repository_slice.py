@@ -21,16 +21,38 @@ from rescan_registry.repository_slice import (
     hand_out,
 )
 from runtime.log import logger
-from tests.support.builders import FakeHistory, any_digest, any_image, any_work, days_ago, scanned
+from tests.support.builders import (
+    FakeHistory,
+    any_digest,
+    any_image,
+    any_memory,
+    any_work,
+    days_ago,
+    scanned,
+)
 from tests.support.clock import NOW
-from tests.support.fakes import FakeRegistry
+from tests.support.fakes import FakeImageRecords, FakeRegistry
 
 FRESH = Decision(Outcome.FRESH, "scanned within RescanAfter")
 SECOND = timedelta(seconds=1)
 
 
 def decided(work: RepositoryInRun, registry: FakeRegistry, history: FakeHistory) -> Progress:
-    return decide_next(work, work.progress, registry=registry, history=history, now=NOW)
+    return decided_with(FakeImageRecords(), work, registry, history)
+
+
+def decided_with(
+    records: FakeImageRecords, work: RepositoryInRun, registry: FakeRegistry, history: FakeHistory
+) -> Progress:
+    progress, _ = decide_next(
+        work,
+        work.progress,
+        registry=registry,
+        history=history,
+        memory=any_memory(records),
+        now=NOW,
+    )
+    return progress
 
 
 def digests(how_many: int) -> tuple[str, ...]:
@@ -149,11 +171,12 @@ def test_asks_for_no_dates_when_time_is_up() -> None:
     unknown, hinted = any_image(), any_image(last_scan=scanned(days_ago(1)))
     history = FakeHistory()
     work = any_work(time_limit_seconds=120)
-    progress = decide_next(
+    progress, _ = decide_next(
         work,
         work.progress,
         registry=FakeRegistry([unknown, hinted]),
         history=history,
+        memory=any_memory(),
         now=NOW + timedelta(seconds=121),
     )
     assert history.asked == []

@@ -33,9 +33,10 @@ def test_starts_the_scan_of_one_image() -> None:
 def test_remembers_which_run_started_the_scan_and_when() -> None:
     records = FakeImageRecords()
     start(FakeRegistry(), records)
-    key = ("team/api", IMAGE.digest)
-    assert records.kept == {key: ImageRecord(IMAGE.digest, started_at=NOW, started_by="run-1")}
-    assert records.expiries == {key: int((NOW + KEPT_FOR).timestamp())}
+    started = ImageRecord(IMAGE.digest, started_at=NOW, started_by="run-1")
+    assert records.kept == {"team/api": {IMAGE.digest: started}}
+    expires_at = int((NOW + KEPT_FOR).timestamp())
+    assert records.expiries == {("team/api", IMAGE.digest): expires_at}
 
 
 def test_has_started_the_scan_though_the_ledger_does_not_answer(log: io.StringIO) -> None:

@@ -1,0 +1,184 @@
+from datetime import datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ledger.image_records import ImageRecord, RecordedScan
+from registry.images import LastScan
+from rescan_registry.known_scans import (
+    CLOCK_SKEW,
+    known_scan,
+    missing_since,
+    newer,
+    worth_remembering,
+)
+from rescan_registry.staleness import why_not_due
+from tests.support.builders import any_digest, any_policy, days_ago, scanned
+from tests.support.clock import NOW
+
+HOURS = timedelta(hours=6)
+SECOND = timedelta(seconds=1)
+ages = st.timedeltas(timedelta(0), timedelta(days=3_000))
+limits = st.integers(1, 24).map(lambda hours: timedelta(hours=hours))
+
+
+def recorded(when: datetime, status: str = "COMPLETE", scan_type: str = "BASIC") -> RecordedScan:
+    return RecordedScan(when, status, scan_type, severities={"HIGH": 1})
+
+
+def record(scan: RecordedScan | None = None, started_at: datetime | None = None) -> ImageRecord:
+    return ImageRecord(any_digest(), last_scan=scan, started_at=started_at, started_by="run-1")
+
+
+# The last scan
+
+
+def test_knows_the_date_and_the_counts_of_a_complete_scan() -> None:
+    known = known_scan(record(recorded(days_ago(3))), HOURS, NOW)
+    assert known == LastScan("COMPLETE", days_ago(3), severities={"HIGH": 1})
+
+
+@pytest.mark.parametrize("status", ["UNSUPPORTED_IMAGE", "IMAGE_SIZE_EXCEEDED"])
+@pytest.mark.parametrize(("age", "due"), [(29.99, False), (30, True)])
+def test_knows_an_image_that_ecr_could_not_read(status: str, age: float, due: bool) -> None:
+    known = known_scan(record(recorded(days_ago(age), status)), HOURS, NOW)
+    assert known is not None
+    assert (why_not_due(known, any_policy(), NOW) is None) == due
+
+
+@pytest.mark.parametrize(
+    "unknown",
+    [
+        record(),
+        record(recorded(days_ago(1), "FAILED")),
+        record(recorded(days_ago(1), "A_STATUS_OF_TOMORROW")),
+        record(recorded(days_ago(1), scan_type="ENHANCED")),
+        record(recorded(days_ago(1), "FAILED"), started_at=days_ago(1)),
+    ],
+)
+def test_knows_nothing_of_any_other_image(unknown: ImageRecord) -> None:
+    assert known_scan(unknown, HOURS, NOW) is None
+    assert missing_since(unknown, HOURS, NOW) is None
+
+
+@given(ages, ages, limits)
+def test_is_under_way_until_the_result_is_there_or_missing(
+    started_ago: timedelta, scanned_ago: timedelta, within: timedelta
+) -> None:
+    started_at, scanned_at = NOW - started_ago, NOW - scanned_ago
+    image = record(recorded(scanned_at), started_at)
+    known, missing = known_scan(image, within, NOW), missing_since(image, within, NOW)
+    if scanned_at >= started_at - CLOCK_SKEW:
+        assert known is not None
+        assert (known.status, known.completed_at, missing) == ("COMPLETE", scanned_at, None)
+    elif started_ago < within:
+        assert (known, missing) == (LastScan("IN_PROGRESS"), None)
+    else:
+        assert (known, missing) == (None, started_at)
+
+
+@given(limits)
+def test_misses_a_result_from_the_very_second_that_it_is_late(within: timedelta) -> None:
+    late, in_time = record(started_at=NOW - within), record(started_at=NOW - within + SECOND)
+    assert missing_since(late, within, NOW) == NOW - within
+    assert missing_since(in_time, within, NOW) is None
+    assert known_scan(in_time, within, NOW) == LastScan("IN_PROGRESS")
+
+
+@pytest.mark.parametrize(
+    ("before", "arrived"), [(CLOCK_SKEW, True), (CLOCK_SKEW + SECOND, False), (-SECOND, True)]
+)
+def test_allows_for_clocks_that_differ(before: timedelta, arrived: bool) -> None:
+    started_at = NOW - timedelta(hours=7)
+    image = record(recorded(started_at - before, "FAILED"), started_at)
+    assert missing_since(image, HOURS, NOW) == (None if arrived else started_at)
+
+
+def test_takes_a_start_in_the_future_of_our_clock_for_one_under_way() -> None:
+    image = record(started_at=NOW + SECOND)
+    assert known_scan(image, HOURS, NOW) == LastScan("IN_PROGRESS")
+
+
+# Of two answers on one image
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "chosen"),
+    [
+        (None, None, None),
+        (scanned(days_ago(1)), None, scanned(days_ago(1))),
+        (scanned(days_ago(2)), scanned(days_ago(1)), scanned(days_ago(1))),
+        (LastScan("IN_PROGRESS"), scanned(days_ago(1)), LastScan("IN_PROGRESS")),
+    ],
+)
+def test_goes_by_the_newer_of_two_scans(
+    one: LastScan | None, other: LastScan | None, chosen: LastScan | None
+) -> None:
+    assert newer(one, other) == newer(other, one) == chosen
+
+
+# What is written back
+
+
+@given(ages, limits)
+def test_remembers_a_result_whose_event_is_no_longer_on_its_way(
+    age: timedelta, within: timedelta
+) -> None:
+    scan = LastScan("COMPLETE", NOW - age, severities={"LOW": 2})
+    remembered = worth_remembering(scan, within, NOW)
+    kept = RecordedScan(NOW - age, "COMPLETE", "BASIC", severities={"LOW": 2})
+    assert remembered == (None if age < within else kept)
+
+
+@pytest.mark.parametrize(
+    ("scan", "status"),
+    [
+        (scanned(None, "UNSUPPORTED_IMAGE"), "UNSUPPORTED_IMAGE"),
+        (scanned(None, "FAILED", "UnsupportedImageError: The …"), "UNSUPPORTED_IMAGE"),
+        (scanned(None, "IMAGE_SIZE_EXCEEDED"), "IMAGE_SIZE_EXCEEDED"),
+    ],
+)
+def test_remembers_an_image_that_ecr_cannot_read_from_when_it_was_asked(
+    scan: LastScan, status: str
+) -> None:
+    remembered = worth_remembering(scan, HOURS, NOW)
+    assert remembered == RecordedScan(NOW, status, "BASIC")
+    known = known_scan(ImageRecord(any_digest(), last_scan=remembered), HOURS, NOW)
+    assert known is not None
+    retry = any_policy().unsupported_retry_after
+    assert why_not_due(known, any_policy(), NOW + retry - SECOND) is not None
+    assert why_not_due(known, any_policy(), NOW + retry) is None
+
+
+def test_remembers_the_date_that_ecr_tells_of_such_an_image() -> None:
+    scan = scanned(days_ago(4), "UNSUPPORTED_IMAGE")
+    assert worth_remembering(scan, HOURS, NOW) == RecordedScan(
+        days_ago(4), "UNSUPPORTED_IMAGE", "BASIC"
+    )
+
+
+@pytest.mark.parametrize(
+    "scan",
+    [
+        None,
+        scanned(None),
+        scanned(None, "IN_PROGRESS"),
+        scanned(None, "FAILED", "Something went wrong"),
+        scanned(days_ago(8), "FAILED"),
+        scanned(days_ago(8), "SCAN_ELIGIBILITY_EXPIRED"),
+    ],
+)
+def test_remembers_nothing_that_would_have_to_be_asked_again(scan: LastScan | None) -> None:
+    assert worth_remembering(scan, HOURS, NOW) is None
+
+
+@given(ages, limits, st.booleans())
+def test_knows_of_what_it_remembers_the_same_as_ecr_told(
+    age: timedelta, within: timedelta, unsupported: bool
+) -> None:
+    scan = scanned(NOW - age, "UNSUPPORTED_IMAGE" if unsupported else "COMPLETE")
+    if remembered := worth_remembering(scan, within, NOW):
+        known = known_scan(ImageRecord(any_digest(), last_scan=remembered), within, NOW)
+        assert why_not_due(known, any_policy(), NOW) == why_not_due(scan, any_policy(), NOW)
+        assert known is not None

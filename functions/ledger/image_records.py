@@ -120,13 +120,13 @@ class ImageRecords:
                 ":image": {"S": "image#"},
             },
         )
-        with _named_errors():
+        with named_errors():
             for page in pages:
                 yield from map(image_record, page["Items"])
 
     def get(self, repository: str, digest: str) -> ImageRecord:
         """Read the record of one image; an empty one when there is none."""
-        with _named_errors():
+        with named_errors():
             answer = self._client.get_item(
                 TableName=self._table, Key=image_key(repository, digest), ConsistentRead=True
             )
@@ -180,10 +180,10 @@ class ImageRecords:
                 "Key": image_key(repository, digest),
                 "UpdateExpression": "SET baseline = :baseline",
                 "ConditionExpression": condition,
-                "ExpressionAttributeValues": _attributes(values),
+                "ExpressionAttributeValues": attributes(values),
             }
         }
-        with _named_errors():
+        with named_errors():
             try:
                 self._client.transact_write_items(TransactItems=[note, *also])
             except self._client.exceptions.TransactionCanceledException as error:
@@ -223,7 +223,7 @@ class ImageRecords:
         """Read some items, a hundred at most; what DynamoDB leaves for later is asked for again."""
         found: list[Mapping[str, Any]] = []
         asked: Any = {self._table: {"Keys": keys}}
-        with _named_errors():
+        with named_errors():
             while asked:
                 answer = self._client.batch_get_item(RequestItems=asked)
                 found += answer["Responses"].get(self._table, [])
@@ -233,7 +233,7 @@ class ImageRecords:
     def _note(
         self, key: dict[str, Any], change: str, condition: str, values: Mapping[str, object]
     ) -> None:
-        with _named_errors(), suppress(self._client.exceptions.ConditionalCheckFailedException):
+        with named_errors(), suppress(self._client.exceptions.ConditionalCheckFailedException):
             self._client.update_item(
                 TableName=self._table,
                 Key=key,
@@ -264,10 +264,14 @@ def _tag_key(repository: str, tag: str) -> dict[str, Any]:
 
 def image_record(item: Mapping[str, Any]) -> ImageRecord:
     """Read an item; what is absent in it is not known."""
+    values = plain_item(item)
+    return decode(ImageRecord, {"digest": str(values["sk"]).removeprefix("image#"), **values})
+
+
+def plain_item(item: Mapping[str, Any]) -> dict[str, Any]:
+    """Read the attributes of an item out of DynamoDB's types."""
     deserialize = TypeDeserializer().deserialize
-    values = {name: _plain(deserialize(value)) for name, value in item.items()}
-    digest = str(values.get("sk", "")).removeprefix("image#")
-    return decode(ImageRecord, {"digest": digest, **values})
+    return {name: _plain(deserialize(value)) for name, value in item.items()}
 
 
 def attribute(value: object) -> dict[str, Any]:
@@ -275,7 +279,8 @@ def attribute(value: object) -> dict[str, Any]:
     return dict(TypeSerializer().serialize(_present(encode(value))))
 
 
-def _attributes(values: Mapping[str, object]) -> dict[str, Any]:
+def attributes(values: Mapping[str, object]) -> dict[str, Any]:
+    """Write several values in DynamoDB's types."""
     return {name: attribute(value) for name, value in values.items()}
 
 
@@ -295,7 +300,8 @@ def _plain(value: Any) -> Any:
 
 
 @contextmanager
-def _named_errors() -> Iterator[None]:
+def named_errors() -> Iterator[None]:
+    """Turn whatever keeps the table from answering into LedgerUnavailable."""
     try:
         yield
     except (ClientError, BotoCoreError) as error:

@@ -1,54 +1,113 @@
 """Which channels the stack has, and what a message becomes in each."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
 
 from notify_scan.channels import chatbot, pagerduty, slack, sns, teams
-from notify_scan.channels.delivery import TRANSPORTS, Channel, Delivery
+from notify_scan.channels.delivery import CLAIMED_FOR, TRANSPORTS, Channel, Delivery
 from notify_scan.channels.document import document
 from notify_scan.decision import Condition, Decision
 from notify_scan.message import Message, plain
-from notify_scan.reports import RunReport, ScanReport
+from notify_scan.reports import Change, Report
 from notify_scan.secret_arns import secret_arns
+from registry.findings import SEVERITIES
 from runtime import settings
 from runtime.messages import Json
 
-DETAIL_TYPES = {"scan": "Scan Report", "run": "Run Report"}
+DETAIL_TYPES = {
+    "scan": "Scan Report",
+    "run": "Run Report",
+    "digest": "Digest Report",
+    "notice": "Notice",
+}
+
+
+class NotifyMode(StrEnum):
+    """When a channel is told of scans."""
+
+    EVERY_SCAN = "EVERY_SCAN"  # at once, a message a scan
+    AFTER_RUN = "AFTER_RUN"  # in one message after each run
+    DAILY = "DAILY"  # in one message a day
+
+
+class ImmediateFrom(StrEnum):
+    """Which severity is told at once, whatever the mode of a channel."""
+
+    CRITICAL = "CRITICAL"
+    HIGH = "HIGH"
+    MEDIUM = "MEDIUM"
+    LOW = "LOW"
+    NEVER = "NEVER"
 
 
 @dataclass(frozen=True)
 class ChannelsInUse:
-    """Channels with their target: a topic, a bus, or none where a secret holds the address."""
+    """Channels with their target: a topic, a bus, or none where a secret holds the address.
+
+    modes: of those that are not told of every scan at once.
+    """
 
     targets: dict[Channel, str | None]
+    modes: dict[Channel, NotifyMode] = field(default_factory=dict)
+    immediate_from: ImmediateFrom = ImmediateFrom.NEVER
 
     def deliveries(
-        self, message: Message, report: ScanReport | RunReport, decision: Decision
+        self, message: Message, report: Report, decision: Decision, *, event: str, now: datetime
     ) -> tuple[Delivery, ...]:
-        """Put a message into the form of every channel that is to have it."""
+        """Put a message into the form of every channel that is to have it now."""
         return tuple(
-            Delivery(
-                channel=channel,
-                transport=TRANSPORTS[channel],
-                about=plain(message.title),
-                content=_content(channel, message, report, decision.condition),
-                target=self.targets[channel],
-            )
-            for channel in self._told(decision)
+            self._delivery(channel, message, report, decision.condition, event, now)
+            for channel in self.targets
+            if self._is_told(channel, report, decision)
         )
 
-    def _told(self, decision: Decision) -> Iterator[Channel]:
-        for channel in self.targets:
-            if channel is Channel.PAGERDUTY:
-                # An incident that is over is closed, though nobody wants to be told; and what
-                # says neither good nor bad, such as a dry run, neither opens nor closes one.
-                told = decision.condition is Condition.WELL or (
-                    decision.tell and decision.condition is Condition.PROBLEM
-                )
-            else:
-                told = decision.tell
-            if told:
-                yield channel
+    def digests(self, decision: Decision) -> dict[str, bool]:
+        """Tell for each digest whether a scan goes into it, or, told at once, out of it."""
+        if not decision.tell:
+            return {}
+        is_queued = not self._breaks_through(decision)
+        return {mode.value: is_queued for mode in sorted(set(self.modes.values()))}
+
+    def _is_told(self, channel: Channel, report: Report, decision: Decision) -> bool:
+        if channel is Channel.PAGERDUTY:
+            # An incident that is over is closed, though nobody wants to be told; and what says
+            # neither good nor bad, such as a dry run, neither opens nor closes one.
+            return decision.condition is Condition.WELL or (
+                decision.tell and decision.condition is Condition.PROBLEM
+            )
+        # Without a memory nothing can be left to a digest.
+        waits = report.kind == "scan" and channel in self.modes and decision.change is not None
+        return decision.tell and (not waits or self._breaks_through(decision))
+
+    def _breaks_through(self, decision: Decision) -> bool:
+        if self.immediate_from is ImmediateFrom.NEVER:
+            return False
+        urgent = SEVERITIES[: SEVERITIES.index(self.immediate_from) + 1]
+        risen = {
+            Change.NEW: set(decision.exceeded),
+            Change.WORSE: {name for name, more in decision.difference.items() if more > 0},
+        }
+        return not risen.get(decision.change or Change.UNCHANGED, set()).isdisjoint(urgent)
+
+    def _delivery(
+        self,
+        channel: Channel,
+        message: Message,
+        report: Report,
+        condition: Condition,
+        event: str,
+        now: datetime,
+    ) -> Delivery:
+        return Delivery(
+            channel=channel,
+            transport=TRANSPORTS[channel],
+            about=plain(message.title),
+            content=_content(channel, message, report, condition),
+            message_id=event,
+            claimed_until=str(int((now + CLAIMED_FOR).timestamp())),
+            target=self.targets[channel],
+        )
 
 
 def channels_in_use() -> ChannelsInUse:
@@ -58,15 +117,29 @@ def channels_in_use() -> ChannelsInUse:
         Channel.CHATBOT: settings.optional_text("CHATBOT_TOPIC"),
         Channel.EVENTBRIDGE: settings.optional_text("REPORT_EVENT_BUS_ARN"),
     }
+    in_use = {channel: target for channel, target in targets.items() if target} | dict.fromkeys(
+        secret_arns()
+    )
+    modes = {
+        Channel.SNS: settings.choice("SNS_NOTIFY_MODE", NotifyMode),
+        Channel.CHATBOT: settings.choice("CHATBOT_NOTIFY_MODE", NotifyMode),
+        Channel.EVENTBRIDGE: settings.choice("EVENT_BRIDGE_NOTIFY_MODE", NotifyMode),
+        Channel.SLACK: settings.choice("SLACK_NOTIFY_MODE", NotifyMode),
+        Channel.TEAMS: settings.choice("TEAMS_NOTIFY_MODE", NotifyMode),
+        Channel.WEBHOOK: settings.choice("WEBHOOK_NOTIFY_MODE", NotifyMode),
+    }
     return ChannelsInUse(
-        {channel: target for channel, target in targets.items() if target}
-        | dict.fromkeys(secret_arns())
+        in_use,
+        {
+            channel: mode
+            for channel, mode in modes.items()
+            if channel in in_use and mode is not NotifyMode.EVERY_SCAN
+        },
+        settings.choice("IMMEDIATE_FROM", ImmediateFrom),
     )
 
 
-def _content(
-    channel: Channel, message: Message, report: ScanReport | RunReport, condition: Condition
-) -> Json:
+def _content(channel: Channel, message: Message, report: Report, condition: Condition) -> Json:
     match channel:
         case Channel.SNS:
             return sns.publication(message, report)

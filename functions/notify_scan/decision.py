@@ -1,9 +1,12 @@
 """Whether people are told of a report, and why."""
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 from enum import StrEnum
 
-from notify_scan.reports import Interpretation, RunReport, ScanReport
+from ledger.image_records import Standing
+from notify_scan.changes import change, difference, standing_of
+from notify_scan.reports import Change, Interpretation, RunReport, ScanReport
 from notify_scan.thresholds import Thresholds, thresholds_in_force
 from runtime import settings
 
@@ -21,7 +24,19 @@ class Condition(StrEnum):
 
     PROBLEM = "PROBLEM"  # somebody must act
     WELL = "WELL"  # nobody must act, and an open incident can be closed
+    STILL_WELL = "STILL_WELL"  # nobody must act, and no incident is open
     UNKNOWN = "UNKNOWN"  # neither can be said
+
+
+@dataclass(frozen=True)
+class Before:
+    """What was known of an image before a report.
+
+    standing: absent when nothing was known. told_ago: how long ago people were told of it.
+    """
+
+    standing: Standing | None = None
+    told_ago: timedelta = timedelta()
 
 
 @dataclass(frozen=True)
@@ -29,20 +44,35 @@ class Decision:
     """Whether people are told, and the reason, one of a few constant phrases.
 
     exceeded: the severities with more findings than accepted.
+    change, difference: since what was known before; absent when nobody remembers that.
+    standing: what the next report on the image is compared with.
+    is_reminder: nothing has changed, but it stands for long.
+    is_noted: whether the standing, or that people are told, is to be remembered.
     """
 
     tell: bool
     condition: Condition
     reason: str
     exceeded: dict[str, int] = field(default_factory=dict)
+    change: Change | None = None
+    difference: dict[str, int] = field(default_factory=dict)
+    standing: Standing | None = None
+    is_reminder: bool = False
+    is_noted: bool = False
 
 
 @dataclass(frozen=True)
 class NotificationPolicy:
-    """What people want to be told of."""
+    """What people want to be told of.
+
+    remind_after: they are told again of what stands unchanged for as long.
+    """
 
     thresholds: Thresholds
-    on_scan_failure: bool = True
+    notify_on: frozenset[Change] = frozenset(
+        {Change.NEW, Change.WORSE, Change.CLEARED, Change.FAILED}
+    )
+    remind_after: timedelta = timedelta(days=30)
     when_clean: bool = False
     on_run: NotifyOnRun = NotifyOnRun.ALWAYS
     include_findings: bool = True
@@ -52,17 +82,26 @@ def policy_in_force() -> NotificationPolicy:
     """Take the stack's parameters."""
     return NotificationPolicy(
         thresholds=thresholds_in_force(),
-        on_scan_failure=settings.flag("NOTIFY_ON_SCAN_FAILURE"),
+        notify_on=settings.choices("NOTIFY_ON", Change),
+        remind_after=settings.duration("REMIND_AFTER"),
         when_clean=settings.flag("NOTIFY_WHEN_CLEAN"),
         on_run=settings.choice("NOTIFY_ON_RUN", NotifyOnRun),
         include_findings=settings.flag("INCLUDE_FINDINGS"),
     )
 
 
-def decide(interpretation: Interpretation, policy: NotificationPolicy) -> Decision:
-    """Come to a decision on whatever an event was understood to be."""
+def decide(
+    interpretation: Interpretation, policy: NotificationPolicy, before: Before | None = None
+) -> Decision:
+    """Come to a decision on whatever an event was understood to be.
+
+    before: what was known of the image; absent when that cannot be known, and then people are told
+    of every scan rather than of none.
+    """
     if interpretation.scan:
-        return _on_scan(interpretation.scan, policy)
+        if before is None:
+            return _on_scan_alone(interpretation.scan, policy)
+        return _on_scan(interpretation.scan, policy, before)
     if interpretation.run:
         return _on_run(interpretation.run, policy)
     return Decision(
@@ -70,12 +109,55 @@ def decide(interpretation: Interpretation, policy: NotificationPolicy) -> Decisi
     )
 
 
-def _on_scan(report: ScanReport, policy: NotificationPolicy) -> Decision:
+def _on_scan(report: ScanReport, policy: NotificationPolicy, before: Before) -> Decision:
+    standing = standing_of(report, policy.thresholds, before.standing)
+    kind = change(before.standing, standing)
+    is_problem = standing.failed or bool(standing.exceeded)
+    is_reminder = kind is Change.UNCHANGED and is_problem and before.told_ago >= policy.remind_after
+    is_first = before.standing is None
+    is_clean_news = is_first and not is_problem and policy.when_clean
+    well = Condition.WELL if is_first or kind is Change.CLEARED else Condition.STILL_WELL
+    tell = kind in policy.notify_on or is_reminder or is_clean_news
+    return Decision(
+        tell=tell,
+        condition=Condition.PROBLEM if is_problem else well,
+        reason=_reason(kind, tell=tell, is_first=is_first, is_reminder=is_reminder),
+        exceeded={} if standing.failed else policy.thresholds.exceeded(report),
+        change=kind,
+        difference={} if kind is Change.NEW else difference(before.standing, standing),
+        standing=standing,
+        is_reminder=is_reminder,
+        is_noted=tell
+        or is_first
+        or kind is not Change.UNCHANGED
+        or (before.standing is not None and before.standing.failed != standing.failed),
+    )
+
+
+def _reason(kind: Change, *, tell: bool, is_first: bool, is_reminder: bool) -> str:
+    if is_reminder:
+        return "stands for longer than RemindAfter"
+    if kind is Change.UNCHANGED:
+        return "nothing above a threshold" if is_first else "unchanged"
+    return _REASONS[kind] if tell else f"NotifyOn leaves out {kind}"
+
+
+_REASONS = {
+    Change.NEW: "above threshold",
+    Change.WORSE: "worse than before",
+    Change.BETTER: "better than before",
+    Change.CLEARED: "no longer above a threshold",
+    Change.FAILED: "scan failed",
+}
+
+
+def _on_scan_alone(report: ScanReport, policy: NotificationPolicy) -> Decision:
     if not report.is_complete:
-        if policy.on_scan_failure:
-            return Decision(tell=True, condition=Condition.PROBLEM, reason="scan failed")
+        tell = Change.FAILED in policy.notify_on
         return Decision(
-            tell=False, condition=Condition.UNKNOWN, reason="NotifyOnScanFailure is off"
+            tell=tell,
+            condition=Condition.PROBLEM if tell else Condition.UNKNOWN,
+            reason=_reason(Change.FAILED, tell=tell, is_first=True, is_reminder=False),
         )
     if exceeded := policy.thresholds.exceeded(report):
         return Decision(

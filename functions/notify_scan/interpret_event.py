@@ -1,17 +1,21 @@
-"""Interpret an event: whichever of the four it is, it becomes one shape."""
+"""Interpret an event: whichever of the five it is, it becomes one shape."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 
 from notify_scan.event_fields import Fields, UnreadableScanEvent
 from notify_scan.reports import Interpretation
 from notify_scan.run_events import execution_ended, rescan_finished
-from notify_scan.scan_events import basic_scan, enhanced_scan
+from notify_scan.scan_events import basic_scan, enhanced_scan, found_scan
+from notify_scan.understood_event import UnderstoodEvent, understood
+from runtime import settings
 from runtime.entrypoint import entrypoint
 
 _READERS: dict[tuple[str, str], Callable[[Fields], Interpretation]] = {
     ("aws.ecr", "ECR Image Scan"): basic_scan,
     ("aws.inspector2", "Inspector2 Scan"): enhanced_scan,
+    ("ecr-rescan", "Scan Result Found"): found_scan,
     ("ecr-rescan", "Rescan Finished"): rescan_finished,
     ("aws.states", "Step Functions Execution Status Change"): execution_ended,
 }
@@ -24,7 +28,7 @@ class ReceivedEvent:
     event: object
 
 
-def interpret_event(received: ReceivedEvent) -> Interpretation:
+def interpret_event(received: ReceivedEvent, *, kept_for: timedelta) -> UnderstoodEvent:
     """Read the event by its source and detail type, or raise UnreadableScanEvent."""
     event = Fields.of("the event", received.event)
     kind = event.text("source"), event.text("detail-type")
@@ -33,10 +37,11 @@ def interpret_event(received: ReceivedEvent) -> Interpretation:
         raise UnreadableScanEvent(
             f"the event is of the kind {kind[1]!a} from {kind[0]!a}; known are {known}"
         )
-    return _READERS[kind](event)
+    return understood(event, _READERS[kind](event), kept_for=kept_for)
 
 
 @entrypoint(ReceivedEvent)
-def handler(received: ReceivedEvent) -> Interpretation:
+def handler(received: ReceivedEvent) -> UnderstoodEvent:
     """Run as InterpretEvent, first of all."""
-    return interpret_event(received)
+    days = settings.whole_number("IMAGE_RECORD_RETENTION_DAYS", least=30, most=3_650)
+    return interpret_event(received, kept_for=timedelta(days=days))

@@ -17,6 +17,17 @@ class ScanType(StrEnum):
     ENHANCED = "ENHANCED"
 
 
+class Change(StrEnum):
+    """How a scan compares with what was known before it."""
+
+    NEW = "NEW"  # above a threshold, and was not
+    WORSE = "WORSE"  # above a threshold, and some severity has more findings than before
+    BETTER = "BETTER"  # still above a threshold, with fewer findings and nowhere more
+    CLEARED = "CLEARED"  # nothing above a threshold any more, or the scan no longer fails
+    FAILED = "FAILED"  # the scan failed, and the one before it had not
+    UNCHANGED = "UNCHANGED"
+
+
 _COMPLETE = {"COMPLETE", "INITIAL_SCAN_COMPLETE"}
 
 
@@ -30,6 +41,10 @@ class ScanReport:
     severities: findings by severity, the worst first. Names that AWS does not document are kept.
     other: findings that the event counts in its total and in no severity.
     worst_findings: only where findings are included.
+    change, difference: since the report before, where that is known, and how many findings above
+        thresholds there are more or fewer.
+    compared_with: the digest that had the tag before, of an image that had no report before.
+    is_reminder: people have been told of the same before, long ago.
     remarks: what is missing from this report, and why.
     """
 
@@ -48,6 +63,10 @@ class ScanReport:
     failure: str | None = None
     worst_findings: tuple[Finding, ...] = ()
     remarks: tuple[str, ...] = ()
+    change: Change | None = None
+    difference: dict[str, int] = field(default_factory=dict)
+    compared_with: str | None = None
+    is_reminder: bool = False
     kind: str = "scan"
 
     @property
@@ -63,6 +82,16 @@ class ScanReport:
         if self.digest:
             return f"{self.repository}@{self.digest[:19]}"
         return self.repository
+
+    @property
+    def component(self) -> str:
+        """Name the part of the system that this is about."""
+        return self.repository
+
+    @property
+    def reported_at(self) -> datetime:
+        """Tell when that was."""
+        return self.scanned_at
 
     @property
     def subject(self) -> str:
@@ -115,10 +144,98 @@ class RunReport:
         return self.status not in ("FINISHED", "INCOMPLETE")
 
     @property
+    def component(self) -> str:
+        """Name the run."""
+        return self.run
+
+    @property
+    def reported_at(self) -> datetime | None:
+        """Tell when it ended."""
+        return self.ended_at
+
+    @property
     def subject(self) -> str:
         """Name what the reports on all runs of a stack have in common."""
         machine = self.execution_arn.rpartition(":")[0].rpartition(":")[2]
         return f"ecr-rescan/{self.account}/{self.region}/{machine}"
+
+
+@dataclass(frozen=True)
+class DigestedImage:
+    """One image in a digest.
+
+    severities: those above a threshold, the worst first. difference: since it was last told.
+    """
+
+    image: str
+    account: str
+    region: str
+    repository: str
+    digest: str
+    link: str
+    scanned_at: datetime
+    change: Change
+    severities: dict[str, int]
+    difference: dict[str, int]
+
+
+@dataclass(frozen=True)
+class DigestReport:
+    """What has changed in many images since the digest before.
+
+    changes: images by change. images: the first few of them, the worst first.
+    severity: the worst above a threshold in any of them.
+    """
+
+    account: str
+    region: str
+    mode: str
+    reported_at: datetime
+    link: str
+    changes: dict[Change, int]
+    images: tuple[DigestedImage, ...]
+    severity: str | None
+    kind: str = "digest"
+
+    @property
+    def component(self) -> str:
+        """Name the digest."""
+        return self.mode
+
+    @property
+    def subject(self) -> str:
+        """Name what all digests of a kind have in common."""
+        return f"ecr-rescan/{self.account}/{self.region}/digest/{self.mode}"
+
+
+@dataclass(frozen=True)
+class NoticeReport:
+    """Something about ecr-rescan itself that somebody must put right.
+
+    topic: what it is about. problem: what is wrong and what to do, in words.
+    """
+
+    account: str
+    region: str
+    topic: str
+    title: str
+    problem: str
+    reported_at: datetime
+    link: str
+    kind: str = "notice"
+
+    @property
+    def component(self) -> str:
+        """Name what it is about."""
+        return self.topic
+
+    @property
+    def subject(self) -> str:
+        """Name what all notices about the same have in common."""
+        return f"ecr-rescan/{self.account}/{self.region}/{self.topic}"
+
+
+type Report = ScanReport | RunReport | DigestReport | NoticeReport
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Scan-complete events, of basic scanning and of enhanced scanning, read into reports."""
 
 import re
+from datetime import datetime
 
 from notify_scan import console
 from notify_scan.event_fields import LONGEST_REGION, Fields, UnreadableScanEvent
@@ -33,7 +34,13 @@ def enhanced_scan(event: Fields) -> Interpretation:
     return Interpretation(scan=_report(event, ScanType.ENHANCED))
 
 
-def _report(event: Fields, scan_type: ScanType) -> ScanReport:
+def found_scan(event: Fields) -> Interpretation:
+    """Read a Scan Result Found event: FindStaleImages has found a result that never arrived."""
+    scanned_at = event.part("detail").time("scanned-at")
+    return Interpretation(scan=_report(event, ScanType.BASIC, scanned_at))
+
+
+def _report(event: Fields, scan_type: ScanType, scanned_at: datetime | None = None) -> ScanReport:
     detail = event.part("detail")
     region, account, repository = _repository(event, detail)
     digest = detail.optional_text("image-digest")
@@ -46,7 +53,7 @@ def _report(event: Fields, scan_type: ScanType) -> ScanReport:
         repository=repository,
         scan_type=scan_type,
         status=detail.text("scan-status"),
-        scanned_at=event.time("time"),
+        scanned_at=scanned_at or event.time("time"),
         link=console.image_page(region, account, repository, digest),
         digest=digest or None,
         tags=shown,

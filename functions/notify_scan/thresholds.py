@@ -19,15 +19,19 @@ class Thresholds:
 
     accepted: dict[str, int | None]
 
-    def exceeded(self, report: ScanReport) -> dict[str, int]:
-        """Pick the severities with more findings than accepted, the worst first."""
+    def counts(self, report: ScanReport) -> dict[str, int]:
+        """Count the findings of each severity that a threshold can be set for, the worst first."""
         counts = {name: report.severities.get(name, 0) for name in SEVERITIES}
         counts[OTHER] = report.other + sum(
             count for name, count in report.severities.items() if name not in SEVERITIES
         )
+        return counts
+
+    def exceeded(self, report: ScanReport) -> dict[str, int]:
+        """Pick the severities with more findings than accepted, the worst first."""
         return {
             name: count
-            for name, count in counts.items()
+            for name, count in self.counts(report).items()
             if (accepted := self.accepted.get(name)) is not None and count > accepted
         }
 

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from notify_scan.decision import Decision
 from notify_scan.message import Level, Line, Message, Value
-from notify_scan.reports import RunReport, ScanReport
+from notify_scan.reports import Change, RunReport, ScanReport
 from notify_scan.thresholds import OTHER
 from registry.findings import SEVERITIES, Finding
 
@@ -13,6 +13,16 @@ _DONE = ("DUE", "STARTED", "FRESH", "RECENT", "DEFERRED", "FAILED")
 _SKIPPED = ("UNSCANNABLE", "UNSUPPORTED", "ARCHIVED", "EXCLUDED", "GONE")
 _LEVELS = {name: Level(name) for name in SEVERITIES[:4]}
 _OUTCOME_LEVELS = {"FAILED": Level.HIGH, "DEFERRED": Level.MEDIUM, "STARTED": Level.WELL}
+_STILL = "Still: "
+_OPENINGS: dict[Change | None, str] = {Change.WORSE: "Worse: ", Change.BETTER: "Better: "}
+_CHANGES = {
+    Change.NEW: "new",
+    Change.WORSE: "worse",
+    Change.BETTER: "better",
+    Change.CLEARED: "cleared",
+    Change.FAILED: "the scan before had not failed",
+    Change.UNCHANGED: "none",
+}
 _RUN_TITLES = {
     "FINISHED": "Rescan finished: ",
     "INCOMPLETE": "Rescan incomplete: ",
@@ -28,21 +38,18 @@ def message_of_scan(report: ScanReport, decision: Decision) -> Message:
     if report.other:
         found[OTHER] = found.get(OTHER, 0) + report.other
     image = Value.of(report.image)
+    level = Level.WELL
     title: Line
     if not report.is_complete:
-        level, title = Level.NOTICE, ("Scan failed: ", image)
+        level, title = Level.NOTICE, (f"{_STILL if report.is_reminder else ''}Scan failed: ", image)
     elif decision.exceeded:
         level = _level(next(iter(decision.exceeded)))
-        counted = ", ".join(
-            f"{count:,} {name.lower()}" for name, count in decision.exceeded.items()
-        )
-        title = (f"{counted} in ", image)
+        counted = _listed_severities(decision.exceeded)
+        title = (f"{_opening(report)}{counted} in ", image)
     else:
-        level = Level.WELL
-        title = (
-            "Nothing above a threshold in " if any(found.values()) else "No findings in ",
-            image,
-        )
+        what = "Nothing above a threshold" if any(found.values()) else "No findings"
+        any_more = " any more" if report.change == Change.CLEARED else ""
+        title = (f"{what}{any_more} in ", image)
     return Message(
         level=level,
         title=title,
@@ -60,6 +67,10 @@ def message_of_scan(report: ScanReport, decision: Decision) -> Message:
         lines=tuple(map(_finding, report.worst_findings)),
         remarks=tuple((Value.of(remark),) for remark in report.remarks),
     )
+
+
+def _opening(report: ScanReport) -> str:
+    return _STILL if report.is_reminder else _OPENINGS.get(report.change, "")
 
 
 def message_of_run(report: RunReport) -> Message:
@@ -103,9 +114,31 @@ def _scan_facts(report: ScanReport) -> tuple[tuple[str, Line], ...]:
     facts.append(("Scan", (f"{report.scan_type.lower()}, ", Value.of(report.status))))
     if report.failure:
         facts.append(("Reason", (Value.of(report.failure),)))
+    if report.change:
+        facts.append(("Change", _changed(report, report.change)))
     facts.append(("Scanned", (_time(report.scanned_at),)))
     facts.append(("Account", (Value.of(report.account), " in ", Value.of(report.region))))
     return tuple(facts)
+
+
+def _changed(report: ScanReport, change: Change) -> Line:
+    """Say what has changed, and since what."""
+    words = _CHANGES[change]
+    moved = f": {_moved(report.difference)}" if report.difference else ""
+    if report.compared_with:
+        return (f"{words}{moved}, compared with ", Value.of(report.compared_with[:19]))
+    return (words + moved,)
+
+
+def _moved(difference: dict[str, int]) -> str:
+    return ", ".join(
+        f"{'+' if more > 0 else '\N{MINUS SIGN}'}{abs(more):,} {name.lower()}"
+        for name, more in difference.items()
+    )
+
+
+def _listed_severities(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count:,} {name.lower()}" for name, count in counts.items())
 
 
 def _run_facts(report: RunReport) -> tuple[tuple[str, Line], ...]:

@@ -66,6 +66,20 @@ def choice[E: StrEnum](name: str, choices: type[E]) -> E:
     return choices(value)
 
 
+def choices[E: StrEnum](name: str, known: type[E]) -> frozenset[E]:
+    """Read some of a few names, with commas between them; NONE is none of them."""
+    names = [part.strip() for part in text(name).split(",")]
+    if names == ["NONE"]:
+        return frozenset()
+    for each in names:
+        if each not in known:
+            raise SettingsError(
+                f"{name} must be NONE, or some of {', '.join(known)} with commas between, "
+                f"not {each!r}"
+            )
+    return frozenset(map(known, names))
+
+
 def flag(name: str) -> bool:
     """Read true or false."""
     value = text(name)

@@ -10,7 +10,7 @@ import json
 
 from notify_scan.message import Line, Message, Value
 from notify_scan.plain_text import trimmed, within, without_functions
-from notify_scan.reports import RunReport, ScanReport
+from notify_scan.reports import Report
 from runtime.messages import Json
 
 LONGEST_TITLE = 250
@@ -26,7 +26,7 @@ _HARMLESS = str.maketrans(
 )
 
 
-def publication(message: Message, report: ScanReport | RunReport) -> Json:
+def publication(message: Message, report: Report) -> Json:
     """Make what sns:Publish takes, the topic aside."""
     step = f"{message.link_text}: {message.link}"
     is_step = len(step) <= LONGEST_STEP

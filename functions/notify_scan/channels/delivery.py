@@ -1,6 +1,7 @@
 """One message on its way to one channel."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 
 from runtime.messages import Json
@@ -37,11 +38,17 @@ TRANSPORTS = {
 }
 
 
+# As long as an event, or a message, can come again: 14 days in the queue, and one before that.
+CLAIMED_FOR = timedelta(days=15)
+
+
 @dataclass(frozen=True)
 class Delivery:
     """A message in the form of its channel, with all that is needed to send it, or send it again.
 
     about: the image or the run, for whoever looks through what was not delivered.
+    message_id: the same for the same message, however often it is composed; with the channel it
+        claims the delivery, so that nobody else makes it. claimed_until: seconds since 1970.
     target: the topic or the bus. A webhook's address is a secret and does not travel.
     """
 
@@ -49,4 +56,6 @@ class Delivery:
     transport: Transport
     about: str
     content: Json
+    message_id: str
+    claimed_until: str
     target: str | None = None

@@ -1,13 +1,13 @@
 """The report as a document, for machines: the same by webhook, by SNS and as an event."""
 
 from notify_scan.message import Message, plain
-from notify_scan.reports import RunReport, ScanReport
+from notify_scan.reports import Report
 from runtime.messages import Json, encode
 
 VERSION = "1"  # of this form: a field that is taken away or changes its meaning makes it 2
 
 
-def document(message: Message, report: ScanReport | RunReport) -> Json:
+def document(message: Message, report: Report) -> Json:
     """Put the report, and what was made of it, into one JSON object."""
     return {
         "version": VERSION,

@@ -8,7 +8,7 @@ import hashlib
 from notify_scan.decision import Condition
 from notify_scan.message import Level, Message, plain
 from notify_scan.plain_text import trimmed
-from notify_scan.reports import RunReport, ScanReport
+from notify_scan.reports import Report
 from runtime.messages import Json, encode
 
 LONGEST_KEY = 255
@@ -24,11 +24,11 @@ _SEVERITIES = {
 }
 
 
-def event(message: Message, report: ScanReport | RunReport, condition: Condition) -> Json:
+def event(message: Message, report: Report, condition: Condition) -> Json:
     """Make the event, without the routing key, which is a secret and is added when it is sent."""
     if condition is Condition.WELL:
         return {"event_action": "resolve", "dedup_key": dedup_key(message.subject)}
-    time = report.scanned_at if isinstance(report, ScanReport) else report.ended_at
+    time = report.reported_at
     return {
         "event_action": "trigger",
         "dedup_key": dedup_key(message.subject),
@@ -40,7 +40,7 @@ def event(message: Message, report: ScanReport | RunReport, condition: Condition
             "source": f"{report.account}/{report.region}",
             "severity": _SEVERITIES[message.level],
             **({"timestamp": encode(time)} if time else {}),
-            "component": report.repository if isinstance(report, ScanReport) else report.run,
+            "component": report.component,
             "group": "Amazon ECR",
             "class": f"{report.kind} report",
             "custom_details": encode(report),

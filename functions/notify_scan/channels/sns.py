@@ -8,7 +8,7 @@ import json
 from notify_scan.channels.document import document
 from notify_scan.message import Line, Message, plain
 from notify_scan.plain_text import trimmed, visible
-from notify_scan.reports import RunReport, ScanReport
+from notify_scan.reports import Report, ScanReport
 from runtime.messages import Json
 
 LONGEST_SUBJECT = 99  # "less than 100 characters", without line breaks
@@ -16,7 +16,7 @@ LONGEST_SMS = 140  # characters of one part; a longer text would be split
 _WIDTH = 13
 
 
-def publication(message: Message, report: ScanReport | RunReport) -> Json:
+def publication(message: Message, report: Report) -> Json:
     """Make what sns:Publish takes, the topic aside."""
     texts = {
         "default": json.dumps(
@@ -33,11 +33,7 @@ def publication(message: Message, report: ScanReport | RunReport) -> Json:
             "severity": _attribute(message.level),
             "account": _attribute(report.account),
             "region": _attribute(report.region),
-            **(
-                {"repository": _attribute(report.repository)}
-                if isinstance(report, ScanReport)
-                else {}
-            ),
+            **(_attributes_of_scan(report) if isinstance(report, ScanReport) else {}),
         },
     }
 
@@ -72,6 +68,11 @@ def _subject(message: Message) -> str:
 
 def _ascii(text: str, most: int) -> str:
     return trimmed(text.encode("ascii", "replace").decode(), most - 2).replace("…", "...")
+
+
+def _attributes_of_scan(report: ScanReport) -> dict[str, Json]:
+    change = {"change": _attribute(report.change)} if report.change else {}
+    return {"repository": _attribute(report.repository), **change}
 
 
 def _attribute(value: str) -> Json:

@@ -1,0 +1,152 @@
+"""What was known of an image before an event, and what is to be known of it afterwards."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from ledger.digest_entries import DigestEntries, DigestImage
+from ledger.image_records import Baseline, ImageRecord, ImageRecords, Standing, image_record
+from notify_scan.decision import Before, Decision
+from notify_scan.reports import ScanReport
+from notify_scan.scan_record import ScanRecord
+from notify_scan.understood_event import UnderstoodEvent
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """The table, by what is kept in it: records of images, and entries of digests."""
+
+    records: ImageRecords
+    entries: DigestEntries
+
+
+@dataclass(frozen=True)
+class Memory:
+    """The record of an image, and what a report on it is compared with.
+
+    asked: what the event is to leave in the ledger. event_id: names the event.
+    is_retried: an earlier attempt may already have written some of it.
+    compared_with: the digest that had the tag before, where that is what is compared with.
+    is_repeated: the same event has been worked on before; people may not have been told, though.
+    """
+
+    asked: ScanRecord
+    event_id: str
+    is_retried: bool
+    record: ImageRecord
+    before: Before = field(default_factory=Before)
+    compared_with: str | None = None
+    is_repeated: bool = False
+
+    def is_outdated(self, scanned_at: datetime) -> bool:
+        """Tell whether something newer is known of the image, which people have been told of."""
+        newest = self.record.last_scan
+        return not self.is_repeated and newest is not None and newest.scanned_at > scanned_at
+
+    def baseline(self, decision: Decision, now: datetime) -> Baseline | None:
+        """Make what the next report is compared with; none if that stays as it is."""
+        is_noted = decision.is_noted or self.record.baseline is None
+        if decision.standing is None or self.is_repeated or not is_noted:
+            return None
+        told_at = now - self.before.told_ago
+        return Baseline(
+            standing=decision.standing,
+            event_id=self.event_id,
+            noted_at=now,
+            told_at=now if decision.tell else told_at,
+            before=self.before.standing,
+            before_told_at=told_at,
+        )
+
+
+def recall(
+    understood: UnderstoodEvent, records: ImageRecords, *, attempt: int, now: datetime
+) -> Memory | None:
+    """Look up what was known; none of an event that names no image.
+
+    What RecordScan has found is as good as a look into the table, at the first attempt.
+    Raises LedgerUnavailable.
+    """
+    asked = understood.record
+    if asked is None:
+        return None
+    record = _record(asked, understood.known if attempt == 0 else None, records)
+    memory = Memory(asked, understood.event, is_retried=attempt > 0, record=record)
+    baseline = record.baseline
+    if baseline is None:
+        return _of_new_image(memory, records, now)
+    if baseline.event_id == understood.event:
+        told_ago = baseline.noted_at - (baseline.before_told_at or baseline.noted_at)
+        return replace(memory, before=Before(baseline.before, told_ago), is_repeated=True)
+    return replace(memory, before=Before(baseline.standing, now - baseline.told_at))
+
+
+def _record(asked: ScanRecord, known: object | None, records: ImageRecords) -> ImageRecord:
+    if not isinstance(known, Mapping):
+        return records.get(asked.repository, asked.digest)
+    # DynamoDB leaves out the attributes of an item that was not there.
+    item: Mapping[str, Any] = known.get("Attributes") or {}
+    return image_record(item) if item else ImageRecord(asked.digest)
+
+
+def _of_new_image(memory: Memory, records: ImageRecords, now: datetime) -> Memory:
+    asked = memory.asked
+    earlier = records.predecessor(asked.repository, asked.digest, asked.tags)
+    if earlier is None or earlier.baseline is None:
+        return memory
+    before = Before(earlier.baseline.standing, now - earlier.baseline.told_at)
+    return replace(memory, before=before, compared_with=earlier.digest)
+
+
+def remember(
+    memory: Memory,
+    scan: ScanReport,
+    decision: Decision,
+    ledger: Ledger,
+    *,
+    digests: Mapping[str, bool],
+    now: datetime,
+) -> None:
+    """Note how the image stands now, and leave it to digests to tell that.
+
+    digests: whether the image goes into each, or, told at once, out of it.
+    Raises BaselineMoved when another event was faster, and LedgerUnavailable.
+    """
+    asked, expires_at = memory.asked, int(memory.asked.expires_at)
+    baseline = memory.baseline(decision, now)
+    if baseline:
+        image = DigestImage(
+            repository=asked.repository,
+            digest=asked.digest,
+            image=scan.image,
+            link=scan.link,
+            account=scan.account,
+            region=scan.region,
+            scanned_at=scan.scanned_at,
+            standing=baseline.standing,
+            event_id=memory.event_id,
+            is_reminder=decision.is_reminder,
+        )
+        before = memory.before.standing or Standing()
+        ledger.records.note_baseline(
+            asked.repository,
+            asked.digest,
+            baseline,
+            seen=memory.record.baseline,
+            also=[
+                ledger.entries.put(mode, image, before, expires_at=expires_at)
+                if is_in
+                else ledger.entries.drop(mode, image)
+                for mode, is_in in digests.items()
+            ],
+        )
+    # What a retry reads from the record are already the tags that this event has brought.
+    if memory.is_retried or memory.record.image_tags != asked.tags:
+        ledger.records.move_tags(
+            asked.repository,
+            asked.digest,
+            asked.tags,
+            scanned_at=datetime.fromisoformat(asked.scanned_at),
+            expires_at=expires_at,
+        )

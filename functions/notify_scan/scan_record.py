@@ -1,0 +1,63 @@
+"""What the ledger is to know of a scan."""
+
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+
+from ledger.image_records import RecordedScan, attribute, image_key
+from notify_scan.reports import ScanReport
+from runtime.messages import encode
+
+# As ECR has them; whatever else an event may hold is no image that could be remembered.
+_REPOSITORY = re.compile(r"[a-z0-9][a-z0-9._/-]{0,255}")
+_DIGEST = re.compile(r"[a-z0-9]+:[0-9a-f]{32,128}")
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
+MOST_TAGS = 10  # that are followed from image to image
+
+
+@dataclass(frozen=True)
+class ScanRecord:
+    """What RecordScan writes, in the types of DynamoDB.
+
+    repository, digest, tags: of the image, as the ledger names them.
+    key: of its item. expires_at: seconds since 1970, when DynamoDB may delete it.
+    """
+
+    repository: str
+    digest: str
+    tags: tuple[str, ...]
+    key: object
+    scanned_at: str
+    last_scan: object
+    image_tags: object
+    expires_at: str
+
+
+def record_of(
+    report: ScanReport, *, account: str | None, region: str | None, kept_for: timedelta
+) -> ScanRecord | None:
+    """Say what is to be recorded of a scan, from an event on the bus of an account and region.
+
+    None when the report names no image that ECR could have.
+    """
+    digest = report.digest or ""
+    if not _REPOSITORY.fullmatch(report.repository) or not _DIGEST.fullmatch(digest):
+        return None
+    repository = report.repository
+    if (report.account, report.region) != (account, region):
+        # A colon stands in no name of a repository.
+        repository = f"{report.account}:{report.region}:{repository}"
+    tags = tuple(filter(_TAG.fullmatch, report.tags))[:MOST_TAGS]
+    scan = RecordedScan(
+        report.scanned_at, report.status, report.scan_type, report.severities, report.other
+    )
+    return ScanRecord(
+        repository=repository,
+        digest=digest,
+        tags=tags,
+        key=image_key(repository, digest),
+        scanned_at=str(encode(report.scanned_at)),
+        last_scan=attribute(scan),
+        image_tags=attribute(tags),
+        expires_at=str(int(report.scanned_at.timestamp() + kept_for.total_seconds())),
+    )

@@ -1,0 +1,47 @@
+"""An event that is understood, and what the ledger has to do with it."""
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+
+from notify_scan.event_fields import Fields
+from notify_scan.reports import Interpretation
+from notify_scan.scan_record import ScanRecord, record_of
+
+_ID = re.compile(r"[A-Za-z0-9-]{1,100}")
+
+
+@dataclass(frozen=True)
+class UnderstoodEvent:
+    """An event, and what the ledger knows of its image.
+
+    event: names the event, the same however often it is delivered.
+    record: what is to be recorded; absent where the event names no image.
+    known: what RecordScan has found in the ledger.
+    """
+
+    event: str
+    interpretation: Interpretation
+    record: ScanRecord | None = None
+    known: object | None = None
+
+
+def understood(
+    event: Fields, interpretation: Interpretation, *, kept_for: timedelta
+) -> UnderstoodEvent:
+    """Name an event, and say what is to be recorded of it."""
+    scan, record = interpretation.scan, None
+    if scan:
+        account, region = event.optional_text("account"), event.optional_text("region")
+        record = record_of(scan, account=account, region=region, kept_for=kept_for)
+    return UnderstoodEvent(_name(event), interpretation, record)
+
+
+def _name(event: Fields) -> str:
+    """Take the id that EventBridge gives an event; of one that has none, a hash of the whole."""
+    given = event.values.get("id")
+    if isinstance(given, str) and _ID.fullmatch(given):
+        return given
+    return hashlib.sha256(json.dumps(event.values, sort_keys=True).encode()).hexdigest()

@@ -34,6 +34,8 @@ class RunRecord:
     """One repository in one run.
 
     images: counted by outcome and reason.
+    results_missing, results_found: scans that a run has started and whose result did not arrive,
+        and those of them whose result ECR has told after all.
     error, cause: of a failure, as Step Functions reports them.
     """
 
@@ -43,6 +45,8 @@ class RunRecord:
     started_at: datetime
     ended_at: datetime
     images: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    results_missing: int = 0
+    results_found: int = 0
     error: str | None = None
     cause: str | None = None
 
@@ -80,6 +84,8 @@ class RunRecords:
             "started_at": record.started_at.isoformat(),
             "ended_at": record.ended_at.isoformat(),
             "images": record.images,
+            "results_missing": record.results_missing,
+            "results_found": record.results_found,
             "error": record.error,
             "cause": record.cause,
             "expires_at": expires_at,
@@ -121,6 +127,8 @@ def _record(item: Mapping[str, Any]) -> RunRecord:
             outcome: {reason: int(images) for reason, images in reasons.items()}
             for outcome, reasons in values.get("images", {}).items()
         },
+        results_missing=int(values.get("results_missing", 0)),
+        results_found=int(values.get("results_found", 0)),
         error=values.get("error"),
         cause=values.get("cause"),
     )

@@ -63,6 +63,8 @@ def record_repository(
             started_at=work.started_at,
             ended_at=now,
             images={outcome.value: reasons for outcome, reasons in progress.tally.counts.items()},
+            results_missing=progress.results_missing,
+            results_found=progress.results_found,
             error=type(failure).__name__ if failure else None,
             cause=str(failure) if failure else None,
         ),

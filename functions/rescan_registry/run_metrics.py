@@ -14,4 +14,6 @@ def count(report: RunReport, metrics: Metrics) -> None:
         metrics.add_metric(f"images_{outcome.lower()}", MetricUnit.Count, outcomes.get(outcome, 0))
     metrics.add_metric("repositories", MetricUnit.Count, report.repositories)
     metrics.add_metric("repositories_not_done", MetricUnit.Count, len(report.problems))
+    metrics.add_metric("results_missing", MetricUnit.Count, report.results_missing)
+    metrics.add_metric("results_found", MetricUnit.Count, report.results_found)
     metrics.flush_metrics()

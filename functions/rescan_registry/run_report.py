@@ -34,6 +34,8 @@ class RunReport:
     """What came of a run, in full: the document summary.json.
 
     images: counted by outcome and reason, over all repositories.
+    results_missing: scans of earlier runs whose result had not arrived when this run looked.
+    results_found: those of them whose result ECR has told after all.
     problems: every repository that did not finish.
     rerun: the execution input that takes only those.
     """
@@ -46,6 +48,8 @@ class RunReport:
     repositories: int
     repositories_gone: int
     images: Tally
+    results_missing: int
+    results_found: int
     problems: tuple[Problem, ...]
     rerun: dict[str, str] | None
 
@@ -75,6 +79,8 @@ class RunReport:
             "problems": encode(self.problems[:NAMED]),
             "images": encode(self.images.outcomes()),
             "reasons": encode(self.images.counts),
+            "results_missing": self.results_missing,
+            "results_found": self.results_found,
             "rerun": encode(self.rerun),
             "summary_key": summary_key,
         }
@@ -94,6 +100,8 @@ class RunSummary:
     repositories: int
     repositories_not_done: int
     images: dict[Outcome, int]
+    results_missing: int
+    results_found: int
     rerun: dict[str, str] | None
     summary_key: str
     conclusion: str
@@ -108,6 +116,8 @@ class RunSummary:
             repositories=report.repositories,
             repositories_not_done=len(report.problems),
             images=report.images.outcomes(),
+            results_missing=report.results_missing,
+            results_found=report.results_found,
             rerun=report.rerun,
             summary_key=summary_key,
             conclusion=report.sentence(),
@@ -144,6 +154,8 @@ def report_of(
         repositories=len(names),
         repositories_gone=sum(record.status is RecordStatus.GONE for record in by_name.values()),
         images=images,
+        results_missing=sum(record.results_missing for record in by_name.values()),
+        results_found=sum(record.results_found for record in by_name.values()),
         problems=problems,
         rerun={"rerun_of": run} if problems else None,
     )

@@ -50,5 +50,28 @@ def test_says_why_eventbridge_refused_an_event(account: None) -> None:
             EventBus(client).put("Rescan Finished", {}, resources=[EXECUTION])
 
 
+def test_puts_many_events_ten_a_call(account: None) -> None:
+    client = boto3.client("events")
+    calls: list[list[str]] = []
+
+    def note(params: dict[str, Any], **_: object) -> None:
+        calls.append([entry["Detail"] for entry in params["Entries"]])
+
+    client.meta.events.register("provide-client-params.events.PutEvents", note)
+    EventBus(client).put_all("Scan Result Found", [{"n": n} for n in range(25)], resources=[])
+    assert [len(call) for call in calls] == [10, 10, 5]
+    assert [json.loads(detail)["n"] for call in calls for detail in call] == list(range(25))
+
+
+def test_raises_when_one_event_of_many_is_refused(account: None) -> None:
+    client = boto3.client("events")
+    with Stubber(client) as stubber:
+        refused = {"ErrorCode": "InternalFailure", "ErrorMessage": "Try later"}
+        entries = [{"EventId": "1"}, refused, {"EventId": "3"}]
+        stubber.add_response("put_events", {"FailedEntryCount": 1, "Entries": entries})
+        with pytest.raises(EventRefused, match="Scan Result Found: InternalFailure: Try later"):
+            EventBus(client).put_all("Scan Result Found", [{}] * 3, resources=[])
+
+
 def test_makes_one_client_for_all_invocations(account: None) -> None:
     assert event_bus() is event_bus()

@@ -30,10 +30,11 @@ def items(table: str = "ledger-table") -> list[dict[str, Any]]:
     "record",
     [
         any_record("team/api", images={"STARTED": {"accepted": 2}, "FRESH": {"young": 998}}),
+        any_record("team/app", results_missing=3, results_found=2),
         any_record("team/gone", status=RecordStatus.GONE),
         any_record("team/web", status=RecordStatus.FAILED, error="EcrThrottled", cause="any"),
     ],
-    ids=lambda record: record.status,
+    ids=lambda record: record.repository,
 )
 def test_reads_back_what_it_wrote(records: RunRecords, record: RunRecord) -> None:
     records.put(record, expires_at=EXPIRES_AT)

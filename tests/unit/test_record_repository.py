@@ -34,7 +34,13 @@ def worked(progress: Progress) -> WorkedRepository:
 
 def test_folds_the_last_wave_into_the_record() -> None:
     records = FakeRecords()
-    progress = Progress(outcomes=(STARTED, STARTED), tally=Tally().plus(FRESH), finished=True)
+    progress = Progress(
+        outcomes=(STARTED, STARTED),
+        results_missing=2,
+        results_found=1,
+        tally=Tally().plus(FRESH),
+        finished=True,
+    )
     outcome = record_repository(worked(progress), records=records, now=NOW)
     assert outcome == RepositoryOutcome(
         "team/api", RecordStatus.FINISHED, {Outcome.FRESH: 1, Outcome.STARTED: 2}
@@ -47,6 +53,8 @@ def test_folds_the_last_wave_into_the_record() -> None:
             started_at=STARTED_AT,
             ended_at=NOW,
             images={"FRESH": {"scanned within RescanAfter": 1}, "STARTED": {"accepted": 2}},
+            results_missing=2,
+            results_found=1,
         )
     ]
     assert records.expiries == [1776049200]

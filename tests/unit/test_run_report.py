@@ -45,6 +45,8 @@ def test_is_finished_when_every_repository_is_done() -> None:
         images=Tally()
         .plus_many(Decision(Outcome.STARTED, "accepted"), 3)
         .plus(Decision(Outcome.FRESH, "young")),
+        results_missing=0,
+        results_found=0,
         problems=(),
         rerun=None,
     )
@@ -61,6 +63,15 @@ def test_counts_the_images_of_a_repository_that_failed() -> None:
     partly = report(["team/api"], [failed("team/api", images={"STARTED": {"accepted": 7}})])
     assert partly.problems == (Problem("team/api", "EcrThrottled: Rate"),)
     assert partly.images.outcomes() == {Outcome.STARTED: 7}
+
+
+def test_adds_up_the_results_that_were_missing_and_found() -> None:
+    records = [
+        any_record("team/api", results_missing=3, results_found=2),
+        failed("team/web", results_missing=1),
+    ]
+    added = report(["team/api", "team/web"], records)
+    assert (added.results_missing, added.results_found) == (4, 2)
 
 
 def test_is_finished_when_there_was_nothing_to_do() -> None:

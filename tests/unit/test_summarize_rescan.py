@@ -46,7 +46,12 @@ def half_done() -> tuple[FakeDocuments, FakeRecords]:
     """One repository finished, one failed half-way, one was never reached."""
     failure = {"error": "ImageScansFailed", "cause": f"of {any_digest()}"}
     return FakeDocuments(**{"run-1": ["team/api", "team/web", "team/cli"]}), FakeRecords(
-        any_record("team/api", images={"STARTED": {"accepted": 2}, "FRESH": {"young": 5}}),
+        any_record(
+            "team/api",
+            images={"STARTED": {"accepted": 2}, "FRESH": {"young": 5}},
+            results_missing=4,
+            results_found=3,
+        ),
         any_record(
             "team/web",
             status=RecordStatus.FAILED,
@@ -66,6 +71,8 @@ def test_ends_a_run_that_got_to_its_end() -> None:
         repositories=1,
         repositories_not_done=0,
         images={Outcome.STARTED: 2},
+        results_missing=0,
+        results_found=0,
         rerun=None,
         summary_key=SUMMARY,
         conclusion="Every repository is done, 1 in all.",
@@ -76,6 +83,7 @@ def test_ends_a_run_with_what_is_left_to_rerun() -> None:
     left = summary(*half_done())
     assert left.status is RunStatus.INCOMPLETE
     assert left.repositories_not_done == 2
+    assert (left.results_missing, left.results_found) == (4, 3)
     assert left.images == {Outcome.FAILED: 1, Outcome.FRESH: 5, Outcome.STARTED: 3}
     assert left.rerun == {"rerun_of": "run-1"}
     assert left.conclusion.startswith("2 of 3 repositories did not finish: team/web (ImageScans")
@@ -86,6 +94,7 @@ def test_writes_the_whole_report() -> None:
     summary(documents, records)
     report = documents.kept[SUMMARY]
     assert report["status"] == "INCOMPLETE"
+    assert (report["results_missing"], report["results_found"]) == (4, 3)
     assert report["images"]["counts"]["STARTED"] == {"accepted": 3}
     assert [each["repository"] for each in report["problems"]] == ["team/web", "team/cli"]
     assert (report["started_at"], report["ended_at"]) == (
@@ -112,6 +121,8 @@ def test_puts_one_event_that_names_the_execution() -> None:
                 "problems": [],
                 "images": {},
                 "reasons": {},
+                "results_missing": 0,
+                "results_found": 0,
                 "rerun": None,
                 "summary_key": SUMMARY,
             },
@@ -144,6 +155,8 @@ def test_emits_a_metric_for_each_outcome_and_names_no_repository(
     assert names == {f"images_{outcome.lower()}" for outcome in Outcome} | {
         "repositories",
         "repositories_not_done",
+        "results_missing",
+        "results_found",
     }
     assert {metric["Unit"] for metric in directive["Metrics"]} == {"Count"}
     assert directive["Namespace"] == "EcrRescan"
@@ -156,6 +169,8 @@ def test_emits_a_metric_for_each_outcome_and_names_no_repository(
         "images_started": [3],
         "repositories": [3],
         "repositories_not_done": [2],
+        "results_missing": [4],
+        "results_found": [3],
     }
     assert "team/" not in line
     assert "sha256:" not in line

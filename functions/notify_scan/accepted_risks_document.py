@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 LOOKED_UP_EVERY = timedelta(seconds=300)
 
+SOMEBODY_ELSE = "somebody else"  # no event has such a name
 _ABSENT = '"absent"'  # stands for the ETag where there is no document
 _NOT_MODIFIED = 304
 
@@ -60,8 +61,9 @@ class AcceptedRisksDocument:
     def __init__(self, s3: "S3Client", dynamodb: "DynamoDBClient", bucket: str, table: str) -> None:
         self._s3 = s3
         self._dynamodb = dynamodb
-        self._bucket = bucket
+        self.bucket = bucket
         self._table = table
+        self._claimed: dict[str, str] = {}  # by which event, as far as this container knows
         self._in_force = RisksInForce()
         self._last_good: AcceptedRisks | None = None
         # The ETag of the document with which all is done, in the ledger too; none while something
@@ -88,6 +90,8 @@ class AcceptedRisksDocument:
 
         A retry of the same event brings it again. When the table does not answer, none does.
         """
+        if self._claimed.get(notice, event) != event:
+            return False
         item = {"event": {"S": event}, "expires_at": {"N": str(expires_at)}}
         try:
             self._dynamodb.put_item(
@@ -98,16 +102,18 @@ class AcceptedRisksDocument:
                 ExpressionAttributeValues={":event": {"S": event}},
             )
         except self._dynamodb.exceptions.ConditionalCheckFailedException:
+            self._claimed[notice] = SOMEBODY_ELSE
             return False
         except (ClientError, BotoCoreError) as error:
             logger.warning("a notice cannot be claimed", extra={"error": str(error)})
             return False
+        self._claimed[notice] = event
         return True
 
     def _look_up(self) -> None:
         try:
             answer = self._s3.get_object(
-                Bucket=self._bucket, Key=DOCUMENT, IfNoneMatch=self._done or _ABSENT
+                Bucket=self.bucket, Key=DOCUMENT, IfNoneMatch=self._done or _ABSENT
             )
         except self._s3.exceptions.NoSuchKey:
             self._forget()

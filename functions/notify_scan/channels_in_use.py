@@ -9,7 +9,7 @@ from notify_scan.channels.delivery import CLAIMED_FOR, TRANSPORTS, Channel, Deli
 from notify_scan.channels.document import document
 from notify_scan.decision import Condition, Decision
 from notify_scan.message import Message, plain
-from notify_scan.reports import Change, Report
+from notify_scan.reports import Change, NoticeReport, Report
 from notify_scan.secret_arns import secret_arns
 from registry.findings import SEVERITIES
 from runtime import settings
@@ -60,6 +60,17 @@ class ChannelsInUse:
             self._delivery(channel, message, report, decision.condition, event, now)
             for channel in self.targets
             if self._is_told(channel, report, decision)
+        )
+
+    def notice(
+        self, message: Message, notice: NoticeReport, *, now: datetime
+    ) -> tuple[Delivery, ...]:
+        """Put a notice into the form of every channel but PagerDuty, where it would stay open."""
+        event = notice.topic.rpartition("/")[2]
+        return tuple(
+            self._delivery(channel, message, notice, Condition.UNKNOWN, event, now)
+            for channel in self.targets
+            if channel is not Channel.PAGERDUTY
         )
 
     def digests(self, decision: Decision) -> dict[str, bool]:

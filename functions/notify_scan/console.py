@@ -21,6 +21,12 @@ def execution_page(region: str, execution_arn: str) -> str:
     return link if len(link) <= LONGEST else page
 
 
+def object_page(region: str, bucket: str, key: str) -> str:
+    """Link to an object in S3."""
+    page = f"{_host(region)}/s3/object/{_part(bucket)}"
+    return f"{page}?region={_part(region)}&prefix={_part(key)}"
+
+
 def _host(region: str) -> str:
     if region.startswith("cn-"):
         return "https://console.amazonaws.cn"

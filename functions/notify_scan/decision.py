@@ -5,6 +5,7 @@ from datetime import timedelta
 from enum import StrEnum
 
 from ledger.image_records import Standing
+from notify_scan.accepted_risks import AcceptedRisks
 from notify_scan.changes import change, difference, standing_of
 from notify_scan.reports import Change, Interpretation, RunReport, ScanReport
 from notify_scan.thresholds import Thresholds, thresholds_in_force
@@ -66,6 +67,7 @@ class NotificationPolicy:
     """What people want to be told of.
 
     remind_after: they are told again of what stands unchanged for as long.
+    accepted_risks: findings that they need not be told of for a while.
     """
 
     thresholds: Thresholds
@@ -76,10 +78,11 @@ class NotificationPolicy:
     when_clean: bool = False
     on_run: NotifyOnRun = NotifyOnRun.ALWAYS
     include_findings: bool = True
+    accepted_risks: AcceptedRisks = field(default_factory=AcceptedRisks)
 
 
-def policy_in_force() -> NotificationPolicy:
-    """Take the stack's parameters."""
+def policy_in_force(accepted_risks: AcceptedRisks) -> NotificationPolicy:
+    """Take the stack's parameters, and what the document of accepted risks says."""
     return NotificationPolicy(
         thresholds=thresholds_in_force(),
         notify_on=settings.choices("NOTIFY_ON", Change),
@@ -87,6 +90,7 @@ def policy_in_force() -> NotificationPolicy:
         when_clean=settings.flag("NOTIFY_WHEN_CLEAN"),
         on_run=settings.choice("NOTIFY_ON_RUN", NotifyOnRun),
         include_findings=settings.flag("INCLUDE_FINDINGS"),
+        accepted_risks=accepted_risks,
     )
 
 

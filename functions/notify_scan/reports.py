@@ -32,6 +32,16 @@ _COMPLETE = {"COMPLETE", "INITIAL_SCAN_COMPLETE"}
 
 
 @dataclass(frozen=True)
+class AcceptedFinding:
+    """A finding that somebody has decided to live with, until the end of a day."""
+
+    name: str
+    severity: str
+    until: str
+    accepted_by: str
+
+
+@dataclass(frozen=True)
 class ScanReport:
     """One scan of one image.
 
@@ -41,6 +51,8 @@ class ScanReport:
     severities: findings by severity, the worst first. Names that AWS does not document are kept.
     other: findings that the event counts in its total and in no severity.
     worst_findings: only where findings are included.
+    accepted: findings by severity that are accepted, and no longer in `severities`.
+    accepted_findings: the first few of them.
     change, difference: since the report before, where that is known, and how many findings above
         thresholds there are more or fewer.
     compared_with: the digest that had the tag before, of an image that had no report before.
@@ -62,6 +74,8 @@ class ScanReport:
     other: int = 0
     failure: str | None = None
     worst_findings: tuple[Finding, ...] = ()
+    accepted: dict[str, int] = field(default_factory=dict)
+    accepted_findings: tuple[AcceptedFinding, ...] = ()
     remarks: tuple[str, ...] = ()
     change: Change | None = None
     difference: dict[str, int] = field(default_factory=dict)
@@ -212,13 +226,15 @@ class DigestReport:
 class NoticeReport:
     """Something about ecr-rescan itself that somebody must put right.
 
-    topic: what it is about. problem: what is wrong and what to do, in words.
+    topic: names it for machines. title, about: what is wrong, in words of ours, and with what.
+    problem: why, and what to do.
     """
 
     account: str
     region: str
     topic: str
     title: str
+    about: str
     problem: str
     reported_at: datetime
     link: str

@@ -1,9 +1,12 @@
 """What only ECR can tell of a scan: why it failed, and which findings are the worst."""
 
+from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 
+from notify_scan.accepted_risks import AcceptedRisk, apply
 from notify_scan.plain_text import sendable, trimmed
-from notify_scan.reports import ScanReport, ScanType
+from notify_scan.reports import AcceptedFinding, ScanReport, ScanType
 from registry.ecr import EcrRegistry
 from registry.errors import EcrThrottled, EcrUnavailable
 from registry.findings import Finding, worst
@@ -12,13 +15,21 @@ MOST_FINDINGS = 5
 LONGEST_REASON = 500  # characters
 LONGEST_NAME = 200  # characters, of a finding or a package
 LONGEST_URI = 500  # characters
+NO_RISKS: Mapping[str, AcceptedRisk] = MappingProxyType({})
 RETRIES = 4  # of ComposeNotification, when ECR throttles
 
 
 def with_details(
-    report: ScanReport, registry: EcrRegistry, *, findings: bool, attempt: int
+    report: ScanReport,
+    registry: EcrRegistry,
+    *,
+    findings: bool,
+    attempt: int,
+    risks: Mapping[str, AcceptedRisk] = NO_RISKS,
 ) -> ScanReport:
     """Ask ECR for what the event does not hold, and say in the report what cannot be had.
+
+    risks: what is accepted in this repository; such findings are taken off the counts.
 
     Raises EcrThrottled or EcrUnavailable while there are retries left. After that, and whatever
     else goes wrong, a message without details is better than none.
@@ -30,8 +41,17 @@ def with_details(
         return _without(report, f"{wanted} cannot be asked for: the event names no digest.")
     try:
         if report.is_complete:
-            found = registry.findings(report.repository, report.digest)
-            return replace(report, worst_findings=tuple(map(_cut, worst(found, MOST_FINDINGS))))
+            found = apply(registry.findings(report.repository, report.digest), risks)
+            return replace(
+                report,
+                severities=found.taken_off(report.severities),
+                accepted=found.counts,
+                accepted_findings=tuple(
+                    _accepted(finding, risks[finding.name])
+                    for finding in worst(found.accepted, MOST_FINDINGS)
+                ),
+                worst_findings=tuple(map(_cut, worst(found.standing, MOST_FINDINGS))),
+            )
         scan = registry.last_scan(report.repository, report.digest)
         told = scan.description if scan else ""
         return replace(report, failure=_text(told or "ECR gives none", LONGEST_REASON))
@@ -51,6 +71,15 @@ def _cut(finding: Finding) -> Finding:
         package=_text(finding.package),
         version=_text(finding.version),
         uri=sendable(finding.uri) if len(finding.uri) <= LONGEST_URI else "",
+    )
+
+
+def _accepted(finding: Finding, risk: AcceptedRisk) -> AcceptedFinding:
+    return AcceptedFinding(
+        name=_text(finding.name),
+        severity=_text(finding.severity),
+        until=risk.expires.isoformat(),
+        accepted_by=_text(risk.accepted_by),
     )
 
 

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from notify_scan.decision import Decision
 from notify_scan.message import Level, Line, Message, Value
-from notify_scan.reports import Change, RunReport, ScanReport
+from notify_scan.reports import Change, NoticeReport, RunReport, ScanReport
 from notify_scan.thresholds import OTHER
 from registry.findings import SEVERITIES, Finding
 
@@ -97,6 +97,21 @@ def message_of_run(report: RunReport) -> Message:
     )
 
 
+def message_of_notice(report: NoticeReport) -> Message:
+    """Say what somebody must put right."""
+    return Message(
+        level=Level.NOTICE,
+        title=(report.title, Value.of(report.about)),
+        link=report.link,
+        link_text="Open the document in the console",
+        subject=report.subject,
+        facts=(
+            ("Problem", (Value.of(report.problem),)),
+            ("Account", (Value.of(report.account), " in ", Value.of(report.region))),
+        ),
+    )
+
+
 def _importance(outcome: str) -> int:
     known = _DONE + _SKIPPED
     return known.index(outcome) if outcome in known else len(known)
@@ -114,6 +129,8 @@ def _scan_facts(report: ScanReport) -> tuple[tuple[str, Line], ...]:
     facts.append(("Scan", (f"{report.scan_type.lower()}, ", Value.of(report.status))))
     if report.failure:
         facts.append(("Reason", (Value.of(report.failure),)))
+    if report.accepted:
+        facts.append(("Accepted", _accepted(report)))
     if report.change:
         facts.append(("Change", _changed(report, report.change)))
     facts.append(("Scanned", (_time(report.scanned_at),)))
@@ -128,6 +145,19 @@ def _changed(report: ScanReport, change: Change) -> Line:
     if report.compared_with:
         return (f"{words}{moved}, compared with ", Value.of(report.compared_with[:19]))
     return (words + moved,)
+
+
+def _accepted(report: ScanReport) -> Line:
+    """Say which findings somebody has decided to live with."""
+    named: list[str | Value] = []
+    for finding in report.accepted_findings:
+        named += [", " if named else ": ", Value.of(finding.name), f" until {finding.until}"]
+    more = sum(report.accepted.values()) - len(report.accepted_findings)
+    return (
+        _listed_severities(report.accepted),
+        *named,
+        f" and {more:,} more" if more > 0 else "",
+    )
 
 
 def _moved(difference: dict[str, int]) -> str:

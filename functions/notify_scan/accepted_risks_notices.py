@@ -1,0 +1,69 @@
+"""What somebody must put right in the document of accepted risks; told once each."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from notify_scan import console
+from notify_scan.accepted_risks import DOCUMENT
+from notify_scan.accepted_risks_document import AcceptedRisksDocument, RisksInForce
+from notify_scan.plain_text import sendable
+from notify_scan.reports import NoticeReport
+from notify_scan.understood_event import UnderstoodEvent
+
+# After that an entry that has expired, and still stands in the document, is told once more.
+TOLD_FOR = timedelta(days=365)
+
+
+def due_notices(
+    in_force: RisksInForce,
+    understood: UnderstoodEvent,
+    document: AcceptedRisksDocument,
+    now: datetime,
+) -> tuple[NoticeReport, ...]:
+    """Pick what nobody has been told of yet; whichever event comes first brings it along."""
+    report = understood.interpretation.scan or understood.interpretation.run
+    if report is None:
+        return ()
+    expires_at = int((now + TOLD_FOR).timestamp())
+    return tuple(
+        NoticeReport(
+            account=report.account,
+            region=report.region,
+            topic=f"accepted-risks/{due.id}",
+            title=due.title,
+            about=sendable(due.about),
+            problem=sendable(due.problem),
+            reported_at=now,
+            link=console.object_page(report.region, document.bucket, DOCUMENT),
+        )
+        for due in _due(in_force, now)
+        if document.claim(due.id, event=understood.event, expires_at=expires_at)
+    )
+
+
+@dataclass(frozen=True)
+class _Notice:
+    id: str
+    title: str
+    about: str
+    problem: str
+
+
+def _due(in_force: RisksInForce, now: datetime) -> Iterator[_Notice]:
+    if refusal := in_force.refusal:
+        yield _Notice(
+            id=f"refused-{refusal.id}",
+            title="Accepted risks are not in force as written: ",
+            about=DOCUMENT,
+            problem=f"{refusal.sentence} What was accepted before stays in force.",
+        )
+    for risk in in_force.risks.expired(now.date()):
+        where = f" in {risk.repositories}" if risk.repositories else ""
+        yield _Notice(
+            id=f"expired-{risk.id}",
+            title="No longer accepted: ",
+            about=risk.vulnerability,
+            problem=f"{risk.accepted_by} has accepted {risk.vulnerability}{where} until "
+            f"{risk.expires}: {risk.reason} Mend it, or accept it anew.",
+        )

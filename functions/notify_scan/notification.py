@@ -1,0 +1,110 @@
+"""What an event comes to: messages for some channels, or silence, and the reason."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from ledger.errors import LedgerUnavailable
+from notify_scan.channels.delivery import Delivery
+from notify_scan.channels_in_use import ChannelsInUse
+from notify_scan.decision import Decision, NotificationPolicy, decide
+from notify_scan.memory import Ledger, Memory, recall, remember
+from notify_scan.reports import Interpretation, ScanReport
+from notify_scan.scan_details import NO_RISKS, RETRIES, with_details
+from notify_scan.understood_event import UnderstoodEvent
+from notify_scan.wording import message_of_run, message_of_scan
+from registry.ecr import EcrRegistry
+from runtime.log import logger
+
+OUTDATED = "a newer scan of the image is known"
+
+
+@dataclass(frozen=True)
+class Notification:
+    """What is sent, if anything, and why.
+
+    about: what the report is on, for the log.
+    """
+
+    about: str
+    tell: bool
+    reason: str
+    deliveries: tuple[Delivery, ...] = ()
+
+
+@dataclass(frozen=True)
+class Composer:
+    """What it takes to compose notifications.
+
+    attempt: how often this has been tried before; the last one does without what cannot be had.
+    """
+
+    policy: NotificationPolicy
+    channels: ChannelsInUse
+    registry: EcrRegistry
+    ledger: Ledger
+    now: datetime
+    attempt: int
+
+    def compose(self, understood: UnderstoodEvent) -> Notification:
+        """Decide, add what only ECR can tell, put it into words, and remember that last of all.
+
+        Raises EcrThrottled or LedgerUnavailable while there are retries left, and BaselineMoved
+        when another event on the same image was faster: then it is to be decided anew.
+        """
+        if understood.interpretation.scan:
+            return self._of_scan(understood, understood.interpretation.scan)
+        decision = decide(understood.interpretation, self.policy)
+        run = understood.interpretation.run
+        if run is None:
+            return Notification("", decision.tell, decision.reason)
+        deliveries = self.channels.deliveries(
+            message_of_run(run), run, decision, event=understood.event, now=self.now
+        )
+        return Notification(run.subject, decision.tell, decision.reason, deliveries)
+
+    def _of_scan(self, understood: UnderstoodEvent, scan: ScanReport) -> Notification:
+        memory = self._recalled(understood)
+        if memory and memory.is_outdated(scan.scanned_at):
+            return Notification(scan.subject, tell=False, reason=OUTDATED)
+        scan, decision = self._decided(scan, memory)
+        deliveries = self.channels.deliveries(
+            message_of_scan(scan, decision), scan, decision, event=understood.event, now=self.now
+        )
+        if memory:
+            digests = self.channels.digests(decision)
+            remember(memory, scan, decision, self.ledger, digests=digests, now=self.now)
+        return Notification(scan.subject, decision.tell, decision.reason, deliveries)
+
+    def _decided(self, scan: ScanReport, memory: Memory | None) -> tuple[ScanReport, Decision]:
+        """Decide, and complete the report; ECR is asked once at most, and only if it matters."""
+        policy, asked = self.policy, self.policy.include_findings
+        risks = (
+            policy.accepted_risks.in_force(scan.repository, self.now.date()) if asked else NO_RISKS
+        )
+        has_details = bool(risks and policy.thresholds.exceeded(scan))
+        if has_details:
+            scan = with_details(
+                scan, self.registry, findings=asked, attempt=self.attempt, risks=risks
+            )
+        before = memory.before if memory else None
+        decision = decide(Interpretation(scan=scan), policy, before)
+        scan = replace(
+            scan,
+            change=decision.change,
+            difference=decision.difference,
+            compared_with=memory.compared_with if memory else None,
+            is_reminder=decision.is_reminder,
+        )
+        if decision.tell and self.channels.targets and not has_details:
+            scan = with_details(scan, self.registry, findings=asked, attempt=self.attempt)
+        return scan, decision
+
+    def _recalled(self, understood: UnderstoodEvent) -> Memory | None:
+        """Look up what was known. Without that people are told too often, and not too little."""
+        try:
+            return recall(understood, self.ledger.records, attempt=self.attempt, now=self.now)
+        except LedgerUnavailable as error:
+            if self.attempt < RETRIES:
+                raise
+            logger.warning("told without the ledger", extra={"error": str(error)})
+            return None

@@ -10,10 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ledger.image_records import ImageRecord
 from registry.errors import EcrThrottled, RepositoryNotFound
 from registry.images import HELM_CHART_TYPE, Image
 from registry.scan_history import ScanAnswers
 from rescan_registry import find_stale_images as module
+from rescan_registry.event_bus import EventRefused
 from rescan_registry.find_stale_images import find_stale_images
 from rescan_registry.outcomes import (
     IMAGE_GONE,
@@ -152,6 +154,78 @@ def test_counts_undecided_images_as_gone_with_their_repository() -> None:
 def test_leaves_throttling_to_the_state_machine() -> None:
     with pytest.raises(EcrThrottled):
         found(any_work(), FakeRegistry(EcrThrottled("any")))
+
+
+# Missing results
+
+
+def missing(*images: Image) -> FakeImageRecords:
+    """Remember scans that were started yesterday, and whose results never came."""
+    record = ImageRecord("any", started_at=days_ago(1), started_by="run-0")
+    return FakeImageRecords(*(("team/api", replace(record, digest=it.digest)) for it in images))
+
+
+def test_puts_an_event_for_each_missing_result_that_ecr_tells() -> None:
+    images = [any_image() for _ in range(12)]
+    ended = scanned(days_ago(0.9))
+    drive = Drive(
+        FakeRegistry(images),
+        FakeHistory({image.digest: ended for image in images[1:]}),
+        records=missing(*images),
+    )
+    progress = drive.to_its_end(any_work(), most_steps=1)
+    kinds = {(kind, tuple(resources)) for kind, _, resources in drive.bus.events}
+    assert kinds == {("Scan Result Found", ())}
+    told = [detail["image-digest"] for _, detail, _ in drive.bus.events]
+    assert told == [image.digest for image in images[1:]]
+    assert (progress.results_missing, progress.results_found) == (12, 11)
+    assert drive.handed_out == [images[0].digest]
+
+
+def test_tells_once_of_a_result_whose_image_is_due_again() -> None:
+    images = [any_image() for _ in range(WAVE + 1)]
+    record = ImageRecord("any", started_at=days_ago(9), started_by="run-0")
+    drive = Drive(
+        FakeRegistry(images),
+        FakeHistory({image.digest: scanned(days_ago(8.9)) for image in images}),
+        records=FakeImageRecords(
+            *(("team/api", replace(record, digest=image.digest)) for image in images)
+        ),
+    )
+    drive.to_its_end(any_work(), most_steps=2)
+    assert len(drive.handed_out) == len(drive.bus.events) == WAVE + 1
+
+
+def test_puts_no_event_in_a_dry_run_but_counts_what_it_would_tell() -> None:
+    image = any_image()
+    drive = Drive(
+        FakeRegistry([image]),
+        FakeHistory({image.digest: scanned(days_ago(0.9))}),
+        records=missing(image),
+    )
+    progress = drive.to_its_end(any_work(dry_run=True), most_steps=1)
+    assert drive.bus.events == []
+    assert (progress.results_missing, progress.results_found) == (1, 1)
+
+
+def test_leaves_an_event_that_is_refused_to_the_state_machine() -> None:
+    image = any_image()
+    drive = Drive(
+        FakeRegistry([image]),
+        FakeHistory({image.digest: scanned(days_ago(0.9))}),
+        records=missing(image),
+        bus=FakeBus(EventRefused("try later")),
+    )
+    with pytest.raises(EventRefused):
+        drive.to_its_end(any_work(), most_steps=1)
+
+
+def test_keeps_its_counts_when_the_repository_is_deleted_half_way() -> None:
+    registry = FakeRegistry([any_image()], RepositoryNotFound("any"))
+    work = any_work(Progress(results_missing=2, results_found=1, cursor="1"))
+    assert found(work, registry) == Progress(
+        results_missing=2, results_found=1, finished=True, repository_gone=True
+    )
 
 
 # A whole repository

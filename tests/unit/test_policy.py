@@ -35,6 +35,10 @@ def test_limits_the_time_of_express_children_only(monkeypatch: pytest.MonkeyPatc
         ("RESCAN_AFTER", "12h", "RESCAN_AFTER must be at least 24 hours.*, not PT12H"),
         ("RESCAN_AFTER", "weekly", "RESCAN_AFTER must be a duration"),
         ("MAX_SCANS_PER_REPOSITORY", "5000", "MAX_SCANS_PER_REPOSITORY must be .* from 1 to 1000"),
+        ("RESULT_EXPECTED_WITHIN", "25h", "RESULT_EXPECTED_WITHIN must be at most 24 .* not PT25H"),
+        ("RESCAN_AFTER", "180d", "IMAGE_RECORD_RETENTION_DAYS must be longer .* 180 days"),
+        ("UNSUPPORTED_RETRY_AFTER", "180d", "IMAGE_RECORD_RETENTION_DAYS must .* than P180D"),
+        ("IMAGE_RECORD_RETENTION_DAYS", "30", "IMAGE_RECORD_RETENTION_DAYS must be longer"),
         ("IMAGE_SELECTION", "ALL", "IMAGE_SELECTION must be one of ANY, TAGGED, UNTAGGED"),
     ],
 )
@@ -44,3 +48,24 @@ def test_names_a_parameter_that_makes_no_sense(
     monkeypatch.setenv(name, value)
     with pytest.raises(SettingsError, match=said):
         policy_in_force(RescanRequest())
+
+
+def test_takes_a_longer_rescan_after_for_a_single_run() -> None:
+    request = RescanRequest(rescan_after=timedelta(days=200))
+    assert policy_in_force(request).rescan_after == timedelta(days=200)
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        {"RESULT_EXPECTED_WITHIN": "24h"},
+        {"IMAGE_RECORD_RETENTION_DAYS": "31"},
+        {"RESCAN_AFTER": "179d"},
+    ],
+)
+def test_takes_what_is_just_within_the_limits(
+    limits: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in limits.items():
+        monkeypatch.setenv(name, value)
+    policy_in_force(RescanRequest())

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from ledger.image_records import ImageRecord, RecordedScan
 from registry.errors import RepositoryNotFound
 from registry.images import HELM_CHART_TYPE, Image
 from rescan_registry.outcomes import ARCHIVED, IMAGE_GONE, SCAN_QUOTA, Decision, Outcome, Tally
@@ -187,6 +188,153 @@ def test_asks_for_no_dates_when_time_is_up() -> None:
 def test_lets_a_deleted_repository_be_known() -> None:
     with pytest.raises(RepositoryNotFound):
         decided(any_work(), FakeRegistry(RepositoryNotFound("any")), FakeHistory())
+
+
+# What the ledger knows
+
+
+def known(image: Image, age: float, **given: Any) -> tuple[str, ImageRecord]:
+    scan = RecordedScan(days_ago(age), "COMPLETE", "BASIC")
+    return "team/api", ImageRecord(image.digest, last_scan=scan, **given)
+
+
+def started(image: Image, hours_ago: float) -> tuple[str, ImageRecord]:
+    at = NOW - timedelta(hours=hours_ago)
+    return "team/api", ImageRecord(image.digest, started_at=at, started_by="run-0")
+
+
+def test_asks_ecr_only_for_images_that_neither_ledger_nor_listing_knows() -> None:
+    fresh, due, unknown = any_image(), any_image(), any_image()
+    hinted = any_image(last_scan=scanned(days_ago(1)))
+    records, history = FakeImageRecords(known(fresh, 6), known(due, 8)), FakeHistory()
+    page = [fresh, due, unknown, hinted]
+    progress = decided_with(records, any_work(), FakeRegistry(page), history)
+    assert history.asked == [unknown.digest]
+    assert progress.waiting == (unknown.digest, due.digest)
+    assert progress.tally == Tally().plus(FRESH, FRESH)
+    assert records.calls == {"of": 1}
+
+
+def test_goes_by_the_newer_of_ledger_and_listing() -> None:
+    hint_is_newer = any_image(last_scan=scanned(days_ago(1)))
+    record_is_newer = any_image(last_scan=scanned(days_ago(9)))
+    records = FakeImageRecords(known(hint_is_newer, 9), known(record_is_newer, 1))
+    page = [hint_is_newer, record_is_newer]
+    progress = decided_with(records, any_work(), FakeRegistry(page), FakeHistory())
+    assert progress.tally == Tally().plus(FRESH, FRESH)
+
+
+def test_writes_back_what_ecr_tells_so_that_it_is_asked_once() -> None:
+    old, never, failed, scratch = (any_image() for _ in range(4))
+    page = [old, never, failed, scratch]
+    scans = {
+        old.digest: scanned(days_ago(8)),
+        failed.digest: scanned(None, "FAILED"),
+        scratch.digest: scanned(None, "UNSUPPORTED_IMAGE"),
+    }
+    records = FakeImageRecords()
+    first, second = FakeHistory(scans), FakeHistory(scans)
+    one = decided_with(records, any_work(), FakeRegistry(page), first)
+    assert first.asked == [image.digest for image in page]
+    assert records.calls == {"of": 1, "note_scan": 2}
+    another = decided_with(records, any_work(), FakeRegistry(page), second)
+    assert second.asked == [never.digest, failed.digest]
+    assert one == another
+
+
+def test_recalls_nothing_of_a_page_on_which_no_image_is_looked_at() -> None:
+    records = FakeImageRecords()
+    decided_with(records, any_work(), FakeRegistry([any_image(status="ARCHIVED")]), FakeHistory())
+    assert records.calls == {}
+
+
+def test_recalls_a_page_once_and_not_for_what_ecr_left_undecided() -> None:
+    records = FakeImageRecords()
+    images = [any_image() for _ in range(5)]
+    scans = {image.digest: scanned(days_ago(8)) for image in images}
+    registry = FakeRegistry(images, [])
+    history = FakeHistory(scans, throttle_after=2)
+    progress = decided_with(records, any_work(), registry, history)
+    decided_with(records, any_work(progress), registry, history)
+    assert records.calls == {"of": 1, "note_scan": 4}
+
+
+@pytest.mark.parametrize("fails", [["of"], ["note_scan"], ["of", "note_scan"]])
+def test_asks_ecr_instead_when_the_ledger_does_not_answer(
+    fails: list[str], log: io.StringIO
+) -> None:
+    fresh, old, never = any_image(), any_image(), any_image()
+    scans = {fresh.digest: scanned(days_ago(1)), old.digest: scanned(days_ago(8))}
+    history = FakeHistory(scans)
+    records = FakeImageRecords(fails=fails)
+    page = FakeRegistry([fresh, old, never])
+    progress = decided_with(records, any_work(), page, history)
+    assert history.asked == [fresh.digest, old.digest, never.digest]
+    assert progress.waiting == (never.digest, old.digest)
+    (line,) = map(json.loads, log.getvalue().splitlines())
+    assert line["message"] == "ledger unavailable"
+
+
+def test_leaves_a_scan_alone_that_a_run_has_started_lately() -> None:
+    image, history = any_image(), FakeHistory()
+    progress = decided_with(
+        FakeImageRecords(started(image, 5.9)), any_work(), FakeRegistry([image]), history
+    )
+    assert history.asked == []
+    assert progress == Progress(tally=Tally().plus(Decision(Outcome.FRESH, "scan under way")))
+
+
+def test_asks_first_for_results_that_are_missing() -> None:
+    unknown, first, second = any_image(), any_image(), any_image()
+    records = FakeImageRecords(started(first, 6), started(second, 100))
+    history = FakeHistory()
+    page = [unknown, first, second]
+    progress = decided_with(records, any_work(), FakeRegistry(page), history)
+    assert history.asked == [first.digest, second.digest, unknown.digest]
+    assert (progress.results_missing, progress.results_found) == (2, 0)
+    assert set(progress.waiting) == {image.digest for image in page}
+
+
+def test_finds_a_missing_result_and_leaves_it_to_notify_scan_to_record_it() -> None:
+    image = any_image(tags=("v1",))
+    scan = scanned(NOW - timedelta(hours=6, minutes=59))
+    records, work = FakeImageRecords(started(image, 7)), any_work()
+    progress, (found,) = decide_next(
+        work,
+        Progress(results_missing=1, results_found=1),
+        registry=FakeRegistry([image]),
+        history=FakeHistory({image.digest: scan}),
+        memory=any_memory(records),
+        now=NOW,
+    )
+    assert (found.image_digest, found.image_tags, found.run) == (image.digest, ("v1",), "run-0")
+    assert records.calls == {"of": 1}
+    assert progress == Progress(results_missing=2, results_found=2, tally=Tally().plus(FRESH))
+
+
+def test_goes_by_the_listing_when_ecr_no_longer_keeps_what_is_missing() -> None:
+    image = any_image(last_scan=scanned(days_ago(2)))
+    records = FakeImageRecords(started(image, 7))
+    progress = decided_with(records, any_work(), FakeRegistry([image]), FakeHistory())
+    assert progress.tally == Tally().plus(FRESH)
+    assert (progress.results_missing, progress.results_found) == (1, 0)
+
+
+def test_finds_in_another_run_the_missing_results_that_ecr_did_not_tell_at_once() -> None:
+    images = [any_image() for _ in range(4)]
+    records = FakeImageRecords(*(started(image, 7) for image in images))
+    scans = {image.digest: scanned(NOW - timedelta(hours=6, minutes=59)) for image in images}
+    registry = FakeRegistry(images, [])
+    progress = decided_with(records, any_work(), registry, FakeHistory(scans, throttle_after=1))
+    assert (progress.results_missing, progress.results_found) == (4, 1)
+    assert progress.missing == progress.undecided == tuple(it.digest for it in images[1:])
+    while progress.undecided:
+        history = FakeHistory(scans, throttle_after=2)
+        progress = decided_with(records, any_work(progress), registry, history)
+    assert (progress.results_missing, progress.results_found) == (4, 1)
+    assert progress.missing == ()
+    assert progress.tally == Tally().plus_many(FRESH, 3 + 1)
+    assert records.calls == {"of": 1}
 
 
 # What an operator reads

@@ -224,11 +224,7 @@ class Engine:
 
     def make_resources(self) -> None:
         """Make what the template declares, as it declares it."""
-        table = resources("AWS::DynamoDB::Table")["LedgerTable"]
-        boto3.client("dynamodb").create_table(
-            TableName="LedgerTable",
-            **{name: table[name] for name in ("BillingMode", "AttributeDefinitions", "KeySchema")},
-        )
+        self.make_ledger()
         location: Any = {"LocationConstraint": REGION}
         boto3.client("s3").create_bucket(Bucket="RunBucket", CreateBucketConfiguration=location)
         for topic in resources("AWS::SNS::Topic"):
@@ -242,6 +238,14 @@ class Engine:
         self._machines = {
             workflow: self._make_machine(workflow) for workflow in (RESCAN_REGISTRY, NOTIFY_SCAN)
         }
+
+    def make_ledger(self) -> None:
+        """Make the table, as the template declares it."""
+        table = resources("AWS::DynamoDB::Table")["LedgerTable"]
+        boto3.client("dynamodb").create_table(
+            TableName="LedgerTable",
+            **{name: table[name] for name in ("BillingMode", "AttributeDefinitions", "KeySchema")},
+        )
 
     def undelivered(self) -> list[Any]:
         """Take everything out of the queue of what could not be delivered."""

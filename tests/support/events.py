@@ -9,12 +9,15 @@ import json
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cache
 from typing import Any
 
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
+from notify_scan.interpret_event import ReceivedEvent, interpret_event
+from notify_scan.reports import Interpretation
 from tests.support.template import ROOT
 
 HOSTILE = (
@@ -60,6 +63,11 @@ LONG = ("x" * 300, "&" * 300, "\N{PARTY POPPER}" * 300, "`<*" * 100, "word " * 6
 
 DIGEST = "sha256:" + "c0ffee" * 10 + "c0de"
 EXECUTION = "arn:aws:states:eu-west-1:123456789012:execution:rescan:"
+
+
+def interpreted(event: Any) -> Interpretation:
+    """Read an event as InterpretEvent does."""
+    return interpret_event(ReceivedEvent(event), kept_for=timedelta(days=180)).interpretation
 
 
 def sample(name: str) -> dict[str, Any]:

@@ -3,19 +3,26 @@
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any, cast
 
+from notify_scan.accepted_risks import AcceptedRisks
+from notify_scan.accepted_risks_document import Refusal, RisksInForce
 from notify_scan.channels.delivery import Channel, Delivery
 from notify_scan.channels_in_use import ChannelsInUse
 from notify_scan.decision import NotificationPolicy
-from notify_scan.reports import RunReport, ScanReport, ScanType
+from notify_scan.notification import Composer
+from notify_scan.reports import Interpretation, RunReport, ScanReport, ScanType
+from notify_scan.scan_record import record_of
 from notify_scan.thresholds import Thresholds
+from notify_scan.understood_event import UnderstoodEvent
 from notify_scan.webhook_request import request_for
 from notify_scan.webhook_secrets import WebhookSecret
 from registry.ecr import EcrRegistry
 from registry.findings import Finding
 from registry.images import LastScan
 from tests.support.clock import NOW
+from tests.support.ledger import LedgerInMemory
 from tests.support.payloads import (
     chatbot_structure,
     complaints_about_chatbot,
@@ -37,10 +44,18 @@ DEFAULT_SETTINGS = {
     "INFORMATIONAL_THRESHOLD": "off",
     "UNDEFINED_THRESHOLD": "off",
     "OTHER_THRESHOLD": "off",
-    "NOTIFY_ON_SCAN_FAILURE": "true",
+    "NOTIFY_ON": "NEW,WORSE,CLEARED,FAILED",
+    "REMIND_AFTER": "30d",
     "NOTIFY_WHEN_CLEAN": "false",
     "NOTIFY_ON_RUN": "ALWAYS",
     "INCLUDE_FINDINGS": "true",
+    "SNS_NOTIFY_MODE": "EVERY_SCAN",
+    "CHATBOT_NOTIFY_MODE": "EVERY_SCAN",
+    "SLACK_NOTIFY_MODE": "EVERY_SCAN",
+    "TEAMS_NOTIFY_MODE": "EVERY_SCAN",
+    "WEBHOOK_NOTIFY_MODE": "EVERY_SCAN",
+    "EVENT_BRIDGE_NOTIFY_MODE": "EVERY_SCAN",
+    "IMMEDIATE_FROM": "NEVER",
 }
 DEFAULT_THRESHOLDS: dict[str, int | None] = dict.fromkeys(("CRITICAL", "HIGH", "MEDIUM", "LOW"), 0)
 DIGEST = f"sha256:{7:064x}"
@@ -103,6 +118,55 @@ def any_finding(name: str = "CVE-2026-1", severity: str = "HIGH", **given: Any) 
 def any_notification_policy(**given: Any) -> NotificationPolicy:
     """Make the policy that the template's defaults make."""
     return replace(NotificationPolicy(thresholds=Thresholds(DEFAULT_THRESHOLDS)), **given)
+
+
+def understood_of(report: ScanReport | RunReport | str, event: str = "event-1") -> UnderstoodEvent:
+    """Understand an event that brings a report, or the reason of a silence."""
+    match report:
+        case ScanReport():
+            record = record_of(
+                report,
+                account=report.account,
+                region=report.region,
+                kept_for=timedelta(days=180),
+            )
+            return UnderstoodEvent(event, Interpretation(scan=report), record)
+        case RunReport():
+            return UnderstoodEvent(event, Interpretation(run=report))
+    return UnderstoodEvent(event, Interpretation(silence=report))
+
+
+def any_composer(**given: Any) -> Composer:
+    """Make a composer for every channel, with a ledger that knows nothing."""
+    composer = Composer(
+        policy=any_notification_policy(),
+        channels=EVERY_CHANNEL,
+        registry=FakeScans().as_registry,
+        ledger=LedgerInMemory().as_ledger,
+        now=NOW,
+        attempt=0,
+    )
+    return replace(composer, **given)
+
+
+class FakeAcceptedRisks:
+    """A document of accepted risks, and who has claimed a notice."""
+
+    bucket = "run-bucket"
+
+    def __init__(self, text: str = "accepted_risks: []", refusal: Refusal | None = None) -> None:
+        self.claims: dict[str, str] = {}
+        self._risks = RisksInForce(AcceptedRisks.read(text), refusal)
+
+    def in_force(self, now: datetime) -> RisksInForce:
+        """Tell what was given."""
+        del now
+        return self._risks
+
+    def claim(self, notice: str, *, event: str, expires_at: int) -> bool:
+        """Let the first event have a notice."""
+        del expires_at
+        return self.claims.setdefault(notice, event) == event
 
 
 class FakeScans:

@@ -13,6 +13,7 @@ from notify_scan.message import Level, Message, Value
 from notify_scan.reports import Interpretation, ScanReport
 from notify_scan.wording import message_of_run, message_of_scan
 from tests.support.reports import (
+    DEFAULT_SETTINGS,
     MOST_TEAMS_TAKES,
     any_finding,
     any_notification_policy,
@@ -58,6 +59,8 @@ MESSAGE = message_about(REPORT)
 
 
 def test_uses_the_channels_that_are_configured(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in DEFAULT_SETTINGS.items():
+        monkeypatch.setenv(name, value)
     for name in SETTINGS:
         monkeypatch.setenv(name, "")
     assert channels_in_use() == ChannelsInUse({})

@@ -6,23 +6,27 @@ import pytest
 
 from notify_scan import compose_notification as module
 from notify_scan.channels.delivery import TRANSPORTS, Channel
-from notify_scan.compose_notification import Composition, Notification, compose_notification
 from notify_scan.decision import NotifyOnRun
-from notify_scan.reports import Interpretation, RunReport, ScanReport
+from notify_scan.notification import Notification
+from notify_scan.reports import RunReport, ScanReport
 from notify_scan.scan_details import RETRIES
 from registry.errors import EcrThrottled
 from registry.images import LastScan
 from tests.support.engine import any_lambda_context
+from tests.support.ledger import LedgerInMemory
 from tests.support.reports import (
     DEFAULT_SETTINGS,
     DIGEST,
     EVERY_CHANNEL,
+    FakeAcceptedRisks,
     FakeScans,
+    any_composer,
     any_finding,
     any_notification_policy,
     any_run_report,
     any_scan_report,
     complaints_about,
+    understood_of,
 )
 from tests.support.template import ROOT
 
@@ -36,19 +40,14 @@ def composed(
     attempt: int = 0,
     **policy: Any,
 ) -> Notification:
-    match report:
-        case ScanReport():
-            interpretation = Interpretation(scan=report)
-        case RunReport():
-            interpretation = Interpretation(run=report)
-        case str():
-            interpretation = Interpretation(silence=report)
-    return compose_notification(
-        Composition(interpretation, attempt),
+    ledger = LedgerInMemory()
+    composer = any_composer(
         policy=any_notification_policy(**policy),
-        channels=EVERY_CHANNEL,
         registry=(scans or FakeScans()).as_registry,
+        ledger=ledger.as_ledger,
+        attempt=attempt,
     )
+    return composer.compose(ledger.record_scan(understood_of(report)))
 
 
 def content_of(notification: Notification, channel: Channel) -> Any:
@@ -134,7 +133,7 @@ def test_a_dry_run_neither_opens_nor_closes_an_incident() -> None:
 
 def test_leaves_an_incident_alone_when_nothing_can_be_said() -> None:
     failed = any_scan_report(status="FAILED")
-    assert composed(failed, on_scan_failure=False).deliveries == ()
+    assert composed(failed, notify_on=frozenset()).deliveries == ()
     assert composed(any_run_report(), on_run=NotifyOnRun.NEVER).deliveries == ()
 
 
@@ -155,13 +154,8 @@ def test_has_nothing_to_say_of_a_silence() -> None:
 
 
 def test_tells_nobody_where_no_channel_is_configured() -> None:
-    channels = replace(EVERY_CHANNEL, targets={})
-    notification = compose_notification(
-        Composition(Interpretation(scan=any_scan_report()), 0),
-        policy=any_notification_policy(),
-        channels=channels,
-        registry=FakeScans().as_registry,
-    )
+    composer = any_composer(channels=replace(EVERY_CHANNEL, targets={}))
+    notification = composer.compose(understood_of(any_scan_report()))
     assert (notification.tell, notification.deliveries) == (True, ())
 
 
@@ -173,6 +167,9 @@ def test_answers_the_state_machine_with_deliveries(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("PAGER_DUTY_SECRET_ARN", "arn:any")
     monkeypatch.setenv("CHATBOT_TOPIC", "")
     monkeypatch.setattr(module, "ecr_registry", FakeScans)
+    monkeypatch.setattr(module, "accepted_risks_document", FakeAcceptedRisks)
+    monkeypatch.setattr(module, "image_records", LedgerInMemory)
+    monkeypatch.setattr(module, "digest_entries", LedgerInMemory)
     event = json.loads((ROOT / "events/notify_scan/compose_notification.json").read_text())
     told: Any = module.handler(event, any_lambda_context())
     assert (told["tell"], told["reason"]) == (True, "above threshold")

@@ -1,9 +1,11 @@
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from notify_scan.accepted_risks import AcceptedRisks
 from notify_scan.decision import Condition, Decision, NotifyOnRun, decide, policy_in_force
-from notify_scan.reports import Interpretation
+from notify_scan.reports import Change, Interpretation
 from tests.support.reports import (
     DEFAULT_SETTINGS,
     any_notification_policy,
@@ -44,8 +46,8 @@ def test_tells_of_a_scan_that_failed() -> None:
 
 
 def test_a_failed_scan_says_nothing_of_its_image() -> None:
-    decision = on_scan({"status": "FAILED"}, on_scan_failure=False, when_clean=True)
-    assert decision == Decision(tell=False, condition=UNKNOWN, reason="NotifyOnScanFailure is off")
+    decision = on_scan({"status": "FAILED"}, notify_on=frozenset(), when_clean=True)
+    assert decision == Decision(tell=False, condition=UNKNOWN, reason="NotifyOn leaves out FAILED")
 
 
 @pytest.mark.parametrize(
@@ -83,12 +85,10 @@ def test_gives_the_reason_of_a_silence() -> None:
 def test_takes_the_parameters_of_the_stack(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in DEFAULT_SETTINGS.items():
         monkeypatch.setenv(name, value)
-    policy = policy_in_force()
-    assert (policy.on_scan_failure, policy.when_clean, policy.include_findings) == (
-        True,
-        False,
-        True,
-    )
+    policy = policy_in_force(AcceptedRisks())
+    assert policy.notify_on == {Change.NEW, Change.WORSE, Change.CLEARED, Change.FAILED}
+    assert policy.remind_after == timedelta(days=30)
+    assert (policy.when_clean, policy.include_findings) == (False, True)
     assert policy.on_run is NotifyOnRun.ALWAYS
     assert policy.thresholds.accepted["CRITICAL"] == 0
     assert policy.thresholds.accepted["OTHER"] is None

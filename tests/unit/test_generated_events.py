@@ -3,31 +3,33 @@
 import json
 import random
 from collections import Counter
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
-from notify_scan.compose_notification import Composition, Notification, compose_notification
 from notify_scan.decision import NotifyOnRun
 from notify_scan.event_fields import UnreadableScanEvent
 from notify_scan.interpret_event import ReceivedEvent, interpret_event
+from notify_scan.notification import Notification
 from notify_scan.plain_text import visible
-from notify_scan.reports import Interpretation
 from notify_scan.scan_details import RETRIES
 from notify_scan.thresholds import Thresholds
+from notify_scan.understood_event import UnderstoodEvent
 from registry.errors import EcrThrottled
 from registry.images import LastScan
 from runtime.messages import decode, encode
 from tests.support.events import HOSTILE, LONG, UNSENDABLE, Batch, batches
 from tests.support.reports import (
-    EVERY_CHANNEL,
     FakeScans,
+    any_composer,
     any_finding,
     any_notification_policy,
     complaints_about,
 )
 
+KEPT_FOR = timedelta(days=180)
 STATE = 262_144  # bytes that a state machine passes on
 EVENTS_A_BATCH = 100
 NASTY = (*HOSTILE, *UNSENDABLE, *LONG, "CVE-2026-1")
@@ -35,7 +37,7 @@ NASTY = (*HOSTILE, *UNSENDABLE, *LONG, "CVE-2026-1")
 POLICIES = (
     any_notification_policy(),
     any_notification_policy(when_clean=True),
-    any_notification_policy(on_scan_failure=False, on_run=NotifyOnRun.INCOMPLETE),
+    any_notification_policy(notify_on=frozenset(), on_run=NotifyOnRun.INCOMPLETE),
     any_notification_policy(
         thresholds=Thresholds({"CRITICAL": 3, "OTHER": 0, "LOW": None}), include_findings=False
     ),
@@ -43,7 +45,7 @@ POLICIES = (
 )
 # Wording a message for every channel takes ten times as long as reading an event.
 QUIET = any_notification_policy(
-    thresholds=Thresholds({}), on_scan_failure=False, on_run=NotifyOnRun.NEVER
+    thresholds=Thresholds({}), notify_on=frozenset(), on_run=NotifyOnRun.NEVER
 )
 REGISTRIES = (
     FakeScans(
@@ -75,25 +77,26 @@ class Passage:
 
 def outcome_of(event: Any, chance: random.Random) -> tuple[str, Notification | None]:
     try:
-        interpretation = interpret_event(ReceivedEvent(event))
+        understood = interpret_event(ReceivedEvent(event), kept_for=KEPT_FOR)
     except UnreadableScanEvent as unreadable:
         told = str(unreadable)
     else:
-        return passed(interpretation, chance)
+        return passed(understood, chance)
     assert told == visible(told)
     assert len(told) < 1_000
     return "unreadable", None
 
 
-def passed(interpretation: Interpretation, chance: random.Random) -> tuple[str, Notification]:
+def passed(understood: UnderstoodEvent, chance: random.Random) -> tuple[str, Notification]:
+    interpretation = understood.interpretation
     report = interpretation.scan or interpretation.run
     assert (report is None) == bool(interpretation.silence)
-    notification = compose_notification(
-        Composition(decode(Interpretation, json.loads(passed_on(interpretation))), attempt=RETRIES),
+    composer = any_composer(
         policy=chance.choice(POLICIES) if chance.random() < 0.15 else QUIET,
-        channels=EVERY_CHANNEL,
         registry=chance.choice(REGISTRIES).as_registry,
+        attempt=RETRIES,
     )
+    notification = composer.compose(decode(UnderstoodEvent, json.loads(passed_on(understood))))
     passed_on(notification)
     assert notification.reason
     if report is None:

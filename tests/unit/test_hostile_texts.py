@@ -14,6 +14,7 @@ from notify_scan.reports import Interpretation, Problem, RunReport, ScanReport, 
 from notify_scan.thresholds import Thresholds
 from notify_scan.wording import message_of_run, message_of_scan
 from registry.findings import Finding
+from tests.support.clock import NOW
 from tests.support.events import EXECUTION, HOSTILE, LONG, hostile_texts
 from tests.support.reports import (
     DEFAULT_THRESHOLDS,
@@ -171,7 +172,7 @@ def deliveries_about(report: ScanReport | RunReport) -> tuple[Delivery, ...]:
     else:
         decision = decide(Interpretation(run=report), POLICY)
         message = message_of_run(report)
-    deliveries = EVERY_CHANNEL.deliveries(message, report, decision)
+    deliveries = EVERY_CHANNEL.deliveries(message, report, decision, event="any", now=NOW)
     assert {delivery.channel for delivery in deliveries} >= {*Channel} - {Channel.PAGERDUTY}
     return deliveries
 

@@ -7,30 +7,25 @@ import pytest
 
 from notify_scan import interpret_event as module
 from notify_scan.event_fields import UnreadableScanEvent
-from notify_scan.interpret_event import ReceivedEvent, interpret_event
 from notify_scan.reports import Interpretation, ScanReport, ScanType
 from notify_scan.run_events import TOLD_ALREADY
 from notify_scan.scan_events import NOT_AN_IMAGE
 from tests.support.engine import any_lambda_context
-from tests.support.events import sample
+from tests.support.events import interpreted, sample
 from tests.support.template import ROOT
 
 SAMPLES = sorted(path.stem for path in (ROOT / "events/eventbridge").iterdir())
 
 
-def read(event: Any) -> Interpretation:
-    return interpret_event(ReceivedEvent(event))
-
-
 def read_scan(event: Any) -> ScanReport:
-    scan = read(event).scan
+    scan = interpreted(event).scan
     assert scan
     return scan
 
 
 def test_reads_a_basic_scan() -> None:
     digest = "sha256:8c1f0e7b6a5d4c3b2a190f8e7d6c5b4a39281706f5e4d3c2b1a0998877665544"
-    assert read(sample("ecr_image_scan_complete")) == Interpretation(
+    assert interpreted(sample("ecr_image_scan_complete")) == Interpretation(
         scan=ScanReport(
             account="123456789012",
             region="eu-central-1",
@@ -74,11 +69,12 @@ def test_reads_an_enhanced_scan_and_what_its_total_has_more() -> None:
         ("inspector2_scan_ec2_instance", NOT_AN_IMAGE),
         ("inspector2_scan_ecr", "scan INITIAL_SCAN_COMPLETE"),
         ("rescan_finished", "run INCOMPLETE"),
+        ("scan_result_found", "scan COMPLETE"),
     ],
 )
 def test_comes_to_an_end_with_every_sample(name: str, expected: str) -> None:
     try:
-        told = read(sample(name))
+        told = interpreted(sample(name))
     except UnreadableScanEvent as unreadable:
         outcome = str(unreadable)
     else:
@@ -94,10 +90,11 @@ def test_there_is_an_end_for_every_sample() -> None:
 
 def test_names_the_kinds_it_knows() -> None:
     with pytest.raises(UnreadableScanEvent) as raised:
-        read({"source": "aws.ecr", "detail-type": "ECR Image Action"})
+        interpreted({"source": "aws.ecr", "detail-type": "ECR Image Action"})
     assert str(raised.value) == (
         "the event is of the kind 'ECR Image Action' from 'aws.ecr'; known are ECR Image Scan, "
-        "Inspector2 Scan, Rescan Finished, Step Functions Execution Status Change"
+        "Inspector2 Scan, Scan Result Found, Rescan Finished, "
+        "Step Functions Execution Status Change"
     )
 
 
@@ -160,7 +157,7 @@ def test_names_the_field_and_what_is_accepted(
         place = place[step]
     place[last] = value
     with pytest.raises(UnreadableScanEvent) as raised:
-        read(event)
+        interpreted(event)
     assert message in str(raised.value)
     assert path in str(raised.value) or "repository-name" in path
 
@@ -168,27 +165,31 @@ def test_names_the_field_and_what_is_accepted(
 @pytest.mark.parametrize("event", [None, 7, "text", [], True])
 def test_refuses_what_is_no_object(event: object) -> None:
     with pytest.raises(UnreadableScanEvent, match="the event must be an object, not"):
-        read(event)
+        interpreted(event)
 
 
 def test_shows_only_the_beginning_of_a_long_value() -> None:
     with pytest.raises(UnreadableScanEvent) as raised:
-        read({"source": ["x"] * 10_000})
+        interpreted({"source": ["x"] * 10_000})
     assert len(str(raised.value)) < 120
 
 
-def test_answers_the_state_machine_with_one_shape() -> None:
+def test_answers_the_state_machine_with_one_shape(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IMAGE_RECORD_RETENTION_DAYS", "180")
     event = json.loads(Path(ROOT / "events/notify_scan/interpret_event.json").read_text())
-    told: Any = module.handler(event, any_lambda_context())
+    answer: Any = module.handler(event, any_lambda_context())
+    assert answer.keys() == {"event", "interpretation", "record", "known"}
+    told = answer["interpretation"]
     assert told.keys() == {"scan", "run", "silence"}
     assert told["scan"]["repository"] == "payments/ledger"
     assert told["scan"]["scanned_at"] == "2026-03-14T03:04:11+00:00"
     assert (told["run"], told["silence"]) == (None, None)
     finished: Any = module.handler({"event": sample("execution_failed")}, any_lambda_context())
-    assert finished["run"]["error"] == "States.ExceedToleratedFailureThreshold"
+    assert finished["interpretation"]["run"]["error"] == "States.ExceedToleratedFailureThreshold"
+    assert finished["record"] is None
 
 
 def test_keeps_silent_on_a_run_that_has_told_of_itself() -> None:
     event = sample("execution_failed")
     event["detail"]["error"] = "RescanIncomplete"
-    assert read(event) == Interpretation(silence=TOLD_ALREADY)
+    assert interpreted(event) == Interpretation(silence=TOLD_ALREADY)

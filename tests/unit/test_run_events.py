@@ -4,17 +4,16 @@ from typing import Any
 import pytest
 
 from ledger.run_records import RecordStatus
-from notify_scan.interpret_event import ReceivedEvent, interpret_event
 from notify_scan.reports import Problem, RunReport
 from rescan_registry.run_report import report_of
 from runtime.messages import encode
 from tests.support.builders import any_record
 from tests.support.clock import NOW
-from tests.support.events import sample
+from tests.support.events import interpreted, sample
 
 
 def read(event: Any) -> RunReport:
-    run = interpret_event(ReceivedEvent(event)).run
+    run = interpreted(event).run
     assert run
     return run
 

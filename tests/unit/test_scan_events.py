@@ -2,16 +2,15 @@ from typing import Any
 
 import pytest
 
-from notify_scan.interpret_event import ReceivedEvent, interpret_event
 from notify_scan.reports import ScanReport
 from notify_scan.scan_events import MOST_TAGS
-from tests.support.events import sample
+from tests.support.events import interpreted, sample
 
 
 def scan_of(name: str, **detail: Any) -> ScanReport:
     event = sample(name)
     event["detail"] |= detail
-    scan = interpret_event(ReceivedEvent(event)).scan
+    scan = interpreted(event).scan
     assert scan
     return scan
 

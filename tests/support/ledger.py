@@ -1,0 +1,134 @@
+"""The ledger table in memory, as NotifyScan sees it: the state RecordScan, records and digests."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, cast
+
+from ledger.digest_entries import DigestEntries, DigestEntry, DigestImage
+from ledger.errors import BaselineMoved, LedgerUnavailable
+from ledger.image_records import (
+    Baseline,
+    ImageRecord,
+    ImageRecords,
+    RecordedScan,
+    Standing,
+    attributes,
+)
+from notify_scan.memory import Ledger
+from notify_scan.understood_event import UnderstoodEvent
+
+
+class LedgerInMemory:
+    """Both adapters at once; `is_lost` makes the table answer nothing."""
+
+    def __init__(self) -> None:
+        self.kept: dict[tuple[str, str], ImageRecord] = {}
+        self.digests: dict[tuple[str, str, str], DigestEntry] = {}
+        self.tags: dict[tuple[str, str], tuple[str, datetime]] = {}
+        self.calls: Counter[str] = Counter()
+        self.is_lost = False
+
+    @property
+    def as_ledger(self) -> Ledger:
+        """Stand in for the table."""
+        return Ledger(cast("ImageRecords", self), cast("DigestEntries", self))
+
+    def record_scan(self, understood: UnderstoodEvent) -> UnderstoodEvent:
+        """Do what the state RecordScan does, and hand on what it hands on."""
+        asked, scan = understood.record, understood.interpretation.scan
+        if asked is None or scan is None or self.is_lost:
+            return understood
+        self.calls["RecordScan"] += 1
+        before = self.kept.get((asked.repository, asked.digest))
+        at = datetime.fromisoformat(asked.scanned_at)
+        if before and before.last_scan and before.last_scan.scanned_at >= at:
+            return understood
+        recorded = RecordedScan(at, scan.status, scan.scan_type, scan.severities, scan.other)
+        self.kept[asked.repository, asked.digest] = replace(
+            before or ImageRecord(asked.digest), last_scan=recorded, image_tags=asked.tags
+        )
+        return replace(understood, known={"Attributes": item(before)} if before else {})
+
+    def get(self, repository: str, digest: str) -> ImageRecord:
+        """Read the record of one image."""
+        self._count("get")
+        return self.kept.get((repository, digest), ImageRecord(digest))
+
+    def note_baseline(
+        self,
+        repository: str,
+        digest: str,
+        baseline: Baseline,
+        *,
+        seen: Baseline | None,
+        also: Sequence[Callable[[], None]] = (),
+    ) -> None:
+        """Note a baseline over the one that was seen, and nothing over another."""
+        self._count("note_baseline")
+        record = self.kept.get((repository, digest), ImageRecord(digest))
+        if record.baseline != seen:
+            raise BaselineMoved("any")
+        self.kept[repository, digest] = replace(record, baseline=baseline)
+        for change in also:
+            change()
+
+    def predecessor(self, repository: str, digest: str, tags: Sequence[str]) -> ImageRecord | None:
+        """Read the record of the image that had one of the tags before."""
+        self._count("predecessor")
+        others = {self.tags[repository, tag][0] for tag in tags if (repository, tag) in self.tags}
+        found = [self.kept[repository, each] for each in others - {digest}]
+        return max(found, key=_scanned_at, default=None)
+
+    def move_tags(
+        self,
+        repository: str,
+        digest: str,
+        tags: Sequence[str],
+        *,
+        scanned_at: datetime,
+        expires_at: int,
+    ) -> None:
+        """Note who has the tags, unless a newer scan has seen them elsewhere."""
+        del expires_at
+        self._count("move_tags")
+        for tag in tags:
+            known = self.tags.get((repository, tag))
+            if known is None or known[1] < scanned_at:
+                self.tags[repository, tag] = digest, scanned_at
+
+    def put(
+        self, mode: str, image: DigestImage, before: Standing, *, expires_at: int
+    ) -> Callable[[], None]:
+        """Say how to put an image into a digest."""
+        del expires_at
+        key = (mode, image.repository, image.digest)
+
+        def change() -> None:
+            known = self.digests.get(key)
+            self.digests[key] = DigestEntry(image, known.before if known else before)
+
+        return change
+
+    def drop(self, mode: str, image: DigestImage) -> Callable[[], None]:
+        """Say how to take an image out of a digest."""
+        return lambda: cast("None", self.digests.pop((mode, image.repository, image.digest), None))
+
+    def _count(self, call: str) -> None:
+        self.calls[call] += 1
+        if self.is_lost:
+            raise LedgerUnavailable("no table today")
+
+
+def item(record: ImageRecord, repository: str = "any") -> Mapping[str, Any]:
+    """Write a record as the item that it is in the table."""
+    values = {name: value for name, value in vars(record).items() if value is not None}
+    del values["digest"]
+    keys = {"pk": f"repository#{repository}", "sk": f"image#{record.digest}"}
+    return attributes({**keys, **values})
+
+
+def _scanned_at(record: ImageRecord) -> datetime:
+    assert record.last_scan
+    return record.last_scan.scanned_at

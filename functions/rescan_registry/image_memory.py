@@ -29,13 +29,10 @@ class ImageMemory:
         self._lock = threading.Lock()
 
     def recall(self, digests: Collection[str]) -> dict[str, ImageRecord]:
-        """Read what is known of some images, with one query for all of the repository."""
-        wanted = frozenset(digests)
+        """Read what is known of some images, all of them at once."""
         return self._attempt(
             lambda: {
-                record.digest: record
-                for record in self._records.of(self._repository)
-                if record.digest in wanted
+                record.digest: record for record in self._records.of(self._repository, digests)
             },
             otherwise={},
         )

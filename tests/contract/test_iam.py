@@ -27,6 +27,7 @@ ALLOWED = {
         "ecr:DescribeImages",
         "ecr:DescribeImageScanFindings",
         "dynamodb:Query",
+        "dynamodb:BatchGetItem",
         "dynamodb:UpdateItem",
         "events:PutEvents",
     },

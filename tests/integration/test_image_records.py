@@ -34,13 +34,13 @@ def test_reads_back_what_was_noted(records: ImageRecords) -> None:
     records.note_started("team/api", DIGEST, run="run-1", at=NOW, expires_at=EXPIRES_AT)
     records.note_scan("team/api", DIGEST, SCAN, expires_at=EXPIRES_AT)
     record = ImageRecord(DIGEST, last_scan=SCAN, started_at=NOW, started_by="run-1")
-    assert list(records.of("team/api")) == [record]
+    assert list(records.of("team/api", [DIGEST])) == [record]
     assert records.get("team/api", DIGEST) == record
 
 
 def test_knows_nothing_of_an_image_that_was_never_noted(records: ImageRecords) -> None:
     assert records.get("team/api", DIGEST) == ImageRecord(DIGEST)
-    assert list(records.of("team/api")) == []
+    assert list(records.of("team/api", [DIGEST])) == []
 
 
 def test_writes_keys_and_an_expiry_as_the_template_declares_them(records: ImageRecords) -> None:
@@ -99,32 +99,58 @@ def test_keeps_the_scan_where_a_start_is_noted_and_the_start_where_a_scan_is(
     assert records.get("team/api", DIGEST).started_by == "run-1"
 
 
-def test_reads_the_images_of_one_repository_and_nothing_else_of_it(records: ImageRecords) -> None:
+def test_reads_the_images_asked_for_and_nothing_else_of_a_repository(
+    records: ImageRecords,
+) -> None:
     for repository in ("team/api", "team/api-2", "team"):
         records.note_scan(repository, DIGEST, SCAN, expires_at=EXPIRES_AT)
     boto3.client("dynamodb").put_item(
         TableName="ledger-table",
         Item={"pk": {"S": "repository#team/api"}, "sk": {"S": "tag#latest"}},
     )
-    assert list(records.of("team/api")) == [ImageRecord(DIGEST, last_scan=SCAN)]
+    records.note_scan("team/api", any_digest(), SCAN, expires_at=EXPIRES_AT)
+    asked = [DIGEST, any_digest()]
+    assert list(records.of("team/api", asked)) == [ImageRecord(DIGEST, last_scan=SCAN)]
 
 
-def test_reads_more_records_than_fit_one_page(ledger_table: str) -> None:
-    client = boto3.client("dynamodb")
-    queries: Counter[str] = Counter()
+def counted(client: Any) -> Counter[str]:
+    """Count the calls that read the table."""
+    calls: Counter[str] = Counter()
     client.meta.events.register(
-        "provide-client-params.dynamodb.Query", lambda params, **_: queries.update(["Query"])
+        "provide-client-params.dynamodb.*", lambda model, **_: calls.update([model.name])
     )
+    return calls
+
+
+def test_reads_a_repository_with_one_call(ledger_table: str) -> None:
+    client = boto3.client("dynamodb")
+    records, digests = ImageRecords(client, ledger_table), [any_digest() for _ in range(120)]
+    for digest in digests:
+        records.note_scan("team/api", digest, SCAN, expires_at=EXPIRES_AT)
+    calls = counted(client)
+    found = {record.digest: record.last_scan for record in records.of("team/api", digests)}
+    assert found == dict.fromkeys(digests, SCAN)
+    assert calls == {"Query": 1}
+
+
+def test_reads_by_key_what_lies_beyond_a_megabyte(ledger_table: str) -> None:
+    """Such as the last of many images, the others of which may have been deleted long ago."""
+    client = boto3.client("dynamodb")
     records = ImageRecords(client, ledger_table)
-    digests = sorted(any_digest() for _ in range(75))
-    for digest in digests:  # 1.5 MB; DynamoDB answers 1 MB at a time
+    digests = sorted(any_digest() for _ in range(175))
+    for digest in digests:  # 3.5 MB; DynamoDB answers 1 MB at a time
         records.note_started("team/api", digest, run="x" * 20_000, at=NOW, expires_at=EXPIRES_AT)
-    assert [record.digest for record in records.of("team/api")] == digests
-    assert queries == {"Query": 2}
+    calls = counted(client)
+    assert [record.digest for record in records.of("team/api", digests)] == digests
+    assert calls == {"Query": 1, "BatchGetItem": 2}
+    assert [record.digest for record in records.of("team/api", digests[-1:])] == digests[-1:]
+    assert calls == {"Query": 2, "BatchGetItem": 3}
+    assert [record.digest for record in records.of("team/api", digests[:1])] == digests[:1]
+    assert calls == {"Query": 3, "BatchGetItem": 3}
 
 
 CALLS: dict[str, Callable[[ImageRecords], object]] = {
-    "of": lambda records: list(records.of("team/api")),
+    "of": lambda records: list(records.of("team/api", [DIGEST])),
     "get": lambda records: records.get("team/api", DIGEST),
     "note_started": lambda records: records.note_started(
         "team/api", DIGEST, run="run-1", at=NOW, expires_at=EXPIRES_AT

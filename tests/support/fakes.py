@@ -2,7 +2,7 @@
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -132,10 +132,11 @@ class FakeImageRecords:
         self.fails = frozenset(fails)
         self._lock = threading.Lock()
 
-    def of(self, repository: str) -> Iterator[ImageRecord]:
-        """Read the records of a repository."""
+    def of(self, repository: str, among: Collection[str]) -> Iterator[ImageRecord]:
+        """Read the records of some images of a repository."""
         self._count("of")
-        return iter(sorted(self.kept.get(repository, {}).values(), key=lambda it: it.digest))
+        kept = self.kept.get(repository, {})
+        return (kept[digest] for digest in sorted(among) if digest in kept)
 
     def get(self, repository: str, digest: str) -> ImageRecord:
         """Read the record of one image."""

@@ -1,7 +1,8 @@
 """What the next digest is to tell: an item for each image, in the ledger table.
 
 partition key ``digest#<mode>``, sort key ``image#<repository>@<digest>``. An image that changes
-several times before a digest is one entry, with how it stood before the first change.
+several times before a digest is one entry, with how it stood before the first change. Beside them
+``digest-under-way``, ``mode#<mode>`` names the digest that is composed and not yet forgotten.
 """
 
 import functools
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 
+from ledger.errors import DigestAlreadyBegun
 from ledger.image_records import CLIENT_CONFIG, Standing, attributes, named_errors, plain_item
 from runtime import settings
 from runtime.messages import decode
@@ -48,10 +50,14 @@ class DigestImage:
 
 @dataclass(frozen=True)
 class DigestEntry:
-    """An image, and how it stood when those who read the digest were last told of it."""
+    """An image, and how it stood when those who read the digest were last told of it.
+
+    first_event: what brought the first change since then, and so the entry.
+    """
 
     image: DigestImage
     before: Standing
+    first_event: str
 
 
 class DigestEntries:
@@ -71,10 +77,16 @@ class DigestEntries:
                 "Key": _key(mode, image),
                 "UpdateExpression": (
                     "SET image = :image, before_it = if_not_exists(before_it, :before), "
+                    "first_event = if_not_exists(first_event, :event_id), "
                     "expires_at = :expires_at"
                 ),
                 "ExpressionAttributeValues": attributes(
-                    {":image": image, ":before": before, ":expires_at": expires_at}
+                    {
+                        ":image": image,
+                        ":before": before,
+                        ":event_id": image.event_id,
+                        ":expires_at": expires_at,
+                    }
                 ),
             }
         }
@@ -95,33 +107,76 @@ class DigestEntries:
             for page in pages:
                 for item in page["Items"]:
                     values = plain_item(item)
-                    yield decode(
-                        DigestEntry, {"image": values["image"], "before": values["before_it"]}
-                    )
+                    yield decode(DigestEntry, {**values, "before": values["before_it"]})
 
-    def forget(self, mode: str, told: Sequence[DigestImage]) -> None:
-        """Take out what has been told; what has changed since is told with the next digest."""
+    def forget(self, mode: str, told: Sequence[DigestEntry]) -> None:
+        """Take out what has been told; what has changed since is told with the next digest.
+
+        However often, and however late: an entry that began after this one is left alone.
+        """
         with ThreadPoolExecutor(max_workers=CONNECTIONS) as pool:
             list(pool.map(functools.partial(self._forget, mode), told))
 
-    def _forget(self, mode: str, told: DigestImage) -> None:
+    def under_way(self, mode: str) -> str | None:
+        """Name the digest that is composed, and perhaps told, but not yet forgotten."""
+        with named_errors():
+            answer = self._client.get_item(
+                TableName=self._table, Key=_under_way_key(mode), ConsistentRead=True
+            )
+        return answer["Item"]["digest"]["S"] if "Item" in answer else None
+
+    def begin(self, mode: str, digest: str, *, instead_of: str | None) -> None:
+        """Note that a digest is composed, before anybody is told.
+
+        instead_of: what under_way has named. Raises DigestAlreadyBegun when it is another by now.
+        """
+        condition: dict[str, Any] = {"ConditionExpression": "attribute_not_exists(pk)"}
+        if instead_of:
+            condition = {
+                "ConditionExpression": "digest = :instead_of",
+                "ExpressionAttributeValues": attributes({":instead_of": instead_of}),
+            }
+        item = {**_under_way_key(mode), "digest": {"S": digest}}
+        with named_errors():
+            try:
+                self._client.put_item(TableName=self._table, Item=item, **condition)
+            except self._client.exceptions.ConditionalCheckFailedException as error:
+                raise DigestAlreadyBegun(f"{mode}: another execution was faster") from error
+
+    def finish(self, mode: str, digest: str) -> None:
+        """Note that a digest is told and forgotten, unless another has begun by now."""
+        with named_errors(), suppress(self._client.exceptions.ConditionalCheckFailedException):
+            self._client.delete_item(
+                TableName=self._table,
+                Key=_under_way_key(mode),
+                ConditionExpression="digest = :digest",
+                ExpressionAttributeValues=attributes({":digest": digest}),
+            )
+
+    def _forget(self, mode: str, told: DigestEntry) -> None:
         refused = self._client.exceptions.ConditionalCheckFailedException
         with named_errors():
             try:
                 self._client.delete_item(
                     TableName=self._table,
-                    Key=_key(mode, told),
+                    Key=_key(mode, told.image),
                     ConditionExpression="attribute_not_exists(pk) OR image.event_id = :event_id",
-                    ExpressionAttributeValues=attributes({":event_id": told.event_id}),
+                    ExpressionAttributeValues=attributes({":event_id": told.image.event_id}),
                 )
             except refused:
-                with suppress(refused):  # when another execution has forgotten it meanwhile
+                with suppress(refused):  # when it has been forgotten, and has changed again
                     self._client.update_item(
                         TableName=self._table,
-                        Key=_key(mode, told),
-                        UpdateExpression="SET before_it = :before",
-                        ConditionExpression="attribute_exists(pk)",
-                        ExpressionAttributeValues=attributes({":before": told.standing}),
+                        Key=_key(mode, told.image),
+                        UpdateExpression="SET before_it = :before, first_event = :event_id",
+                        ConditionExpression="first_event = :first_event",
+                        ExpressionAttributeValues=attributes(
+                            {
+                                ":before": told.image.standing,
+                                ":event_id": told.image.event_id,
+                                ":first_event": told.first_event,
+                            }
+                        ),
                     )
 
 
@@ -138,3 +193,7 @@ def _key(mode: str, image: DigestImage) -> dict[str, Any]:
         "pk": {"S": f"digest#{mode}"},
         "sk": {"S": f"image#{image.repository}@{image.digest}"},
     }
+
+
+def _under_way_key(mode: str) -> dict[str, Any]:
+    return {"pk": {"S": "digest-under-way"}, "sk": {"S": f"mode#{mode}"}}

@@ -7,3 +7,7 @@ class LedgerUnavailable(Exception):
 
 class BaselineMoved(Exception):
     """Another execution has meanwhile noted something else of the image: look again."""
+
+
+class DigestAlreadyBegun(Exception):
+    """Another execution has meanwhile begun to send a digest: go on with that."""

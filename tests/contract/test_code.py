@@ -17,9 +17,12 @@ MAY_IMPORT = {
     "ledger": {"ledger", "runtime"},
     "rescan_registry": {"rescan_registry", "registry", "ledger", "runtime"},
     "notify_scan": {"notify_scan", "registry", "ledger", "runtime"},
+    "send_digest": {"send_digest", "notify_scan", "registry", "ledger", "runtime"},
 }
 ADAPTERS = {
     "registry/ecr.py",
+    "ledger/digest_documents.py",
+    "ledger/digest_entries.py",
     "ledger/image_records.py",
     "ledger/run_records.py",
     "ledger/run_documents.py",

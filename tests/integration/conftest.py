@@ -6,6 +6,8 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from ledger.digest_documents import digest_documents
+from ledger.digest_entries import digest_entries
 from ledger.image_records import image_records
 from ledger.run_documents import run_documents
 from ledger.run_records import run_records
@@ -20,6 +22,8 @@ def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Let functions make their clients in an empty account."""
     factories = (
         accepted_risks_document,
+        digest_documents,
+        digest_entries,
         ecr_registry,
         event_bus,
         image_records,

@@ -1,0 +1,176 @@
+"""The entries of digests in the table that the template declares."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+
+import boto3
+import pytest
+
+from ledger.digest_entries import DigestEntries, DigestEntry, digest_entries
+from ledger.errors import DigestAlreadyBegun, LedgerUnavailable
+from ledger.image_records import Standing
+from tests.support.digests import (
+    BAD,
+    EXPIRES_AT,
+    WELL,
+    WORSE,
+    any_digest_image,
+    any_entry,
+    drop_entry,
+    put_entry,
+)
+from tests.support.template import resources
+
+MODE = "DAILY"
+FIRST = any_digest_image(1, BAD, event_id="first")
+SECOND = any_digest_image(1, WORSE, event_id="second")
+THIRD = any_digest_image(1, WELL, event_id="third")
+
+
+@pytest.fixture
+def entries(ledger_table: str) -> DigestEntries:
+    return digest_entries()
+
+
+def kept(entries: DigestEntries, mode: str = MODE) -> list[DigestEntry]:
+    return list(entries.of(mode))
+
+
+def test_reads_back_what_was_put(entries: DigestEntries) -> None:
+    put_entry(entries, MODE, FIRST)
+    assert kept(entries) == [DigestEntry(FIRST, WELL, "first")]
+    assert kept(entries, "AFTER_RUN") == []
+
+
+def test_writes_keys_and_an_expiry_as_the_template_declares_them(entries: DigestEntries) -> None:
+    put_entry(entries, MODE, FIRST)
+    (item,) = boto3.client("dynamodb").scan(TableName="ledger-table")["Items"]
+    assert (item["pk"], item["sk"]) == (
+        {"S": "digest#DAILY"},
+        {"S": f"image#{FIRST.repository}@{FIRST.digest}"},
+    )
+    expiry = resources("AWS::DynamoDB::Table")["LedgerTable"]["TimeToLiveSpecification"]
+    assert item[expiry["AttributeName"]] == {"N": str(EXPIRES_AT)}
+
+
+def test_keeps_how_an_image_stood_before_its_first_change(entries: DigestEntries) -> None:
+    put_entry(entries, MODE, FIRST, before=WELL)
+    put_entry(entries, MODE, SECOND, before=BAD)
+    assert kept(entries) == [DigestEntry(SECOND, WELL, "first")]
+
+
+def test_takes_out_what_is_told_at_once(entries: DigestEntries) -> None:
+    for _ in range(2):
+        drop_entry(entries, MODE, FIRST)
+        put_entry(entries, MODE, FIRST)
+        drop_entry(entries, MODE, FIRST)
+        assert kept(entries) == []
+
+
+def test_forgets_what_was_told_and_nothing_else(entries: DigestEntries) -> None:
+    for number in (1, 2, 3):
+        put_entry(entries, MODE, any_digest_image(number))
+    put_entry(entries, "AFTER_RUN", any_digest_image(1))
+    entries.forget(MODE, [any_entry(1), any_entry(3)])
+    assert kept(entries) == [any_entry(2)]
+    assert kept(entries, "AFTER_RUN") == [any_entry(1)]
+
+
+def test_leaves_what_changed_meanwhile_to_the_next_digest_with_what_was_told(
+    entries: DigestEntries,
+) -> None:
+    put_entry(entries, MODE, FIRST, before=WELL)
+    told = kept(entries)
+    put_entry(entries, MODE, SECOND, before=BAD)
+    for _ in range(2):
+        entries.forget(MODE, told)
+        assert kept(entries) == [DigestEntry(SECOND, BAD, "first")]
+
+
+def test_forgetting_too_late_takes_nothing_from_a_later_digest(entries: DigestEntries) -> None:
+    """Though the image stands again as it stood before the digest that is forgotten too late."""
+    put_entry(entries, MODE, FIRST, before=WELL)
+    late = kept(entries)
+    entries.forget(MODE, late)
+    put_entry(entries, MODE, THIRD, before=BAD)
+    entries.forget(MODE, kept(entries))
+    again = replace(FIRST, event_id="fourth")
+    put_entry(entries, MODE, again, before=WELL)
+    entries.forget(MODE, late)
+    assert kept(entries) == [DigestEntry(again, WELL, "fourth")]
+
+
+def test_a_correction_is_not_made_twice(entries: DigestEntries) -> None:
+    put_entry(entries, MODE, FIRST, before=WELL)
+    first_digest = kept(entries)
+    put_entry(entries, MODE, SECOND, before=BAD)
+    entries.forget(MODE, first_digest)
+    second_digest = kept(entries)
+    put_entry(entries, MODE, THIRD, before=WORSE)
+    entries.forget(MODE, second_digest)
+    entries.forget(MODE, first_digest)
+    assert kept(entries) == [DigestEntry(THIRD, WORSE, "second")]
+
+
+def test_reads_and_forgets_more_entries_than_fit_a_page(ledger_table: str) -> None:
+    client = boto3.client("dynamodb")
+    calls: Counter[str] = Counter()
+    client.meta.events.register(
+        "provide-client-params.dynamodb.Query", lambda params, **_: calls.update(["Query"])
+    )
+    entries = DigestEntries(client, ledger_table)
+    for number in range(75):  # 1.5 MB; DynamoDB answers 1 MB at a time
+        put_entry(entries, MODE, any_digest_image(number, image="x" * 20_000))
+    told = kept(entries)
+    assert (len(told), calls["Query"]) == (75, 2)
+    entries.forget(MODE, told)
+    assert kept(entries) == []
+
+
+def test_one_digest_of_a_mode_is_under_way(entries: DigestEntries) -> None:
+    assert entries.under_way(MODE) is None
+    entries.begin(MODE, "digest-1", instead_of=None)
+    with pytest.raises(DigestAlreadyBegun):
+        entries.begin(MODE, "digest-2", instead_of=None)
+    assert (entries.under_way(MODE), entries.under_way("AFTER_RUN")) == ("digest-1", None)
+    entries.finish(MODE, "digest-1")
+    assert entries.under_way(MODE) is None
+
+
+def test_a_digest_takes_the_place_of_the_one_that_was_seen(entries: DigestEntries) -> None:
+    entries.begin(MODE, "digest-1", instead_of=None)
+    entries.begin(MODE, "digest-2", instead_of="digest-1")
+    with pytest.raises(DigestAlreadyBegun):
+        entries.begin(MODE, "digest-3", instead_of="digest-1")
+    entries.finish(MODE, "digest-1")
+    assert entries.under_way(MODE) == "digest-2"
+
+
+CALLS: dict[str, Callable[[DigestEntries], object]] = {
+    "of": kept,
+    "forget": lambda entries: entries.forget(MODE, [any_entry()]),
+    "under_way": lambda entries: entries.under_way(MODE),
+    "begin": lambda entries: entries.begin(MODE, "digest-1", instead_of=None),
+    "finish": lambda entries: entries.finish(MODE, "digest-1"),
+}
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS.keys())
+def test_says_that_it_is_unavailable_when_the_table_is_gone(
+    entries: DigestEntries, call: Callable[[DigestEntries], object]
+) -> None:
+    boto3.client("dynamodb").delete_table(TableName="ledger-table")
+    with pytest.raises(LedgerUnavailable, match="ResourceNotFoundException"):
+        call(entries)
+
+
+def test_keeps_a_standing_whole(entries: DigestEntries) -> None:
+    standing = Standing({"CRITICAL": 0, "OTHER": 7}, ("OTHER",), failed=True)
+    put_entry(entries, MODE, any_digest_image(1, standing), before=standing)
+    (entry,) = kept(entries)
+    assert (entry.before, entry.image.standing) == (standing, standing)
+
+
+def test_makes_one_client_for_all_invocations(account: None) -> None:
+    assert digest_entries() is digest_entries()

@@ -17,6 +17,7 @@ from botocore.exceptions import ClientError
 
 from local.account import ACCOUNT, REGION
 from local.engine import Engine
+from local.registry_contents import digest_of
 from tests.support.stack import Run, Stack, eventually
 from tests.support.template import resources
 
@@ -80,6 +81,12 @@ class Mailbox:
         return eventually(receive, until)
 
 
+@pytest.fixture(autouse=True)
+def forgotten(stack: Stack) -> None:
+    """Images have the same names from test to test."""
+    stack.forget_images()
+
+
 @pytest.fixture
 def mailbox(engine: Engine) -> Iterator[Mailbox]:
     name = f"mailbox-{uuid.uuid4().hex[:8]}"
@@ -130,11 +137,22 @@ def test_starts_what_is_due_once_and_leaves_records_summary_and_events(
 
 def test_starts_nothing_again_once_its_scans_have_ended(engine: Engine, stack: Stack) -> None:
     put_registry(engine, repository("team/api"), repository("team/web"), scan_duration="1s")
-    assert summary_of(stack.run())["images"] == {"FRESH": 2, "STARTED": 2}
+    first = stack.run()
+    assert summary_of(first)["images"] == {"FRESH": 2, "STARTED": 2}
     await_scans(engine)
+    calls = engine.registry_counters()["calls"]
+    assert (calls["DescribeImageScanFindings"], calls["StartImageScan"]) == (4, 2)
 
     assert summary_of(stack.run())["images"] == {"FRESH": 4}
-    assert engine.registry_counters()["calls"]["StartImageScan"] == 2
+
+    # The ledger knew all of them.
+    calls = engine.registry_counters()["calls"]
+    assert (calls["DescribeImageScanFindings"], calls["StartImageScan"]) == (4, 2)
+    for name in ("team/api", "team/web"):
+        fresh, old = (digest_of(name, tag) for tag in ("fresh", "old"))
+        known = {record.digest: record for record in stack.image_records(name, [fresh, old])}
+        assert (known[old].started_by, known[fresh].started_by) == (first.name, None)
+        assert {record.last_scan.status for record in known.values()} == {"COMPLETE"}
 
 
 def test_retries_what_ecr_throttles_until_every_scan_is_started_once(

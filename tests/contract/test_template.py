@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from notify_scan.decision import policy_in_force as notification_policy
+from rescan_registry.image_memory import kept_for
 from rescan_registry.policy import policy_in_force
 from rescan_registry.request import RescanRequest
 from runtime import durations
@@ -104,6 +105,15 @@ def test_number_parameters_keep_within_what_the_code_accepts(
         for limit in ("MinValue", "MaxValue"):
             monkeypatch.setenv(snake(name), str(PARAMETERS[name][limit]))
             policy_in_force(RescanRequest())
+
+
+def test_images_are_remembered_as_long_as_the_code_accepts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    parameter = PARAMETERS["ImageRecordRetentionDays"]
+    for limit in ("MinValue", "MaxValue"):
+        monkeypatch.setenv("IMAGE_RECORD_RETENTION_DAYS", str(parameter[limit]))
+        assert kept_for().days == parameter[limit]
 
 
 def test_the_schedule_survives_a_second_stack_and_a_lost_call() -> None:

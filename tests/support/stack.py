@@ -4,12 +4,13 @@ import functools
 import json
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from typing import Any
 
 import boto3
 
+from ledger.image_records import ImageRecord, ImageRecords
 from ledger.run_records import RunRecord, RunRecords
 from local.account import ACCOUNT, REGION
 from local.engine import Engine
@@ -94,6 +95,19 @@ class Stack:
         """Read the records of a run by repository."""
         records = RunRecords(self.client("dynamodb"), self.outputs["LedgerTableName"])
         return {record.repository: record for record in records.of(run)}
+
+    def image_records(self, repository: str, digests: Collection[str]) -> list[ImageRecord]:
+        """Read what is known of some images of a repository."""
+        records = ImageRecords(self.client("dynamodb"), self.outputs["LedgerTableName"])
+        return list(records.of(repository, digests))
+
+    def forget_images(self) -> None:
+        """Delete what is known of images, as it would be in an account of one's own."""
+        client, table = self.client("dynamodb"), self.outputs["LedgerTableName"]
+        pages = client.get_paginator("scan").paginate(TableName=table)
+        for item in [item for page in pages for item in page["Items"]]:
+            if item["pk"]["S"].startswith("repository#"):
+                client.delete_item(TableName=table, Key={"pk": item["pk"], "sk": item["sk"]})
 
     def document(self, key: str) -> Any:
         """Read a document of the run bucket."""

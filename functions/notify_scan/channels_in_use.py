@@ -9,7 +9,7 @@ from notify_scan.channels.delivery import CLAIMED_FOR, TRANSPORTS, Channel, Deli
 from notify_scan.channels.document import document
 from notify_scan.decision import Condition, Decision
 from notify_scan.message import Message, plain
-from notify_scan.reports import Change, NoticeReport, Report
+from notify_scan.reports import Change, DigestReport, NoticeReport, Report
 from notify_scan.secret_arns import secret_arns
 from registry.findings import SEVERITIES
 from runtime import settings
@@ -71,6 +71,18 @@ class ChannelsInUse:
             self._delivery(channel, message, notice, Condition.UNKNOWN, event, now)
             for channel in self.targets
             if channel is not Channel.PAGERDUTY
+        )
+
+    def digest(
+        self, message: Message, digest: DigestReport, *, now: datetime
+    ) -> tuple[Delivery, ...]:
+        """Put a digest into the form of every channel of its mode."""
+        return tuple(
+            self._delivery(
+                channel, message, digest, Condition.UNKNOWN, f"digest-{digest.digest}", now
+            )
+            for channel in self.targets
+            if self.modes.get(channel) == digest.mode
         )
 
     def digests(self, decision: Decision) -> dict[str, bool]:

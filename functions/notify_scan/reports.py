@@ -178,7 +178,9 @@ class RunReport:
 class DigestedImage:
     """One image in a digest.
 
-    severities: those above a threshold, the worst first. difference: since it was last told.
+    change, difference: since those who read the digest were last told of the image; UNCHANGED of
+        one that they are told of all the same, such as a reminder.
+    severities: findings by severity of those above a threshold, the worst first.
     """
 
     image: str
@@ -197,18 +199,24 @@ class DigestedImage:
 class DigestReport:
     """What has changed in many images since the digest before.
 
-    changes: images by change. images: the first few of them, the worst first.
+    digest: its name. document: the key of the whole digest in the run bucket.
+    changes: images by change.
+    images: the worst first, and as many of them as a message holds; images_omitted: the others.
     severity: the worst above a threshold in any of them.
     """
 
     account: str
     region: str
     mode: str
+    digest: str
     reported_at: datetime
     link: str
+    bucket: str
+    document: str
     changes: dict[Change, int]
     images: tuple[DigestedImage, ...]
     severity: str | None
+    images_omitted: int = 0
     kind: str = "digest"
 
     @property

@@ -79,11 +79,12 @@ class State:
 
 RESCAN_REGISTRY = Workflow("RescanRegistry")
 NOTIFY_SCAN = Workflow("NotifyScan")
-WORKFLOWS = (RESCAN_REGISTRY, NOTIFY_SCAN)
+SEND_DIGEST = Workflow("SendDigest")
+WORKFLOWS = (RESCAN_REGISTRY, NOTIFY_SCAN, SEND_DIGEST)
 
 
 def states() -> list[State]:
-    """List all states of both workflows."""
+    """List all states of all workflows."""
     return [state for workflow in WORKFLOWS for state in workflow.states]
 
 

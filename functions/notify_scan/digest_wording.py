@@ -1,0 +1,77 @@
+"""What a digest is, in words."""
+
+from notify_scan.message import Level, Line, Message, Value
+from notify_scan.reports import Change, DigestedImage, DigestReport
+from registry.findings import SEVERITIES
+
+_WORDS = {
+    Change.NEW: "new",
+    Change.WORSE: "worse",
+    Change.FAILED: "failed",
+    Change.BETTER: "better",
+    Change.UNCHANGED: "unchanged",
+    Change.CLEARED: "cleared",
+}
+_LEVELS = {
+    Change.NEW: Level.HIGH,
+    Change.WORSE: Level.HIGH,
+    Change.BETTER: Level.LOW,
+    Change.CLEARED: Level.WELL,
+}
+_MODES = {"AFTER_RUN": "after a run", "DAILY": "once a day"}
+
+
+def message_of_digest(report: DigestReport) -> Message:
+    """Say how many images have changed and how, and name the worst."""
+    images = sum(report.changes.values())
+    changed = "" if Change.UNCHANGED in report.changes else " changed"
+    counted = [(kind, report.changes[kind]) for kind in _WORDS if kind in report.changes]
+    listed = ", ".join(f"{count:,} {_WORDS[kind]}" for kind, count in counted)
+    omitted = f"{report.images_omitted:,} more images are in the document alone."
+    return Message(
+        level=_level(report),
+        title=(f"{images:,} {'image' if images == 1 else 'images'}{changed}: {listed}",),
+        link=report.link,
+        link_text="Open the whole digest in the console",
+        subject=report.subject,
+        counts=tuple(
+            (_LEVELS.get(kind, Level.NOTICE), (f"{count:,} {_WORDS[kind]}",))
+            for kind, count in counted
+        ),
+        facts=(
+            ("Digest", (_MODES.get(report.mode, report.mode.lower()),)),
+            ("Images", (f"{images:,}",)),
+            ("Document", (Value.of(f"s3://{report.bucket}/{report.document}"),)),
+            ("Account", (Value.of(report.account), " in ", Value.of(report.region))),
+        ),
+        heading="The worst first",
+        lines=tuple(map(_image, report.images)),
+        remarks=((omitted,),) if report.images_omitted else (),
+    )
+
+
+def _level(report: DigestReport) -> Level:
+    if report.severity in SEVERITIES[:4]:
+        return Level(report.severity)
+    return Level.WELL if report.changes.keys() == {Change.CLEARED} else Level.NOTICE
+
+
+def _image(image: DigestedImage) -> Line:
+    counted = [
+        f"{count:,} {name.lower()}" + (f" ({_signed(image.difference[name])})" if moved else "")
+        for name, count in image.severities.items()
+        for moved in (name in image.difference,)
+    ]
+    counted += [
+        f"{_signed(more)} {name.lower()}"
+        for name, more in image.difference.items()
+        if name not in image.severities
+    ]
+    words = f" {_WORDS[image.change]}"
+    if image.change is Change.UNCHANGED and not counted:
+        words = " nothing above a threshold"
+    return (Value.of(image.image, image.link), words, f": {', '.join(counted)}" if counted else "")
+
+
+def _signed(more: int) -> str:
+    return f"{'+' if more > 0 else '\N{MINUS SIGN}'}{abs(more):,}"

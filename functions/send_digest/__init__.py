@@ -1,0 +1,1 @@
+"""SendDigest: tells many changes in one message, after a run or once a day."""

@@ -1,0 +1,79 @@
+"""Compose a digest: one message a channel on all that has changed since the digest before."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from ledger.digest_documents import DigestDocuments, digest_documents
+from ledger.digest_entries import DigestEntries, digest_entries
+from notify_scan.channels.document import document
+from notify_scan.channels_in_use import ChannelsInUse, channels_in_use
+from notify_scan.digest_wording import message_of_digest
+from runtime import clock
+from runtime.entrypoint import entrypoint
+from runtime.messages import decode, encode
+from send_digest.digest import DigestRequest, Told, images_to_tell, report_of, shortened
+
+
+@dataclass(frozen=True)
+class ComposedDigest:
+    """What is to be sent, if anything.
+
+    digest: its name; absent when there is nothing to forget either. images: how many are told.
+    is_taken_up: another execution has composed it, and has not come to its end.
+    """
+
+    mode: str
+    digest: str | None = None
+    images: int = 0
+    messages: int = 0
+    is_taken_up: bool = False
+    deliveries: object = ()
+
+
+def compose_digest(
+    request: DigestRequest,
+    *,
+    channels: ChannelsInUse,
+    entries: DigestEntries,
+    documents: DigestDocuments,
+    now: datetime,
+) -> ComposedDigest:
+    """Take up the digest that is under way; compose one where there is none.
+
+    Raises DigestAlreadyBegun when another execution was faster: its digest is to be taken up.
+    """
+    begun = entries.under_way(request.mode)
+    if begun and (kept := documents.told(begun)):
+        return _composed(request, begun, decode(Told, kept))
+    found = tuple(entries.of(request.mode))
+    if not found:
+        return ComposedDigest(request.mode)
+    told = Told(0, 0, (), found)
+    if images := images_to_tell(found):
+        key = documents.key_of(request.name)
+        report = report_of(images, request, bucket=documents.bucket, document=key, now=now)
+        short = shortened(report)
+        message = message_of_digest(short)
+        deliveries = channels.digest(message, short, now=now)
+        documents.write(request.name, document(message, report))
+        told = Told(len(images), len(deliveries), deliveries, found)
+    documents.write_told(request.name, encode(told))
+    entries.begin(request.mode, request.name, instead_of=begun)
+    return _composed(request, request.name, told)
+
+
+def _composed(request: DigestRequest, digest: str, told: Told) -> ComposedDigest:
+    taken_up, messages = digest != request.name, told.messages
+    return ComposedDigest(request.mode, digest, told.images, messages, taken_up, told.deliveries)
+
+
+@entrypoint(DigestRequest)
+def handler(request: DigestRequest) -> ComposedDigest:
+    """Run as ComposeDigest, once the results of a run are in, or once a day."""
+    return compose_digest(
+        request,
+        channels=channels_in_use(),
+        entries=digest_entries(),
+        documents=digest_documents(),
+        now=clock.now(),
+    )

@@ -1,0 +1,136 @@
+"""A digest: what is told of its entries, what is only forgotten, and what a message holds of it."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from ledger.digest_entries import DigestEntry
+from notify_scan import console
+from notify_scan.changes import change, difference
+from notify_scan.channels_in_use import NotifyMode
+from notify_scan.plain_text import first
+from notify_scan.reports import Change, DigestedImage, DigestReport
+from notify_scan.thresholds import OTHER
+from notify_scan.wire import wire
+from registry.findings import SEVERITIES
+from runtime.messages import encode
+
+MOST_IMAGES = 30  # that a message names
+MOST_OF_IMAGES = 12_000  # bytes of all in the report: six channels of it fit a state of 256 KiB
+_RANKS = (*SEVERITIES, OTHER)
+_ORDER = (
+    Change.NEW,
+    Change.WORSE,
+    Change.FAILED,
+    Change.BETTER,
+    Change.UNCHANGED,
+    Change.CLEARED,
+)
+
+
+@dataclass(frozen=True)
+class DigestRequest:
+    """What an execution is to send.
+
+    execution: its ARN, which the digest is named for.
+    """
+
+    mode: NotifyMode
+    execution: str
+
+    @property
+    def name(self) -> str:
+        """Name the digest for its execution."""
+        return self.execution.rpartition(":")[2]
+
+    @property
+    def account(self) -> str:
+        """Name the account that the digest is sent from."""
+        return self.execution.split(":")[4]
+
+    @property
+    def region(self) -> str:
+        """Name the region that the digest is sent from."""
+        return self.execution.split(":")[3]
+
+
+@dataclass(frozen=True)
+class Told:
+    """A digest that is composed: the messages, and the entries that are to be forgotten.
+
+    images: how many are told; the other entries cancel out. messages: how many deliveries.
+    deliveries: as they are handed to NotifyScan.
+    """
+
+    images: int
+    messages: int
+    deliveries: object
+    entries: tuple[DigestEntry, ...]
+
+
+def images_to_tell(entries: Iterable[DigestEntry]) -> tuple[DigestedImage, ...]:
+    """Pick what people do not know, the worst first; what has gone back to what it was is left."""
+    return tuple(sorted((_digested(entry) for entry in entries if _is_to_tell(entry)), key=_rank))
+
+
+def report_of(
+    images: Sequence[DigestedImage],
+    request: DigestRequest,
+    *,
+    bucket: str,
+    document: str,
+    now: datetime,
+) -> DigestReport:
+    """Report on all images."""
+    counted = Counter(image.change for image in images)
+    worst = next((name for image in images[:1] for name in image.severities), None)
+    return DigestReport(
+        account=request.account,
+        region=request.region,
+        mode=request.mode,
+        digest=request.name,
+        reported_at=now,
+        link=console.object_page(request.region, bucket, document),
+        bucket=bucket,
+        document=document,
+        changes={kind: counted[kind] for kind in _ORDER if counted[kind]},
+        images=tuple(images),
+        severity=worst,
+    )
+
+
+def shortened(report: DigestReport) -> DigestReport:
+    """Take as many images as a message holds, and count the others."""
+    images = first(report.images[:MOST_IMAGES], lambda it: len(wire(encode(it))), MOST_OF_IMAGES)
+    return replace(report, images=images, images_omitted=len(report.images) - len(images))
+
+
+def _is_to_tell(entry: DigestEntry) -> bool:
+    """Tell what differs, and what was put here though it does not: asked for, or a reminder."""
+    is_asked_for = entry.image.is_reminder or entry.first_event == entry.image.event_id
+    return is_asked_for or change(entry.before, entry.image.standing) is not Change.UNCHANGED
+
+
+def _digested(entry: DigestEntry) -> DigestedImage:
+    image, standing = entry.image, entry.image.standing
+    kind = change(entry.before, standing)
+    exceeded = () if kind is Change.FAILED else standing.exceeded
+    return DigestedImage(
+        image=image.image,
+        account=image.account,
+        region=image.region,
+        repository=image.repository,
+        digest=image.digest,
+        link=image.link,
+        scanned_at=image.scanned_at,
+        change=kind,
+        severities={name: standing.counts.get(name, 0) for name in exceeded},
+        difference={} if kind is Change.NEW else difference(entry.before, standing),
+    )
+
+
+def _rank(image: DigestedImage) -> tuple[int, int, int, str]:
+    worst = next(iter(image.severities), None)
+    rank = _RANKS.index(worst) if worst in _RANKS else len(_RANKS)
+    return rank, _ORDER.index(image.change), -image.severities.get(worst or "", 0), image.image

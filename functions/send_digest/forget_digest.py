@@ -1,0 +1,55 @@
+"""Forget a digest: take out of the ledger what people have been told, or need not be told."""
+
+from dataclasses import dataclass
+
+from ledger.digest_documents import DigestDocuments, digest_documents
+from ledger.digest_entries import DigestEntries, digest_entries
+from runtime.entrypoint import entrypoint
+from runtime.messages import decode
+from send_digest.digest import Told
+
+
+@dataclass(frozen=True)
+class ToldDigest:
+    """A digest whose messages are on their way."""
+
+    mode: str
+    digest: str
+    images: int
+    messages: int
+    is_taken_up: bool
+
+
+@dataclass(frozen=True)
+class SentDigest:
+    """A digest that is done with. forgotten: its entries, those that cancelled out too."""
+
+    mode: str
+    digest: str
+    images: int
+    messages: int
+    is_taken_up: bool
+    forgotten: int
+
+
+def forget_digest(
+    told: ToldDigest, *, entries: DigestEntries, documents: DigestDocuments
+) -> SentDigest:
+    """Leave what has changed since it was composed to the next digest. Can be done twice."""
+    done = decode(Told, documents.told(told.digest))
+    entries.forget(told.mode, done.entries)
+    entries.finish(told.mode, told.digest)
+    return SentDigest(
+        mode=told.mode,
+        digest=told.digest,
+        images=told.images,
+        messages=told.messages,
+        is_taken_up=told.is_taken_up,
+        forgotten=len(done.entries),
+    )
+
+
+@entrypoint(ToldDigest)
+def handler(told: ToldDigest) -> SentDigest:
+    """Run as ForgetDigest, once NotifyScan has the messages."""
+    return forget_digest(told, entries=digest_entries(), documents=digest_documents())

@@ -25,15 +25,20 @@ class Kept:
     execution_input: Any
 
 
-def read(body: str) -> Kept:
-    """Read a message as NotifyScan, or EventBridge for a rule, has put it there."""
+def read(body: str, message_id: str) -> Kept:
+    """Read a message as NotifyScan, or EventBridge for a rule, has put it there.
+
+    message_id: that of the queue. A delivery is claimed by it, for it has been claimed before by
+    whoever could not make it; and what the queue gives out twice is still sent once.
+    """
     try:
         message = json.loads(body)
     except ValueError as error:
         raise UnknownMessageError(f"is not JSON: {body[:60]!r}") from error
     match message:
         case {"delivery": {"channel": str(channel), "about": str(about)} as delivery}:
-            return Kept(channel, about, _why(message), {"deliveries": [delivery]})
+            again = {**delivery, "message_id": f"redelivery-{message_id}"}
+            return Kept(channel, about, _why(message), {"deliveries": [again]})
         case {"event": event, "error": str()}:
             return Kept(_kind(event), _subject(event), _why(message), event)
         case {"detail-type": str(), "detail": _}:

@@ -1,8 +1,8 @@
 """`make redeliver`: send again what is kept in the queue Undelivered.
 
 Each message starts an execution of NotifyScan that tries it alone, and is deleted from the queue
-once that execution is started. What fails again is kept again, so nothing is lost on the way; in
-the rare case that the deletion fails, a message is sent twice.
+once that execution is started. What fails again is kept again, so nothing is lost on the way; and
+what the queue gives out twice is sent once, because NotifyScan claims each delivery.
 """
 
 import argparse
@@ -135,7 +135,7 @@ def _sent_at(message: "MessageTypeDef") -> datetime:
 
 def _read(message: "MessageTypeDef") -> Kept | UnknownMessageError:
     try:
-        return read(message["Body"])
+        return read(message["Body"], message["MessageId"])
     except UnknownMessageError as unknown:
         return unknown
 

@@ -95,6 +95,17 @@ class DigestEntries:
         """Say how to take an image out of a digest, whether it is in it or not."""
         return {"Delete": {"TableName": self._table, "Key": _key(mode, image)}}
 
+    def correct(self, mode: str, image: DigestImage) -> None:
+        """Note how an image stands by now, if it is in a digest: it told of nothing new itself."""
+        with named_errors(), suppress(self._client.exceptions.ConditionalCheckFailedException):
+            self._client.update_item(
+                TableName=self._table,
+                Key=_key(mode, image),
+                UpdateExpression="SET image = :image",
+                ConditionExpression="attribute_exists(pk)",
+                ExpressionAttributeValues=attributes({":image": image}),
+            )
+
     def of(self, mode: str) -> Iterator[DigestEntry]:
         """Read what a digest is to tell."""
         pages = self._client.get_paginator("query").paginate(

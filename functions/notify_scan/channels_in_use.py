@@ -85,12 +85,10 @@ class ChannelsInUse:
             if self.modes.get(channel) == digest.mode
         )
 
-    def digests(self, decision: Decision) -> dict[str, bool]:
-        """Tell for each digest whether a scan goes into it, or, told at once, out of it."""
-        if not decision.tell:
-            return {}
-        is_queued = not self._breaks_through(decision)
-        return {mode.value: is_queued for mode in sorted(set(self.modes.values()))}
+    @property
+    def digests(self) -> list[NotifyMode]:
+        """Name the digests that some channel gets."""
+        return sorted(set(self.modes.values()))
 
     def _is_told(self, channel: Channel, report: Report, decision: Decision) -> bool:
         if channel is Channel.PAGERDUTY:
@@ -101,9 +99,10 @@ class ChannelsInUse:
             )
         # Without a memory nothing can be left to a digest.
         waits = report.kind == "scan" and channel in self.modes and decision.change is not None
-        return decision.tell and (not waits or self._breaks_through(decision))
+        return decision.tell and (not waits or self.breaks_through(decision))
 
-    def _breaks_through(self, decision: Decision) -> bool:
+    def breaks_through(self, decision: Decision) -> bool:
+        """Tell whether a change is so bad that no channel waits for its digest."""
         if self.immediate_from is ImmediateFrom.NEVER:
             return False
         urgent = SEVERITIES[: SEVERITIES.index(self.immediate_from) + 1]

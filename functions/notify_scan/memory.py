@@ -7,6 +7,7 @@ from typing import Any
 
 from ledger.digest_entries import DigestEntries, DigestImage
 from ledger.image_records import Baseline, ImageRecord, ImageRecords, Standing, image_record
+from notify_scan.channels_in_use import ChannelsInUse
 from notify_scan.decision import Before, Decision
 from notify_scan.reports import ScanReport
 from notify_scan.scan_record import ScanRecord
@@ -104,13 +105,11 @@ def remember(
     scan: ScanReport,
     decision: Decision,
     ledger: Ledger,
-    *,
-    digests: Mapping[str, bool],
+    channels: ChannelsInUse,
     now: datetime,
 ) -> None:
     """Note how the image stands now, and leave it to digests to tell that.
 
-    digests: whether the image goes into each, or, told at once, out of it.
     Raises BaselineMoved when another event was faster, and LedgerUnavailable.
     """
     asked, expires_at = memory.asked, int(memory.asked.expires_at)
@@ -129,18 +128,21 @@ def remember(
             is_reminder=decision.is_reminder,
         )
         before = memory.before.standing or Standing()
+        if not decision.tell:
+            changes = []
+        elif channels.breaks_through(decision):
+            changes = [ledger.entries.drop(digest, image) for digest in channels.digests]
+        else:
+            changes = [
+                ledger.entries.put(digest, image, before, expires_at=expires_at)
+                for digest in channels.digests
+            ]
         ledger.records.note_baseline(
-            asked.repository,
-            asked.digest,
-            baseline,
-            seen=memory.record.baseline,
-            also=[
-                ledger.entries.put(mode, image, before, expires_at=expires_at)
-                if is_in
-                else ledger.entries.drop(mode, image)
-                for mode, is_in in digests.items()
-            ],
+            asked.repository, asked.digest, baseline, seen=memory.record.baseline, also=changes
         )
+        if not decision.tell:
+            for digest in channels.digests:
+                ledger.entries.correct(digest, image)
     # What a retry reads from the record are already the tags that this event has brought.
     if memory.is_retried or memory.record.image_tags != asked.tags:
         ledger.records.move_tags(

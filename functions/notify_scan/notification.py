@@ -71,8 +71,7 @@ class Composer:
             message_of_scan(scan, decision), scan, decision, event=understood.event, now=self.now
         )
         if memory:
-            digests = self.channels.digests(decision)
-            remember(memory, scan, decision, self.ledger, digests=digests, now=self.now)
+            remember(memory, scan, decision, self.ledger, self.channels, self.now)
         return Notification(scan.subject, decision.tell, decision.reason, deliveries)
 
     def _decided(self, scan: ScanReport, memory: Memory | None) -> tuple[ScanReport, Decision]:

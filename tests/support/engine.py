@@ -25,6 +25,7 @@ from unittest import mock
 import boto3
 from aws_lambda_powertools.utilities.parameters import clear_caches
 from aws_lambda_powertools.utilities.typing import LambdaContext
+from botocore.exceptions import ClientError
 from moto import mock_aws
 from moto.core.models import botocore_stubber
 from moto.stepfunctions.parser.asl.component.common.path import result_path
@@ -39,22 +40,34 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_task import lambda
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service import (
     state_task_service,
 )
+from moto.stepfunctions.parser.asl.component.state.wait.wait_function.wait_function import (
+    WaitFunction,
+)
 from moto.stepfunctions.parser.asl.eval import states
 from moto.stepfunctions.parser.asl.eval.event.event_manager import EventManager
 from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
 from moto.stepfunctions.parser.asl.utils import json_path
 from moto.stepfunctions.parser.utils import TMP_THREADS
 
+from ledger.digest_documents import digest_documents
+from ledger.digest_entries import DigestEntries, digest_entries
 from ledger.image_records import image_records
 from ledger.run_documents import run_documents
 from ledger.run_records import RunRecord, RunRecords, run_records
 from local.botocore_face import attach
 from local.simulated_registry import SimulatedRegistry
+from notify_scan.accepted_risks_document import accepted_risks_document
 from registry.ecr import ecr_registry
 from rescan_registry.event_bus import event_bus
 from tests.support import template
 from tests.support.clock import Clock
-from tests.support.definition import NOTIFY_SCAN, RESCAN_REGISTRY, Workflow
+from tests.support.definition import (
+    NOTIFY_SCAN,
+    RESCAN_REGISTRY,
+    SEND_DIGEST,
+    WORKFLOWS,
+    Workflow,
+)
 from tests.support.receivers import SECRETS, Receivers
 from tests.support.template import ACCOUNT, REGION, resolved, resources
 
@@ -65,6 +78,7 @@ RESOURCES = {
     "NotificationTopic": f"arn:aws:sns:{REGION}:{ACCOUNT}:NotificationTopic",
     "ChatbotTopic": f"arn:aws:sns:{REGION}:{ACCOUNT}:ChatbotTopic",
     "Undelivered": f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/Undelivered",
+    "NotifyScanStateMachine": f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:NotifyScan",
 }
 
 # Kept from test to test, for they take most of the time of a short one: moto parses definitions
@@ -138,7 +152,7 @@ class Execution:
 
 
 class Engine:
-    """Both state machines deployed in process, on a simulated registry."""
+    """All state machines deployed in process, on a simulated registry."""
 
     def __init__(
         self, registry: SimulatedRegistry, clock: Clock, parameters: Mapping[str, str]
@@ -146,6 +160,7 @@ class Engine:
         self.registry = registry
         self.clock = clock
         self.backoffs: list[float] = []
+        self.waits: list[float] = []
         self.invocations: Counter[str] = Counter()
         self.faults: dict[str, Fault] = {}
         self.receivers = Receivers()
@@ -165,6 +180,38 @@ class Engine:
     def notify(self, event: object) -> Execution:
         """Start NotifyScan with an event, or with deliveries, and wait for its end."""
         return self.wait(self.start(event, workflow=NOTIFY_SCAN))
+
+    def send_digest(self, mode: str = "DAILY", *, name: str | None = None) -> Execution:
+        """Start SendDigest and wait for its end, and for that of the messages it has sent."""
+        execution = self.wait(self.start({"mode": mode}, name=name, workflow=SEND_DIGEST))
+        for started in self.notifications():
+            self.wait(started)
+        return execution
+
+    @contextmanager
+    def refusing_to_start(self) -> Iterator[None]:
+        """Let no state machine start another one meanwhile."""
+        refusal: Any = {
+            "Error": {"Code": "ExecutionLimitExceeded", "Message": "any"},
+            "ResponseMetadata": {"HTTPStatusCode": 400, "RequestId": "any"},
+        }
+
+        def refuse(params: dict[str, Any], **_: object) -> None:
+            if params["stateMachineArn"] == self._machines[NOTIFY_SCAN]:
+                raise ClientError(refusal, "StartExecution")
+
+        event = "provide-client-params.stepfunctions.StartExecution"
+        self._states.meta.events.register(event, refuse)
+        try:
+            yield
+        finally:
+            self._states.meta.events.unregister(event, refuse)
+
+    def notifications(self) -> list[str]:
+        """Name all executions of NotifyScan."""
+        machine = self._machines[NOTIFY_SCAN]
+        listed = self._states.list_executions(stateMachineArn=machine)["executions"]
+        return [str(each["executionArn"]) for each in listed]
 
     def start(
         self,
@@ -212,6 +259,11 @@ class Engine:
         pages = self._states.get_paginator("get_execution_history").paginate(executionArn=arn)
         return [dict(event) for page in pages for event in page["events"]]
 
+    @property
+    def entries(self) -> DigestEntries:
+        """Give the entries of digests."""
+        return DigestEntries(boto3.client("dynamodb"), "LedgerTable")
+
     def records(self, run: str) -> dict[str, RunRecord]:
         """Read the records of a run, by repository."""
         records = RunRecords(boto3.client("dynamodb"), "LedgerTable").of(run)
@@ -235,9 +287,7 @@ class Engine:
                 Name=f"{channel}-secret", SecretString=json.dumps(secret)
             )
         self._states = boto3.client("stepfunctions")
-        self._machines = {
-            workflow: self._make_machine(workflow) for workflow in (RESCAN_REGISTRY, NOTIFY_SCAN)
-        }
+        self._machines = {workflow: self._make_machine(workflow) for workflow in WORKFLOWS}
 
     def make_ledger(self) -> None:
         """Make the table, as the template declares it."""
@@ -317,6 +367,12 @@ class Engine:
             self.backoffs.append(seconds)
         self.clock.sleep(seconds)
 
+    def wait_for(self, seconds: float) -> None:
+        """Note how long a state waits, and let it pass on the clock of the test."""
+        with self._lock:
+            self.waits.append(seconds)
+        self.clock.sleep(seconds)
+
     def note_child(self, child: Child) -> None:
         """Keep the history of a child execution."""
         with self._lock:
@@ -362,7 +418,16 @@ def engine(
         forget_secrets: Any = clear_caches
         stack.callback(forget_secrets)
         forget_secrets()
-        factories = (ecr_registry, image_records, run_documents, run_records, event_bus)
+        factories = (
+            accepted_risks_document,
+            digest_documents,
+            digest_entries,
+            ecr_registry,
+            event_bus,
+            image_records,
+            run_documents,
+            run_records,
+        )
         for factory in factories:
             stack.callback(factory.cache_clear)
             factory.cache_clear()
@@ -412,6 +477,11 @@ def _patches(deployed: Engine) -> list[Any]:
         ),
         # Its name for the time module is replaced, so that nobody else's sleep is.
         mock.patch.object(retrier_decl, "time", SimpleNamespace(sleep=deployed.back_off)),
+        mock.patch.object(
+            WaitFunction,
+            "_wait_interval",
+            lambda _, env, wait_seconds: deployed.wait_for(wait_seconds),
+        ),
         *(mock.patch.object(module, "copy", _Copying) for module in _COPYING),
         mock.patch.object(AmazonStateLanguageParser, "parse", _parse_definition),
         mock.patch.object(json_path, "parse", _parse_path),

@@ -107,13 +107,24 @@ class LedgerInMemory:
 
         def change() -> None:
             known = self.digests.get(key)
-            self.digests[key] = DigestEntry(image, known.before if known else before)
+            self.digests[key] = DigestEntry(
+                image,
+                known.before if known else before,
+                known.first_event if known else image.event_id,
+            )
 
         return change
 
     def drop(self, mode: str, image: DigestImage) -> Callable[[], None]:
         """Say how to take an image out of a digest."""
         return lambda: cast("None", self.digests.pop((mode, image.repository, image.digest), None))
+
+    def correct(self, mode: str, image: DigestImage) -> None:
+        """Note how an image stands by now, if it is in a digest."""
+        self._count("correct")
+        key = (mode, image.repository, image.digest)
+        if key in self.digests:
+            self.digests[key] = replace(self.digests[key], image=image)
 
     def _count(self, call: str) -> None:
         self.calls[call] += 1

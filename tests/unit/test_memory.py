@@ -1,0 +1,358 @@
+"""What NotifyScan remembers, by what people are told: the ledger is one in memory."""
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from ledger.errors import BaselineMoved, LedgerUnavailable
+from notify_scan.channels.delivery import Channel
+from notify_scan.channels_in_use import ImmediateFrom, NotifyMode
+from notify_scan.notification import OUTDATED, Notification
+from notify_scan.reports import Change, ScanReport
+from notify_scan.scan_details import RETRIES
+from tests.support.clock import NOW
+from tests.support.ledger import LedgerInMemory
+from tests.support.reports import (
+    DIGEST,
+    EVERY_CHANNEL,
+    any_composer,
+    any_notification_policy,
+    any_scan_report,
+    understood_of,
+)
+
+OTHER_DIGEST = f"sha256:{8:064x}"
+HOUR = timedelta(hours=1)
+
+
+class People:
+    """Who is told of one image after another, hour by hour."""
+
+    def __init__(self, **given: Any) -> None:
+        self.ledger = LedgerInMemory()
+        self.now = NOW
+        self._given = given
+        self._events = 0
+
+    def scan(self, found: int | str, **given: Any) -> Notification:
+        """Let a scan end that has found so many critical findings, or has failed."""
+        self.now += HOUR
+        self._events += 1
+        if isinstance(found, str):
+            given |= {"status": found, "severities": {}}
+        else:
+            given |= {"severities": {"CRITICAL": found}}
+        report = any_scan_report(**{"scanned_at": self.now, **given})
+        return self.tell(report, f"event-{self._events}")
+
+    def tell(self, report: ScanReport, event: str, attempt: int = 0) -> Notification:
+        understood = self.ledger.record_scan(understood_of(report, event))
+        composer = any_composer(
+            ledger=self.ledger.as_ledger, now=self.now, attempt=attempt, **self._given
+        )
+        return composer.compose(understood)
+
+
+def slack(notification: Notification) -> str:
+    (delivery,) = (each for each in notification.deliveries if each.channel is Channel.SLACK)
+    return json.dumps(delivery.content, ensure_ascii=False)
+
+
+def policy(**given: Any) -> Any:
+    return any_notification_policy(include_findings=False, **given)
+
+
+@pytest.fixture
+def people() -> People:
+    return People(policy=policy())
+
+
+def test_tells_what_is_new_and_what_is_worse_and_what_is_over(people: People) -> None:
+    told = [people.scan(found) for found in (0, 1, 1, 3, 2, 2, 0, 0)]
+    assert [each.reason for each in told] == [
+        "nothing above a threshold",
+        "above threshold",
+        "unchanged",
+        "worse than before",
+        "NotifyOn leaves out BETTER",
+        "unchanged",
+        "no longer above a threshold",
+        "unchanged",
+    ]
+    assert [each.tell for each in told] == [False, True, False, True, False, False, True, False]
+
+
+def test_says_the_difference(people: People) -> None:
+    people.scan(2)
+    worse = people.scan(4)
+    assert "Worse: 4 critical in" in slack(worse)
+    assert "worse: +2 critical" in slack(worse)
+    cleared = people.scan(0)
+    assert "Nothing" not in slack(cleared)
+    assert "No findings any more in" in slack(cleared)
+    assert "cleared: \N{MINUS SIGN}4 critical" in slack(cleared)
+
+
+def test_what_has_become_better_is_compared_with_that(people: People) -> None:
+    assert [people.scan(found).tell for found in (5, 3, 4)] == [True, False, True]
+
+
+def test_tells_of_a_failure_once_and_when_it_is_over(people: People) -> None:
+    told = [people.scan(found).tell for found in ("FAILED", "FAILED", 0, "FAILED", 2, "FAILED", 2)]
+    assert told == [True, False, True, True, True, True, False]
+
+
+def test_opens_and_closes_an_incident_once(people: People) -> None:
+    def incident(notification: Notification) -> object:
+        contents: list[Any] = [
+            each.content for each in notification.deliveries if each.channel is Channel.PAGERDUTY
+        ]
+        return contents and contents[0]["event_action"]
+
+    assert [incident(people.scan(found)) for found in (0, 0, 1, 1, 0, 0)] == [
+        "resolve",  # nobody knows whether one was left open
+        [],
+        "trigger",
+        [],
+        "resolve",
+        [],
+    ]
+
+
+def test_reminds_of_what_still_stands(people: People) -> None:
+    people.scan(2)
+    people.now += timedelta(days=30) - 2 * HOUR
+    assert not people.scan(2).tell
+    reminder = people.scan(2)
+    assert (reminder.tell, reminder.reason) == (True, "stands for longer than RemindAfter")
+    assert "Still: 2 critical in" in slack(reminder)
+    assert not people.scan(2).tell
+    people.scan("FAILED")
+    people.now += timedelta(days=30)
+    assert "Still: Scan failed: " in slack(people.scan("FAILED"))
+
+
+def test_what_is_told_silently_does_not_put_a_reminder_off(people: People) -> None:
+    people.scan(5)
+    people.now += timedelta(days=20)
+    assert not people.scan(3).tell
+    people.now += timedelta(days=10)
+    assert people.scan(3).reason == "stands for longer than RemindAfter"
+
+
+def test_reminds_of_nothing_that_is_well(people: People) -> None:
+    people.scan(0)
+    people.now += timedelta(days=90)
+    assert not people.scan(0).tell
+
+
+def test_tells_of_each_change_that_is_asked_for() -> None:
+    people = People(policy=policy(notify_on=frozenset({Change.BETTER, Change.UNCHANGED})))
+    told = [people.scan(found) for found in (3, 2, 2, 0, 0)]
+    assert [each.tell for each in told] == [False, True, True, False, True]
+    assert "Better: 2 critical in" in slack(told[1])
+
+
+def test_tells_once_that_an_image_is_clean_if_asked_to() -> None:
+    people = People(policy=policy(when_clean=True))
+    assert [people.scan(0).tell for _ in range(2)] == [True, False]
+
+
+# One event, several times
+
+
+def test_the_same_event_makes_the_same_message(people: People) -> None:
+    people.scan(1)
+    people.now += HOUR
+    report = any_scan_report(severities={"CRITICAL": 2}, scanned_at=people.now)
+    first, again = (people.tell(report, "twice") for _ in range(2))
+    people.now += timedelta(days=3)
+    later = people.tell(report, "twice", attempt=2)
+    assert first.tell
+    assert slack(first) == slack(again) == slack(later)
+    ids = {each.message_id for told in (first, again, later) for each in told.deliveries}
+    assert ids == {"twice"}
+
+
+def test_the_same_scan_in_another_event_is_nothing_new(people: People) -> None:
+    report = any_scan_report(scanned_at=people.now)
+    assert [people.tell(report, event).tell for event in ("one", "other")] == [True, False]
+
+
+def test_an_older_scan_is_nothing_to_tell(people: People) -> None:
+    people.scan(1)
+    late = any_scan_report(severities={"CRITICAL": 7}, scanned_at=NOW)
+    told = people.tell(late, "late")
+    assert (told.tell, told.reason, told.deliveries) == (False, OUTDATED, ())
+    assert not people.scan(1).tell
+
+
+def test_an_event_that_was_kept_is_told_though_the_next_scan_has_come(people: People) -> None:
+    """The next one found nothing new, compared with what this event had noted and not told."""
+    report = any_scan_report(severities={"CRITICAL": 1}, scanned_at=people.now)
+    assert people.tell(report, "kept").tell
+    assert not people.scan(1).tell
+    assert people.tell(report, "kept").tell
+
+
+def test_of_two_scans_at_once_the_slower_looks_again(people: People) -> None:
+    one, other = (
+        understood_of(
+            any_scan_report(severities={"CRITICAL": n}, scanned_at=NOW + n * HOUR), str(n)
+        )
+        for n in (1, 2)
+    )
+    one, other = people.ledger.record_scan(one), people.ledger.record_scan(other)
+    composer = any_composer(policy=policy(), ledger=people.ledger.as_ledger, now=NOW)
+    assert composer.compose(other).reason == "above threshold"
+    with pytest.raises(BaselineMoved):
+        composer.compose(one)
+    assert replace(composer, attempt=1).compose(one).reason == OUTDATED
+
+
+def test_of_the_same_event_at_once_both_come_to_the_same(people: People) -> None:
+    understood = understood_of(any_scan_report())
+    first, second = people.ledger.record_scan(understood), understood
+    composer = any_composer(policy=policy(), ledger=people.ledger.as_ledger, now=NOW)
+    known_before = composer.compose(first)
+    assert composer.compose(second).deliveries == known_before.deliveries
+    with pytest.raises(BaselineMoved):
+        composer.compose(first)  # as it would, had both read what RecordScan found
+
+
+# A new image with an old tag
+
+
+def test_a_new_image_is_compared_with_the_one_that_had_its_tag(people: People) -> None:
+    people.scan(2)
+    same = people.scan(2, digest=OTHER_DIGEST)
+    assert (same.tell, same.reason) == (False, "unchanged")
+    assert not people.scan(2, digest=OTHER_DIGEST).tell
+    worse = people.scan(3, digest=f"sha256:{9:064x}")
+    assert f"worse: +1 critical, compared with `{OTHER_DIGEST[:19]}`" in slack(worse)
+
+
+def test_a_new_image_with_a_new_tag_is_new(people: People) -> None:
+    people.scan(2)
+    assert people.scan(2, digest=OTHER_DIGEST, tags=("v2",)).reason == "above threshold"
+    assert people.scan(2, digest=f"sha256:{9:064x}", tags=()).reason == "above threshold"
+
+
+def test_a_reminder_goes_from_image_to_image(people: People) -> None:
+    people.scan(2)
+    people.now += timedelta(days=20)
+    people.scan(2, digest=OTHER_DIGEST)
+    people.now += timedelta(days=10)
+    assert people.scan(2, digest=OTHER_DIGEST).reason == "stands for longer than RemindAfter"
+
+
+def test_follows_tags_only_when_they_move(people: People) -> None:
+    people.scan(0)
+    people.scan(0)
+    assert people.ledger.calls["move_tags"] == 1
+    people.scan(0, tags=("v1", "latest"))
+    assert people.ledger.calls["move_tags"] == 2
+    assert people.ledger.tags["team/api", "latest"][0] == DIGEST
+
+
+# Without a memory
+
+
+def test_asks_the_ledger_again_and_tells_without_it_in_the_end(people: People) -> None:
+    people.scan(1)
+    people.ledger.is_lost = True
+    report = any_scan_report(scanned_at=people.now)
+    for attempt in range(RETRIES):
+        with pytest.raises(LedgerUnavailable):
+            people.tell(report, "lost", attempt)
+    told = people.tell(report, "lost", RETRIES)
+    assert (told.tell, told.reason) == (True, "above threshold")
+    assert "Change" not in slack(told)
+
+
+def test_an_image_without_a_digest_is_told_each_time(people: People) -> None:
+    assert [people.scan(1, digest=None).tell for _ in range(2)] == [True, True]
+    assert people.ledger.calls.total() == 0
+
+
+# Calls
+
+
+def test_a_scan_costs_as_many_calls_as_the_documents_say(people: People) -> None:
+    def calls(found: int, **given: Any) -> dict[str, int]:
+        people.ledger.calls.clear()
+        people.scan(found, **given)
+        return dict(people.ledger.calls)
+
+    assert calls(1) == {"RecordScan": 1, "predecessor": 1, "note_baseline": 1, "move_tags": 1}
+    assert calls(1) == {"RecordScan": 1}
+    assert calls(2) == {"RecordScan": 1, "note_baseline": 1}
+
+
+# Digests
+
+
+def digest_people(immediate_from: ImmediateFrom = ImmediateFrom.NEVER) -> People:
+    modes = {Channel.SLACK: NotifyMode.DAILY, Channel.TEAMS: NotifyMode.AFTER_RUN}
+    channels = replace(EVERY_CHANNEL, modes=modes, immediate_from=immediate_from)
+    return People(policy=policy(), channels=channels)
+
+
+def digests(people: People) -> dict[str, tuple[int, int]]:
+    """Tell for each digest how many critical findings it says there were, and are."""
+    return {
+        mode: (
+            entry.before.counts.get("CRITICAL", 0),
+            entry.image.standing.counts.get("CRITICAL", 0),
+        )
+        for (mode, _, _), entry in people.ledger.digests.items()
+    }
+
+
+def test_leaves_a_scan_to_the_digests_of_a_channel() -> None:
+    people = digest_people()
+    told = people.scan(1)
+    assert {each.channel for each in told.deliveries} == {*Channel} - {
+        Channel.SLACK,
+        Channel.TEAMS,
+    }
+    assert digests(people) == {"AFTER_RUN": (0, 1), "DAILY": (0, 1)}
+    people.scan(1)
+    people.scan(4)
+    assert digests(people) == {"AFTER_RUN": (0, 4), "DAILY": (0, 4)}
+
+
+def test_a_digest_does_not_tell_what_has_gone_meanwhile() -> None:
+    people = digest_people()
+    people.scan(4)
+    people.scan(2)  # better: nobody is told, but the digest must not tell of four
+    assert digests(people) == {"AFTER_RUN": (0, 2), "DAILY": (0, 2)}
+
+
+def test_what_is_critical_breaks_through() -> None:
+    people = digest_people(ImmediateFrom.CRITICAL)
+    assert people.scan("FAILED").deliveries
+    assert set(digests(people)) == {"AFTER_RUN", "DAILY"}
+    told = people.scan(1)
+    assert len(told.deliveries) == len(Channel)
+    assert digests(people) == {}
+    people.scan(0)
+    assert digests(people) == {"AFTER_RUN": (1, 0), "DAILY": (1, 0)}
+
+
+def test_only_what_has_become_more_breaks_through() -> None:
+    people = digest_people(ImmediateFrom.HIGH)
+    people.scan(1)
+    medium = {"CRITICAL": 1, "MEDIUM": 5}
+    people.now += HOUR
+    told = people.tell(any_scan_report(severities=medium, scanned_at=people.now), "medium")
+    assert told.tell
+    assert Channel.SLACK not in {each.channel for each in told.deliveries}
+
+
+def test_without_a_memory_nothing_is_left_to_a_digest() -> None:
+    people = digest_people()
+    assert len(people.scan(1, digest=None).deliveries) == len(Channel)

@@ -39,6 +39,7 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_map.iteration.item
 from moto.stepfunctions.parser.asl.component.state.exec.state_task import lambda_eval_utils
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service import (
     state_task_service,
+    state_task_service_sfn,
 )
 from moto.stepfunctions.parser.asl.component.state.wait.wait_function.wait_function import (
     WaitFunction,
@@ -469,7 +470,19 @@ def _patches(deployed: Engine) -> list[Any]:
             "StartTime": deployed.clock.now().isoformat(),
         }
 
+    # moto hands the parameters on as they stand, and they begin with a small letter in boto3 alone.
+    normalise = state_task_service_sfn.StateTaskServiceSfn._normalise_parameters
+
+    def normalise_as_boto3(service: Any, parameters: dict[str, Any], *arguments: Any) -> None:
+        normalise(service, parameters, *arguments)
+        for name in list(parameters):
+            parameters[f"{name[0].lower()}{name[1:]}"] = parameters.pop(name)
+        parameters.setdefault("name", str(uuid.uuid4()))  # moto gives all the same one
+
     return [
+        mock.patch.object(
+            state_task_service_sfn.StateTaskServiceSfn, "_normalise_parameters", normalise_as_boto3
+        ),
         mock.patch.object(
             lambda_eval_utils,
             "_invoke_lambda_function",

@@ -1,0 +1,318 @@
+"""SendDigest, the real definition and the real handlers: what is told in one message, and when."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from itertools import count
+from typing import Any
+
+import pytest
+
+from ledger.digest_entries import DigestImage
+from ledger.errors import LedgerUnavailable
+from notify_scan.channels.delivery import Channel
+from notify_scan.webhook_client import WebhookRefused
+from tests.support.digests import BAD, WELL, WORSE, any_digest_image, put_entry
+from tests.support.engine import Engine, Execution, Fault
+from tests.support.receivers import ALL_CHANNELS
+from tests.workflow.conftest import Deploy
+
+REGISTRY: dict[str, Any] = {"repositories": []}
+MODES = ("Sns", "Chatbot", "Slack", "Teams", "Webhook", "EventBridge")
+ALL_DAILY = {**ALL_CHANNELS, **{f"{name}NotifyMode": "DAILY" for name in MODES}}
+DIGEST_CHANNELS = set(Channel) - {Channel.PAGERDUTY}
+WEBHOOK_DAILY = {
+    "NotificationTopicState": "DISABLED",
+    "WebhookSecretArn": "WEBHOOK-secret",
+    "WebhookNotifyMode": "DAILY",
+    "IncludeFindings": "false",
+}
+_events = count(1)
+
+
+def scanned(deployed: Engine, number: int, counts: Mapping[str, int]) -> None:
+    """Let a scan of an image end, a minute after the one before."""
+    event = next(_events)
+    deployed.notify(
+        {
+            "id": f"event-{event}",
+            "detail-type": "ECR Image Scan",
+            "source": "aws.ecr",
+            "account": "123456789012",
+            "time": f"2026-03-14T{3 + event // 60:02}:{event % 60:02}:00Z",
+            "region": "eu-west-1",
+            "resources": [],
+            "detail": {
+                "scan-status": "COMPLETE",
+                "repository-name": "team/api",
+                "image-digest": f"sha256:{number:064x}",
+                "image-tags": [f"v{number}"],
+                "finding-severity-counts": dict(counts),
+            },
+        }
+    )
+
+
+@pytest.fixture(autouse=True)
+def _first_event_of_the_day() -> None:
+    global _events  # noqa: PLW0603 # times must rise within a test
+    _events = count(1)
+
+
+def digests(deployed: Engine) -> list[Any]:
+    """Read the reports of all digests that the webhook got."""
+    reports = [each["report"] for each in deployed.receivers.of(Channel.WEBHOOK)]
+    return [report for report in reports if report["kind"] == "digest"]
+
+
+def told(deployed: Engine) -> list[dict[str, tuple[str, dict[str, int]]]]:
+    """Say for every digest what it tells of which image."""
+    return [
+        {each["image"]: (each["change"], each["difference"]) for each in report["images"]}
+        for report in digests(deployed)
+    ]
+
+
+def put(deployed: Engine, *images: DigestImage, mode: str = "DAILY") -> None:
+    for image in images:
+        put_entry(deployed.entries, mode, image)
+
+
+def left(deployed: Engine, mode: str = "DAILY") -> int:
+    return len(list(deployed.entries.of(mode)))
+
+
+def failing(times: int, error: Exception) -> Fault:
+    errors = [error] * times
+
+    def fault(_: dict[str, Any]) -> None:
+        if errors:
+            raise errors.pop()
+
+    return fault
+
+
+def assert_sent(execution: Execution) -> None:
+    assert execution.status == "SUCCEEDED", (execution.error, execution.cause)
+    assert execution.states[-1] == "DigestSent"
+
+
+def test_tells_every_channel_of_the_mode_in_one_message(deploy: Deploy) -> None:
+    deployed = deploy(REGISTRY, **ALL_DAILY)
+    put(deployed, *(any_digest_image(number) for number in range(12)))
+    execution = deployed.send_digest(name="digest-1")
+    assert_sent(execution)
+    got = Counter(each.channel for each in deployed.receivers.received)
+    assert got == Counter(DIGEST_CHANNELS)
+    (report,) = digests(deployed)
+    assert (report["changes"], len(report["images"])) == ({"NEW": 12}, 12)
+    whole = deployed.document(report["document"])
+    assert report["document"] == "digests/digest-1.json"
+    assert whole["report"]["images"] == report["images"]
+    assert left(deployed) == 0
+    assert deployed.undelivered() == []
+    assert execution.output == {
+        "mode": "DAILY",
+        "digest": "digest-1",
+        "images": 12,
+        "messages": 6,
+        "is_taken_up": False,
+        "forgotten": 12,
+    }
+
+
+def test_leaves_channels_of_other_modes_alone(deploy: Deploy) -> None:
+    deployed = deploy(REGISTRY, **{**ALL_DAILY, "SlackNotifyMode": "AFTER_RUN"})
+    put(deployed, any_digest_image(1))
+    put(deployed, any_digest_image(2), mode="AFTER_RUN")
+    deployed.send_digest("DAILY")
+    assert {each.channel for each in deployed.receivers.received} == (
+        DIGEST_CHANNELS - {Channel.SLACK}
+    )
+    deployed.receivers.received.clear()
+    deployed.send_digest("AFTER_RUN")
+    assert [each.channel for each in deployed.receivers.received] == [Channel.SLACK]
+
+
+def test_waits_for_results_after_a_run_and_not_in_the_morning(deploy: Deploy) -> None:
+    deployed = deploy(REGISTRY, SnsNotifyMode="AFTER_RUN")
+    assert deployed.send_digest("DAILY").states[-1] == "NothingToTell"
+    assert deployed.waits == []
+    assert deployed.send_digest("AFTER_RUN").states == [
+        "IsAfterRun",
+        "WaitForResults",
+        "ComposeDigest",
+        "IsAnythingToTell",
+        "NothingToTell",
+    ]
+    assert deployed.waits == [3600]
+
+
+def test_an_image_that_changed_twice_is_told_with_the_difference_to_what_was_told(
+    deploy: Deploy,
+) -> None:
+    deployed = deploy(REGISTRY, **WEBHOOK_DAILY)
+    scanned(deployed, 1, {"HIGH": 1})
+    deployed.send_digest()
+    scanned(deployed, 1, {"HIGH": 3})
+    scanned(deployed, 1, {"HIGH": 6})
+    deployed.send_digest()
+    assert told(deployed) == [
+        {"team/api:v1": ("NEW", {})},
+        {"team/api:v1": ("WORSE", {"HIGH": 5})},
+    ]
+
+
+def test_an_image_that_is_what_it_was_is_forgotten_and_told_to_nobody(deploy: Deploy) -> None:
+    deployed = deploy(REGISTRY, **WEBHOOK_DAILY)
+    scanned(deployed, 1, {"HIGH": 1})
+    scanned(deployed, 1, {})
+    assert left(deployed) == 1
+    execution = deployed.send_digest()
+    assert execution.states[-3:] == ["ForgetDigest", "IsMoreToTell", "NothingToTell"]
+    assert (execution.output or {})["forgotten"] == 1
+    assert (told(deployed), left(deployed)) == ([], 0)
+    scanned(deployed, 1, {"HIGH": 1})
+    deployed.send_digest()
+    assert told(deployed) == [{"team/api:v1": ("NEW", {})}]
+
+
+def test_forgets_what_no_channel_is_left_for(deploy: Deploy) -> None:
+    deployed = deploy(REGISTRY, **ALL_CHANNELS)
+    put(deployed, any_digest_image(1))
+    assert deployed.send_digest().states[-1] == "NothingToTell"
+    assert left(deployed) == 0
+    assert deployed.notifications() == []
+
+
+@pytest.mark.parametrize("fails", ["ComposeDigest", "TellPeople"])
+def test_a_digest_that_fails_before_people_are_told_leaves_everything_to_the_next(
+    deploy: Deploy, fails: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployed = deploy(REGISTRY, **WEBHOOK_DAILY)
+    put(deployed, any_digest_image(1), any_digest_image(2))
+    if fails == "ComposeDigest":
+        deployed.faults[fails] = failing(10, LedgerUnavailable("no table today"))
+        failed = deployed.send_digest(name="failed")
+    else:
+        with deployed.refusing_to_start():
+            failed = deployed.send_digest(name="failed")
+    assert (failed.status, failed.states[-1]) == ("FAILED", fails)
+    assert (told(deployed), left(deployed)) == ([], 2)
+
+    put(deployed, any_digest_image(3))
+    assert_sent(deployed.send_digest(name="next"))
+    assert {image for digest in told(deployed) for image in digest} == {
+        f"team/api-{number}:v1" for number in (1, 2, 3)
+    }
+    assert Counter(image for digest in told(deployed) for image in digest).most_common(1)[0][1] == 1
+    assert left(deployed) == 0
+
+
+def test_a_digest_that_could_not_be_forgotten_is_not_told_again(deploy: Deploy) -> None:
+    deployed = deploy(REGISTRY, **WEBHOOK_DAILY)
+    scanned(deployed, 1, {"HIGH": 1})
+    deployed.faults["ForgetDigest"] = failing(10, LedgerUnavailable("no table today"))
+    assert deployed.send_digest(name="failed").states[-1] == "ForgetDigest"
+    assert told(deployed) == [{"team/api:v1": ("NEW", {})}]
+
+    # It has gone back to what it was before the digest: a difference to what people were told.
+    scanned(deployed, 1, {})
+    execution = deployed.send_digest(name="next")
+    assert_sent(execution)
+    assert execution.states.count("ComposeDigest") == 2
+    assert told(deployed)[1:] == [{"team/api:v1": ("CLEARED", {"HIGH": -1})}]
+    assert left(deployed) == 0
+
+
+def test_what_changes_while_people_are_told_is_told_next_and_only_that(deploy: Deploy) -> None:
+    deployed = deploy(REGISTRY, **WEBHOOK_DAILY)
+    scanned(deployed, 1, {"HIGH": 1})
+    scanned(deployed, 2, {"HIGH": 1})
+
+    def meanwhile(_: dict[str, Any]) -> None:
+        deployed.faults.clear()
+        scanned(deployed, 2, {"HIGH": 4})
+        scanned(deployed, 3, {"LOW": 1})
+
+    deployed.faults["ForgetDigest"] = meanwhile
+    assert_sent(deployed.send_digest())
+    assert_sent(deployed.send_digest())
+    assert deployed.send_digest().states[-1] == "NothingToTell"
+    assert told(deployed) == [
+        {"team/api:v1": ("NEW", {}), "team/api:v2": ("NEW", {})},
+        {"team/api:v2": ("WORSE", {"HIGH": 3}), "team/api:v3": ("NEW", {})},
+    ]
+
+
+@pytest.mark.parametrize("state", ["ComposeDigest", "ForgetDigest"])
+def test_two_executions_at_once_tell_a_digest_once(deploy: Deploy, state: str) -> None:
+    """The second comes while the first composes, and while it forgets."""
+    deployed = deploy(REGISTRY, **ALL_DAILY)
+    put(deployed, any_digest_image(1), any_digest_image(2))
+    second: list[Execution] = []
+
+    def meanwhile(_: dict[str, Any]) -> None:
+        deployed.faults.clear()
+        second.append(deployed.send_digest(name="second"))
+
+    deployed.faults[state] = meanwhile
+    first = deployed.send_digest(name="first")
+    assert [first.status, second[0].status] == ["SUCCEEDED"] * 2
+    got = Counter(each.channel for each in deployed.receivers.received)
+    assert got == Counter(DIGEST_CHANNELS)
+    assert deployed.undelivered() == []
+    assert (left(deployed), deployed.entries.under_way("DAILY")) == (0, None)
+
+
+def test_composes_anew_where_the_digest_under_way_is_kept_no_more(deploy: Deploy) -> None:
+    deployed = deploy(REGISTRY, **WEBHOOK_DAILY)
+    put(deployed, any_digest_image(1))
+    deployed.entries.begin("DAILY", "long-ago", instead_of=None)
+    assert_sent(deployed.send_digest())
+    assert (len(told(deployed)), left(deployed)) == (1, 0)
+
+
+def test_a_channel_that_does_not_take_the_digest_finds_it_in_the_queue(deploy: Deploy) -> None:
+    deployed = deploy(REGISTRY, **ALL_DAILY)
+    deployed.receivers.trouble = lambda channel: (
+        WebhookRefused("404") if channel is Channel.SLACK else None
+    )
+    put(deployed, any_digest_image(1))
+    assert_sent(deployed.send_digest())
+    (kept,) = deployed.undelivered()
+    assert (kept["delivery"]["channel"], kept["delivery"]["about"]) == (
+        "SLACK",
+        "1 image changed: 1 new",
+    )
+    assert left(deployed) == 0
+
+
+def test_refuses_a_mode_that_is_none(deploy: Deploy) -> None:
+    deployed = deploy(REGISTRY)
+    execution = deployed.send_digest("WEEKLY")
+    assert (execution.status, execution.error) == ("FAILED", "ValueError")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(280)
+def test_ten_thousand_images_are_one_message_a_channel(deploy: Deploy) -> None:
+    deployed = deploy(REGISTRY, **ALL_DAILY)
+    for number in range(10_000):
+        standing = (BAD, WORSE, WELL)[number % 3]
+        before = BAD if standing is not BAD else WELL
+        put_entry(deployed.entries, "DAILY", any_digest_image(number, standing), before)
+    execution = deployed.send_digest()
+    assert_sent(execution)
+    got = Counter(each.channel for each in deployed.receivers.received)
+    assert got == Counter(DIGEST_CHANNELS)
+    (report,) = digests(deployed)
+    assert report["changes"] == {"NEW": 3_334, "WORSE": 3_333, "CLEARED": 3_333}
+    assert len(report["images"]) + report["images_omitted"] == 10_000
+    assert {each["change"] for each in report["images"]} == {"NEW"}
+    assert len(deployed.document(report["document"])["report"]["images"]) == 10_000
+    assert left(deployed) == 0
+    notified = [deployed.wait(each) for each in deployed.notifications()]
+    assert max(each.largest_payload() for each in (execution, *notified)) < 128 * 1024
+    assert len(execution.events) == 23
+    print(len(execution.events), execution.largest_payload(), json.dumps(execution.output))  # noqa: T201

@@ -70,21 +70,31 @@ class Standing:
 
 
 @dataclass(frozen=True)
+class Note:
+    """A change of an image that was noted.
+
+    event_id: what brought it. Whoever works on the same event again compares with the same
+        `before` as the first time, and comes to the same message.
+    before, before_told_at: what it was compared with, and since when people knew that.
+    """
+
+    event_id: str
+    noted_at: datetime
+    before: Standing | None
+    before_told_at: datetime
+
+
+@dataclass(frozen=True)
 class Baseline:
     """How an image stood when people were told, or deliberately not told, of a change.
 
-    event_id: what brought the change. Whoever works on the same event again compares with the same
-        `before` as the first time, and comes to the same message.
-    noted_at: when that was. told_at: when people were last told, or it was first seen.
-    before, before_told_at: what it was compared with.
+    told_at: when people were last told, or the image was first seen.
+    notes: the last few changes, the newest first.
     """
 
     standing: Standing
-    event_id: str
-    noted_at: datetime
     told_at: datetime
-    before: Standing | None = None
-    before_told_at: datetime | None = None
+    notes: tuple[Note, ...]
 
 
 @dataclass(frozen=True)
@@ -178,24 +188,29 @@ class ImageRecords:
         baseline: Baseline,
         *,
         seen: Baseline | None,
+        scanned_at: datetime,
         also: Sequence["TransactWriteItemTypeDef"] = (),
     ) -> None:
         """Note how an image stands, together with other items of the table, or nothing at all.
 
         seen: the baseline that the caller has compared with. Raises BaselineMoved when the record
-        holds another one.
+        holds another one, or a scan that is newer than scanned_at: its event will compare with the
+        baseline as it is.
         """
+        values: dict[str, object] = {":baseline": baseline, ":scanned_at": scanned_at}
         condition = "attribute_not_exists(baseline)"
-        values: dict[str, object] = {":baseline": baseline}
         if seen:
-            condition = "baseline.event_id = :event_id AND baseline.noted_at = :noted_at"
-            values |= {":event_id": seen.event_id, ":noted_at": seen.noted_at}
+            condition = "baseline.notes[0] = :note"
+            values |= {":note": seen.notes[0]}
         note: TransactWriteItemTypeDef = {
             "Update": {
                 "TableName": self._table,
                 "Key": image_key(repository, digest),
                 "UpdateExpression": "SET baseline = :baseline",
-                "ConditionExpression": condition,
+                "ConditionExpression": (
+                    f"{condition} AND (attribute_not_exists(last_scan) "
+                    "OR last_scan.scanned_at <= :scanned_at)"
+                ),
                 "ExpressionAttributeValues": attributes(values),
             }
         }

@@ -6,12 +6,22 @@ from datetime import datetime
 from typing import Any
 
 from ledger.digest_entries import DigestEntries, DigestImage
-from ledger.image_records import Baseline, ImageRecord, ImageRecords, Standing, image_record
+from ledger.image_records import (
+    Baseline,
+    ImageRecord,
+    ImageRecords,
+    Note,
+    Standing,
+    image_record,
+)
 from notify_scan.channels_in_use import ChannelsInUse
 from notify_scan.decision import Before, Decision
 from notify_scan.reports import ScanReport
 from notify_scan.scan_record import ScanRecord
 from notify_scan.understood_event import UnderstoodEvent
+
+# An event that is kept can be worked on again as long as no more changes than these have come.
+MOST_NOTES = 5
 
 
 @dataclass(frozen=True)
@@ -30,6 +40,7 @@ class Memory:
     is_retried: an earlier attempt may already have written some of it.
     compared_with: the digest that had the tag before, where that is what is compared with.
     is_repeated: the same event has been worked on before; people may not have been told, though.
+    is_late: and something newer has been noted since.
     """
 
     asked: ScanRecord
@@ -39,6 +50,15 @@ class Memory:
     before: Before = field(default_factory=Before)
     compared_with: str | None = None
     is_repeated: bool = False
+    is_late: bool = False
+
+    @property
+    def is_problem(self) -> bool:
+        """Tell whether the image, as far as is known, needs somebody to act."""
+        baseline = self.record.baseline
+        return baseline is not None and (
+            baseline.standing.failed or bool(baseline.standing.exceeded)
+        )
 
     def is_outdated(self, scanned_at: datetime) -> bool:
         """Tell whether something newer is known of the image, which people have been told of."""
@@ -50,14 +70,12 @@ class Memory:
         is_noted = decision.is_noted or self.record.baseline is None
         if decision.standing is None or self.is_repeated or not is_noted:
             return None
-        told_at = now - self.before.told_ago
+        told_at, seen = now - self.before.told_ago, self.record.baseline
+        note = Note(self.event_id, now, self.before.standing, told_at)
         return Baseline(
             standing=decision.standing,
-            event_id=self.event_id,
-            noted_at=now,
             told_at=now if decision.tell else told_at,
-            before=self.before.standing,
-            before_told_at=told_at,
+            notes=(note, *(seen.notes if seen else ()))[:MOST_NOTES],
         )
 
 
@@ -77,9 +95,14 @@ def recall(
     baseline = record.baseline
     if baseline is None:
         return _of_new_image(memory, records, now)
-    if baseline.event_id == understood.event:
-        told_ago = baseline.noted_at - (baseline.before_told_at or baseline.noted_at)
-        return replace(memory, before=Before(baseline.before, told_ago), is_repeated=True)
+    for note in baseline.notes:
+        if note.event_id == understood.event:
+            return replace(
+                memory,
+                before=Before(note.before, note.noted_at - note.before_told_at),
+                is_repeated=True,
+                is_late=note is not baseline.notes[0],
+            )
     return replace(memory, before=Before(baseline.standing, now - baseline.told_at))
 
 
@@ -138,7 +161,12 @@ def remember(
                 for digest in channels.digests
             ]
         ledger.records.note_baseline(
-            asked.repository, asked.digest, baseline, seen=memory.record.baseline, also=changes
+            asked.repository,
+            asked.digest,
+            baseline,
+            seen=memory.record.baseline,
+            scanned_at=scan.scanned_at,
+            also=changes,
         )
         if not decision.tell:
             for digest in channels.digests:

@@ -6,7 +6,7 @@ from datetime import datetime
 from ledger.errors import LedgerUnavailable
 from notify_scan.channels.delivery import Delivery
 from notify_scan.channels_in_use import ChannelsInUse
-from notify_scan.decision import Decision, NotificationPolicy, decide
+from notify_scan.decision import Condition, Decision, NotificationPolicy, decide
 from notify_scan.memory import Ledger, Memory, recall, remember
 from notify_scan.reports import Interpretation, ScanReport
 from notify_scan.scan_details import NO_RISKS, RETRIES, with_details
@@ -16,6 +16,7 @@ from registry.ecr import EcrRegistry
 from runtime.log import logger
 
 OUTDATED = "a newer scan of the image is known"
+LATE = "This comes late: there has been a newer scan of the image."
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,10 @@ class Composer:
         if memory and memory.is_outdated(scan.scanned_at):
             return Notification(scan.subject, tell=False, reason=OUTDATED)
         scan, decision = self._decided(scan, memory)
+        if memory and memory.is_late:
+            scan = replace(scan, remarks=(*scan.remarks, LATE))
+            if not memory.is_problem:
+                decision = replace(decision, condition=Condition.UNKNOWN)
         deliveries = self.channels.deliveries(
             message_of_scan(scan, decision), scan, decision, event=understood.event, now=self.now
         )

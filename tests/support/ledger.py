@@ -63,12 +63,14 @@ class LedgerInMemory:
         baseline: Baseline,
         *,
         seen: Baseline | None,
+        scanned_at: datetime,
         also: Sequence[Callable[[], None]] = (),
     ) -> None:
         """Note a baseline over the one that was seen, and nothing over another."""
         self._count("note_baseline")
         record = self.kept.get((repository, digest), ImageRecord(digest))
-        if record.baseline != seen:
+        is_newer = record.last_scan is not None and record.last_scan.scanned_at > scanned_at
+        if is_newer or record.baseline != seen:
             raise BaselineMoved("any")
         self.kept[repository, digest] = replace(record, baseline=baseline)
         for change in also:

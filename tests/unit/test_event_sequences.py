@@ -19,6 +19,7 @@ from ledger.errors import BaselineMoved
 from ledger.image_records import Standing
 from notify_scan.channels.delivery import Channel, Delivery
 from notify_scan.channels_in_use import ChannelsInUse, NotifyMode
+from notify_scan.memory import MOST_NOTES
 from notify_scan.understood_event import UnderstoodEvent
 from tests.support.clock import NOW
 from tests.support.ledger import LedgerInMemory
@@ -94,6 +95,7 @@ class Sequences(RuleBasedStateMachine):
         self.in_digest: dict[int, Known] = {}
         self.told: dict[str, Told] = {}
         self.expected: set[str] = set()
+        self.notes: dict[int, list[str]] = {image: [] for image in range(IMAGES)}
 
     @rule(image=st.integers(0, IMAGES - 1), found=st.integers(FAILED, 3), is_lost=st.booleans())
     def scan_ends(self, image: int, found: int, is_lost: bool) -> None:
@@ -153,6 +155,7 @@ class Sequences(RuleBasedStateMachine):
 
     def check_news(self, image: int, execution: InFlight, *, is_told: bool) -> None:
         known, found = self.known[image], execution.found
+        self.notes[image].append(execution.understood.event)
         news = known.news(found, self.now)
         assert is_told == (news in ("more", "over", "failed", "still")), (news, known, found)
         if is_told:
@@ -176,6 +179,11 @@ class Sequences(RuleBasedStateMachine):
             told.kept.append(delivery)
         else:
             told.delivered.append(delivery.channel)
+
+    @property
+    def forgotten(self) -> set[str]:
+        """Name the events that came again only after more changes than are remembered."""
+        return {event for notes in self.notes.values() for event in notes[:-MOST_NOTES]}
 
     @precondition(lambda self: any(told.kept for told in self.told.values()))
     @rule(fails=st.booleans())
@@ -204,11 +212,11 @@ class Sequences(RuleBasedStateMachine):
         """Let everything come to its end, and look at what people know."""
         while self.executions:
             self.execution_goes_on(0, dies=False, fails=1)
-        for event in self.expected:
+        for event in self.expected - self.forgotten:
             told = self.told[event]
             reached = told.delivered + [each.channel for each in told.kept]
             assert sorted(reached) == sorted(AT_ONCE), (event, told)
-        assert self.told.keys() == self.expected
+        assert self.told.keys() - self.forgotten == self.expected - self.forgotten
         for image in range(IMAGES):
             record = self.ledger.kept.get(("team/api", f"sha256:{image:064x}"))
             if record and record.last_scan and record.last_scan.status == "COMPLETE":
@@ -234,6 +242,8 @@ def test_each_change_is_told_once_in_a_hundred_sequences() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(500)
-def test_each_change_is_told_once_in_ten_thousand_sequences() -> None:
-    run_state_machine_as_test(Sequences, settings=settings(QUICK, max_examples=10_000))
+@pytest.mark.timeout(400)  # 80 s on a core that has nothing else to do
+@pytest.mark.parametrize("half", [1, 2])
+def test_each_change_is_told_once_in_ten_thousand_sequences(half: int) -> None:
+    del half  # Hypothesis draws others for each
+    run_state_machine_as_test(Sequences, settings=settings(QUICK, max_examples=5_000))

@@ -1,13 +1,17 @@
-"""Entries of digests, and what puts them into the table."""
+"""Entries of digests, what puts them into the table, and the table and the bucket in memory."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 import boto3
 
+from ledger.digest_documents import DigestDocuments
 from ledger.digest_entries import DigestEntries, DigestEntry, DigestImage
+from ledger.errors import DigestAlreadyBegun
 from ledger.image_records import Standing
+from runtime.messages import Json
 from tests.support.clock import NOW
 
 EXPIRES_AT = int((NOW + timedelta(days=180)).timestamp())
@@ -52,3 +56,70 @@ def put_entry(
 def drop_entry(entries: DigestEntries, mode: str, image: DigestImage) -> None:
     """Take an image out of a digest, as ComposeNotification does when it is told at once."""
     boto3.client("dynamodb").transact_write_items(TransactItems=[entries.drop(mode, image)])
+
+
+class FakeDigestEntries:
+    """The entries of one digest."""
+
+    def __init__(self, *entries: DigestEntry) -> None:
+        self.kept = list(entries)
+        self.begun: dict[str, str] = {}
+
+    def of(self, mode: str) -> list[DigestEntry]:
+        """Read them."""
+        return list(self.kept)
+
+    def forget(self, mode: str, told: Sequence[DigestEntry]) -> None:
+        """Take some out."""
+        self.kept = [entry for entry in self.kept if entry not in told]
+
+    def under_way(self, mode: str) -> str | None:
+        """Name the digest that has begun."""
+        return self.begun.get(mode)
+
+    def begin(self, mode: str, digest: str, *, instead_of: str | None) -> None:
+        """Begin a digest, unless another has begun."""
+        if self.begun.get(mode) != instead_of:
+            raise DigestAlreadyBegun(mode)
+        self.begun[mode] = digest
+
+    def finish(self, mode: str, digest: str) -> None:
+        """End a digest."""
+        if self.begun.get(mode) == digest:
+            del self.begun[mode]
+
+    @property
+    def as_entries(self) -> DigestEntries:
+        """Stand in for the table."""
+        return cast("DigestEntries", self)
+
+
+class FakeDigestDocuments:
+    """The documents of digests, in memory."""
+
+    bucket = "run-bucket"
+
+    def __init__(self) -> None:
+        self.whole: dict[str, Any] = {}
+        self.left: dict[str, Json] = {}
+
+    def key_of(self, name: str) -> str:
+        """Say where a digest is."""
+        return f"digests/{name}.json"
+
+    def write(self, name: str, whole: Json) -> None:
+        """Keep a digest."""
+        self.whole[name] = whole
+
+    def write_told(self, name: str, told: Json) -> None:
+        """Keep what is left to do."""
+        self.left[name] = told
+
+    def told(self, name: str) -> Json:
+        """Read what is left to do."""
+        return self.left.get(name)
+
+    @property
+    def as_documents(self) -> DigestDocuments:
+        """Stand in for the bucket."""
+        return cast("DigestDocuments", self)

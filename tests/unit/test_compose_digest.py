@@ -1,0 +1,166 @@
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from ledger.digest_entries import DigestEntry
+from ledger.errors import DigestAlreadyBegun
+from notify_scan.channels.delivery import Channel, Delivery
+from notify_scan.channels_in_use import NotifyMode
+from send_digest import compose_digest as module
+from send_digest.compose_digest import ComposedDigest, compose_digest
+from send_digest.digest import DigestRequest
+from tests.support.clock import NOW
+from tests.support.digests import (
+    BAD,
+    FAILED,
+    WELL,
+    WORSE,
+    FakeDigestDocuments,
+    FakeDigestEntries,
+    any_entry,
+)
+from tests.support.engine import any_lambda_context
+from tests.support.reports import EVERY_CHANNEL, complaints_about
+from tests.support.template import ROOT, resolved, resources
+
+MACHINE = "arn:aws:states:eu-central-1:123456789012:execution:ecr-rescan-SendDigest"
+CHANNELS = replace(
+    EVERY_CHANNEL,
+    modes={channel: NotifyMode.DAILY for channel in Channel if channel is not Channel.PAGERDUTY},
+)
+
+
+def composed(
+    *given: DigestEntry,
+    entries: FakeDigestEntries | None = None,
+    documents: FakeDigestDocuments | None = None,
+    name: str = "digest-1",
+) -> tuple[ComposedDigest, FakeDigestDocuments]:
+    documents = documents or FakeDigestDocuments()
+    digest = compose_digest(
+        DigestRequest(NotifyMode.DAILY, f"{MACHINE}:{name}"),
+        channels=CHANNELS,
+        entries=(entries or FakeDigestEntries(*given)).as_entries,
+        documents=documents.as_documents,
+        now=NOW,
+    )
+    return digest, documents
+
+
+def deliveries_of(digest: ComposedDigest) -> list[Delivery]:
+    assert isinstance(digest.deliveries, tuple)
+    return list(digest.deliveries)
+
+
+def report_in(digest: ComposedDigest) -> Any:
+    (delivery,) = (each for each in deliveries_of(digest) if each.channel is Channel.WEBHOOK)
+    content: Any = delivery.content
+    return content["report"]
+
+
+def test_words_a_digest_for_every_channel_of_its_mode() -> None:
+    digest, _ = composed(any_entry(1), any_entry(2, BAD, WORSE), any_entry(3, BAD, WELL))
+    deliveries = deliveries_of(digest)
+    assert {each.channel for each in deliveries} == set(Channel) - {Channel.PAGERDUTY}
+    assert {each.about for each in deliveries} == {"3 images changed: 1 new, 1 worse, 1 cleared"}
+    assert {each.message_id for each in deliveries} == {"digest-digest-1"}
+    assert [said for each in deliveries for said in complaints_about(each)] == []
+    assert (digest.digest, digest.images, digest.messages) == ("digest-1", 3, 6)
+
+
+def test_tells_the_worst_first() -> None:
+    low = replace(BAD, counts={"LOW": 9}, exceeded=("LOW",))
+    digest, _ = composed(
+        any_entry(1, BAD, WELL),
+        any_entry(2, WELL, low),
+        any_entry(3, WELL, FAILED),
+        any_entry(4, BAD, WORSE),
+        any_entry(5, WELL, BAD),
+    )
+    images = [(each["repository"], each["change"]) for each in report_in(digest)["images"]]
+    assert images == [
+        ("team/api-5", "NEW"),
+        ("team/api-4", "WORSE"),
+        ("team/api-2", "NEW"),
+        ("team/api-3", "FAILED"),
+        ("team/api-1", "CLEARED"),
+    ]
+    assert report_in(digest)["severity"] == "CRITICAL"
+
+
+def test_leaves_out_what_is_what_it_was() -> None:
+    again = replace(any_entry(1, BAD, BAD), first_event="an earlier one")
+    digest, documents = composed(again)
+    assert (digest.digest, digest.images, digest.deliveries) == ("digest-1", 0, ())
+    assert documents.whole == {}
+    assert documents.left["digest-1"]
+
+
+def test_tells_what_was_asked_for_though_it_has_not_changed() -> None:
+    """A reminder, and with NotifyOn UNCHANGED or NotifyWhenClean whatever was put here alone."""
+    reminder = replace(any_entry(1, BAD, BAD, is_reminder=True), first_event="an earlier one")
+    digest, _ = composed(reminder, any_entry(2, WELL, WELL))
+    assert report_in(digest)["changes"] == {"UNCHANGED": 2}
+    assert {each.about for each in deliveries_of(digest)} == {"2 images: 2 unchanged"}
+
+
+def test_has_nothing_to_forget_where_there_is_no_entry() -> None:
+    digest, documents = composed()
+    assert digest == ComposedDigest("DAILY")
+    assert documents.left == {}
+
+
+def test_writes_the_whole_digest_and_sends_a_part_of_it() -> None:
+    digest, documents = composed(*(any_entry(number) for number in range(500)))
+    report = report_in(digest)
+    assert (len(report["images"]), report["images_omitted"]) == (30, 470)
+    assert report["document"] == "digests/digest-1.json"
+    assert len(documents.whole["digest-1"]["report"]["images"]) == 500
+    assert [said for each in deliveries_of(digest) for said in complaints_about(each)] == []
+
+
+def test_takes_up_what_another_execution_has_left_half_done() -> None:
+    entries = FakeDigestEntries(any_entry(1))
+    left, documents = composed(entries=entries, name="left")
+    entries.kept.append(any_entry(2))
+    taken, _ = composed(entries=entries, documents=documents, name="next")
+    assert (taken.digest, taken.images, taken.is_taken_up) == ("left", 1, True)
+    assert taken.deliveries == json.loads(json.dumps(documents.left["left"]))["deliveries"]
+    assert (left.messages, left.is_taken_up) == (taken.messages, False)
+
+
+def test_a_retry_finds_its_own_digest() -> None:
+    entries = FakeDigestEntries(any_entry(1))
+    _, documents = composed(entries=entries)
+    again, _ = composed(entries=entries, documents=documents)
+    assert (again.digest, again.is_taken_up) == ("digest-1", False)
+
+
+def test_composes_anew_where_the_one_under_way_is_kept_no_more() -> None:
+    entries = FakeDigestEntries(any_entry(1))
+    entries.begin("DAILY", "long ago", instead_of=None)
+    digest, _ = composed(entries=entries)
+    assert (digest.digest, entries.begun) == ("digest-1", {"DAILY": "digest-1"})
+
+
+def test_lets_a_faster_execution_go_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    entries = FakeDigestEntries(any_entry(1))
+    entries.begin("DAILY", "faster", instead_of=None)
+    monkeypatch.setattr(entries, "under_way", lambda mode: None)
+    with pytest.raises(DigestAlreadyBegun):
+        composed(entries=entries)
+
+
+def test_answers_the_state_machine_with_deliveries(monkeypatch: pytest.MonkeyPatch) -> None:
+    variables = resources("AWS::Serverless::Function")["ComposeDigestFunction"]["Environment"]
+    for name, value in resolved(variables["Variables"]).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("SNS_NOTIFY_MODE", "DAILY")
+    monkeypatch.setattr(module, "digest_entries", lambda: FakeDigestEntries(any_entry(1)))
+    monkeypatch.setattr(module, "digest_documents", FakeDigestDocuments)
+    event = json.loads((ROOT / "events/send_digest/compose_digest.json").read_text())
+    answer: Any = module.handler(event, any_lambda_context())
+    assert (answer["mode"], answer["images"], answer["messages"]) == ("DAILY", 1, 1)
+    assert [each["channel"] for each in answer["deliveries"]] == ["SNS"]

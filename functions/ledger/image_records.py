@@ -89,11 +89,13 @@ class Baseline:
     """How an image stood when people were told, or deliberately not told, of a change.
 
     told_at: when people were last told, or the image was first seen.
+    revision: how many baselines the image has had.
     notes: the last few changes, the newest first.
     """
 
     standing: Standing
     told_at: datetime
+    revision: int
     notes: tuple[Note, ...]
 
 
@@ -200,8 +202,8 @@ class ImageRecords:
         values: dict[str, object] = {":baseline": baseline, ":scanned_at": scanned_at}
         condition = "attribute_not_exists(baseline)"
         if seen:
-            condition = "baseline.notes[0] = :note"
-            values |= {":note": seen.notes[0]}
+            condition = "baseline.revision = :revision"
+            values |= {":revision": seen.revision}
         note: TransactWriteItemTypeDef = {
             "Update": {
                 "TableName": self._table,

@@ -75,6 +75,7 @@ class Memory:
         return Baseline(
             standing=decision.standing,
             told_at=now if decision.tell else told_at,
+            revision=seen.revision + 1 if seen else 1,
             notes=(note, *(seen.notes if seen else ()))[:MOST_NOTES],
         )
 

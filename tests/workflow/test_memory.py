@@ -1,0 +1,218 @@
+"""NotifyScan and its ledger, the real definition on a table of moto's."""
+
+import json
+from collections import Counter
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+
+from notify_scan.channels.delivery import Channel
+from tests.support.definition import NOTIFY_SCAN
+from tests.support.engine import Engine
+from tests.support.receivers import ALL_CHANNELS
+from tests.workflow.conftest import Deploy
+from tests.workflow.test_notify_scan import REGISTRY, event_of
+
+QUIET = {"IncludeFindings": "false"}
+
+
+def subjects(deployed: Engine) -> list[str]:
+    return [each["Subject"] for each in deployed.receivers.of(Channel.SNS)]
+
+
+class CountedCalls:
+    """The calls of a table, by operation."""
+
+    def __init__(self) -> None:
+        self.calls: Counter[str] = Counter()
+        boto3.client("dynamodb").meta.events.register("before-call.dynamodb", self._count)
+
+    def _count(self, model: Any, **_: object) -> None:
+        self.calls[model.name] += 1
+
+    def of_next(self, deployed: Engine, event: object) -> dict[str, int]:
+        self.calls.clear()
+        execution = deployed.notify(event)
+        assert execution.status == "SUCCEEDED", execution.cause
+        return dict(self.calls)
+
+
+def test_tells_only_what_has_changed(deploy: Deploy) -> None:
+    deployed = deploy(REGISTRY, **QUIET)
+    for critical in (1, 1, 3, 2, 0, 0):
+        execution = deployed.notify(event_of(deployed.registry, "v1", {"CRITICAL": critical}))
+        assert execution.status == "SUCCEEDED", execution.cause
+    assert subjects(deployed) == [
+        "[CRITICAL] 1 critical in team/api:v1",
+        "[CRITICAL] Worse: 3 critical in team/api:v1",
+        "No findings any more in team/api:v1",
+    ]
+
+
+def test_the_same_event_sends_one_message(deploy: Deploy) -> None:
+    deployed = deploy(REGISTRY, **QUIET, **ALL_CHANNELS)
+    event = event_of(deployed.registry, "v1", {"CRITICAL": 1})
+    executions = [deployed.notify(event) for _ in range(2)]
+    assert [each.status for each in executions] == ["SUCCEEDED"] * 2
+    assert "AlreadyDelivered" in executions[1].states
+    assert sorted(each.channel for each in deployed.receivers.received) == sorted(Channel)
+
+
+def test_the_same_event_at_once_sends_one_message(deploy: Deploy) -> None:
+    deployed = deploy(REGISTRY, **QUIET, **ALL_CHANNELS)
+    event = event_of(deployed.registry, "v1", {"CRITICAL": 1})
+    arns = [deployed.start(event, workflow=NOTIFY_SCAN) for _ in range(5)]
+    assert [deployed.wait(arn).status for arn in arns] == ["SUCCEEDED"] * 5
+    assert sorted(each.channel for each in deployed.receivers.received) == sorted(Channel)
+
+
+def test_an_older_event_tells_nothing_and_overwrites_nothing(deploy: Deploy) -> None:
+    deployed = deploy(REGISTRY, **QUIET)
+    older = event_of(deployed.registry, "v1", {"CRITICAL": 5})
+    newer = event_of(deployed.registry, "v1", {"CRITICAL": 1})
+    deployed.notify(newer)
+    execution = deployed.notify(older)
+    assert execution.output["reason"] == "a newer scan of the image is known"
+    assert subjects(deployed) == ["[CRITICAL] 1 critical in team/api:v1"]
+
+
+def test_a_new_image_is_compared_with_the_one_that_had_its_tag(deploy: Deploy) -> None:
+    deployed = deploy(REGISTRY, **QUIET)
+    deployed.notify(event_of(deployed.registry, "v1", {"CRITICAL": 2}))
+    for critical, digest in ((2, "a" * 64), (3, "b" * 64)):
+        event = event_of(deployed.registry, "v1", {"CRITICAL": critical})
+        event["detail"]["image-digest"] = f"sha256:{digest}"
+        deployed.notify(event)
+    assert subjects(deployed) == [
+        "[CRITICAL] 2 critical in team/api:v1",
+        "[CRITICAL] Worse: 3 critical in team/api:v1",
+    ]
+    text = json.loads(deployed.receivers.of(Channel.SNS)[1]["Message"])["email"]
+    assert f"worse: +1 critical, compared with sha256:{'a' * 12}" in text
+
+
+def test_an_event_that_broke_off_is_told_when_it_comes_again(deploy: Deploy) -> None:
+    """Everything was noted, and then the answer of the function was lost for good."""
+    deployed = deploy(REGISTRY, **QUIET)
+    event = event_of(deployed.registry, "v1", {"CRITICAL": 1})
+    deployed.notify(event)
+    deployed.receivers.received.clear()
+    table = boto3.client("dynamodb")
+    claim = {"pk": {"S": f"delivery#{event['id']}"}, "sk": {"S": "channel#SNS"}}
+    table.delete_item(TableName="LedgerTable", Key=claim)
+    deployed.notify(event)
+    assert subjects(deployed) == ["[CRITICAL] 1 critical in team/api:v1"]
+
+
+def test_tells_of_every_scan_when_the_table_is_lost(deploy: Deploy) -> None:
+    deployed = deploy(REGISTRY, **QUIET)
+    boto3.client("dynamodb").delete_table(TableName="LedgerTable")
+    for _ in range(2):
+        execution = deployed.notify(event_of(deployed.registry, "v1", {"CRITICAL": 1}))
+        assert execution.status == "SUCCEEDED", execution.cause
+    assert len(subjects(deployed)) == 2
+    assert deployed.undelivered() == []
+
+
+def test_a_claim_that_was_written_before_its_answer_was_lost_is_its_own(deploy: Deploy) -> None:
+    deployed = deploy(REGISTRY, **QUIET)
+    lost = [True]
+
+    def lose(model: Any, **_: object) -> None:
+        if model.name == "PutItem" and lost and lost.pop():
+            answer: Any = {"Error": {"Code": "InternalServerError", "Message": "any"}}
+            answer["ResponseMetadata"] = {"HTTPStatusCode": 500, "RequestId": "any"}
+            raise ClientError(answer, "PutItem")
+
+    table = boto3.client("dynamodb")
+    table.meta.events.register("after-call.dynamodb", lose)
+    try:
+        execution = deployed.notify(event_of(deployed.registry, "v1", {"CRITICAL": 1}))
+    finally:
+        table.meta.events.unregister("after-call.dynamodb", lose)
+    assert lost == []
+    assert execution.status == "SUCCEEDED", execution.cause
+    assert subjects(deployed) == ["[CRITICAL] 1 critical in team/api:v1"]
+
+
+def test_an_event_of_another_account_has_a_record_of_its_own(deploy: Deploy) -> None:
+    deployed = deploy(REGISTRY, **QUIET)
+    ours = event_of(deployed.registry, "v1", {"CRITICAL": 1})
+    deployed.notify(ours)
+    theirs = {**ours, "id": "theirs", "source": "aws.inspector2", "detail-type": "Inspector2 Scan"}
+    theirs["detail"] = {
+        **ours["detail"],
+        "scan-status": "INITIAL_SCAN_COMPLETE",
+        "repository-name": "arn:aws:ecr:eu-west-1:210987654321:repository/team/api",
+    }
+    deployed.notify(theirs)
+    assert len(subjects(deployed)) == 2
+
+
+def test_calls_the_table_as_often_as_the_documents_say(deploy: Deploy) -> None:
+    deployed = deploy(REGISTRY, **QUIET)
+    counted = CountedCalls()
+
+    def calls(critical: int) -> dict[str, int]:
+        return counted.of_next(deployed, event_of(deployed.registry, "v1", {"CRITICAL": critical}))
+
+    first = calls(1)  # of an image with a tag; and nobody has looked for accepted risks yet
+    assert first == {
+        "UpdateItem": 2,
+        "BatchGetItem": 1,
+        "TransactWriteItems": 1,
+        "PutItem": 1,
+        "DeleteItem": 1,
+    }
+    assert calls(1) == {"UpdateItem": 1}
+    assert calls(2) == {"UpdateItem": 1, "TransactWriteItems": 1, "PutItem": 1}
+
+
+RISKS = """
+accepted_risks:
+  - vulnerability: CVE-2024-3094
+    repositories: team/.*
+    reason: The image runs no sshd.
+    expires: {expires}
+    accepted_by: jane@example.com
+"""
+
+
+def put_risks(text: str) -> None:
+    boto3.client("s3").put_object(Bucket="RunBucket", Key="accepted-risks.yaml", Body=text)
+
+
+def test_does_not_tell_of_what_is_accepted(deploy: Deploy) -> None:
+    deployed = deploy(REGISTRY)
+    put_risks(RISKS.format(expires="2099-12-31"))
+    execution = deployed.notify(event_of(deployed.registry, "v1", {"CRITICAL": 1}))
+    assert execution.states[-1] == "NothingToReport"
+    deployed.notify(event_of(deployed.registry, "v1", {"CRITICAL": 1, "HIGH": 3}))
+    (publication,) = deployed.receivers.of(Channel.SNS)
+    assert publication["Subject"] == "[HIGH] 3 high in team/api:v1"
+    text = json.loads(publication["Message"])["email"]
+    assert "1 critical: CVE-2024-3094 until 2099-12-31" in text
+
+
+@pytest.mark.parametrize(
+    ("text", "subject"),
+    [
+        (RISKS.format(expires="2020-01-31"), "No longer accepted: CVE-2024-3094"),
+        (
+            RISKS.format(expires="soon"),
+            "Accepted risks are not in force as written: accepted-risks.yaml",
+        ),
+    ],
+)
+def test_tells_once_of_what_must_be_put_right_in_the_document(
+    deploy: Deploy, text: str, subject: str
+) -> None:
+    deployed = deploy(REGISTRY, **ALL_CHANNELS)
+    put_risks(text)
+    for _ in range(3):
+        deployed.notify(event_of(deployed.registry, "v1"))
+    assert subjects(deployed) == [f"[NOTICE] {subject}"]
+    assert deployed.undelivered() == []
+    assert Counter(each.channel for each in deployed.receivers.received) == Counter(Channel)

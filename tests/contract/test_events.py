@@ -15,6 +15,8 @@ from rescan_registry.record_repository import WorkedRepository
 from rescan_registry.start_image_scan import ImageInRun
 from rescan_registry.summarize_rescan import EndedRun
 from runtime.messages import decode, encode
+from send_digest.digest import DigestRequest
+from send_digest.forget_digest import ToldDigest
 from tests.support.definition import WORKFLOWS, states
 from tests.support.template import ROOT
 
@@ -27,6 +29,8 @@ MESSAGES: dict[str, type[Any]] = {
     "interpret_event": ReceivedEvent,
     "compose_notification": Composition,
     "post_to_webhook": WebhookDelivery,
+    "compose_digest": DigestRequest,
+    "forget_digest": ToldDigest,
 }
 EVENTS = sorted(
     path for workflow in WORKFLOWS for path in (ROOT / "events" / workflow.package).iterdir()

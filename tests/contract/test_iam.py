@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.definition import NOTIFY_SCAN, WORKFLOWS, Workflow
+from tests.support.definition import NOTIFY_SCAN, SEND_DIGEST, WORKFLOWS, Workflow
 from tests.support.template import ROOT, resources
 
 FUNCTIONS = resources("AWS::Serverless::Function")
@@ -42,6 +42,15 @@ ALLOWED = {
     "InterpretEventFunction": set(),
     "ComposeNotificationFunction": {"ecr:DescribeImageScanFindings"},
     "PostToWebhookFunction": {"secretsmanager:GetSecretValue"},
+    "ComposeDigestFunction": {
+        "dynamodb:Query",
+        "dynamodb:GetItem",
+        "dynamodb:PutItem",
+        "s3:PutObject",
+        "s3:GetObject",
+        "s3:ListBucket",
+    },
+    "ForgetDigestFunction": {"s3:GetObject", "dynamodb:DeleteItem", "dynamodb:UpdateItem"},
 }
 
 
@@ -104,10 +113,35 @@ def test_a_state_machine_invokes_its_functions_and_nothing_else(workflow: Workfl
     assert invoked == {f"{state.name}Function" for state in workflow.states if state.is_function}
 
 
-def test_only_rules_of_ours_may_fill_the_queue() -> None:
-    (policy,) = resources("AWS::SQS::QueuePolicy").values()
-    (statement,) = policy["PolicyDocument"]["Statement"]
+@pytest.mark.parametrize(
+    ("policy", "workflow"),
+    [("UndeliveredPolicy", NOTIFY_SCAN), ("UnstartedDigestsPolicy", SEND_DIGEST)],
+)
+def test_only_rules_of_ours_may_fill_a_queue(policy: str, workflow: Workflow) -> None:
+    document = resources("AWS::SQS::QueuePolicy")[policy]["PolicyDocument"]
+    (statement,) = document["Statement"]
     admitted = statement["Condition"]["ArnEquals"]["aws:SourceArn"]
-    named = [rule["Properties"]["RuleName"] for rule in NOTIFY_SCAN.properties["Events"].values()]
+    events = workflow.properties["Events"].values()
+    named = [rule["Properties"]["RuleName"] for rule in events if rule["Type"] == "EventBridgeRule"]
     prefix = "arn:${AWS::Partition}:events:${AWS::Region}:${AWS::AccountId}:rule/"
     assert admitted == [{"Fn::Sub": prefix + name["Fn::Sub"]} for name in named]
+
+
+def test_every_queue_that_rules_fill_has_a_policy() -> None:
+    filled = {
+        event["Properties"]["DeadLetterConfig"]["Arn"]["Fn::GetAtt"][0]
+        for workflow in WORKFLOWS
+        for event in workflow.properties["Events"].values()
+        if event["Type"] == "EventBridgeRule"
+    }
+    policies = resources("AWS::SQS::QueuePolicy").values()
+    assert filled == {policy["Queues"][0]["Ref"] for policy in policies}
+
+
+def test_digests_may_start_notify_scan_and_nothing_else() -> None:
+    (start,) = [
+        each
+        for each in statements(SEND_DIGEST.properties)
+        if "states:StartExecution" in actions(each)
+    ]
+    assert start["Resource"] == {"Ref": "NotifyScanStateMachine"}

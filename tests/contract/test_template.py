@@ -1,5 +1,6 @@
 """template.yaml: parameters, environment and code agree; everything is watched and encrypted."""
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from rescan_registry.policy import policy_in_force
 from rescan_registry.request import RescanRequest
 from runtime import durations
 from tests.support.builders import DEFAULT_SETTINGS, any_policy
-from tests.support.definition import NOTIFY_SCAN, WORKFLOWS, Workflow
+from tests.support.definition import NOTIFY_SCAN, SEND_DIGEST, WORKFLOWS, Workflow
 from tests.support.template import ROOT, resolved, resources, template
 
 FUNCTIONS = resources("AWS::Serverless::Function")
@@ -132,8 +133,10 @@ def test_what_is_kept_is_encrypted_and_forgotten_in_time() -> None:
     (table,) = resources("AWS::DynamoDB::Table").values()
     assert bucket["BucketEncryption"]
     assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
-    (rule,) = bucket["LifecycleConfiguration"]["Rules"]
-    assert rule["ExpirationInDays"] == {"Ref": "RunRetentionDays"}
+    rules = bucket["LifecycleConfiguration"]["Rules"]
+    assert [rule["Prefix"] for rule in rules] == ["runs/", "digests/"]
+    for rule in rules:
+        assert rule["ExpirationInDays"] == {"Ref": "RunRetentionDays"}
     assert PARAMETERS["RunRetentionDays"]["MinValue"] > 14  # a redrive reads the list again
     assert table["SSESpecification"]["SSEEnabled"] is True
     assert table["TimeToLiveSpecification"] == {"AttributeName": "expires_at", "Enabled": True}
@@ -162,7 +165,7 @@ def test_alarms_watch_failed_late_missing_and_unstarted_runs() -> None:
 
 
 @pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda workflow: workflow.name)
-def test_alarms_watch_both_state_machines(workflow: Workflow) -> None:
+def test_alarms_watch_every_state_machine(workflow: Workflow) -> None:
     watched = {
         alarm["MetricName"]
         for alarm in resources("AWS::CloudWatch::Alarm").values()
@@ -177,6 +180,30 @@ def test_a_rule_loses_no_event() -> None:
         properties = rule["Properties"]
         assert properties["RetryPolicy"]["MaximumRetryAttempts"] > 0
         assert properties["DeadLetterConfig"]["Arn"] == {"Fn::GetAtt": ["Undelivered", "Arn"]}
+
+
+def test_a_digest_is_started_where_a_channel_has_its_mode_and_else_not() -> None:
+    events = SEND_DIGEST.properties["Events"]
+    for event, mode in (("RunToDigest", "AFTER_RUN"), ("DigestSchedule", "DAILY")):
+        properties = events[event]["Properties"]
+        assert json.loads(properties["Input"]) == {"mode": mode}
+        assert properties["RetryPolicy"]["MaximumRetryAttempts"] > 0
+        assert properties["DeadLetterConfig"]["Arn"] == {"Fn::GetAtt": ["UnstartedDigests", "Arn"]}
+        assert resolved(properties["State"]) == "DISABLED"
+        for parameter in PARAMETERS:
+            if parameter.endswith("NotifyMode"):
+                assert resolved(properties["State"], {parameter: mode}) == "ENABLED"
+    assert events["RunToDigest"]["Properties"]["Pattern"]["detail"] == {"dry_run": [False]}
+    assert events["DigestSchedule"]["Properties"]["OmitName"] is True
+
+
+def test_a_digest_knows_the_channels_that_a_notification_knows() -> None:
+    told, digest = (
+        FUNCTIONS[f"{name}Function"]["Environment"]["Variables"]
+        for name in ("ComposeNotification", "ComposeDigest")
+    )
+    assert digest.items() <= told.items()
+    assert {name for name in told if name.endswith(("_MODE", "_ARN", "_TOPIC"))} <= digest.keys()
 
 
 def test_thresholds_and_switches_are_what_the_code_takes(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -56,7 +56,9 @@ ECR_RETRIER = {
     "JitterStrategy": "FULL",
 }
 CALLS_ECR = {"ListRepositories", "FindStaleImages", "StartImageScan"}
-AWS_ERRORS = {*LAMBDA_RETRIER["ErrorEquals"], "States.TaskFailed", "States.ALL"}  # type: ignore[misc]
+# DynamoDB's answer to a condition that does not hold: somebody else was first.
+NO_FAULT = ["DynamoDB.ConditionalCheckFailedException"]
+AWS_ERRORS = {*LAMBDA_RETRIER["ErrorEquals"], *NO_FAULT, "States.TaskFailed", "States.ALL"}  # type: ignore[misc]
 # What a receiver asks for is waited for, so there is no jitter.
 WAITS_AS_TOLD = {
     "WebhookThrottled": webhook_client.SOON,
@@ -186,6 +188,9 @@ def test_every_task_is_retried_by_the_one_rule(state: State) -> None:
         assert retry[0] == LAMBDA_RETRIER
         assert (ECR_RETRIER in retry[1:]) == (state.name in CALLS_ECR)
     for retrier in retry:
+        if retrier["ErrorEquals"] == NO_FAULT:
+            assert retrier["MaxAttempts"] == 0
+            continue
         (name, *_) = retrier["ErrorEquals"]
         assert retrier["JitterStrategy"] == ("NONE" if name in WAITS_AS_TOLD else "FULL")
         assert retrier["IntervalSeconds"] >= WAITS_AS_TOLD.get(name, 1)
@@ -201,9 +206,12 @@ def test_a_task_waits_longer_than_its_function_runs(state: State) -> None:
 
 @by_name
 def test_only_the_last_catch_takes_everything_and_keeps_the_input(state: State) -> None:
-    for catcher in state.body.get("Catch", []):
-        assert catcher["ErrorEquals"] == ["States.ALL"]
-        assert catcher["ResultPath"] == "$.error"
+    *named, last = state.body.get("Catch", [{"ErrorEquals": ["States.ALL"], "ResultPath": None}])
+    assert last["ErrorEquals"] == ["States.ALL"]
+    for catcher in named:
+        assert catcher["ErrorEquals"] == NO_FAULT
+    for catcher in (*named, last):
+        assert catcher["ResultPath"] in ("$.error", "$.ledger_error", None)
 
 
 @by_name
@@ -259,7 +267,12 @@ def test_a_choice_always_has_a_default_that_is_not_success() -> None:
 
 def test_the_last_attempt_at_details_is_the_last_retry() -> None:
     (compose,) = [state for state in TASKS if state.name == "ComposeNotification"]
-    assert compose.body["Retry"][1]["ErrorEquals"] == ["EcrThrottled", "EcrUnavailable"]
+    assert compose.body["Retry"][1]["ErrorEquals"] == [
+        "EcrThrottled",
+        "EcrUnavailable",
+        "LedgerUnavailable",
+        "BaselineMoved",
+    ]
     assert compose.body["Retry"][1]["MaxAttempts"] == scan_details.RETRIES
 
 

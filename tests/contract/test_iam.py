@@ -40,7 +40,16 @@ ALLOWED = {
         "events:PutEvents",
     },
     "InterpretEventFunction": set(),
-    "ComposeNotificationFunction": {"ecr:DescribeImageScanFindings"},
+    "ComposeNotificationFunction": {
+        "ecr:DescribeImageScanFindings",
+        "dynamodb:BatchGetItem",
+        "dynamodb:DeleteItem",
+        "dynamodb:GetItem",
+        "dynamodb:PutItem",
+        "dynamodb:UpdateItem",
+        "s3:GetObject",
+        "s3:ListBucket",
+    },
     "PostToWebhookFunction": {"secretsmanager:GetSecretValue"},
     "ComposeDigestFunction": {
         "dynamodb:Query",

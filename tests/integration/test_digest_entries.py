@@ -68,6 +68,14 @@ def test_takes_out_what_is_told_at_once(entries: DigestEntries) -> None:
         assert kept(entries) == []
 
 
+def test_corrects_what_is_there_and_nothing_else(entries: DigestEntries) -> None:
+    entries.correct(MODE, SECOND)
+    assert kept(entries) == []
+    put_entry(entries, MODE, FIRST, before=WELL)
+    entries.correct(MODE, SECOND)
+    assert kept(entries) == [DigestEntry(SECOND, WELL, "first")]
+
+
 def test_forgets_what_was_told_and_nothing_else(entries: DigestEntries) -> None:
     for number in (1, 2, 3):
         put_entry(entries, MODE, any_digest_image(number))
@@ -148,6 +156,7 @@ def test_a_digest_takes_the_place_of_the_one_that_was_seen(entries: DigestEntrie
 
 
 CALLS: dict[str, Callable[[DigestEntries], object]] = {
+    "correct": lambda entries: entries.correct(MODE, FIRST),
     "of": kept,
     "forget": lambda entries: entries.forget(MODE, [any_entry()]),
     "under_way": lambda entries: entries.under_way(MODE),

@@ -133,8 +133,9 @@ class Stack:
         """Switch the rules that start NotifyScan on or off."""
         events = self.client("events")
         switch = events.enable_rule if open else events.disable_rule
-        for rule in self.physical_names("AWS::Events::Rule").values():
-            switch(Name=rule)
+        for logical_id, rule in self.physical_names("AWS::Events::Rule").items():
+            if logical_id.startswith("NotifyScan"):
+                switch(Name=rule)
 
     def undelivered(self) -> list[Any]:
         """Look at what is in the queue Undelivered, and leave it."""

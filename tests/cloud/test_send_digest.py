@@ -1,0 +1,162 @@
+"""SendDigest, built and deployed: what only its policies and the real services can show.
+
+Every channel of the stack is told of every scan, so a digest with messages is one that is taken up.
+"""
+
+import json
+import uuid
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from ledger.digest_documents import DigestDocuments
+from ledger.digest_entries import DigestEntries
+from local.inbox import Inbox
+from notify_scan.channels.delivery import Channel, Delivery, Transport
+from runtime.messages import encode
+from send_digest.digest import Told
+from tests.support.digests import EXPIRES_AT, WELL, any_digest_image
+from tests.support.stack import Run, Stack, eventually
+
+
+@pytest.fixture
+def entries(stack: Stack) -> DigestEntries:
+    return DigestEntries(stack.client("dynamodb"), stack.outputs["LedgerTableName"])
+
+
+@pytest.fixture
+def documents(stack: Stack) -> DigestDocuments:
+    return DigestDocuments(stack.client("s3"), stack.outputs["RunBucketName"])
+
+
+def send_digest(stack: Stack, mode: str = "DAILY") -> Run:
+    started = stack.client("stepfunctions").start_execution(
+        stateMachineArn=stack.outputs["SendDigestArn"], input=json.dumps({"mode": mode})
+    )
+    return stack.wait(started["executionArn"])
+
+
+def put(stack: Stack, entries: DigestEntries, *numbers: int, mode: str = "DAILY") -> None:
+    puts = [
+        entries.put(mode, any_digest_image(number), WELL, expires_at=EXPIRES_AT)
+        for number in numbers
+    ]
+    stack.client("dynamodb").transact_write_items(TransactItems=puts)
+
+
+def test_nothing_starts_a_digest_where_no_channel_has_its_mode(stack: Stack) -> None:
+    rules = stack.physical_names("AWS::Events::Rule")
+    (rule,) = [name for logical_id, name in rules.items() if "RunToDigest" in logical_id]
+    assert stack.client("events").describe_rule(Name=rule)["State"] == "DISABLED"
+    schedules = stack.physical_names("AWS::Scheduler::Schedule")
+    (schedule,) = [name for logical_id, name in schedules.items() if "Digest" in logical_id]
+    described = stack.client("scheduler").get_schedule(Name=schedule)
+    assert described["State"] == "DISABLED"
+    assert json.loads(described["Target"]["Input"]) == {"mode": "DAILY"}
+
+
+def test_a_digest_without_entries_ends_at_once(stack: Stack) -> None:
+    run = send_digest(stack)
+    assert run.status == "SUCCEEDED", run.cause
+    assert run.states == ("IsAfterRun", "ComposeDigest", "IsAnythingToTell", "NothingToTell")
+
+
+def test_entries_that_no_channel_waits_for_are_forgotten(
+    stack: Stack, entries: DigestEntries
+) -> None:
+    put(stack, entries, 1, 2, 3)
+    run = send_digest(stack)
+    assert run.status == "SUCCEEDED", run.cause
+    assert run.states[-3:] == ("ForgetDigest", "IsMoreToTell", "NothingToTell")
+    assert (run.output["images"], run.output["messages"], run.output["forgotten"]) == (3, 0, 3)
+    whole = stack.document(f"digests/{run.name}.json")
+    assert whole["title"] == "3 images changed: 3 new"
+    assert list(entries.of("DAILY")) == []
+    assert entries.under_way("DAILY") is None
+
+
+def test_a_digest_left_half_done_is_sent_once_by_whoever_comes_next(
+    stack: Stack, inbox: Inbox, entries: DigestEntries, documents: DigestDocuments
+) -> None:
+    name = f"left-{uuid.uuid4()}"
+    delivery = Delivery(
+        channel=Channel.WEBHOOK,
+        transport=Transport.WEBHOOK,
+        about="a digest",
+        content={"version": "1", "title": name},
+        message_id=f"digest-{name}",
+        claimed_until=str(int((datetime.now(UTC) + timedelta(days=15)).timestamp())),
+    )
+    put(stack, entries, 1, 2)
+    left = Told(2, 1, (delivery,), tuple(entries.of("DAILY")))
+    documents.write_told(name, encode(left))
+    for _ in range(2):  # the second time as if the first had not come to its end
+        entries.begin("DAILY", name, instead_of=None)
+        run = send_digest(stack)
+        assert run.status == "SUCCEEDED", run.cause
+        assert "TellPeople" in run.states
+        assert run.states.count("ComposeDigest") == 2
+    got = eventually(
+        lambda: [each for each in inbox.received if name in each.body.decode()],
+        until=lambda received: received,
+    )
+    ended = lambda all_: all_["ExecutionStarted"] == all_["ExecutionSucceeded"]  # noqa: E731
+    eventually(
+        stack.notifications, until=lambda all_: all_["ExecutionStarted"] >= 2 and ended(all_)
+    )
+    got = [each for each in inbox.received if name in each.body.decode()]
+    assert [each.channel for each in got] == ["webhook"]
+    assert list(entries.of("DAILY")) == []
+
+
+def test_each_role_may_do_its_own_work_and_nothing_else(stack: Stack) -> None:
+    table, bucket = stack.outputs["LedgerTableName"], stack.outputs["RunBucketName"]
+    key: Any = {"pk": {"S": "any"}, "sk": {"S": "any"}}
+    objects: Any = {"Bucket": bucket, "Body": b"{}"}
+    attempts: dict[str, tuple[str, str, dict[str, Any]]] = {
+        "query": (
+            "dynamodb",
+            "query",
+            {
+                "TableName": table,
+                "KeyConditionExpression": "pk = :pk",
+                "ExpressionAttributeValues": {":pk": {"S": "any"}},
+            },
+        ),
+        "get": ("dynamodb", "get_item", {"TableName": table, "Key": key}),
+        "put": ("dynamodb", "put_item", {"TableName": table, "Item": key}),
+        "delete": ("dynamodb", "delete_item", {"TableName": table, "Key": key}),
+        "write a digest": ("s3", "put_object", {**objects, "Key": "digests/any.json"}),
+        "write a run": ("s3", "put_object", {**objects, "Key": "runs/any.json"}),
+        "read a digest": ("s3", "get_object", {"Bucket": bucket, "Key": "digests/any.json"}),
+        "tell": (
+            "stepfunctions",
+            "start_execution",
+            {"stateMachineArn": stack.outputs["NotifyScanArn"], "input": '{"deliveries": []}'},
+        ),
+        "rescan": (
+            "stepfunctions",
+            "start_execution",
+            {"stateMachineArn": stack.outputs["RescanRegistryArn"], "input": '{"any": 1}'},
+        ),
+    }
+    allowed = {
+        "ComposeDigestFunctionRole": {"query", "get", "put", "write a digest", "read a digest"},
+        "ForgetDigestFunctionRole": {"delete", "read a digest"},
+        "SendDigestStateMachineRole": {"tell"},
+    }
+    stack.client("s3").put_object(Bucket=bucket, Key="digests/any.json", Body=b"{}")
+    for role, expected in allowed.items():
+        session = stack.session_of(role)
+        granted = set()
+        for name, (service, operation, parameters) in attempts.items():
+            client: Any = session.client(service, endpoint_url=stack.engine.url)  # type: ignore[call-overload]
+            try:
+                getattr(client, operation)(**parameters)
+            except ClientError as error:
+                if error.response["Error"]["Code"] in ("AccessDenied", "AccessDeniedException"):
+                    continue
+            granted.add(name)
+        assert granted == expected, role

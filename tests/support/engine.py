@@ -5,6 +5,7 @@ they move. One difference from AWS that tests must know: a child of the distribu
 leaves null in the results, whatever the tolerance.
 """
 
+import copy
 import functools
 import importlib
 import json
@@ -28,6 +29,8 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import ClientError
 from moto import mock_aws
 from moto.core.models import botocore_stubber
+from moto.dynamodb.models.table import Table
+from moto.dynamodb.responses import DynamoHandler
 from moto.stepfunctions.parser.asl.component.common.path import result_path
 from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
 from moto.stepfunctions.parser.asl.component.common.string import string_expression
@@ -98,6 +101,16 @@ class _Copying:
     @staticmethod
     def deepcopy(value: Any) -> Any:
         return pickle.loads(pickle.dumps(value))
+
+
+_query = Table.query
+
+
+def _query_one_partition(table: Any, hash_key: Any, *conditions: Any, **more: Any) -> Any:
+    """Query the items of one key; moto sorts all of the table, which other threads write into."""
+    partition = copy.copy(table)
+    partition.items = {hash_key: table.items.get(hash_key, {}).copy()}
+    return _query(partition, hash_key, *conditions, **more)
 
 
 type Fault = Callable[[dict[str, Any]], None]
@@ -450,6 +463,13 @@ def any_lambda_context(name: str = "any") -> LambdaContext:
 def _patches(deployed: Engine) -> list[Any]:
     # As on AWS a child has a history of its own, and once its input is made from the context of
     # its parent, a context of its own; moto would let all children share those of the parent.
+    call_table, table_lock = DynamoHandler.call_action, threading.Lock()
+
+    def one_call_at_a_time(handler: Any) -> Any:
+        # moto undoes a transaction that fails by putting back all tables as they were before it.
+        with table_lock:
+            return call_table(handler)
+
     evaluate = child_worker.DistributedItemProcessorWorker._eval_job
     make_input = child_worker.DistributedItemProcessorWorker._eval_input
 
@@ -496,6 +516,8 @@ def _patches(deployed: Engine) -> list[Any]:
             lambda _, env, wait_seconds: deployed.wait_for(wait_seconds),
         ),
         *(mock.patch.object(module, "copy", _Copying) for module in _COPYING),
+        mock.patch.object(Table, "query", _query_one_partition),
+        mock.patch.object(DynamoHandler, "call_action", one_call_at_a_time),
         mock.patch.object(AmazonStateLanguageParser, "parse", _parse_definition),
         mock.patch.object(json_path, "parse", _parse_path),
         mock.patch.object(result_path, "parse", _parse_path),

@@ -1,6 +1,9 @@
+from datetime import date
+
 import pytest
 
-from notify_scan.reports import ScanReport, ScanType
+from notify_scan.accepted_risks import AcceptedRisk
+from notify_scan.reports import AcceptedFinding, ScanReport, ScanType
 from notify_scan.scan_details import LONGEST_NAME, RETRIES, with_details
 from registry import errors
 from registry.images import LastScan
@@ -102,3 +105,24 @@ def test_goes_on_without_details_whatever_else_goes_wrong(fault: type[Exception]
     assert report.remarks == (f"The worst findings could not be read from ECR ({name}).",)
     report = detailed(FAILED, FakeScans(last_scan=fault("any")))
     assert report.remarks == (f"The reason could not be read from ECR ({name}).",)
+
+
+RISK = AcceptedRisk("CVE-1", "Not reachable.", date(2027, 3, 31), "jane")
+
+
+def test_takes_accepted_findings_off_the_counts() -> None:
+    scans = FakeScans([any_finding("CVE-1"), any_finding("CVE-1", package="zlib"), any_finding()])
+    report = with_details(
+        any_scan_report(severities={"CRITICAL": 1, "HIGH": 3}),
+        scans.as_registry,
+        findings=True,
+        attempt=0,
+        risks={"CVE-1": RISK},
+    )
+    assert report.severities == {"CRITICAL": 1, "HIGH": 1}
+    assert report.accepted == {"HIGH": 2}
+    assert (
+        report.accepted_findings
+        == (AcceptedFinding("CVE-1", "HIGH", until="2027-03-31", accepted_by="jane"),) * 2
+    )
+    assert [finding.name for finding in report.worst_findings] == ["CVE-2026-1"]

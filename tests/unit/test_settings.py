@@ -41,6 +41,11 @@ def test_reads_each_kind_of_setting(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings.optional_pattern("EMPTY") is None
 
 
+class Names(StrEnum):
+    ONE = "ONE"
+    OTHER = "OTHER"
+
+
 @pytest.mark.parametrize(
     ("value", "read", "accepted"),
     [
@@ -66,3 +71,21 @@ def test_names_the_setting_and_what_is_accepted(
     monkeypatch.setenv("X", value)
     with pytest.raises(SettingsError, match=accepted):
         read()
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [("NONE", set()), ("ONE", {"ONE"}), ("ONE, OTHER", {"ONE", "OTHER"}), ("ONE,ONE", {"ONE"})],
+)
+def test_reads_some_of_a_few_names(
+    monkeypatch: pytest.MonkeyPatch, value: str, expected: set[str]
+) -> None:
+    monkeypatch.setenv("SOME", value)
+    assert settings.choices("SOME", Names) == expected
+
+
+@pytest.mark.parametrize("value", ["none", "ONE,", "ONE;OTHER", "NONE,ONE"])
+def test_refuses_names_that_it_does_not_know(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("SOME", value)
+    with pytest.raises(settings.SettingsError, match="SOME must be NONE, or some of ONE, OTHER"):
+        settings.choices("SOME", Names)

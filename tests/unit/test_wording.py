@@ -4,7 +4,7 @@ import pytest
 
 from notify_scan.decision import decide
 from notify_scan.message import Level, Message, plain
-from notify_scan.reports import Interpretation, Problem, ScanType
+from notify_scan.reports import AcceptedFinding, Interpretation, Problem, ScanType
 from notify_scan.thresholds import Thresholds
 from notify_scan.wording import message_of_run, message_of_scan
 from tests.support.reports import (
@@ -150,3 +150,19 @@ def test_lists_what_did_not_finish_and_how_to_rerun_it() -> None:
     ]
     assert message.command == '{"rerun_of": "run-1"}'
     assert on_run().command is None
+
+
+def facts_of(**given: Any) -> dict[str, str]:
+    report = any_scan_report(**given)
+    message = message_of_scan(report, decide(Interpretation(scan=report), POLICY))
+    return {name: plain(line) for name, line in message.facts}
+
+
+def test_names_what_is_accepted_and_until_when() -> None:
+    accepted = AcceptedFinding("CVE-1", "HIGH", until="2027-03-31", accepted_by="jane")
+    facts = facts_of(accepted={"HIGH": 1}, accepted_findings=(accepted,))
+    assert facts["Accepted"] == "1 high: CVE-1 until 2027-03-31"
+    facts = facts_of(accepted={"HIGH": 5, "LOW": 2}, accepted_findings=(accepted, accepted))
+    assert facts["Accepted"] == (
+        "5 high, 2 low: CVE-1 until 2027-03-31, CVE-1 until 2027-03-31 and 5 more"
+    )

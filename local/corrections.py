@@ -60,6 +60,7 @@ def correct_after_import() -> None:
     """Change what localemu looks up while it runs."""
     _keep_objects_apart()
     _name_ecr_resources()
+    _name_tables()
     _name_state_machines()
     _tell_conditions()
     _log_where_told()
@@ -99,6 +100,31 @@ def _name_state_machines() -> None:
     start = ("stepfunctions", "StartExecution")
     service_action_map.ACTION_MAP[start] = ["states:StartExecution"]
     arn_builder._SERVICE_ARN_BUILDERS["stepfunctions"] = arn_builder._states_arn
+
+
+def _name_tables() -> None:
+    """Let a policy name the table of calls that have several; localemu knows `table/*` only.
+
+    And ask of a transaction what AWS asks: leave for what it does, here never a check alone.
+    """
+    from localemu.services.iam_enforcement import (  # noqa: PLC0415
+        arn_builder,
+        service_action_map,
+    )
+
+    def arn(parameters: dict[str, Any], region: str, account: str) -> str:
+        in_transaction = (
+            part["TableName"]
+            for item in parameters.get("TransactItems", ())
+            for part in item.values()
+        )
+        named = parameters.get("TableName"), *parameters.get("RequestItems", ()), *in_transaction
+        table = next(filter(None, named), "*")
+        return f"arn:aws:dynamodb:{region}:{account}:table/{table}"
+
+    arn_builder._SERVICE_ARN_BUILDERS["dynamodb"] = arn
+    transaction = service_action_map.ACTION_MAP["dynamodb", "TransactWriteItems"]
+    transaction.remove("dynamodb:ConditionCheckItem")
 
 
 def _tell_conditions() -> None:

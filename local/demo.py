@@ -19,25 +19,21 @@ from local.demo_receivers import DemoReceivers
 from local.deployment import Application, DeploymentError, deploy
 from local.engine import Engine, EngineError
 from local.image_outcomes import OutcomesDisagreeError
-from local.inbox import CHANNELS as CHANNELS_OF_THE_INBOX
 from local.inbox import Received
 from local.interpreters import REPOSITORY, EnvironmentMissingError
-from local.notification_display import messages_of, summary_of
+from local.notification_display import messages_of, summary_of, what_is_new
 from local.notification_texts import Highlights, draw
-from local.notifications import (
-    Notifications,
-    channels_on,
-    received_by_channel,
-    refused_by_channel,
-)
-from local.notify_watch import NotificationsTimeoutError, NotifyWatch, executions_caused
+from local.notifications import Notifications, channels_on
+from local.notify_watch import NotificationsTimeoutError, NotifyWatch
 from local.rescan_run import RescanRun
 from local.run_document import document_of
 from local.run_table import calls_of, table_of
 from local.run_watch import RunTimeoutError, RunWatch
 from local.script import Script
 from local.simulated_registry import SimulatedRegistry
+from local.story import Story
 from local.subscribers import Delivered
+from local.weeks import Week, let_time_go_by, weeks_of
 
 DEMO_REGISTRY = Path("local/registries/demo.yaml")
 INBOX_DIRECTORY = Path(".demo")
@@ -73,6 +69,7 @@ class Journey:
     path: Path
     text: str
     registry: SimulatedRegistry
+    weeks: list[Week]
     parameters: dict[str, str]
     input: Any
     json_path: Path | None
@@ -92,6 +89,7 @@ class Journey:
             path=options.registry,
             text=text,
             registry=registry_file.parse(text, name=_shown(options.registry)),
+            weeks=weeks_of(text),
             parameters=asked,
             input=first_input,
             json_path=options.json,
@@ -111,6 +109,7 @@ class Seen:
 
     parameters: dict[str, str]
     runs: list[RescanRun]
+    surprise_of_weeks: str | None
     notifications: Notifications
     requests: tuple[Received, ...]
     delivered: Delivered
@@ -162,7 +161,11 @@ def _travel(journey: Journey, console: Console) -> str | None:
     with display.step("draw the inbox"):
         drawn = draw(REPOSITORY / INBOX_DIRECTORY, seen.requests, seen.delivered, highlights)
     console.print(Text(f"{'':10}{drawn}"))
-    surprise = Script.of(journey.registry).surprise(seen.runs) or seen.notifications.surprise()
+    surprise = (
+        Script.of(journey.registry).surprise(seen.runs[: len(seen.runs) - len(journey.weeks)])
+        or seen.notifications.surprise()
+        or seen.surprise_of_weeks
+    )
     if journey.json_path:
         document = document_of(
             seen.runs,
@@ -201,28 +204,24 @@ def _observe(
         console.print(Text("The run printed the input of its rerun, so that is started now."))
         console.print()
         runs.append(_run(watch, "demo-2", runs[0].rerun_input(), display, console))
-    with display.step("wait for the scans"):
-        scans = watch.scans_ended()
-    notify = NotifyWatch(engine, outputs)
-    with display.step("wait for the messages"):
-        caused = executions_caused(scans.events, runs)
-        failed = notify.failed_executions(caused)
-        decisions = notify.decisions(caused - failed)
-        told, on = sum(each.tell for each in decisions), channels_on(parameters)
-        published = told * sum(channel not in CHANNELS_OF_THE_INBOX for channel in on)
-        delivered = subscribers.received(at_least=published)
+    notify, on = NotifyWatch(engine, outputs), channels_on(parameters)
+    story = Story(watch, notify, subscribers, on, display)
+    story.await_messages(runs)
+    surprise = None
+    for week in journey.weeks:
+        console.print()
+        console.print(Text(week.title, "bold"))
+        let_time_go_by(engine, outputs["LedgerTableName"])
+        engine.put_registry(week.text)
+        run = _run(watch, f"demo-{len(runs) + 1}", week.input, display, console)
+        runs.append(run)
+        decisions = story.await_messages([run])
+        console.print(what_is_new(decisions))
+        surprise = surprise or week.surprise(decisions)
     requests = receivers.inbox.received
-    notifications = Notifications(
-        scans_started=scans.started,
-        scan_events=scans.events,
-        executions=caused,
-        executions_failed=failed,
-        decisions=decisions,
-        received=received_by_channel(on, requests, delivered),
-        refused=refused_by_channel(requests),
-        undelivered=notify.undelivered(),
-    )
-    return Seen(parameters, runs, notifications, requests, delivered)
+    notifications = story.notifications(requests)
+    delivered = story.delivered
+    return Seen(parameters, runs, surprise, notifications, requests, delivered)
 
 
 def _run(

@@ -1,6 +1,7 @@
 """Notifications in the terminal: what came back, who was told, and two messages as they arrived."""
 
 from collections import Counter
+from collections.abc import Sequence
 from textwrap import indent
 
 from rich import box
@@ -9,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from local.notification_texts import Highlights
-from local.notifications import CHANNELS, Notifications
+from local.notifications import CHANNELS, Decided, Notifications
 
 MARGIN = "    "
 
@@ -41,6 +42,16 @@ def messages_of(highlights: Highlights) -> RenderableType:
         head = f"To: {email.address}\nSubject: {email.subject}\n\n"
         shown += [Text("The run, as it was mailed:", "bold"), _quoted(head + email.text)]
     return Group(*shown)
+
+
+def what_is_new(decisions: Sequence[Decided]) -> Text:
+    """Show in one line what came of the scans of a week."""
+    told = Counter(each.reason for each in decisions if each.tell and each.is_of_a_scan)
+    silent = Counter(each.reason for each in decisions if not each.tell and each.is_of_a_scan)
+    words = f"People were told of {told.total():,} scans"
+    if told:
+        words += f": {_in_words(told)}"
+    return Text(f"{words}. Nobody was told of {silent.total():,}: {_in_words(silent)}.")
 
 
 def _channels(notifications: Notifications) -> Table:

@@ -57,6 +57,7 @@ IMAGE_KEYS = (
     "scanned",
     "last_result",
     "last_findings",
+    "later",
     "result",
     "findings",
     "reason",
@@ -298,6 +299,7 @@ def _results(members: Members) -> tuple[ScanResult, ScanResult]:
     last_end = members.read("last_result", _end, end)
     findings = members.read("findings", _findings, ())
     last_findings = members.read("last_findings", _findings, findings)
+    members.read("later", _findings, ())  # weeks.py makes them the findings of another week
     reason = members.read("reason", Value.text, None)
     return _result(end, findings, reason), _result(last_end, last_findings, reason)
 

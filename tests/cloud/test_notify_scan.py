@@ -159,6 +159,22 @@ def test_a_run_that_is_stopped_is_told_of_with_the_input_that_goes_on(
     assert report["rerun"] == {"rerun_of": run.name}
 
 
+def test_what_people_know_is_told_once(people: People, repository: str) -> None:
+    """The events that ECR sends twice, and the one that FindStaleImages sends for a lost one."""
+    people.put_event("ecr_image_scan_complete", repository)
+    people.await_posts(repository, WEBHOOKS)
+    before = people.stack.notifications()["ExecutionStarted"]
+    people.put_event("ecr_image_scan_complete", repository)
+    people.put_event("scan_result_found", repository)
+    eventually(
+        people.stack.notifications,
+        until=lambda all_: all_["ExecutionStarted"] == all_["ExecutionSucceeded"] == before + 2,
+    )
+    assert {channel: len(posts) for channel, posts in people.posted(repository).items()} == (
+        dict.fromkeys(WEBHOOKS, 1)
+    )
+
+
 def test_a_scan_of_an_instance_starts_nothing(people: People, repository: str) -> None:
     eventually(
         people.stack.notifications,
@@ -254,6 +270,14 @@ def test_each_role_may_do_its_own_work_and_nothing_else(people: People, reposito
             "start_image_scan",
             {"repositoryName": repository, "imageId": {"imageDigest": digest}},
         ),
+        "recall": (
+            "dynamodb",
+            "get_item",
+            {
+                "TableName": people.stack.outputs["LedgerTableName"],
+                "Key": {"pk": {"S": "any"}, "sk": {"S": "any"}},
+            },
+        ),
         "publish": (
             "sns",
             "publish",
@@ -262,7 +286,7 @@ def test_each_role_may_do_its_own_work_and_nothing_else(people: People, reposito
     }
     allowed = {
         "InterpretEventFunctionRole": set[str](),
-        "ComposeNotificationFunctionRole": {"findings"},
+        "ComposeNotificationFunctionRole": {"findings", "recall"},
         "PostToWebhookFunctionRole": {"its secret"},
         "NotifyScanStateMachineRole": {"publish"},
     }

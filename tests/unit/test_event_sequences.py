@@ -32,7 +32,7 @@ from tests.support.reports import (
 
 IMAGES = 2
 REMIND_AFTER = timedelta(days=30)
-AT_ONCE, IN_DIGESTS = (Channel.SLACK, Channel.WEBHOOK), Channel.TEAMS
+AT_ONCE, IN_DIGESTS = (Channel.EVENTBRIDGE, Channel.WEBHOOK), Channel.TEAMS
 CHANNELS = ChannelsInUse(
     dict.fromkeys((*AT_ONCE, IN_DIGESTS)), modes={IN_DIGESTS: NotifyMode.DAILY}
 )

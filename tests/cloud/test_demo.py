@@ -56,7 +56,7 @@ class TestShippedDemo:
     def test_reruns_the_one_repository_that_failed(
         self, shipped: tuple[str, dict[str, Any]]
     ) -> None:
-        first, rerun = shipped[1]["runs"]
+        first, rerun, *_ = shipped[1]["runs"]
         statuses = {name: of["status"] for name, of in first["repositories"].items()}
         failed = [name for name, status in statuses.items() if status == "FAILED"]
 
@@ -83,9 +83,9 @@ class TestShippedDemo:
         notified = shipped[1]["notifications"]
         taken = notified["scan_events"]["COMPLETE"] + notified["scan_events"]["FAILED"]
 
-        # Two runs have a summary, and the first of them went red.
-        assert notified["executions"] == taken + 3
-        assert sum(notified["told"].values()) + sum(notified["silent"].values()) == taken + 3
+        # Four runs have a summary, and the first of them went red.
+        assert notified["executions"] == taken + 5
+        assert sum(notified["told"].values()) + sum(notified["silent"].values()) == taken + 5
         assert notified["executions_failed"] == 0
 
     def test_tells_every_channel_of_everything_that_matters(
@@ -95,7 +95,8 @@ class TestShippedDemo:
         told = sum(notified["told"].values())
 
         assert notified["told"]["scan failed"] == 1
-        assert notified["told"]["run did not finish"] == notified["told"]["run finished"] == 1
+        assert notified["told"]["run did not finish"] == 1
+        assert notified["told"]["run finished"] == 3
         assert notified["messages"].keys() == set(CHANNELS)
         closing = notified["silent"]["nothing above a threshold"]
         assert notified["messages"] == {
@@ -108,8 +109,21 @@ class TestShippedDemo:
         assert silent.keys() == {
             "nothing above a threshold",
             "the run itself has sent Rescan Finished",
+            "unchanged",
         }
         assert silent["nothing above a threshold"] > 0
+
+    def test_tells_nothing_new_a_week_later_and_then_the_difference(
+        self, shipped: tuple[str, dict[str, Any]]
+    ) -> None:
+        text, document = shipped
+        unchanged, changed = (run["outcomes"]["STARTED"] for run in document["runs"][2:])
+
+        assert unchanged == changed == 8
+        assert "People were told of 0 scans. Nobody was told of 8: 8 unchanged." in text
+        assert "People were told of 2 scans" in text
+        assert document["notifications"]["told"]["worse than before"] == 1
+        assert document["notifications"]["told"]["no longer above a threshold"] == 1
 
     def test_loses_nothing_when_a_receiver_is_down_for_a_moment(
         self, shipped: tuple[str, dict[str, Any]]

@@ -15,7 +15,7 @@ import threading
 import time
 import traceback
 import uuid
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -29,6 +29,8 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import ClientError
 from moto import mock_aws
 from moto.core.models import botocore_stubber
+from moto.dynamodb import models as dynamodb_models
+from moto.dynamodb.models import DynamoDBBackend
 from moto.dynamodb.models.table import Table
 from moto.dynamodb.responses import DynamoHandler
 from moto.stepfunctions.parser.asl.component.common.path import result_path
@@ -111,6 +113,27 @@ def _query_one_partition(table: Any, hash_key: Any, *conditions: Any, **more: An
     partition = copy.copy(table)
     partition.items = {hash_key: table.items.get(hash_key, {}).copy()}
     return _query(partition, hash_key, *conditions, **more)
+
+
+class _CopyingPartitions:
+    """Stands for the module copy: of a table, copies what a transaction may change.
+
+    moto copies all of it for each transaction, to put it back when the transaction fails.
+    """
+
+    def __init__(self, transact_items: list[dict[str, Any]]) -> None:
+        parts = [part for item in transact_items for part in item.values()]
+        self._changed = {(part.get("Key") or part["Item"])["pk"]["S"] for part in parts}
+
+    def deepcopy(self, value: Any) -> Any:
+        if not isinstance(value, Table):
+            return copy.deepcopy(value)
+        copied = copy.copy(value)
+        copied.items = defaultdict(dict)
+        for key, items in value.items.items():
+            is_changed = key.value in self._changed
+            copied.items[key] = copy.deepcopy(items) if is_changed else items
+        return copied
 
 
 type Fault = Callable[[dict[str, Any]], None]
@@ -464,6 +487,11 @@ def _patches(deployed: Engine) -> list[Any]:
     # As on AWS a child has a history of its own, and once its input is made from the context of
     # its parent, a context of its own; moto would let all children share those of the parent.
     call_table, table_lock = DynamoHandler.call_action, threading.Lock()
+    transact = DynamoDBBackend.transact_write_items
+
+    def transact_lightly(backend: Any, transact_items: list[dict[str, Any]]) -> None:
+        with mock.patch.object(dynamodb_models, "copy", _CopyingPartitions(transact_items)):
+            transact(backend, transact_items)
 
     def one_call_at_a_time(handler: Any) -> Any:
         # moto undoes a transaction that fails by putting back all tables as they were before it.
@@ -518,6 +546,7 @@ def _patches(deployed: Engine) -> list[Any]:
         *(mock.patch.object(module, "copy", _Copying) for module in _COPYING),
         mock.patch.object(Table, "query", _query_one_partition),
         mock.patch.object(DynamoHandler, "call_action", one_call_at_a_time),
+        mock.patch.object(DynamoDBBackend, "transact_write_items", transact_lightly),
         mock.patch.object(AmazonStateLanguageParser, "parse", _parse_definition),
         mock.patch.object(json_path, "parse", _parse_path),
         mock.patch.object(result_path, "parse", _parse_path),

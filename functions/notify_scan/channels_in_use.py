@@ -3,13 +3,14 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import cast
 
 from notify_scan.channels import chatbot, pagerduty, slack, sns, teams
 from notify_scan.channels.delivery import CLAIMED_FOR, TRANSPORTS, Channel, Delivery
 from notify_scan.channels.document import document
 from notify_scan.decision import Condition, Decision
 from notify_scan.message import Message, plain
-from notify_scan.reports import Change, DigestReport, NoticeReport, Report
+from notify_scan.reports import Change, DigestReport, NoticeReport, Report, RunReport, ScanReport
 from notify_scan.secret_arns import secret_arns
 from registry.findings import SEVERITIES
 from runtime import settings
@@ -172,7 +173,9 @@ def _content(channel: Channel, message: Message, report: Report, condition: Cond
         case Channel.TEAMS:
             return teams.webhook_message(message)
         case Channel.PAGERDUTY:
-            return pagerduty.event(message, report, condition)
+            # No digest and no notice goes there.
+            incident = cast("ScanReport | RunReport", report)
+            return pagerduty.event(message, incident, condition)
         case Channel.WEBHOOK:
             return document(message, report)
     return {"detail_type": DETAIL_TYPES[report.kind], "detail": document(message, report)}

@@ -98,11 +98,6 @@ class ScanReport:
         return self.repository
 
     @property
-    def component(self) -> str:
-        """Name the part of the system that this is about."""
-        return self.repository
-
-    @property
     def reported_at(self) -> datetime:
         """Tell when that was."""
         return self.scanned_at
@@ -156,11 +151,6 @@ class RunReport:
     def broke_off(self) -> bool:
         """Tell whether the run ended before it could report on itself."""
         return self.status not in ("FINISHED", "INCOMPLETE")
-
-    @property
-    def component(self) -> str:
-        """Name the run."""
-        return self.run
 
     @property
     def reported_at(self) -> datetime | None:
@@ -220,11 +210,6 @@ class DigestReport:
     kind: str = "digest"
 
     @property
-    def component(self) -> str:
-        """Name the digest."""
-        return self.mode
-
-    @property
     def subject(self) -> str:
         """Name what all digests of a kind have in common."""
         return f"ecr-rescan/{self.account}/{self.region}/digest/{self.mode}"
@@ -247,11 +232,6 @@ class NoticeReport:
     reported_at: datetime
     link: str
     kind: str = "notice"
-
-    @property
-    def component(self) -> str:
-        """Name what it is about."""
-        return self.topic
 
     @property
     def subject(self) -> str:

@@ -8,7 +8,7 @@ import hashlib
 from notify_scan.decision import Condition
 from notify_scan.message import Level, Message, plain
 from notify_scan.plain_text import trimmed
-from notify_scan.reports import Report
+from notify_scan.reports import RunReport, ScanReport
 from runtime.messages import Json, encode
 
 LONGEST_KEY = 255
@@ -24,7 +24,7 @@ _SEVERITIES = {
 }
 
 
-def event(message: Message, report: Report, condition: Condition) -> Json:
+def event(message: Message, report: ScanReport | RunReport, condition: Condition) -> Json:
     """Make the event, without the routing key, which is a secret and is added when it is sent."""
     if condition is Condition.WELL:
         return {"event_action": "resolve", "dedup_key": dedup_key(message.subject)}
@@ -40,7 +40,7 @@ def event(message: Message, report: Report, condition: Condition) -> Json:
             "source": f"{report.account}/{report.region}",
             "severity": _SEVERITIES[message.level],
             **({"timestamp": encode(time)} if time else {}),
-            "component": report.component,
+            "component": report.repository if isinstance(report, ScanReport) else report.run,
             "group": "Amazon ECR",
             "class": f"{report.kind} report",
             "custom_details": encode(report),

@@ -24,7 +24,6 @@ from twisted.web import http  # type: ignore[import-not-found] # not in dev
 
 MOST_INVOCATIONS = 8  # at once, of all functions
 LOG_SECONDS = 0.2
-BEGIN_SECONDS = 10
 LOG_BATCH = 500  # lines, of the 10,000 and 1 MiB of a call
 
 
@@ -69,7 +68,6 @@ def correct_after_import() -> None:
     _invoke_few_at_once()
     _report_no_calls()
     _parse_definitions_once()
-    _stop_what_has_just_been_started()
     _log_states_in_batches()
     _assume_roles_once()
     _send_the_subject()
@@ -262,25 +260,6 @@ def _parse_definitions_once() -> None:
         return pickle.loads(parsed(definition))  # noqa: S301 # written three lines above
 
     ExecutionWorker._get_evaluation_entrypoint = program
-
-
-def _stop_what_has_just_been_started() -> None:
-    """Let StopExecution wait until the execution has its first state: before, localemu fails."""
-    from localemu.services.stepfunctions.backend.execution_worker import (  # noqa: PLC0415
-        ExecutionWorker,
-    )
-
-    stop = ExecutionWorker.stop
-
-    def stop_once_begun(worker: Any, *arguments: Any, **named: Any) -> None:
-        deadline = time.monotonic() + BEGIN_SECONDS
-        while worker.env is None or worker.env._program_state is None:
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"after {BEGIN_SECONDS} s the execution still had not begun")
-            time.sleep(0.01)
-        stop(worker, *arguments, **named)
-
-    ExecutionWorker.stop = stop_once_begun
 
 
 def _report_no_calls() -> None:

@@ -152,7 +152,9 @@ def test_a_run_that_is_stopped_is_told_of_with_the_input_that_goes_on(
     people.engine.put_registry(
         json.dumps({"repositories": [{"name": repository, "images": images}], "latency": "500ms"})
     )
-    run = people.stack.stop(people.stack.start())
+    arn = people.stack.start()
+    eventually(people.engine.registry_counters, until=lambda counters: counters["started"])
+    run = people.stack.stop(arn)
     posted = people.await_posts(f"RescanRegistry:{run.name}", {"webhook"})
     (report,) = [each.json["report"] for each in posted["webhook"]]
     assert report["status"] == "ABORTED"

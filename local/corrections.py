@@ -60,6 +60,7 @@ def correct_after_import() -> None:
     _keep_objects_apart()
     _name_ecr_resources()
     _name_tables()
+    _keep_transactions_apart()
     _name_state_machines()
     _tell_conditions()
     _log_where_told()
@@ -123,6 +124,18 @@ def _name_tables() -> None:
     arn_builder._SERVICE_ARN_BUILDERS["dynamodb"] = arn
     transaction = service_action_map.ACTION_MAP["dynamodb", "TransactWriteItems"]
     transaction.remove("dynamodb:ConditionCheckItem")
+
+
+def _keep_transactions_apart() -> None:
+    """Let calls of DynamoDB wait for each other: a transaction undoes what others have written."""
+    from moto.dynamodb.models import DynamoDBBackend  # noqa: PLC0415
+    from moto.dynamodb.responses import DynamoHandler  # noqa: PLC0415
+
+    from local import moto_tables  # noqa: PLC0415
+
+    call, transact = DynamoHandler.call_action, DynamoDBBackend.transact_write_items
+    DynamoHandler.call_action = moto_tables.one_at_a_time(call)
+    DynamoDBBackend.transact_write_items = moto_tables.lightly(transact)
 
 
 def _tell_conditions() -> None:

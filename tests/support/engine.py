@@ -15,7 +15,7 @@ import threading
 import time
 import traceback
 import uuid
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -29,7 +29,6 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import ClientError
 from moto import mock_aws
 from moto.core.models import botocore_stubber
-from moto.dynamodb import models as dynamodb_models
 from moto.dynamodb.models import DynamoDBBackend
 from moto.dynamodb.models.table import Table
 from moto.dynamodb.responses import DynamoHandler
@@ -60,6 +59,7 @@ from ledger.digest_entries import DigestEntries, digest_entries
 from ledger.image_records import image_records
 from ledger.run_documents import run_documents
 from ledger.run_records import RunRecord, RunRecords, run_records
+from local import moto_tables
 from local.botocore_face import attach
 from local.simulated_registry import SimulatedRegistry
 from notify_scan.accepted_risks_document import accepted_risks_document
@@ -113,27 +113,6 @@ def _query_one_partition(table: Any, hash_key: Any, *conditions: Any, **more: An
     partition = copy.copy(table)
     partition.items = {hash_key: table.items.get(hash_key, {}).copy()}
     return _query(partition, hash_key, *conditions, **more)
-
-
-class _CopyingPartitions:
-    """Stands for the module copy: of a table, copies what a transaction may change.
-
-    moto copies all of it for each transaction, to put it back when the transaction fails.
-    """
-
-    def __init__(self, transact_items: list[dict[str, Any]]) -> None:
-        parts = [part for item in transact_items for part in item.values()]
-        self._changed = {(part.get("Key") or part["Item"])["pk"]["S"] for part in parts}
-
-    def deepcopy(self, value: Any) -> Any:
-        if not isinstance(value, Table):
-            return copy.deepcopy(value)
-        copied = copy.copy(value)
-        copied.items = defaultdict(dict)
-        for key, items in value.items.items():
-            is_changed = key.value in self._changed
-            copied.items[key] = copy.deepcopy(items) if is_changed else items
-        return copied
 
 
 type Fault = Callable[[dict[str, Any]], None]
@@ -486,18 +465,6 @@ def any_lambda_context(name: str = "any") -> LambdaContext:
 def _patches(deployed: Engine) -> list[Any]:
     # As on AWS a child has a history of its own, and once its input is made from the context of
     # its parent, a context of its own; moto would let all children share those of the parent.
-    call_table, table_lock = DynamoHandler.call_action, threading.Lock()
-    transact = DynamoDBBackend.transact_write_items
-
-    def transact_lightly(backend: Any, transact_items: list[dict[str, Any]]) -> None:
-        with mock.patch.object(dynamodb_models, "copy", _CopyingPartitions(transact_items)):
-            transact(backend, transact_items)
-
-    def one_call_at_a_time(handler: Any) -> Any:
-        # moto undoes a transaction that fails by putting back all tables as they were before it.
-        with table_lock:
-            return call_table(handler)
-
     evaluate = child_worker.DistributedItemProcessorWorker._eval_job
     make_input = child_worker.DistributedItemProcessorWorker._eval_input
 
@@ -545,8 +512,14 @@ def _patches(deployed: Engine) -> list[Any]:
         ),
         *(mock.patch.object(module, "copy", _Copying) for module in _COPYING),
         mock.patch.object(Table, "query", _query_one_partition),
-        mock.patch.object(DynamoHandler, "call_action", one_call_at_a_time),
-        mock.patch.object(DynamoDBBackend, "transact_write_items", transact_lightly),
+        mock.patch.object(
+            DynamoHandler, "call_action", moto_tables.one_at_a_time(DynamoHandler.call_action)
+        ),
+        mock.patch.object(
+            DynamoDBBackend,
+            "transact_write_items",
+            moto_tables.lightly(DynamoDBBackend.transact_write_items),
+        ),
         mock.patch.object(AmazonStateLanguageParser, "parse", _parse_definition),
         mock.patch.object(json_path, "parse", _parse_path),
         mock.patch.object(result_path, "parse", _parse_path),

@@ -61,6 +61,7 @@ def correct_after_import() -> None:
     _name_ecr_resources()
     _name_tables()
     _keep_transactions_apart()
+    _leave_disabled_rules_alone()
     _name_state_machines()
     _tell_conditions()
     _log_where_told()
@@ -136,6 +137,19 @@ def _keep_transactions_apart() -> None:
     call, transact = DynamoHandler.call_action, DynamoDBBackend.transact_write_items
     DynamoHandler.call_action = moto_tables.one_at_a_time(call)
     DynamoDBBackend.transact_write_items = moto_tables.lightly(transact)
+
+
+def _leave_disabled_rules_alone() -> None:
+    """Send a disabled rule no events, which localemu does."""
+    from localemu.services.events.provider import EventsProvider  # noqa: PLC0415
+
+    process = EventsProvider._process_rules
+
+    def process_enabled(provider: Any, rule: Any, *arguments: Any, **named: Any) -> None:
+        if rule.state != "DISABLED":
+            process(provider, rule, *arguments, **named)
+
+    EventsProvider._process_rules = process_enabled
 
 
 def _tell_conditions() -> None:

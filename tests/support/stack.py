@@ -4,11 +4,12 @@ import functools
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import boto3
+from botocore.exceptions import ClientError
 
 from ledger.image_records import ImageRecord, ImageRecords
 from ledger.run_records import RunRecord, RunRecords
@@ -181,3 +182,21 @@ class Stack:
             aws_session_token=credentials["SessionToken"],
             region_name=REGION,
         )
+
+    def granted(
+        self, role: str, attempts: Mapping[str, tuple[str, str, dict[str, Any]]]
+    ) -> set[str]:
+        """Name the attempts, each a service, an operation and its parameters, that a role may make.
+
+        Whether anything comes of an attempt does not matter.
+        """
+        session, granted = self.session_of(role), set[str]()
+        for name, (service, operation, parameters) in attempts.items():
+            client: Any = session.client(service, endpoint_url=self.engine.url)  # type: ignore[call-overload]
+            try:
+                getattr(client, operation)(**parameters)
+            except ClientError as error:
+                if error.response["Error"]["Code"] in ("AccessDenied", "AccessDeniedException"):
+                    continue
+            granted.add(name)
+        return granted

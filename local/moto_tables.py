@@ -12,6 +12,7 @@ from typing import Any
 from unittest import mock
 
 from moto.dynamodb import models
+from moto.dynamodb.models.dynamo_type import DynamoType
 from moto.dynamodb.models.table import Table
 
 
@@ -30,25 +31,27 @@ def lightly(transact: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
     """Make a transaction copy no more than it may change."""
 
     def transact_lightly(backend: Any, transact_items: list[dict[str, Any]]) -> None:
-        with mock.patch.object(models, "copy", _CopyingPartitions(transact_items)):
+        with mock.patch.object(models, "copy", _CopyingItems(transact_items)):
             transact(backend, transact_items)
 
     return transact_lightly
 
 
-class _CopyingPartitions:
-    """Stands for the module copy: copies of a table the partitions that a transaction names."""
+class _CopyingItems:
+    """Stands for the module copy: copies of a table the items that a transaction names."""
 
     def __init__(self, transact_items: list[dict[str, Any]]) -> None:
         parts = [part for item in transact_items for part in item.values()]
-        self._changed = {(part.get("Key") or part["Item"])["pk"]["S"] for part in parts}
+        self._keys = [part.get("Key") or part["Item"] for part in parts]
 
     def deepcopy(self, value: Any) -> Any:
         if not isinstance(value, Table):
             return copy.deepcopy(value)
         copied = copy.copy(value)
-        copied.items = defaultdict(dict)
-        for key, items in value.items.items():
-            is_changed = key.value in self._changed
-            copied.items[key] = copy.deepcopy(items) if is_changed else items
+        copied.items = defaultdict(dict, value.items)
+        for key in self._keys:
+            pk, sk = DynamoType(key["pk"]), DynamoType(key["sk"])
+            partition = copied.items[pk] = copied.items[pk].copy()
+            if sk in partition:
+                partition[sk] = copy.deepcopy(partition[sk])
         return copied

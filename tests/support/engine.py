@@ -12,7 +12,6 @@ import json
 import pickle
 import sys
 import threading
-import time
 import traceback
 import uuid
 from collections import Counter
@@ -52,6 +51,7 @@ from moto.stepfunctions.parser.asl.eval import states
 from moto.stepfunctions.parser.asl.eval.event.event_manager import EventManager
 from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
 from moto.stepfunctions.parser.asl.utils import json_path
+from moto.stepfunctions.parser.backend.execution import BaseExecutionWorkerCommunication
 from moto.stepfunctions.parser.utils import TMP_THREADS
 
 from ledger.digest_documents import digest_documents
@@ -183,6 +183,8 @@ class Engine:
         self._parameters = {**RESOURCES, **parameters}
         self._children: list[Child] = []
         self._lock = threading.Lock()
+        self._ends = threading.Condition()
+        self._ended: set[str] = set()
         self._functions = {
             template.arn(logical_id): properties
             for logical_id, properties in resources("AWS::Serverless::Function").items()
@@ -250,14 +252,10 @@ class Engine:
 
     def wait(self, arn: str) -> Execution:
         """Wait for the end of an execution."""
-        deadline, pause = time.monotonic() + DEADLINE, 0.01
-        while (described := self._states.describe_execution(executionArn=arn))[
-            "status"
-        ] == "RUNNING":
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"{described['name']} still runs after {DEADLINE} s")
-            time.sleep(pause)
-            pause = min(pause * 1.2, 0.5)  # looking takes time from those who work
+        with self._ends:
+            if not self._ends.wait_for(lambda: arn in self._ended, DEADLINE):
+                raise TimeoutError(f"{arn} still runs after {DEADLINE} s")
+        described = self._states.describe_execution(executionArn=arn)
         # moto keeps every thread that it has started, and with each its stack.
         TMP_THREADS[:] = [thread for thread in TMP_THREADS if thread.is_alive()]
         children, self._children = self._children, []
@@ -389,6 +387,12 @@ class Engine:
             self.waits.append(seconds)
         self.clock.sleep(seconds)
 
+    def note_end(self, arn: str) -> None:
+        """Wake who waits for an execution."""
+        with self._ends:
+            self._ended.add(arn)
+            self._ends.notify_all()
+
     def note_child(self, child: Child) -> None:
         """Keep the history of a child execution."""
         with self._lock:
@@ -485,6 +489,12 @@ def _patches(deployed: Engine) -> list[Any]:
             "StartTime": deployed.clock.now().isoformat(),
         }
 
+    end = BaseExecutionWorkerCommunication.terminated
+
+    def note_end(communication: Any) -> None:
+        end(communication)
+        deployed.note_end(communication.execution.exec_arn)
+
     # moto hands the parameters on as they stand, and they begin with a small letter in boto3 alone.
     normalise = state_task_service_sfn.StateTaskServiceSfn._normalise_parameters
 
@@ -495,6 +505,7 @@ def _patches(deployed: Engine) -> list[Any]:
         parameters.setdefault("name", str(uuid.uuid4()))  # moto gives all the same one
 
     return [
+        mock.patch.object(BaseExecutionWorkerCommunication, "terminated", note_end),
         mock.patch.object(
             state_task_service_sfn.StateTaskServiceSfn, "_normalise_parameters", normalise_as_boto3
         ),

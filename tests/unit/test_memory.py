@@ -10,7 +10,7 @@ import pytest
 from ledger.errors import BaselineMoved, LedgerUnavailable
 from notify_scan.channels.delivery import Channel
 from notify_scan.channels_in_use import ImmediateFrom, NotifyMode
-from notify_scan.notification import OUTDATED, Notification
+from notify_scan.notification import LATE, OUTDATED, Notification
 from notify_scan.reports import Change, ScanReport
 from notify_scan.scan_details import RETRIES
 from tests.support.clock import NOW
@@ -61,6 +61,14 @@ def slack(notification: Notification) -> str:
     return json.dumps(delivery.content, ensure_ascii=False)
 
 
+def incident(notification: Notification) -> object:
+    """Say what becomes of the image's incident, if anything."""
+    contents: list[Any] = [
+        each.content for each in notification.deliveries if each.channel is Channel.PAGERDUTY
+    ]
+    return contents[0]["event_action"] if contents else None
+
+
 def policy(**given: Any) -> Any:
     return any_notification_policy(include_findings=False, **given)
 
@@ -106,19 +114,13 @@ def test_tells_of_a_failure_once_and_when_it_is_over(people: People) -> None:
 
 
 def test_opens_and_closes_an_incident_once(people: People) -> None:
-    def incident(notification: Notification) -> object:
-        contents: list[Any] = [
-            each.content for each in notification.deliveries if each.channel is Channel.PAGERDUTY
-        ]
-        return contents and contents[0]["event_action"]
-
     assert [incident(people.scan(found)) for found in (0, 0, 1, 1, 0, 0)] == [
         "resolve",  # nobody knows whether one was left open
-        [],
+        None,
         "trigger",
-        [],
+        None,
         "resolve",
-        [],
+        None,
     ]
 
 
@@ -196,6 +198,31 @@ def test_an_event_that_was_kept_is_told_though_the_next_scan_has_come(people: Pe
     assert people.tell(report, "kept").tell
     assert not people.scan(1).tell
     assert people.tell(report, "kept").tell
+
+
+@pytest.mark.parametrize(
+    ("late", "meanwhile", "becomes"),
+    [
+        (1, [2], "trigger"),
+        (1, [0], None),  # it was closed meanwhile
+        (0, [2], None),  # it was opened meanwhile
+        (0, [2, 0], None),
+    ],
+)
+def test_a_change_that_is_told_late_says_so_and_leaves_what_has_changed_since(
+    people: People, late: int, meanwhile: list[int], becomes: str | None
+) -> None:
+    people.scan(1 - late)
+    report = any_scan_report(severities={"CRITICAL": late}, scanned_at=people.now + HOUR)
+    in_time = people.tell(report, "kept")
+    people.now += HOUR
+    for found in meanwhile:
+        people.scan(found)
+    told = people.tell(report, "kept")
+    assert told.tell
+    assert LATE in slack(told)
+    assert LATE not in slack(in_time)
+    assert incident(told) == becomes
 
 
 def test_of_two_scans_at_once_the_slower_looks_again(people: People) -> None:

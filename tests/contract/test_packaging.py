@@ -52,3 +52,12 @@ def test_one_python_everywhere() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert project["requires-python"] == f"=={version}.*"
     assert template()["Globals"]["Function"]["Runtime"] == f"python{version}"
+
+
+def test_one_version_everywhere() -> None:
+    """The changelog begins with it, so that no release goes without its notes."""
+    version = template()["Metadata"]["AWS::ServerlessRepo::Application"]["SemanticVersion"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    heading = re.search(r"^## (.+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert heading
+    assert project["version"] == heading[1] == version

@@ -96,6 +96,7 @@ def test_a_run_is_read_alike_with_harmless_names(
 @given(scan_shapes, st.lists(st.sampled_from((*HOSTILE, *LONG)), min_size=12, max_size=12))
 @example(shape=dict.fromkeys(("scan_type",), ScanType.BASIC), words=[LONG[1]] * 12)
 @example(shape=dict.fromkeys(("scan_type",), ScanType.BASIC), words=[LONG[2]] * 12)
+@example(shape=dict.fromkeys(("scan_type",), ScanType.BASIC), words=["{{" + LONG[0]] * 12)
 def test_long_names_are_cut_where_nothing_else_is_cut_in_two(
     shape: dict[str, int], words: list[str]
 ) -> None:

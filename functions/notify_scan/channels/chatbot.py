@@ -62,7 +62,8 @@ def _title(message: Message) -> str:
     words = "".join(part for part in message.title if isinstance(part, str))
     room = LONGEST_TITLE - len(f"{message.level.sign} {words}``")
     title = tuple(
-        part if isinstance(part, str) else Value(trimmed(part.text, room)) for part in message.title
+        part if isinstance(part, str) else Value(trimmed(_harmless(part.text), room))
+        for part in message.title
     )
     return f"{message.level.sign} {_inline(title)}"
 
@@ -84,4 +85,8 @@ def _inline(line: Line) -> str:
 def _part(part: str | Value) -> str:
     if isinstance(part, str):
         return part
-    return f"`{without_functions(part.text.translate(_HARMLESS))}`" if part.text else ""
+    return f"`{_harmless(part.text)}`" if part.text else ""
+
+
+def _harmless(text: str) -> str:
+    return without_functions(text.translate(_HARMLESS))

@@ -37,8 +37,7 @@ def shipped(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict[str, An
     return result.stdout, json.loads(path.read_text())
 
 
-# One worker runs the demo for all of these, within the time of the first.
-@pytest.mark.xdist_group("demo")
+# The first of these has the time that the demo takes.
 @pytest.mark.timeout(RUN_TIMEOUT_SECONDS + 20)
 class TestShippedDemo:
     def test_shows_every_outcome(self, shipped: tuple[str, dict[str, Any]]) -> None:

@@ -1,11 +1,13 @@
 """What holds for every test: no network, no deadline for Hypothesis, marks by folder."""
 
+import functools
 import gc
 import io
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from botocore.loaders import JSONFileLoader
 from hypothesis import settings
 from pytest_socket import disable_socket, socket_allow_hosts
 
@@ -16,10 +18,15 @@ from tests.support.receivers import SECRET_PARTS
 # them as often as Python does by default takes a fifth of their time.
 gc.set_threshold(200_000, 50, 50)
 
+# Every session of boto3 reads the models of its services anew, which takes longer than most tests.
+_read_model = functools.cache(JSONFileLoader().load_file)
+JSONFileLoader.load_file = lambda _, path: _read_model(path)
+
 settings.register_profile("ecr-rescan", deadline=None)
 settings.load_profile("ecr-rescan")
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist looks at the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what needs the local cloud, and let one worker have it, for there is one engine."""
     for item in items:

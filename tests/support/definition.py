@@ -1,5 +1,6 @@
 """The state machine definitions as tests read them."""
 
+import copy
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -53,8 +54,7 @@ class Workflow:
     def rendered(self, values: Mapping[str, str]) -> dict[str, Any]:
         """Substitute in the text first and parse it afterwards, as CloudFormation does."""
         text = re.sub(r"\$\{(\w+)\}", lambda match: values[match[1]], self.path.read_text())
-        document: dict[str, Any] = yaml.load(text, StrictLoader)
-        return document
+        return copy.deepcopy(_parse(text))
 
 
 @dataclass(frozen=True)
@@ -91,6 +91,12 @@ def states() -> list[State]:
 def snake(name: str) -> str:
     """Spell a name as Python does."""
     return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
+
+
+@cache
+def _parse(text: str) -> dict[str, Any]:
+    document: dict[str, Any] = yaml.load(text, StrictLoader)
+    return document
 
 
 @cache

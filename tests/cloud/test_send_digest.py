@@ -17,7 +17,7 @@ from notify_scan.channels.delivery import Channel, Delivery, Transport
 from runtime.messages import encode
 from send_digest.digest import Told
 from tests.support.digests import EXPIRES_AT, WELL, any_digest_image
-from tests.support.stack import Run, Stack, eventually
+from tests.support.stack import Run, Stack
 
 
 @pytest.fixture
@@ -88,6 +88,7 @@ def test_a_digest_left_half_done_is_sent_once_by_whoever_comes_next(
         message_id=f"digest-{name}",
         claimed_until=str(int((datetime.now(UTC) + timedelta(days=15)).timestamp())),
     )
+    before = stack.notifications()
     put(stack, entries, 1, 2)
     left = Told(2, 1, (delivery,), tuple(entries.of("DAILY")))
     documents.write_told(name, encode(left))
@@ -97,14 +98,7 @@ def test_a_digest_left_half_done_is_sent_once_by_whoever_comes_next(
         assert run.status == "SUCCEEDED", run.cause
         assert "TellPeople" in run.states
         assert run.states.count("ComposeDigest") == 2
-    got = eventually(
-        lambda: [each for each in inbox.received if name in each.body.decode()],
-        until=lambda received: received,
-    )
-    ended = lambda all_: all_["ExecutionStarted"] == all_["ExecutionSucceeded"]  # noqa: E731
-    eventually(
-        stack.notifications, until=lambda all_: all_["ExecutionStarted"] >= 2 and ended(all_)
-    )
+    stack.notifications(at_least=before + 2)
     got = [each for each in inbox.received if name in each.body.decode()]
     assert [each.channel for each in got] == ["webhook"]
     assert list(entries.of("DAILY")) == []

@@ -125,10 +125,23 @@ class Stack:
             for event in page["events"]
         ]
 
-    def notifications(self) -> Counter[str]:
-        """Count the executions of NotifyScan by how far they are, from its log: it has no other."""
-        types = (json.loads(line)["type"] for line in self.log_lines("NotifyScanLogGroup"))
-        return Counter(kind for kind in types if kind.startswith("Execution"))
+    def notifications(self, *, at_least: int = 0) -> int:
+        """Wait until NotifyScan has been started so often and is at rest, and count its executions.
+
+        From its log: it has no other history.
+        """
+
+        def read() -> Counter[str]:
+            return Counter(
+                json.loads(line)["type"] for line in self.log_lines("NotifyScanLogGroup")
+            )
+
+        def is_at_rest(events: Counter[str]) -> bool:
+            started = events["ExecutionStarted"]
+            ended = events["ExecutionSucceeded"] + events["ExecutionFailed"]
+            return started == ended and started >= at_least
+
+        return eventually(read, until=is_at_rest)["ExecutionStarted"]
 
     def let_events_through(self, *, open: bool) -> None:  # noqa: A002
         """Switch the rules that start NotifyScan on or off."""

@@ -195,8 +195,15 @@ def test_a_digest_is_started_where_a_channel_has_its_mode_and_else_not() -> None
         for parameter in PARAMETERS:
             if parameter.endswith("NotifyMode"):
                 assert resolved(properties["State"], {parameter: mode}) == "ENABLED"
-    assert events["RunToDigest"]["Properties"]["Pattern"]["detail"] == {"dry_run": [False]}
     assert events["DigestSchedule"]["Properties"]["OmitName"] is True
+
+
+def test_every_run_starts_a_digest_however_it_ends() -> None:
+    """Only a run that has summarized sends Rescan Finished."""
+    digest = SEND_DIGEST.properties["Events"]["RunToDigest"]["Properties"]["Pattern"]
+    broke_off = NOTIFY_SCAN.properties["Events"]["RunBrokeOff"]["Properties"]["Pattern"]
+    statuses = ["SUCCEEDED", *broke_off["detail"]["status"]]
+    assert digest == {**broke_off, "detail": {**broke_off["detail"], "status": statuses}}
 
 
 def test_a_digest_knows_the_channels_that_a_notification_knows() -> None:

@@ -80,6 +80,11 @@ class NotificationPolicy:
     include_findings: bool = True
     accepted_risks: AcceptedRisks = field(default_factory=AcceptedRisks)
 
+    def is_told_of(self, *, failed: bool) -> bool:
+        """Tell whether NotifyOn has what brings about a failed scan, or one above a threshold."""
+        entries = {Change.FAILED} if failed else {Change.NEW, Change.WORSE}
+        return not self.notify_on.isdisjoint(entries)
+
 
 def policy_in_force(accepted_risks: AcceptedRisks) -> NotificationPolicy:
     """Take the stack's parameters, and what the document of accepted risks says."""
@@ -117,15 +122,21 @@ def _on_scan(report: ScanReport, policy: NotificationPolicy, before: Before) -> 
     standing = standing_of(report, policy.thresholds, before.standing)
     kind = change(before.standing, standing)
     is_problem = standing.failed or bool(standing.exceeded)
-    is_reminder = kind is Change.UNCHANGED and is_problem and before.told_ago >= policy.remind_after
+    is_reminder = (
+        kind is Change.UNCHANGED
+        and is_problem
+        and before.told_ago >= policy.remind_after
+        and policy.is_told_of(failed=standing.failed)
+    )
     is_first = before.standing is None
     is_clean_news = is_first and not is_problem and policy.when_clean
     well = Condition.WELL if is_first or kind is Change.CLEARED else Condition.STILL_WELL
-    tell = kind in policy.notify_on or is_reminder or is_clean_news
+    left_out = _left_out(kind, policy, before.standing, is_problem=is_problem)
+    tell = left_out is None or is_reminder or is_clean_news
     return Decision(
         tell=tell,
         condition=Condition.PROBLEM if is_problem else well,
-        reason=_reason(kind, tell=tell, is_first=is_first, is_reminder=is_reminder),
+        reason=_reason(kind, left_out, is_first=is_first, is_reminder=is_reminder),
         exceeded={} if standing.failed else policy.thresholds.exceeded(report),
         change=kind,
         difference={} if kind is Change.NEW else difference(before.standing, standing),
@@ -138,12 +149,25 @@ def _on_scan(report: ScanReport, policy: NotificationPolicy, before: Before) -> 
     )
 
 
-def _reason(kind: Change, *, tell: bool, is_first: bool, is_reminder: bool) -> str:
+def _left_out(
+    kind: Change, policy: NotificationPolicy, before: Standing | None, *, is_problem: bool
+) -> Change | None:
+    """Name what NotifyOn leaves out and a scan would be told for; none when it is told."""
+    if kind is Change.UNCHANGED and not is_problem:
+        return kind
+    # Nobody has heard of a failure that was left out, so that its end is no news.
+    is_end_of_failure = kind is Change.CLEARED and before is not None and not before.exceeded
+    if is_end_of_failure and not policy.is_told_of(failed=True):
+        return Change.FAILED
+    return None if kind in policy.notify_on else kind
+
+
+def _reason(kind: Change, left_out: Change | None, *, is_first: bool, is_reminder: bool) -> str:
     if is_reminder:
         return "stands for longer than RemindAfter"
     if kind is Change.UNCHANGED:
         return "nothing above a threshold" if is_first else "unchanged"
-    return _REASONS[kind] if tell else f"NotifyOn leaves out {kind}"
+    return f"NotifyOn leaves out {left_out}" if left_out else _REASONS[kind]
 
 
 _REASONS = {
@@ -156,16 +180,19 @@ _REASONS = {
 
 
 def _on_scan_alone(report: ScanReport, policy: NotificationPolicy) -> Decision:
+    tell = policy.is_told_of(failed=not report.is_complete)
     if not report.is_complete:
-        tell = Change.FAILED in policy.notify_on
         return Decision(
             tell=tell,
             condition=Condition.PROBLEM if tell else Condition.UNKNOWN,
-            reason=_reason(Change.FAILED, tell=tell, is_first=True, is_reminder=False),
+            reason=_REASONS[Change.FAILED] if tell else "NotifyOn leaves out FAILED",
         )
     if exceeded := policy.thresholds.exceeded(report):
         return Decision(
-            tell=True, condition=Condition.PROBLEM, reason="above threshold", exceeded=exceeded
+            tell=tell,
+            condition=Condition.PROBLEM,
+            reason=_REASONS[Change.NEW] if tell else "NotifyOn leaves out NEW",
+            exceeded=exceeded,
         )
     return Decision(
         tell=policy.when_clean, condition=Condition.WELL, reason="nothing above a threshold"

@@ -33,6 +33,13 @@ def test_tells_of_findings_above_a_threshold() -> None:
     )
 
 
+def test_tells_of_none_though_nothing_is_remembered_if_asked_to() -> None:
+    decision = on_scan({"severities": {"HIGH": 2}}, notify_on=frozenset())
+    assert decision == Decision(
+        tell=False, condition=PROBLEM, reason="NotifyOn leaves out NEW", exceeded={"HIGH": 2}
+    )
+
+
 @pytest.mark.parametrize("when_clean", [True, False])
 def test_tells_of_an_image_without_them_only_if_asked_to(when_clean: bool) -> None:
     decision = on_scan({"severities": {"INFORMATIONAL": 9}}, when_clean=when_clean)

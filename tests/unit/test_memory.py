@@ -153,9 +153,51 @@ def test_reminds_of_nothing_that_is_well(people: People) -> None:
 
 def test_tells_of_each_change_that_is_asked_for() -> None:
     people = People(policy=policy(notify_on=frozenset({Change.BETTER, Change.UNCHANGED})))
-    told = [people.scan(found) for found in (3, 2, 2, 0, 0)]
-    assert [each.tell for each in told] == [False, True, True, False, True]
+    told = [people.scan(found) for found in (3, 2, 2, 0, 0, "FAILED", "FAILED")]
+    assert [each.tell for each in told] == [False, True, True, False, False, False, True]
     assert "Better: 2 critical in" in slack(told[1])
+
+
+WITHOUT_FAILED = frozenset({Change.NEW, Change.WORSE, Change.CLEARED})
+
+
+@pytest.mark.parametrize(
+    ("notify_on", "found", "reminds"),
+    [
+        (frozenset(), 2, False),
+        (frozenset(), "FAILED", False),
+        (WITHOUT_FAILED, "FAILED", False),
+        (WITHOUT_FAILED, 2, True),
+        (frozenset({Change.WORSE}), 2, True),
+        (frozenset({Change.FAILED}), 2, False),
+        (frozenset({Change.FAILED}), "FAILED", True),
+    ],
+)
+def test_reminds_only_of_what_notify_on_would_tell(
+    notify_on: frozenset[Change], found: int | str, reminds: bool
+) -> None:
+    people = People(policy=policy(notify_on=notify_on))
+    people.scan(found)
+    people.now += timedelta(days=90)
+    told = people.scan(found)
+    assert told.tell == reminds
+    assert incident(told) == ("trigger" if reminds else None)
+
+
+def test_the_end_of_a_failure_that_nobody_was_told_of_is_no_news() -> None:
+    people = People(policy=policy(notify_on=WITHOUT_FAILED))
+    told = [people.scan(found) for found in (0, "FAILED", 0, 0)]
+    assert [each.tell for each in told] == [False] * 4
+    assert [each.reason for each in told[1:]] == [*["NotifyOn leaves out FAILED"] * 2, "unchanged"]
+    # One may be open from when NotifyOn still had FAILED.
+    assert [incident(each) for each in told[1:]] == [None, "resolve", None]
+
+
+def test_what_was_found_before_a_failure_that_nobody_was_told_of_is_over() -> None:
+    people = People(policy=policy(notify_on=WITHOUT_FAILED))
+    told = [people.scan(found) for found in (1, "FAILED", 0)]
+    assert [each.tell for each in told] == [True, False, True]
+    assert told[-1].reason == "no longer above a threshold"
 
 
 def test_tells_once_that_an_image_is_clean_if_asked_to() -> None:
@@ -276,13 +318,36 @@ def test_a_reminder_goes_from_image_to_image(people: People) -> None:
     assert people.scan(2, digest=OTHER_DIGEST).reason == "stands for longer than RemindAfter"
 
 
-def test_follows_tags_only_when_they_move(people: People) -> None:
-    people.scan(0)
-    people.scan(0)
-    assert people.ledger.calls["move_tags"] == 1
+def test_after_a_rollback_a_new_image_is_compared_with_the_one_that_has_the_tag_again(
+    people: People,
+) -> None:
+    people.scan(5)
+    people.scan(1, digest=OTHER_DIGEST)
+    people.scan(5)
+    told = people.scan(6, digest=f"sha256:{9:064x}")
+    assert f"worse: +1 critical, compared with `{DIGEST[:19]}`" in slack(told)
+
+
+def test_a_tag_is_kept_as_long_as_the_image_is_scanned(people: People) -> None:
+    for _ in range(2):
+        people.scan(0)
+        assert people.ledger.tags["team/api", "v1"] == (DIGEST, people.now)
     people.scan(0, tags=("v1", "latest"))
-    assert people.ledger.calls["move_tags"] == 2
-    assert people.ledger.tags["team/api", "latest"][0] == DIGEST
+    assert people.ledger.tags["team/api", "latest"] == (DIGEST, people.now)
+
+
+def test_an_older_scan_takes_no_tag(people: People) -> None:
+    people.scan(0, digest=OTHER_DIGEST)
+    tags = dict(people.ledger.tags)
+    people.tell(any_scan_report(scanned_at=NOW), "late")
+    assert people.ledger.tags == tags
+
+
+def test_follows_tags_though_the_answer_of_the_record_is_lost(people: People) -> None:
+    understood = understood_of(any_scan_report())
+    people.ledger.record_scan(understood)
+    any_composer(policy=policy(), ledger=people.ledger.as_ledger).compose(understood)
+    assert people.ledger.tags["team/api", "v1"] == (DIGEST, NOW)
 
 
 # Without a memory
@@ -315,8 +380,8 @@ def test_a_scan_costs_as_many_calls_as_the_documents_say(people: People) -> None
         return dict(people.ledger.calls)
 
     assert calls(1) == {"RecordScan": 1, "predecessor": 1, "note_baseline": 1, "move_tags": 1}
-    assert calls(1) == {"RecordScan": 1}
-    assert calls(2) == {"RecordScan": 1, "note_baseline": 1}
+    assert calls(1) == {"RecordScan": 1, "move_tags": 1}
+    assert calls(2) == {"RecordScan": 1, "note_baseline": 1, "move_tags": 1}
 
 
 # Digests

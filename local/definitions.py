@@ -27,22 +27,10 @@ def render(
             if isinstance(value, dict) and value.get("Ref") in known:
                 text = text.replace(f"${{{key}}}", known[value["Ref"]])
         definition = target / f"{name}.asl.json"
-        definition.write_text(json.dumps(_with_decimals(yaml.safe_load(text)), indent=2))
+        definition.write_text(json.dumps(yaml.safe_load(text), indent=2))
         properties["DefinitionUri"] = str(definition)
 
 
 def _defaults(template: dict[str, Any]) -> dict[str, str]:
     parameters = template.get("Parameters", {})
     return {name: str(p["Default"]) for name, p in parameters.items() if "Default" in p}
-
-
-def _with_decimals(value: Any) -> Any:
-    """Write a percentage as 20.0: localemu 1.3.2 refuses 20, which AWS takes."""
-    if isinstance(value, list):
-        return [_with_decimals(item) for item in value]
-    if not isinstance(value, dict):
-        return value
-    return {
-        key: float(item) if key == "ToleratedFailurePercentage" else _with_decimals(item)
-        for key, item in value.items()
-    }

@@ -8,7 +8,7 @@ from ledger.run_records import RunRecords, run_records
 from registry.ecr import EcrRegistry, ecr_registry
 from rescan_registry.policy import policy_in_force
 from rescan_registry.request import read_request
-from rescan_registry.run_plan import RunPlan, repositories_to_take
+from rescan_registry.run_plan import RunPlan, repositories_to_take, tolerated_failure_percentage
 from runtime import clock, settings
 from runtime.entrypoint import entrypoint
 
@@ -50,6 +50,7 @@ def list_repositories(
         scan_type=scan_type,
         repositories=len(names),
         list_key=documents.write_repositories(start.run, names) if names else None,
+        tolerated_failure_percentage=tolerated_failure_percentage(request, len(names)),
         policy=policy,
         records_expire_at=str(int((now + kept_for).timestamp())),
         notice=notice,

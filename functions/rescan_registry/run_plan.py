@@ -1,5 +1,6 @@
 """What a run is going to do: which repositories it takes, under which policy."""
 
+import math
 import re
 from dataclasses import dataclass
 
@@ -19,6 +20,7 @@ class RunPlan:
     scan_type: BASIC or ENHANCED, as ECR calls them.
     repositories: how many it takes.
     list_key: where in the run bucket their names are.
+    tolerated_failure_percentage: when more of them fail, Step Functions stops the run.
     records_expire_at: seconds since 1970, as text, for that is how DynamoDB takes numbers.
     notice: one sentence for whoever reads the history.
     """
@@ -27,6 +29,7 @@ class RunPlan:
     scan_type: str
     repositories: int
     list_key: str | None
+    tolerated_failure_percentage: int
     policy: RescanPolicy
     records_expire_at: str
     notice: str
@@ -56,6 +59,17 @@ def repositories_to_take(
     matching = [name for name in names if re.match(pattern, name)]
     matched = f"whose names match {pattern!r} from the start" if pattern else "in the registry"
     return matching, f"{len(matching)} of {len(names)} repositories {matched}"
+
+
+def tolerated_failure_percentage(request: RescanRequest, repositories: int) -> int:
+    """Tell how many of so many repositories may fail: always one, and all that somebody chose.
+
+    A share says that something is wrong with all of them only where there are enough.
+    """
+    tolerated = settings.whole_number("TOLERATED_FAILURE_PERCENTAGE", least=0, most=100)
+    if request.rerun_of or request.repositories:
+        return 100
+    return max(tolerated, math.ceil(100 / max(1, repositories)))
 
 
 def _unfinished(run: str, documents: RunDocuments, records: RunRecords) -> tuple[list[str], str]:

@@ -269,6 +269,12 @@ class Engine:
             children=children,
         )
 
+    def tolerated_failure_percentage(self, arn: str) -> float:
+        """Tell the tolerance of the Map Run of an execution."""
+        (run,) = self._states.list_map_runs(executionArn=arn)["mapRuns"]
+        described = self._states.describe_map_run(mapRunArn=run["mapRunArn"])
+        return float(described["toleratedFailurePercentage"])
+
     def _history(self, arn: str) -> list[dict[str, Any]]:
         pages = self._states.get_paginator("get_execution_history").paginate(executionArn=arn)
         return [dict(event) for page in pages for event in page["events"]]
@@ -326,10 +332,6 @@ class Engine:
 
     def _make_machine(self, workflow: Workflow) -> str:
         definition = workflow.rendered(resolved(workflow.substitutions, self._parameters))
-        for state in definition["States"].values():
-            if "ToleratedFailurePercentage" in state:
-                # moto's parser takes only a decimal here; AWS takes both.
-                state["ToleratedFailurePercentage"] = float(state["ToleratedFailurePercentage"])
         # STANDARD, though NotifyScan is EXPRESS: so its history can be asked for.
         made = self._states.create_state_machine(
             name=workflow.name, definition=json.dumps(definition), roleArn=ROLE

@@ -12,7 +12,6 @@ States:
   ForEach:
     Type: Map # the reason
     MaxConcurrency: ${Most}
-    ToleratedFailurePercentage: ${Tolerated}
     ItemProcessor:
       ProcessorConfig: {ExecutionType: "${ChildType}"}
       States: {Do: {Type: Task, Resource: "${DoFunctionArn}", End: true}}
@@ -25,13 +24,12 @@ def rendered(directory: Path, parameters: dict[str, str]) -> dict[str, Any]:
         "DefinitionUri": "machine.asl.yaml",
         "DefinitionSubstitutions": {
             "Most": {"Ref": "Most"},
-            "Tolerated": {"Ref": "Tolerated"},
             "ChildType": "STANDARD",
             "DoFunctionArn": {"Fn::GetAtt": ["DoFunction", "Arn"]},
         },
     }
     template = {
-        "Parameters": {"Most": {"Default": 10}, "Tolerated": {"Default": 20}},
+        "Parameters": {"Most": {"Default": 10}},
         "Resources": {
             "Machine": {"Type": "AWS::Serverless::StateMachine", "Properties": properties},
             "Queue": {"Type": "AWS::SQS::Queue"},
@@ -54,12 +52,6 @@ def test_prefers_a_given_parameter_to_its_default(tmp_path: Path) -> None:
     state = rendered(tmp_path, {"Most": "3"})["States"]["ForEach"]
 
     assert state["MaxConcurrency"] == 3
-
-
-def test_writes_a_percentage_with_a_decimal_point(tmp_path: Path) -> None:
-    state = rendered(tmp_path, {})["States"]["ForEach"]
-
-    assert isinstance(state["ToleratedFailurePercentage"], float)
 
 
 def test_leaves_to_the_deployment_what_only_it_knows(tmp_path: Path) -> None:

@@ -48,6 +48,7 @@ def test_takes_the_whole_registry_by_default() -> None:
         scan_type="BASIC",
         repositories=3,
         list_key=LIST,
+        tolerated_failure_percentage=34,
         policy=any_policy(),
         records_expire_at=str(int(datetime(2026, 4, 13, 3, 0, tzinfo=UTC).timestamp())),
         notice="3 of 3 repositories in the registry",
@@ -139,6 +140,39 @@ def test_lists_nothing_where_amazon_inspector_scans() -> None:
 def test_hands_on_the_policy_in_force() -> None:
     planned = plan({"rescan_after": "2d", "dry_run": True})
     assert planned.policy == any_policy(rescan_after=timedelta(days=2), dry_run=True)
+
+
+@pytest.mark.parametrize(
+    ("parameter", "repositories", "tolerated"),
+    [
+        ("20", 1, 100),
+        ("20", 3, 34),
+        ("20", 4, 25),
+        ("20", 5, 20),
+        ("20", 1_000, 20),
+        ("0", 1_000, 1),
+        ("100", 1_000, 100),
+        ("20", 0, 100),
+    ],
+)
+def test_tolerates_one_failure_however_short_the_list(
+    parameter: str, repositories: int, tolerated: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOLERATED_FAILURE_PERCENTAGE", parameter)
+    names = [f"team/{number}" for number in range(repositories)]
+    assert plan({}, registry=FakeRegistry(names=names)).tolerated_failure_percentage == tolerated
+
+
+@pytest.mark.parametrize("asked", [{"rerun_of": "run-1"}, {"repositories": NAMES}])
+def test_stops_no_run_over_repositories_that_somebody_chose(asked: object) -> None:
+    planned = plan(asked, documents=FakeDocuments(**{"run-1": NAMES}))
+    assert planned.tolerated_failure_percentage == 100
+
+
+def test_names_a_tolerance_that_makes_no_sense(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOLERATED_FAILURE_PERCENTAGE", "101")
+    with pytest.raises(SettingsError, match=r"TOLERATED_FAILURE_PERCENTAGE must be .* 0 to 100"):
+        plan({})
 
 
 class Unreachable(FakeRegistry):

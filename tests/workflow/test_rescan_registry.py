@@ -252,6 +252,18 @@ def test_ends_with_the_input_that_reruns_only_what_failed(deploy: Deploy) -> Non
     assert started(deployed.registry) == {"team/api": 1, "team/app": 1, "team/web": 1}
 
 
+def test_tells_step_functions_which_share_of_failures_is_tolerated(deploy: Deploy) -> None:
+    """moto knows the number, and stops no Map Run."""
+    denied = [repository(f"team/{name}", faults=[DENIED]) for name in "abc"]
+    deployed = deploy(registry(*denied))
+    started = deployed.start(name="of-all")
+    assert deployed.wait(started).error == "RescanIncomplete"
+    assert deployed.tolerated_failure_percentage(started) == 34
+    rerun = deployed.start({"rerun_of": "of-all"})
+    assert deployed.wait(rerun).error == "RescanIncomplete"
+    assert deployed.tolerated_failure_percentage(rerun) == 100
+
+
 def test_has_nothing_to_rerun_of_a_run_that_finished(deploy: Deploy) -> None:
     deployed = deploy(registry(repository("team/api")))
     finished = deployed.run()

@@ -37,7 +37,6 @@ class Memory:
     """The record of an image, and what a report on it is compared with.
 
     asked: what the event is to leave in the ledger. event_id: names the event.
-    is_retried: an earlier attempt may already have written some of it.
     compared_with: the digest that had the tag before, where that is what is compared with.
     is_repeated: the same event has been worked on before; people may not have been told, though.
     is_late: and something newer has been noted since.
@@ -45,7 +44,6 @@ class Memory:
 
     asked: ScanRecord
     event_id: str
-    is_retried: bool
     record: ImageRecord
     before: Before = field(default_factory=Before)
     compared_with: str | None = None
@@ -92,7 +90,7 @@ def recall(
     if asked is None:
         return None
     record = _record(asked, understood.known if attempt == 0 else None, records)
-    memory = Memory(asked, understood.event, is_retried=attempt > 0, record=record)
+    memory = Memory(asked, understood.event, record)
     baseline = record.baseline
     if baseline is None:
         return _of_new_image(memory, records, now)
@@ -172,12 +170,11 @@ def remember(
         if not decision.tell:
             for digest in channels.digests:
                 ledger.entries.correct(digest, image)
-    # What a retry reads from the record are already the tags that this event has brought.
-    if memory.is_retried or memory.record.image_tags != asked.tags:
-        ledger.records.move_tags(
-            asked.repository,
-            asked.digest,
-            asked.tags,
-            scanned_at=datetime.fromisoformat(asked.scanned_at),
-            expires_at=expires_at,
-        )
+    # With every scan: a tag may have been with another image meanwhile, and expires unless noted.
+    ledger.records.move_tags(
+        asked.repository,
+        asked.digest,
+        asked.tags,
+        scanned_at=scan.scanned_at,
+        expires_at=expires_at,
+    )

@@ -138,6 +138,19 @@ def test_a_tag_stays_with_whom_a_newer_scan_has_seen_it(records: ImageRecords) -
     assert found.digest == OTHER
 
 
+def test_a_tag_is_kept_for_as_long_as_a_scan_has_seen_it(records: ImageRecords) -> None:
+    """The same scan twice, and an older one, leave it as it is."""
+    for hours, days in ((1, 2), (1, 3), (0, 4)):
+        at, until = NOW + hours * HOUR, EXPIRES_AT + days
+        records.move_tags("team/api", OTHER, ["latest"], scanned_at=at, expires_at=until)
+    (item,) = boto3.client("dynamodb").scan(TableName="ledger-table")["Items"]
+    assert item["expires_at"] == {"N": str(EXPIRES_AT + 2)}
+    later = NOW + 2 * HOUR
+    records.move_tags("team/api", OTHER, ["latest"], scanned_at=later, expires_at=EXPIRES_AT + 5)
+    (item,) = boto3.client("dynamodb").scan(TableName="ledger-table")["Items"]
+    assert item["expires_at"] == {"N": str(EXPIRES_AT + 5)}
+
+
 def test_a_tag_whose_image_is_forgotten_says_nothing(records: ImageRecords) -> None:
     records.move_tags("team/api", OTHER, ["latest"], scanned_at=NOW, expires_at=EXPIRES_AT)
     assert records.predecessor("team/api", DIGEST, ["latest"]) is None

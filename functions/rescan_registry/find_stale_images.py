@@ -25,7 +25,7 @@ def find_stale_images(
 ) -> Progress:
     """Take one step: count the last wave of scans, decide more images, hand out the next wave."""
     progress = work.progress.folded()
-    if not progress.waiting:
+    if not progress.waiting or not work.is_to_start(progress, now):
         try:
             progress, found = decide_next(
                 work, progress, registry=registry, history=history, memory=memory, now=now

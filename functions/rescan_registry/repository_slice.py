@@ -1,17 +1,21 @@
-"""One slice of the work on a repository: a page of images decided, a wave of scans handed out."""
+"""One slice of the work on a repository: a page of images decided, or a wave of scans handed out.
 
-from collections.abc import Mapping
+All pages come before the first wave, or the budget would go to the images that ECR lists first, run
+after run, and older scans on later pages would never have their turn.
+"""
+
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from registry.ecr import EcrRegistry
-from registry.images import Image, LastScan
+from registry.images import Image
 from registry.scan_history import ScanAnswers, ScanHistory
 from rescan_registry.image_memory import ImageMemory
 from rescan_registry.missing_results import FoundResult
 from rescan_registry.outcomes import GIVEN_UP, IMAGE_GONE, SCAN_QUOTA, Decision, Outcome
 from rescan_registry.policy import RescanPolicy
-from rescan_registry.progress import WAVE, Progress
+from rescan_registry.progress import WAVE, DueImage, Progress
 from rescan_registry.recollection import Recollection, recollect
 from rescan_registry.selection import left_out, newest
 from rescan_registry.staleness import why_not_due
@@ -44,6 +48,12 @@ class RepositoryInRun:
         limit = self.policy.time_limit_seconds
         return limit is not None and now - self.started_at > timedelta(seconds=limit)
 
+    def is_to_start(self, progress: Progress, now: datetime) -> bool:
+        """Tell whether scans are handed out: all is decided, or half of the time limit is over."""
+        limit = self.policy.time_limit_seconds
+        is_late = limit is not None and now - self.started_at > timedelta(seconds=limit) / 2
+        return progress.is_decided or is_late
+
 
 def decide_next(
     work: RepositoryInRun,
@@ -60,7 +70,9 @@ def decide_next(
     was deleted meanwhile.
     """
     if progress.undecided:
-        known = Recollection(unknown=progress.undecided, unreported=frozenset(progress.missing))
+        known = Recollection(
+            unknown=progress.undecided, unreported=frozenset(progress.undecided[: progress.missing])
+        )
     else:
         progress, images = _list_next(work, progress, registry, now)
         known = recollect(images, memory, work.policy, now)
@@ -77,13 +89,17 @@ def decide_next(
     decisions = {
         digest: why_not_due(last_scan, work.policy, now) for digest, last_scan in scans.items()
     }
-    due = [digest for digest, decision in decisions.items() if decision is None]
+    due = (
+        DueImage(digest, last_scan.completed_at if last_scan else None)
+        for digest, last_scan in scans.items()
+        if decisions[digest] is None
+    )
     progress = _settled(work, progress, decisions | dict.fromkeys(answers.gone, IMAGE_GONE))
     progress = replace(
         progress,
-        waiting=tuple(sorted(due, key=lambda digest: (_scanned_at(scans[digest]), digest))),
+        waiting=tuple(sorted((*progress.waiting, *due), key=_oldest_scan_first)),
         undecided=answers.unanswered,
-        missing=tuple(digest for digest in answers.unanswered if known.misses(digest)),
+        missing=sum(map(known.misses, answers.unanswered)),
         results_missing=progress.results_missing + len(known.missing),
         results_found=progress.results_found + len(found),
     )
@@ -93,25 +109,27 @@ def decide_next(
 def hand_out(work: RepositoryInRun, progress: Progress, now: datetime) -> Progress:
     """Hand out the next wave of scans, or say why no more are started."""
     due = progress.waiting
-    wave: tuple[str, ...] = ()
-    waiting: tuple[str, ...] = ()
+    wave: tuple[DueImage, ...] = ()
     budget = work.policy.max_scans_per_repository - progress.handed_out
-    if stop := _why_no_more(work, progress, now):
-        progress, due = _settled(work, progress, dict.fromkeys(due, stop)), ()
-    else:
-        progress = _settled(work, progress, dict.fromkeys(due[budget:], OUT_OF_BUDGET))
-        due = due[:budget]
-    if work.policy.dry_run:
-        progress = _settled(work, progress, dict.fromkeys(due, DRY_RUN))
-    else:
-        wave, waiting = due[:WAVE], due[WAVE:]
+    stop = _why_no_more(work, progress, now)
+    due, left = ((), due) if stop else (due[:budget], due[budget:])
+    progress = _settled(work, progress, _all(left, stop or OUT_OF_BUDGET))
+    if work.is_to_start(progress, now):
+        if work.policy.dry_run:
+            progress = _settled(work, progress, _all(due, DRY_RUN))
+            progress, due = replace(progress, handed_out=progress.handed_out + len(due)), ()
+        wave, due = due[:WAVE], due[WAVE:]
     return replace(
         progress,
-        due=wave,
-        waiting=waiting,
-        handed_out=progress.handed_out + len(due) - len(waiting),
-        finished=not (waiting or progress.undecided or progress.cursor),
+        due=tuple(image.digest for image in wave),
+        waiting=due,
+        handed_out=progress.handed_out + len(wave),
+        finished=progress.is_decided and not due,
     )
+
+
+def _all(images: Iterable[DueImage], decision: Decision) -> dict[str, Decision]:
+    return {image.digest: decision for image in images}
 
 
 def _why_no_more(work: RepositoryInRun, progress: Progress, now: datetime) -> Decision | None:
@@ -163,6 +181,6 @@ def _settled(
     return replace(progress, tally=progress.tally.plus(*made.values()))
 
 
-def _scanned_at(last_scan: LastScan | None) -> datetime:
-    """Sort never-scanned images before all others."""
-    return (last_scan and last_scan.completed_at) or _NEVER
+def _oldest_scan_first(image: DueImage) -> tuple[datetime, str]:
+    """Sort images never scanned before all others."""
+    return image.scanned_at or _NEVER, image.digest

@@ -25,7 +25,7 @@ from rescan_registry.outcomes import (
     Outcome,
     Tally,
 )
-from rescan_registry.progress import WAVE, Progress
+from rescan_registry.progress import WAVE, DueImage, Progress
 from rescan_registry.repository_slice import OUT_OF_TIME, RepositoryInRun
 from rescan_registry.start_image_scan import STARTED
 from runtime.messages import decode, encode
@@ -102,23 +102,25 @@ class Drive:
 
 def test_counts_the_last_wave_before_anything_else() -> None:
     last_wave, next_wave = any_digest(), any_digest()
-    work = any_work(Progress(due=(last_wave,), outcomes=(STARTED,), waiting=(next_wave,)))
+    work = any_work(Progress(due=(last_wave,), outcomes=(STARTED,), waiting=(DueImage(next_wave),)))
     progress = found(work, FakeRegistry())
     assert progress.due == (next_wave,)
     assert progress.outcomes == ()
     assert progress.tally == Tally().plus(STARTED)
 
 
-def test_lists_no_more_while_images_wait() -> None:
+def test_lists_no_more_once_all_is_decided() -> None:
     registry = FakeRegistry([any_image()])
-    found(any_work(Progress(waiting=(any_digest(),), cursor="0")), registry)
+    found(any_work(Progress(waiting=(DueImage(any_digest()),))), registry)
     assert registry.listed == []
 
 
-def test_hands_out_the_next_page_as_soon_as_no_image_waits() -> None:
-    image = any_image()
-    progress = found(any_work(Progress(cursor="1")), FakeRegistry([], [image]))
-    assert progress.due == (image.digest,)
+def test_hands_out_the_first_wave_with_the_last_page() -> None:
+    first, last = DueImage(any_digest(), days_ago(8)), any_image()
+    progress = found(any_work(Progress(waiting=(first,), cursor="1")), FakeRegistry([], [last], []))
+    assert (progress.due, progress.cursor) == ((), "2")
+    progress = found(any_work(progress), FakeRegistry([], [], []))
+    assert progress.due == (last.digest, first.digest)
     assert progress.finished
 
 
@@ -144,10 +146,11 @@ class DeletedRepository(FakeHistory):
         raise RepositoryNotFound("any")
 
 
-def test_counts_undecided_images_as_gone_with_their_repository() -> None:
-    work = any_work(Progress(undecided=(any_digest(), any_digest()), cursor="1"))
+def test_counts_undecided_and_waiting_images_as_gone_with_their_repository() -> None:
+    waiting = (DueImage(any_digest()),)
+    work = any_work(Progress(waiting=waiting, undecided=(any_digest(), any_digest()), cursor="1"))
     assert found(work, FakeRegistry(), DeletedRepository()) == Progress(
-        tally=Tally().plus_many(REPOSITORY_GONE, 2), finished=True, repository_gone=True
+        tally=Tally().plus_many(REPOSITORY_GONE, 3), finished=True, repository_gone=True
     )
 
 
@@ -231,8 +234,8 @@ def test_keeps_its_counts_when_the_repository_is_deleted_half_way() -> None:
 # A whole repository
 
 
-def test_hands_out_waves_of_oldest_scans_page_by_page() -> None:
-    ages = [[*range(10, 10 + WAVE * 2 + 30)], [*range(8, 8 + WAVE)]]
+def test_hands_out_waves_of_the_oldest_scans_of_all_pages() -> None:
+    ages = [[*range(8, 8 + WAVE * 2)], [*range(300, 300 + WAVE)], [*range(500, 530)]]
     pages = [[any_image() for _ in page] for page in ages]
     scans = {
         image.digest: scanned(days_ago(age))
@@ -240,12 +243,27 @@ def test_hands_out_waves_of_oldest_scans_page_by_page() -> None:
         for image, age in zip(page, of_page, strict=True)
     }
     drive = Drive(FakeRegistry(*pages), FakeHistory(scans))
-    progress = drive.to_its_end(any_work(), most_steps=4)
-    assert [len(wave) for wave in drive.waves] == [WAVE, WAVE, 30, WAVE]
-    assert drive.handed_out == [
-        image.digest for image in chain(reversed(pages[0]), reversed(pages[1]))
-    ]
+    progress = drive.to_its_end(any_work(), most_steps=6)
+    assert [len(wave) for wave in drive.waves] == [0, 0, WAVE, WAVE, WAVE, 30]
+    assert drive.handed_out == [image.digest for image in reversed([*chain.from_iterable(pages)])]
     assert progress.tally == Tally().plus_many(STARTED, WAVE * 3 + 30)
+
+
+def test_no_image_waits_for_ever_where_more_are_due_than_a_run_starts() -> None:
+    """Ten runs, a day each, of 20 scans a run; 100 images that ECR lists 30 a page."""
+    images = [any_image() for _ in range(100)]
+    scans = {image.digest: scanned(days_ago(30)) for image in images}
+    times: Counter[str] = Counter()
+    for day in range(10):
+        drive = Drive(
+            FakeRegistry(*(images[at : at + 30] for at in range(0, 100, 30))), FakeHistory(scans)
+        )
+        drive.to_its_end(any_work(max_scans_per_repository=20), most_steps=10)
+        times.update(drive.handed_out)
+        # In the order of the runs, though all of them take place now: it is 8 days ago at least.
+        scans |= dict.fromkeys(drive.handed_out, scanned(days_ago(20 - day)))
+    assert set(times.values()) == {2}
+    assert len(times) == 100
 
 
 def test_notices_after_a_wave_that_the_quota_is_used_up() -> None:
@@ -253,7 +271,7 @@ def test_notices_after_a_wave_that_the_quota_is_used_up() -> None:
     answers = chain([STARTED] * 40, cycle([SCAN_QUOTA]))
     drive = Drive(FakeRegistry(*pages), answer=lambda _: next(answers))
     progress = drive.to_its_end(any_work(), most_steps=4)
-    assert [len(wave) for wave in drive.waves] == [WAVE, 0, 0]
+    assert [len(wave) for wave in drive.waves] == [0, WAVE, 0]
     assert progress.tally == Tally().plus_many(STARTED, 40).plus_many(SCAN_QUOTA, 170)
 
 
@@ -261,8 +279,8 @@ def test_starts_no_wave_after_the_time_limit() -> None:
     pages = [[any_image() for _ in range(WAVE * 3)], [any_image() for _ in range(10)]]
     drive = Drive(FakeRegistry(*pages), step=timedelta(seconds=70))
     progress = drive.to_its_end(any_work(time_limit_seconds=120), most_steps=5)
-    assert [len(wave) for wave in drive.waves] == [WAVE, WAVE, 0, 0]
-    assert progress.tally == Tally().plus_many(STARTED, WAVE * 2).plus_many(OUT_OF_TIME, 110)
+    assert [len(wave) for wave in drive.waves] == [0, WAVE, 0, 0]
+    assert progress.tally == Tally().plus_many(STARTED, WAVE).plus_many(OUT_OF_TIME, 210)
 
 
 def test_lists_each_page_once_whatever_ecr_leaves_undecided() -> None:
@@ -270,7 +288,7 @@ def test_lists_each_page_once_whatever_ecr_leaves_undecided() -> None:
     drive = Drive(registry, FakeHistory(throttle_after=3))
     drive.to_its_end(any_work(), most_steps=8)
     assert registry.listed == [None, "1"]
-    assert [len(wave) for wave in drive.waves] == [3, 3, 3, 1, 3, 3, 3, 1]
+    assert [len(wave) for wave in drive.waves] == [0, 0, 0, 0, 0, 0, 0, 20]
 
 
 # Any repository. A kind of image, and the outcome that it must come to; none where it is due.

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rescan_registry.outcomes import Decision, Outcome, Tally
-from rescan_registry.progress import Progress
+from rescan_registry.progress import DueImage, Progress
 from runtime.messages import decode, encode
 
 
@@ -78,6 +78,7 @@ def test_refuses_to_write_what_has_no_json_form() -> None:
 
 
 decisions = st.builds(Decision, st.sampled_from(Outcome), st.sampled_from(["a", "b c"]))
+moments = st.none() | st.datetimes(timezones=st.just(UTC)).map(lambda at: at.replace(microsecond=0))
 digests = st.lists(st.text("0123456789abcdef", min_size=64, max_size=64), max_size=5).map(tuple)
 
 
@@ -86,7 +87,7 @@ digests = st.lists(st.text("0123456789abcdef", min_size=64, max_size=64), max_si
         Progress,
         due=digests,
         outcomes=st.lists(decisions, max_size=5).map(tuple),
-        waiting=digests,
+        waiting=st.lists(st.builds(DueImage, st.text(), moments), max_size=5).map(tuple),
         undecided=digests,
         cursor=st.none() | st.text(),
         handed_out=st.integers(0, 1000),

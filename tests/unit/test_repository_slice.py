@@ -1,6 +1,7 @@
 import io
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -11,7 +12,7 @@ from registry.errors import RepositoryNotFound
 from registry.images import HELM_CHART_TYPE, Image
 from rescan_registry.outcomes import ARCHIVED, IMAGE_GONE, SCAN_QUOTA, Decision, Outcome, Tally
 from rescan_registry.policy import ImageSelection
-from rescan_registry.progress import WAVE, Progress
+from rescan_registry.progress import WAVE, DueImage, Progress
 from rescan_registry.repository_slice import (
     DRY_RUN,
     NOT_AMONG_NEWEST,
@@ -22,6 +23,7 @@ from rescan_registry.repository_slice import (
     hand_out,
 )
 from runtime.log import logger
+from runtime.messages import encode
 from tests.support.builders import (
     FakeHistory,
     any_digest,
@@ -60,6 +62,14 @@ def digests(how_many: int) -> tuple[str, ...]:
     return tuple(any_digest() for _ in range(how_many))
 
 
+def due_images(how_many: int) -> tuple[DueImage, ...]:
+    return tuple(map(DueImage, digests(how_many)))
+
+
+def digests_of(images: tuple[DueImage, ...]) -> tuple[str, ...]:
+    return tuple(image.digest for image in images)
+
+
 # Deciding a page
 
 
@@ -73,7 +83,12 @@ def test_puts_images_never_scanned_first_and_then_the_oldest_scan() -> None:
         }
     )
     progress = decided(any_work(), FakeRegistry([newer, never, oldest, undated]), history)
-    assert progress.waiting == (never.digest, undated.digest, oldest.digest, newer.digest)
+    assert digests_of(progress.waiting) == (
+        never.digest,
+        undated.digest,
+        oldest.digest,
+        newer.digest,
+    )
 
 
 def test_counts_what_is_not_due_by_its_reason() -> None:
@@ -85,7 +100,7 @@ def test_counts_what_is_not_due_by_its_reason() -> None:
         FakeRegistry([due, fresh, gone, helm, archived, untagged]),
         FakeHistory({fresh.digest: scanned(days_ago(6))}, gone=[gone.digest]),
     )
-    assert progress.waiting == (due.digest,)
+    assert digests_of(progress.waiting) == (due.digest,)
     assert progress.tally == Tally().plus(
         FRESH,
         IMAGE_GONE,
@@ -105,7 +120,7 @@ def test_asks_only_for_images_that_the_listing_says_nothing_of() -> None:
         any_work(), FakeRegistry([unknown, hinted_due, hinted_fresh, left_out]), history
     )
     assert history.asked == [unknown.digest]
-    assert progress.waiting == (hinted_due.digest, unknown.digest)
+    assert digests_of(progress.waiting) == (hinted_due.digest, unknown.digest)
     assert progress.tally == Tally().plus(FRESH, ARCHIVED)
 
 
@@ -119,16 +134,17 @@ def test_lists_one_page_and_keeps_the_cursor_to_the_next() -> None:
     first, second = any_image(), any_image()
     registry = FakeRegistry([first], [second])
     progress = decided(any_work(), registry, FakeHistory())
-    assert (progress.waiting, progress.cursor) == ((first.digest,), "1")
+    assert (digests_of(progress.waiting), progress.cursor) == ((first.digest,), "1")
     progress = decided(any_work(progress), registry, FakeHistory())
-    assert (progress.waiting, progress.cursor) == ((second.digest,), None)
+    assert set(digests_of(progress.waiting)) == {first.digest, second.digest}
+    assert progress.cursor is None
     assert registry.listed == [None, "1"]
 
 
 def test_carries_over_what_ecr_did_not_tell() -> None:
     images = [any_image() for _ in range(5)]
     progress = decided(any_work(), FakeRegistry(images, []), FakeHistory(throttle_after=2))
-    assert progress.waiting == tuple(image.digest for image in images[:2])
+    assert digests_of(progress.waiting) == tuple(image.digest for image in images[:2])
     assert progress.undecided == tuple(image.digest for image in images[2:])
 
 
@@ -144,7 +160,10 @@ def test_asks_again_for_what_is_undecided_without_listing_again() -> None:
     assert registry.listed == []
     assert history.asked == [fresh, old, gone]
     assert progress == Progress(
-        waiting=(old,), undecided=(), cursor="1", tally=Tally().plus(FRESH, IMAGE_GONE)
+        waiting=(DueImage(old, days_ago(8)),),
+        undecided=(),
+        cursor="1",
+        tally=Tally().plus(FRESH, IMAGE_GONE),
     )
 
 
@@ -153,7 +172,7 @@ def test_reads_all_pages_to_find_the_newest_images() -> None:
     registry = FakeRegistry(*pages)
     progress = decided(any_work(max_images_per_repository=2), registry, FakeHistory())
     assert registry.listed == [None, "1", "2"]
-    assert set(progress.waiting) == {pages[0][1].digest, pages[1][1].digest}
+    assert set(digests_of(progress.waiting)) == {pages[0][1].digest, pages[1][1].digest}
     assert progress.cursor is None
     assert progress.tally == Tally().plus_many(NOT_AMONG_NEWEST, 3)
 
@@ -164,7 +183,7 @@ def test_counts_only_images_that_could_be_scanned_among_the_newest() -> None:
     progress = decided(
         any_work(max_images_per_repository=2), FakeRegistry([older, newer, newest]), FakeHistory()
     )
-    assert set(progress.waiting) == {older.digest, newer.digest}
+    assert set(digests_of(progress.waiting)) == {older.digest, newer.digest}
     assert progress.tally == Tally().plus(Decision(Outcome.UNSCANNABLE, "Helm chart"))
 
 
@@ -181,7 +200,7 @@ def test_asks_for_no_dates_when_time_is_up() -> None:
         now=NOW + timedelta(seconds=121),
     )
     assert history.asked == []
-    assert (progress.waiting, progress.undecided) == ((), ())
+    assert (digests_of(progress.waiting), progress.undecided) == ((), ())
     assert progress.tally == Tally().plus(OUT_OF_TIME, FRESH)
 
 
@@ -210,7 +229,7 @@ def test_asks_ecr_only_for_images_that_neither_ledger_nor_listing_knows() -> Non
     page = [fresh, due, unknown, hinted]
     progress = decided_with(records, any_work(), FakeRegistry(page), history)
     assert history.asked == [unknown.digest]
-    assert progress.waiting == (unknown.digest, due.digest)
+    assert digests_of(progress.waiting) == (unknown.digest, due.digest)
     assert progress.tally == Tally().plus(FRESH, FRESH)
     assert records.calls == {"of": 1}
 
@@ -270,7 +289,7 @@ def test_asks_ecr_instead_when_the_ledger_does_not_answer(
     page = FakeRegistry([fresh, old, never])
     progress = decided_with(records, any_work(), page, history)
     assert history.asked == [fresh.digest, old.digest, never.digest]
-    assert progress.waiting == (never.digest, old.digest)
+    assert digests_of(progress.waiting) == (never.digest, old.digest)
     (line,) = map(json.loads, log.getvalue().splitlines())
     assert line["message"] == "ledger unavailable"
 
@@ -292,7 +311,7 @@ def test_asks_first_for_results_that_are_missing() -> None:
     progress = decided_with(records, any_work(), FakeRegistry(page), history)
     assert history.asked == [first.digest, second.digest, unknown.digest]
     assert (progress.results_missing, progress.results_found) == (2, 0)
-    assert set(progress.waiting) == {image.digest for image in page}
+    assert set(digests_of(progress.waiting)) == {image.digest for image in page}
 
 
 def test_finds_a_missing_result_and_leaves_it_to_notify_scan_to_record_it() -> None:
@@ -327,12 +346,13 @@ def test_finds_in_another_run_the_missing_results_that_ecr_did_not_tell_at_once(
     registry = FakeRegistry(images, [])
     progress = decided_with(records, any_work(), registry, FakeHistory(scans, throttle_after=1))
     assert (progress.results_missing, progress.results_found) == (4, 1)
-    assert progress.missing == progress.undecided == tuple(it.digest for it in images[1:])
+    assert progress.undecided == tuple(it.digest for it in images[1:])
+    assert progress.missing == 3
     while progress.undecided:
         history = FakeHistory(scans, throttle_after=2)
         progress = decided_with(records, any_work(progress), registry, history)
     assert (progress.results_missing, progress.results_found) == (4, 1)
-    assert progress.missing == ()
+    assert progress.missing == 0
     assert progress.tally == Tally().plus_many(FRESH, 3 + 1)
     assert records.calls == {"of": 1}
 
@@ -373,11 +393,13 @@ def test_says_nothing_of_single_images_otherwise(log: io.StringIO) -> None:
 
 
 def test_hands_out_a_wave_at_a_time() -> None:
-    waiting = digests(WAVE + 5)
+    waiting = due_images(WAVE + 5)
     progress = hand_out(any_work(), Progress(waiting=waiting), NOW)
-    assert progress == Progress(due=waiting[:WAVE], waiting=waiting[WAVE:], handed_out=WAVE)
+    assert progress == Progress(
+        due=digests_of(waiting[:WAVE]), waiting=waiting[WAVE:], handed_out=WAVE
+    )
     assert hand_out(any_work(), progress, NOW) == Progress(
-        due=waiting[WAVE:], handed_out=WAVE + 5, finished=True
+        due=digests_of(waiting[WAVE:]), handed_out=WAVE + 5, finished=True
     )
 
 
@@ -387,8 +409,8 @@ def test_hands_out_a_wave_at_a_time() -> None:
         ({}, True),
         ({"cursor": "1"}, False),
         ({"undecided": digests(1)}, False),
-        ({"waiting": digests(WAVE + 1)}, False),
-        ({"waiting": digests(WAVE)}, True),
+        ({"waiting": due_images(WAVE + 1)}, False),
+        ({"waiting": due_images(WAVE)}, True),
     ],
 )
 def test_is_finished_when_nothing_is_left_to_list_decide_or_hand_out(
@@ -399,10 +421,10 @@ def test_is_finished_when_nothing_is_left_to_list_decide_or_hand_out(
 
 @pytest.mark.parametrize(("handed_out", "more"), [(0, 7), (4, 3), (7, 0)])
 def test_hands_out_no_more_than_the_budget(handed_out: int, more: int) -> None:
-    waiting = digests(10)
+    waiting = due_images(10)
     progress = Progress(waiting=waiting, handed_out=handed_out)
     assert hand_out(any_work(max_scans_per_repository=7), progress, NOW) == Progress(
-        due=waiting[:more],
+        due=digests_of(waiting[:more]),
         handed_out=7,
         tally=Tally().plus_many(OUT_OF_BUDGET, 10 - more),
         finished=True,
@@ -410,16 +432,17 @@ def test_hands_out_no_more_than_the_budget(handed_out: int, more: int) -> None:
 
 
 def test_hands_out_the_oldest_when_the_budget_is_short() -> None:
-    waiting = digests(WAVE * 2)
+    waiting = due_images(WAVE * 2)
     work = any_work(max_scans_per_repository=WAVE + 1)
     progress = hand_out(work, Progress(waiting=waiting), NOW)
-    assert (progress.due, progress.waiting) == (waiting[:WAVE], waiting[WAVE : WAVE + 1])
+    assert progress.due == digests_of(waiting[:WAVE])
+    assert progress.waiting == waiting[WAVE : WAVE + 1]
     assert progress.tally == Tally().plus_many(OUT_OF_BUDGET, WAVE - 1)
 
 
 def test_defers_the_rest_once_the_quota_of_the_registry_was_refused() -> None:
     tally = Tally().plus(SCAN_QUOTA)
-    progress = hand_out(any_work(), Progress(waiting=digests(5), tally=tally), NOW)
+    progress = hand_out(any_work(), Progress(waiting=due_images(5), tally=tally), NOW)
     assert progress == Progress(tally=Tally().plus_many(SCAN_QUOTA, 6), finished=True)
 
 
@@ -434,19 +457,56 @@ def test_defers_the_rest_once_the_quota_of_the_registry_was_refused() -> None:
 def test_defers_the_rest_once_the_execution_is_out_of_time(
     after: timedelta, limit: int | None, stops: bool
 ) -> None:
-    waiting = digests(5)
+    waiting = due_images(5)
     work = any_work(time_limit_seconds=limit)
     progress = hand_out(work, Progress(waiting=waiting), NOW + after)
     assert progress.finished
-    assert progress.due == (() if stops else waiting)
+    assert progress.due == (() if stops else digests_of(waiting))
     assert progress.tally == Tally().plus_many(OUT_OF_TIME, 5 if stops else 0)
 
 
 def test_starts_nothing_in_a_dry_run_but_counts_what_it_would_start() -> None:
     work = any_work(dry_run=True, max_scans_per_repository=WAVE + 20)
-    progress = hand_out(work, Progress(waiting=digests(WAVE + 50), cursor="1"), NOW)
+    progress = hand_out(work, Progress(waiting=due_images(WAVE + 50)), NOW)
     assert progress == Progress(
-        cursor="1",
         handed_out=WAVE + 20,
         tally=Tally().plus_many(DRY_RUN, WAVE + 20).plus_many(OUT_OF_BUDGET, 30),
+        finished=True,
     )
+
+
+@pytest.mark.parametrize("left", [{"cursor": "1"}, {"undecided": digests(1)}])
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_starts_nothing_before_all_is_decided(left: dict[str, Any], dry_run: bool) -> None:
+    waiting = due_images(7)
+    work = any_work(dry_run=dry_run, max_scans_per_repository=5)
+    progress = hand_out(work, Progress(waiting=waiting, **left), NOW)
+    assert progress == Progress(
+        waiting=waiting[:5], tally=Tally().plus_many(OUT_OF_BUDGET, 2), **left
+    )
+
+
+@pytest.mark.parametrize(("after", "starts"), [(60 * SECOND, False), (61 * SECOND, True)])
+def test_waits_no_longer_for_the_last_page_than_half_of_the_time_limit(
+    after: timedelta, starts: bool
+) -> None:
+    work, waiting = any_work(time_limit_seconds=120), due_images(7)
+    progress = hand_out(work, Progress(waiting=waiting, cursor="1"), NOW + after)
+    assert (progress.due, progress.waiting) == (
+        (digests_of(waiting), ()) if starts else ((), waiting)
+    )
+
+
+def test_what_is_carried_from_slice_to_slice_fits_a_state() -> None:
+    """As many images as can wait, beside a page of which ECR has told nothing."""
+    images = [any_image() for _ in range(1_000)]
+    waiting = tuple(DueImage(digest, days_ago(8)) for digest in digests(1_000))
+    progress = decided_with(
+        FakeImageRecords(*(started(image, 7) for image in images)),
+        any_work(Progress(waiting=waiting)),
+        FakeRegistry(images),
+        FakeHistory(throttle_after=0),
+    )
+    assert (len(progress.waiting), progress.missing) == (1_000, 1_000)
+    progress = replace(progress, cursor="x" * 4_000)
+    assert len(json.dumps(encode(progress))) < 0.9 * 256 * 1024

@@ -28,7 +28,9 @@ class ReceivedEvent:
     event: object
 
 
-def interpret_event(received: ReceivedEvent, *, kept_for: timedelta) -> UnderstoodEvent:
+def interpret_event(
+    received: ReceivedEvent, *, account: str, region: str, kept_for: timedelta
+) -> UnderstoodEvent:
     """Read the event by its source and detail type, or raise UnreadableScanEvent."""
     event = Fields.of("the event", received.event)
     kind = event.text("source"), event.text("detail-type")
@@ -37,11 +39,18 @@ def interpret_event(received: ReceivedEvent, *, kept_for: timedelta) -> Understo
         raise UnreadableScanEvent(
             f"the event is of the kind {kind[1]!a} from {kind[0]!a}; known are {known}"
         )
-    return understood(event, _READERS[kind](event), kept_for=kept_for)
+    return understood(
+        event, _READERS[kind](event), account=account, region=region, kept_for=kept_for
+    )
 
 
 @entrypoint(ReceivedEvent)
 def handler(received: ReceivedEvent) -> UnderstoodEvent:
     """Run as InterpretEvent, first of all."""
     days = settings.whole_number("IMAGE_RECORD_RETENTION_DAYS", least=30, most=3_650)
-    return interpret_event(received, kept_for=timedelta(days=days))
+    return interpret_event(
+        received,
+        account=settings.text("ACCOUNT_ID"),
+        region=settings.text("AWS_REGION"),
+        kept_for=timedelta(days=days),
+    )

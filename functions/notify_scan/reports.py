@@ -57,6 +57,7 @@ class ScanReport:
         thresholds there are more or fewer.
     compared_with: the digest that had the tag before, of an image that had no report before.
     is_reminder: people have been told of the same before, long ago.
+    is_elsewhere: the registry is of another account or region than ours, and cannot be asked.
     remarks: what is missing from this report, and why.
     """
 
@@ -81,6 +82,7 @@ class ScanReport:
     difference: dict[str, int] = field(default_factory=dict)
     compared_with: str | None = None
     is_reminder: bool = False
+    is_elsewhere: bool = False
     kind: str = "scan"
 
     @property

@@ -37,6 +37,10 @@ def with_details(
     if report.scan_type is not ScanType.BASIC or (report.is_complete and not findings):
         return report
     wanted = "The worst findings" if report.is_complete else "The reason"
+    if report.is_elsewhere:
+        return _without(
+            report, f"{wanted} cannot be asked for: the registry is in another account or region."
+        )
     if not report.digest:
         return _without(report, f"{wanted} cannot be asked for: the event names no digest.")
     try:

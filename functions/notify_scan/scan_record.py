@@ -33,10 +33,8 @@ class ScanRecord:
     expires_at: str
 
 
-def record_of(
-    report: ScanReport, *, account: str | None, region: str | None, kept_for: timedelta
-) -> ScanRecord | None:
-    """Say what is to be recorded of a scan, from an event on the bus of an account and region.
+def record_of(report: ScanReport, *, kept_for: timedelta) -> ScanRecord | None:
+    """Say what is to be recorded of a scan.
 
     None when the report names no image that ECR could have.
     """
@@ -44,7 +42,7 @@ def record_of(
     if not _REPOSITORY.fullmatch(report.repository) or not _DIGEST.fullmatch(digest):
         return None
     repository = report.repository
-    if (report.account, report.region) != (account, region):
+    if report.is_elsewhere:
         # A colon stands in no name of a repository.
         repository = f"{report.account}:{report.region}:{repository}"
     tags = tuple(filter(_TAG.fullmatch, report.tags))[:MOST_TAGS]

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from notify_scan.event_fields import Fields
@@ -29,13 +29,22 @@ class UnderstoodEvent:
 
 
 def understood(
-    event: Fields, interpretation: Interpretation, *, kept_for: timedelta
+    event: Fields,
+    interpretation: Interpretation,
+    *,
+    account: str,
+    region: str,
+    kept_for: timedelta,
 ) -> UnderstoodEvent:
-    """Name an event, and say what is to be recorded of it."""
+    """Name an event, and say what is to be recorded of it.
+
+    account, region: where NotifyScan runs; buses elsewhere can send their events to its own.
+    """
     scan, record = interpretation.scan, None
     if scan:
-        account, region = event.optional_text("account"), event.optional_text("region")
-        record = record_of(scan, account=account, region=region, kept_for=kept_for)
+        scan = replace(scan, is_elsewhere=(scan.account, scan.region) != (account, region))
+        interpretation = replace(interpretation, scan=scan)
+        record = record_of(scan, kept_for=kept_for)
     return UnderstoodEvent(_name(event), interpretation, record)
 
 

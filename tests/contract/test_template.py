@@ -31,9 +31,10 @@ def snake(name: str) -> str:
 
 
 def settings_read() -> set[str]:
-    """Find every setting that the code reads."""
+    """Find every setting that the code reads, those that Lambda gives every function aside."""
     text = "\n".join(path.read_text() for path in (ROOT / "functions").rglob("*.py"))
-    return set(re.findall(r"settings\.\w+\(\s*\"([A-Z_]+)\"", text))
+    read = re.findall(r"settings\.\w+\(\s*\"([A-Z_]+)\"", text)
+    return {name for name in read if not name.startswith(PLATFORM)}
 
 
 def references(value: object) -> set[str]:
@@ -70,7 +71,7 @@ def test_functions_read_the_settings_that_they_are_given_and_no_other() -> None:
 def test_a_setting_is_named_for_its_parameter(function: dict[str, Any]) -> None:
     for name, value in function.get("Environment", {}).get("Variables", {}).items():
         named = value["Fn::If"][1] if "Fn::If" in value else value
-        assert snake(named["Ref"]) == name
+        assert snake(named["Ref"].removeprefix("AWS::")) == name
 
 
 def test_the_defaults_make_the_policy_that_they_describe(monkeypatch: pytest.MonkeyPatch) -> None:

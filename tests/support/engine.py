@@ -367,6 +367,7 @@ class Engine:
         """Put together the environment of all functions, as the template gives it to each."""
         environment: dict[str, str] = {
             "AWS_DEFAULT_REGION": REGION,
+            "AWS_REGION": REGION,
             "AWS_ACCESS_KEY_ID": "any",
             "AWS_SECRET_ACCESS_KEY": "any",
             "POWERTOOLS_SERVICE_NAME": "ecr-rescan",

@@ -18,6 +18,7 @@ from hypothesis.strategies import SearchStrategy
 
 from notify_scan.interpret_event import ReceivedEvent, interpret_event
 from notify_scan.reports import Interpretation
+from notify_scan.understood_event import UnderstoodEvent
 from tests.support.template import ROOT
 
 HOSTILE = (
@@ -65,9 +66,19 @@ DIGEST = "sha256:" + "c0ffee" * 10 + "c0de"
 EXECUTION = "arn:aws:states:eu-west-1:123456789012:execution:rescan:"
 
 
+def understood(event: Any) -> UnderstoodEvent:
+    """Read an event as InterpretEvent does, where the samples come from."""
+    return interpret_event(
+        ReceivedEvent(event),
+        account="123456789012",
+        region="eu-central-1",
+        kept_for=timedelta(days=180),
+    )
+
+
 def interpreted(event: Any) -> Interpretation:
-    """Read an event as InterpretEvent does."""
-    return interpret_event(ReceivedEvent(event), kept_for=timedelta(days=180)).interpretation
+    """Read an event as InterpretEvent does, and leave aside what is to be recorded."""
+    return understood(event).interpretation
 
 
 def sample(name: str) -> dict[str, Any]:

@@ -124,12 +124,7 @@ def understood_of(report: ScanReport | RunReport | str, event: str = "event-1") 
     """Understand an event that brings a report, or the reason of a silence."""
     match report:
         case ScanReport():
-            record = record_of(
-                report,
-                account=report.account,
-                region=report.region,
-                kept_for=timedelta(days=180),
-            )
+            record = record_of(report, kept_for=timedelta(days=180))
             return UnderstoodEvent(event, Interpretation(scan=report), record)
         case RunReport():
             return UnderstoodEvent(event, Interpretation(run=report))

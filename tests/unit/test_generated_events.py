@@ -77,7 +77,9 @@ class Passage:
 
 def outcome_of(event: Any, chance: random.Random) -> tuple[str, Notification | None]:
     try:
-        understood = interpret_event(ReceivedEvent(event), kept_for=KEPT_FOR)
+        understood = interpret_event(
+            ReceivedEvent(event), account="123456789012", region="eu-west-1", kept_for=KEPT_FOR
+        )
     except UnreadableScanEvent as unreadable:
         told = str(unreadable)
     else:

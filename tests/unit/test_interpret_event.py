@@ -11,7 +11,7 @@ from notify_scan.reports import Interpretation, ScanReport, ScanType
 from notify_scan.run_events import TOLD_ALREADY
 from notify_scan.scan_events import NOT_AN_IMAGE
 from tests.support.engine import any_lambda_context
-from tests.support.events import interpreted, sample
+from tests.support.events import interpreted, sample, understood
 from tests.support.template import ROOT
 
 SAMPLES = sorted(path.stem for path in (ROOT / "events/eventbridge").iterdir())
@@ -55,6 +55,36 @@ def test_reads_an_enhanced_scan_and_what_its_total_has_more() -> None:
     assert scan.is_complete
     assert scan.severities == {"CRITICAL": 0, "HIGH": 3, "MEDIUM": 11}
     assert scan.other == 6
+
+
+@pytest.mark.parametrize(
+    ("name", "sent_from", "repository", "is_elsewhere"),
+    [
+        ("ecr_image_scan_complete", {}, "shop/cart", False),
+        (
+            "ecr_image_scan_complete",
+            {"account": "210987654321"},
+            "210987654321:eu-central-1:shop/cart",
+            True,
+        ),
+        (
+            "ecr_image_scan_complete",
+            {"region": "eu-west-1"},
+            "123456789012:eu-west-1:shop/cart",
+            True,
+        ),
+        # The ARN says whose a repository is, whoever sends the event.
+        ("inspector2_scan_ecr", {"account": "210987654321"}, "shop/search", False),
+    ],
+)
+def test_tells_other_registries_from_our_own(
+    name: str, sent_from: dict[str, str], repository: str, is_elsewhere: bool
+) -> None:
+    event = understood(sample(name) | sent_from)
+    assert event.record
+    assert event.record.repository == repository
+    assert event.interpretation.scan
+    assert event.interpretation.scan.is_elsewhere == is_elsewhere
 
 
 @pytest.mark.parametrize(
@@ -176,12 +206,16 @@ def test_shows_only_the_beginning_of_a_long_value() -> None:
 
 def test_answers_the_state_machine_with_one_shape(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IMAGE_RECORD_RETENTION_DAYS", "180")
+    monkeypatch.setenv("ACCOUNT_ID", "123456789012")
+    monkeypatch.setenv("AWS_REGION", "eu-central-1")
     event = json.loads(Path(ROOT / "events/notify_scan/interpret_event.json").read_text())
     answer: Any = module.handler(event, any_lambda_context())
     assert answer.keys() == {"event", "interpretation", "record", "known"}
     told = answer["interpretation"]
     assert told.keys() == {"scan", "run", "silence"}
     assert told["scan"]["repository"] == "payments/ledger"
+    assert not told["scan"]["is_elsewhere"]
+    assert answer["record"]["repository"] == "payments/ledger"
     assert told["scan"]["scanned_at"] == "2026-03-14T03:04:11+00:00"
     assert (told["run"], told["silence"]) == (None, None)
     finished: Any = module.handler({"event": sample("execution_failed")}, any_lambda_context())

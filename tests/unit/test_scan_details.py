@@ -83,6 +83,18 @@ def test_says_that_without_a_digest_nothing_can_be_asked(status: str, wanted: st
     assert scans.asked == []
 
 
+@pytest.mark.parametrize(
+    ("status", "wanted"), [("COMPLETE", "The worst findings"), ("FAILED", "The reason")]
+)
+def test_asks_no_registry_but_our_own(status: str, wanted: str) -> None:
+    scans = FakeScans()
+    report = detailed(any_scan_report(status=status, is_elsewhere=True), scans)
+    assert report.remarks == (
+        f"{wanted} cannot be asked for: the registry is in another account or region.",
+    )
+    assert scans.asked == []
+
+
 @pytest.mark.parametrize("fault", [errors.EcrThrottled, errors.EcrUnavailable])
 @pytest.mark.parametrize("report", [any_scan_report(), FAILED])
 def test_leaves_a_passing_fault_to_the_state_machine_until_its_last_retry(

@@ -13,7 +13,7 @@ KEPT_FOR = timedelta(days=180)
 
 def record(**given: Any) -> ScanRecord | None:
     report = any_scan_report(**given)
-    return record_of(report, account="123456789012", region="eu-central-1", kept_for=KEPT_FOR)
+    return record_of(report, kept_for=KEPT_FOR)
 
 
 def test_is_what_the_ledger_reads_back() -> None:
@@ -30,11 +30,10 @@ def test_is_what_the_ledger_reads_back() -> None:
     ("given", "name"),
     [
         ({}, "team/api"),
-        ({"account": "210987654321"}, "210987654321:eu-central-1:team/api"),
-        ({"region": "eu-west-1"}, "123456789012:eu-west-1:team/api"),
+        ({"is_elsewhere": True}, "123456789012:eu-central-1:team/api"),
     ],
 )
-def test_tells_repositories_of_the_same_name_apart(given: dict[str, str], name: str) -> None:
+def test_tells_repositories_of_the_same_name_apart(given: dict[str, Any], name: str) -> None:
     asked = record(**given)
     assert asked is not None
     assert asked.repository == name

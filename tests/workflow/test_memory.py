@@ -151,6 +151,22 @@ def test_an_event_of_another_account_has_a_record_of_its_own(deploy: Deploy) -> 
     assert len(subjects(deployed)) == 2
 
 
+@pytest.mark.parametrize("sent_from", [{"account": "210987654321"}, {"region": "us-east-1"}])
+def test_an_event_that_another_bus_sends_leaves_our_own_image_alone(
+    deploy: Deploy, sent_from: dict[str, str]
+) -> None:
+    deployed = deploy(REGISTRY)
+    ours = event_of(deployed.registry, "v1", {"CRITICAL": 1})
+    theirs = {**ours, **sent_from, "id": "theirs"}
+    told = [deployed.notify(event) for event in (theirs, ours)]
+    assert [each.status for each in told] == ["SUCCEEDED"] * 2
+    assert subjects(deployed) == ["[CRITICAL] 1 critical in team/api:v1"] * 2
+    first, second = deployed.receivers.of(Channel.SNS)
+    remark = "the registry is in another account or region"
+    assert remark in first["Message"]
+    assert remark not in second["Message"]
+
+
 def test_calls_the_table_as_often_as_the_documents_say(deploy: Deploy) -> None:
     deployed = deploy(REGISTRY, **QUIET)
     counted = CountedCalls()

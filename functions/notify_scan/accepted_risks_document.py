@@ -5,15 +5,17 @@ partition key ``accepted-risks``; sort key ``in-force`` for the last good docume
 """
 
 import functools
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import batched
 from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from ledger.image_records import CLIENT_CONFIG
+from ledger.image_records import CLIENT_CONFIG, KEYS_A_CALL
 from notify_scan.accepted_risks import (
     DOCUMENT,
     MOST_BYTES,
@@ -85,6 +87,23 @@ class AcceptedRisksDocument:
                 logger.warning("accepted risks cannot be looked up", extra={"error": str(error)})
         return self._in_force
 
+    def unclaimed(self, notices: Iterable[str], *, event: str, most: int) -> list[str]:
+        """Name the first of some notices that no other event has claimed, so that these can be.
+
+        When the table does not answer, there are none.
+        """
+        found: list[str] = []
+        try:
+            for some in batched(notices, KEYS_A_CALL, strict=False):
+                self._recall(some)
+                found += [each for each in some if self._claimed.get(each, event) == event]
+                if len(found) >= most:
+                    break
+        except (ClientError, BotoCoreError) as error:
+            logger.warning("notices cannot be looked up", extra={"error": str(error)})
+            return []
+        return found[:most]
+
     def claim(self, notice: str, *, event: str, expires_at: int) -> bool:
         """Tell whether it falls to an event to bring a notice to people, once and for all.
 
@@ -109,6 +128,15 @@ class AcceptedRisksDocument:
             return False
         self._claimed[notice] = event
         return True
+
+    def _recall(self, notices: Iterable[str]) -> None:
+        """Learn who has claimed notices; what DynamoDB leaves out, or has not yet, claim finds."""
+        keys = [_key(f"notice#{each}") for each in notices if each not in self._claimed]
+        if not keys:
+            return
+        answer = self._dynamodb.batch_get_item(RequestItems={self._table: {"Keys": keys}})
+        for item in answer["Responses"].get(self._table, []):
+            self._claimed[item["sk"]["S"].removeprefix("notice#")] = item["event"]["S"]
 
     def _look_up(self) -> None:
         try:

@@ -417,13 +417,31 @@ def test_a_notice_falls_to_one_event_and_to_its_retries(deployment: Deployment) 
     }
 
 
+def test_notices_of_other_events_are_passed_over_a_hundred_a_call(deployment: Deployment) -> None:
+    notices = [f"expired-{number}" for number in range(150)]
+    one = deployment.container()
+    for notice in notices[:120]:
+        assert one.claim(notice, event=EVENT, expires_at=1_800_000_000)
+    other = deployment.container()
+    deployment.calls.clear()
+    assert other.unclaimed(notices, event="another", most=5) == notices[120:125]
+    assert other.unclaimed(notices[:120], event="another", most=5) == []  # as it knows by now
+    assert deployment.calls == ["BatchGetItem"] * 2
+    assert other.unclaimed(notices, event=EVENT, most=5) == notices[:5]  # a retry finds its own
+    assert other.unclaimed(iter(()), event=EVENT, most=5) == []
+
+
 def test_nobody_brings_a_notice_while_the_ledger_does_not_answer(
     deployment: Deployment, warnings: Warnings
 ) -> None:
     container = deployment.container()
     deployment.broken = {"dynamodb"}
+    assert container.unclaimed(["any"], event=EVENT, most=5) == []
     assert not container.claim("any", event=EVENT, expires_at=1)
-    assert [message for message, _ in warnings] == ["a notice cannot be claimed"]
+    assert [message for message, _ in warnings] == [
+        "notices cannot be looked up",
+        "a notice cannot be claimed",
+    ]
 
 
 def test_takes_bucket_and_table_of_the_stack(deployment: Deployment) -> None:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any, cast
 
 from notify_scan.accepted_risks import AcceptedRisks
@@ -157,6 +158,11 @@ class FakeAcceptedRisks:
         """Tell what was given."""
         del now
         return self._risks
+
+    def unclaimed(self, notices: Iterable[str], *, event: str, most: int) -> list[str]:
+        """Name the first that are free, or the event's own."""
+        free = (notice for notice in notices if self.claims.get(notice, event) == event)
+        return list(islice(free, most))
 
     def claim(self, notice: str, *, event: str, expires_at: int) -> bool:
         """Let the first event have a notice."""

@@ -1,10 +1,16 @@
+import json
+from collections.abc import Iterable
 from typing import Any
 
+import pytest
+
+from notify_scan.accepted_risks import LONGEST_TEXT
 from notify_scan.accepted_risks_document import Refusal
-from notify_scan.accepted_risks_notices import due_notices
+from notify_scan.accepted_risks_notices import MOST_NOTICES, due_notices
 from notify_scan.channels.delivery import Channel
 from notify_scan.reports import NoticeReport
 from notify_scan.wording import message_of_notice
+from runtime import messages
 from tests.support.clock import NOW
 from tests.support.reports import (
     EVERY_CHANNEL,
@@ -21,6 +27,7 @@ accepted_risks:
      accepted_by: jane}
   - {vulnerability: CVE-2, reason: Not today., expires: 2026-03-14, accepted_by: joe}
 """
+MOST_OF_A_STATE = 256 * 1024  # bytes
 REFUSAL = Refusal("abc", "entry 1, expires must be a day.")
 
 
@@ -49,6 +56,56 @@ def test_tells_of_a_document_that_was_refused() -> None:
 def test_the_first_event_brings_a_notice_and_brings_it_again_when_it_is_retried() -> None:
     document = FakeAcceptedRisks(EXPIRED)
     assert [len(due(document, event=event)) for event in ("one", "one", "other")] == [1, 1, 0]
+
+
+def many_expired(number: int, text: str = "any") -> str:
+    entries = [
+        {
+            "vulnerability": f"CVE-{each}",
+            "repositories": text,
+            "reason": text,
+            "expires": "2026-03-13",
+            "accepted_by": text,
+        }
+        for each in range(number)
+    ]
+    return json.dumps({"accepted_risks": entries}, ensure_ascii=False)
+
+
+def test_an_event_brings_a_few_notices_and_later_ones_the_rest() -> None:
+    document = FakeAcceptedRisks(many_expired(2 * MOST_NOTICES + 1))
+    brought = [due(document, event=event) for event in ("one", "one", "two", "three", "four")]
+    assert [len(notices) for notices in brought] == [MOST_NOTICES] * 3 + [1, 0]
+    assert brought[0] == brought[1]
+    about = {notice.about for notices in brought for notice in notices}
+    assert len(about) == 2 * MOST_NOTICES + 1
+
+
+class Raced(FakeAcceptedRisks):
+    def unclaimed(self, notices: Iterable[str], *, event: str, most: int) -> list[str]:
+        free = super().unclaimed(notices, event=event, most=most)
+        self.claims[free[0]] = "another that is faster"
+        return free
+
+
+def test_leaves_a_notice_to_the_event_that_claims_it_first() -> None:
+    (notice,) = due(Raced(many_expired(2)))
+    assert notice.about == "CVE-1"
+
+
+@pytest.mark.parametrize("text", ["Not reachable. ", '"', "\N{PARTY POPPER}"])
+def test_the_longest_notices_fit_a_state_beside_a_message(text: str) -> None:
+    longest = (text * LONGEST_TEXT)[:LONGEST_TEXT]
+    notices = due(FakeAcceptedRisks(many_expired(MOST_NOTICES, longest)))
+    assert len(notices) == MOST_NOTICES
+    deliveries = [
+        delivery
+        for notice in notices
+        for delivery in EVERY_CHANNEL.notice(message_of_notice(notice), notice, now=NOW)
+    ]
+    # Lambda leaves what is not ASCII as it is.
+    size = len(json.dumps(messages.encode(tuple(deliveries)), ensure_ascii=False).encode())
+    assert size < MOST_OF_A_STATE * 2 / 3
 
 
 def test_a_silence_brings_nothing() -> None:

@@ -134,47 +134,64 @@ def remember(
 
     Raises BaselineMoved when another event was faster, and LedgerUnavailable.
     """
-    asked, expires_at = memory.asked, int(memory.asked.expires_at)
-    baseline = memory.baseline(decision, now)
-    if baseline:
-        image = DigestImage(
-            repository=asked.repository,
-            digest=asked.digest,
-            image=scan.image,
-            link=scan.link,
-            account=scan.account,
-            region=scan.region,
-            scanned_at=scan.scanned_at,
-            standing=baseline.standing,
-            event_id=memory.event_id,
-            is_reminder=decision.is_reminder,
-        )
-        before = memory.before.standing or Standing()
-        if not decision.tell:
-            changes = []
-        elif channels.breaks_through(decision):
-            changes = [ledger.entries.drop(digest, image) for digest in channels.digests]
-        else:
-            changes = [
-                ledger.entries.put(digest, image, before, expires_at=expires_at)
-                for digest in channels.digests
-            ]
-        ledger.records.note_baseline(
-            asked.repository,
-            asked.digest,
-            baseline,
-            seen=memory.record.baseline,
-            scanned_at=scan.scanned_at,
-            also=changes,
-        )
-        if not decision.tell:
-            for digest in channels.digests:
-                ledger.entries.correct(digest, image)
+    asked, baseline = memory.asked, memory.baseline(decision, now)
+    if baseline is None:
+        return
+    image = _digest_image(memory, scan, decision, baseline.standing)
+    before = memory.before.standing or Standing()
+    if not decision.tell:
+        changes = []
+    elif channels.breaks_through(decision):
+        changes = [ledger.entries.drop(digest, image) for digest in channels.digests]
+    else:
+        changes = [
+            ledger.entries.put(digest, image, before, expires_at=int(asked.expires_at))
+            for digest in channels.digests
+        ]
+    ledger.records.note_baseline(
+        asked.repository,
+        asked.digest,
+        baseline,
+        seen=memory.record.baseline,
+        scanned_at=scan.scanned_at,
+        also=changes,
+    )
+
+
+def keep_up(
+    memory: Memory, scan: ScanReport, decision: Decision, ledger: Ledger, channels: ChannelsInUse
+) -> None:
+    """Correct what digests tell of the image, and note which tags it has.
+
+    After the baseline, and as often as need be. Raises LedgerUnavailable.
+    """
+    asked, is_seen = memory.asked, decision.tell or memory.is_repeated
+    if decision.standing and decision.is_noted and not is_seen:
+        image = _digest_image(memory, scan, decision, decision.standing)
+        for digest in channels.digests:
+            ledger.entries.correct(digest, image)
     # With every scan: a tag may have been with another image meanwhile, and expires unless noted.
     ledger.records.move_tags(
         asked.repository,
         asked.digest,
         asked.tags,
         scanned_at=scan.scanned_at,
-        expires_at=expires_at,
+        expires_at=int(asked.expires_at),
+    )
+
+
+def _digest_image(
+    memory: Memory, scan: ScanReport, decision: Decision, standing: Standing
+) -> DigestImage:
+    return DigestImage(
+        repository=memory.asked.repository,
+        digest=memory.asked.digest,
+        image=scan.image,
+        link=scan.link,
+        account=scan.account,
+        region=scan.region,
+        scanned_at=scan.scanned_at,
+        standing=standing,
+        event_id=memory.event_id,
+        is_reminder=decision.is_reminder,
     )

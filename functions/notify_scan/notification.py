@@ -7,7 +7,7 @@ from ledger.errors import LedgerUnavailable
 from notify_scan.channels.delivery import Delivery
 from notify_scan.channels_in_use import ChannelsInUse
 from notify_scan.decision import Condition, Decision, NotificationPolicy, decide
-from notify_scan.memory import Ledger, Memory, recall, remember
+from notify_scan.memory import Ledger, Memory, keep_up, recall, remember
 from notify_scan.reports import Interpretation, ScanReport
 from notify_scan.scan_details import NO_RISKS, RETRIES, with_details
 from notify_scan.understood_event import UnderstoodEvent
@@ -64,7 +64,17 @@ class Composer:
         return Notification(run.subject, decision.tell, decision.reason, deliveries)
 
     def _of_scan(self, understood: UnderstoodEvent, scan: ScanReport) -> Notification:
-        memory = self._recalled(understood)
+        """Compare, or not. Without the ledger people are told too often, and not too little."""
+        try:
+            memory = recall(understood, self.ledger.records, attempt=self.attempt, now=self.now)
+            return self._compared(understood, scan, memory)
+        except LedgerUnavailable as error:
+            self._warn_in_the_end("told without the ledger", error)
+            return self._compared(understood, scan, None)
+
+    def _compared(
+        self, understood: UnderstoodEvent, scan: ScanReport, memory: Memory | None
+    ) -> Notification:
         if memory and memory.is_outdated(scan.scanned_at):
             return Notification(scan.subject, tell=False, reason=OUTDATED)
         scan, decision = self._decided(scan, memory)
@@ -77,6 +87,7 @@ class Composer:
         )
         if memory:
             remember(memory, scan, decision, self.ledger, self.channels, self.now)
+            self._keep_up(memory, scan, decision)
         return Notification(scan.subject, decision.tell, decision.reason, deliveries)
 
     def _decided(self, scan: ScanReport, memory: Memory | None) -> tuple[ScanReport, Decision]:
@@ -103,12 +114,15 @@ class Composer:
             scan = with_details(scan, self.registry, findings=asked, attempt=self.attempt)
         return scan, decision
 
-    def _recalled(self, understood: UnderstoodEvent) -> Memory | None:
-        """Look up what was known. Without that people are told too often, and not too little."""
+    def _keep_up(self, memory: Memory, scan: ScanReport, decision: Decision) -> None:
+        """Note what is not worth a message: the baseline is noted, and people are told by it."""
         try:
-            return recall(understood, self.ledger.records, attempt=self.attempt, now=self.now)
+            keep_up(memory, scan, decision, self.ledger, self.channels)
         except LedgerUnavailable as error:
-            if self.attempt < RETRIES:
-                raise
-            logger.warning("told without the ledger", extra={"error": str(error)})
-            return None
+            self._warn_in_the_end("noted in part", error)
+
+    def _warn_in_the_end(self, warning: str, error: LedgerUnavailable) -> None:
+        """Let an error pass at the last attempt, and at no other."""
+        if self.attempt < RETRIES:
+            raise error
+        logger.warning(warning, extra={"error": str(error)})

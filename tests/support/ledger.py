@@ -21,7 +21,7 @@ from notify_scan.understood_event import UnderstoodEvent
 
 
 class LedgerInMemory:
-    """Both adapters at once; `is_lost` makes the table answer nothing."""
+    """Both adapters at once; `is_lost` makes the table answer nothing, `refused` some calls."""
 
     def __init__(self) -> None:
         self.kept: dict[tuple[str, str], ImageRecord] = {}
@@ -29,6 +29,7 @@ class LedgerInMemory:
         self.tags: dict[tuple[str, str], tuple[str, datetime]] = {}
         self.calls: Counter[str] = Counter()
         self.is_lost = False
+        self.refused: set[str] = set()
 
     @property
     def as_ledger(self) -> Ledger:
@@ -130,7 +131,7 @@ class LedgerInMemory:
 
     def _count(self, call: str) -> None:
         self.calls[call] += 1
-        if self.is_lost:
+        if self.is_lost or call in self.refused:
             raise LedgerUnavailable("no table today")
 
 

@@ -1,5 +1,6 @@
 """What NotifyScan remembers, by what people are told: the ledger is one in memory."""
 
+import io
 import json
 from dataclasses import replace
 from datetime import timedelta
@@ -363,6 +364,37 @@ def test_asks_the_ledger_again_and_tells_without_it_in_the_end(people: People) -
     told = people.tell(report, "lost", RETRIES)
     assert (told.tell, told.reason) == (True, "above threshold")
     assert "Change" not in slack(told)
+
+
+def test_tells_at_once_in_the_end_what_it_cannot_note(log: io.StringIO) -> None:
+    people = digest_people()
+    people.scan(1)
+    people.ledger.refused = {"note_baseline"}
+    report = any_scan_report(severities={"CRITICAL": 2}, scanned_at=people.now + HOUR)
+    for attempt in range(RETRIES):
+        with pytest.raises(LedgerUnavailable):
+            people.tell(report, "lost", attempt)
+    told = people.tell(report, "lost", RETRIES)
+    assert (told.tell, told.reason) == (True, "above threshold")
+    assert {each.channel for each in told.deliveries} == {*Channel}
+    assert digests(people) == {"AFTER_RUN": (0, 1), "DAILY": (0, 1)}
+    assert "told without the ledger" in log.getvalue()
+
+
+def test_what_is_noted_is_told_though_its_tags_cannot_be(log: io.StringIO) -> None:
+    people = digest_people()
+    people.ledger.refused = {"move_tags"}
+    report = any_scan_report(severities={"CRITICAL": 2})
+    for attempt in range(RETRIES):
+        with pytest.raises(LedgerUnavailable):
+            people.tell(report, "lost", attempt)
+    told = people.tell(report, "lost", RETRIES)
+    assert {each.channel for each in told.deliveries} == {*Channel} - {
+        Channel.SLACK,
+        Channel.TEAMS,
+    }
+    assert digests(people) == {"AFTER_RUN": (0, 2), "DAILY": (0, 2)}
+    assert "noted in part" in log.getvalue()
 
 
 def test_an_image_without_a_digest_is_told_each_time(people: People) -> None:

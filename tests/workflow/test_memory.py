@@ -116,6 +116,27 @@ def test_tells_of_every_scan_when_the_table_is_lost(deploy: Deploy) -> None:
     assert deployed.undelivered() == []
 
 
+def test_tells_of_every_scan_when_the_table_can_be_read_alone(deploy: Deploy) -> None:
+    deployed = deploy(REGISTRY, **QUIET)
+
+    def deny(model: Any, **_: object) -> None:
+        if model.name in ("UpdateItem", "TransactWriteItems"):
+            answer: Any = {"Error": {"Code": "AccessDeniedException", "Message": "any"}}
+            answer["ResponseMetadata"] = {"HTTPStatusCode": 400, "RequestId": "any"}
+            raise ClientError(answer, model.name)
+
+    table = boto3.client("dynamodb")
+    table.meta.events.register("before-call.dynamodb", deny)
+    try:
+        for _ in range(2):
+            execution = deployed.notify(event_of(deployed.registry, "v1", {"CRITICAL": 1}))
+            assert execution.status == "SUCCEEDED", execution.cause
+    finally:
+        table.meta.events.unregister("before-call.dynamodb", deny)
+    assert len(subjects(deployed)) == 2
+    assert deployed.undelivered() == []
+
+
 def test_a_claim_that_was_written_before_its_answer_was_lost_is_its_own(deploy: Deploy) -> None:
     deployed = deploy(REGISTRY, **QUIET)
     lost = [True]

@@ -1,6 +1,7 @@
 """What was known of an image before an event, and what is to be known of it afterwards."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -106,11 +107,13 @@ def recall(
 
 
 def _record(asked: ScanRecord, known: object | None, records: ImageRecords) -> ImageRecord:
-    if not isinstance(known, Mapping):
-        return records.get(asked.repository, asked.digest)
-    # DynamoDB leaves out the attributes of an item that was not there.
-    item: Mapping[str, Any] = known.get("Attributes") or {}
-    return image_record(item) if item else ImageRecord(asked.digest)
+    # What the state machine hands on is DynamoDB's answer as Step Functions prints it.
+    with suppress(TypeError, KeyError, ValueError, AttributeError):
+        if isinstance(known, Mapping):
+            # DynamoDB leaves out the attributes of an item that was not there.
+            item: Mapping[str, Any] = known.get("Attributes") or {}
+            return image_record(item) if item else ImageRecord(asked.digest)
+    return records.get(asked.repository, asked.digest)
 
 
 def _of_new_image(memory: Memory, records: ImageRecords, now: datetime) -> Memory:

@@ -293,6 +293,30 @@ def test_of_the_same_event_at_once_both_come_to_the_same(people: People) -> None
         composer.compose(first)  # as it would, had both read what RecordScan found
 
 
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"baseline": {"M": {}}, "sk": {"S": f"image#{DIGEST}"}},
+        {"baseline": {"M": None}, "sk": {"S": f"image#{DIGEST}"}},
+        {"image_tags": {"L": None}, "sk": {"S": f"image#{DIGEST}"}},
+        {"image_tags": {}, "sk": {"S": f"image#{DIGEST}"}},
+        {"started_at": {"S": "today"}, "sk": {"S": f"image#{DIGEST}"}},
+        {"image_tags": {"L": []}},
+        ["any"],
+    ],
+)
+def test_looks_up_what_it_cannot_read_in_the_answer_of_the_record(
+    people: People, attributes: object
+) -> None:
+    people.scan(1)
+    report = any_scan_report(severities={"CRITICAL": 1}, scanned_at=people.now + HOUR)
+    understood = people.ledger.record_scan(understood_of(report, "other"))
+    composer = any_composer(policy=policy(), ledger=people.ledger.as_ledger, now=people.now)
+    told = composer.compose(replace(understood, known={"Attributes": attributes}))
+    assert (told.tell, told.reason) == (False, "unchanged")
+    assert people.ledger.calls["get"] == 1
+
+
 # A new image with an old tag
 
 

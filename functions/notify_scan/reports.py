@@ -125,7 +125,7 @@ class RunReport:
     status: FINISHED, INCOMPLETE, or as Step Functions has it: FAILED, TIMED_OUT, ABORTED.
     images, reasons: images by outcome, and by outcome and reason; empty when the run broke off.
     problems: the first few repositories that did not finish.
-    rerun: the execution input that takes only those.
+    rerun: the execution input that takes only those; of a dry run it is one too.
     error, cause: of a run that broke off.
     """
 
@@ -144,7 +144,7 @@ class RunReport:
     images: dict[str, int] = field(default_factory=dict)
     reasons: dict[str, dict[str, int]] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
-    rerun: dict[str, str] | None = None
+    rerun: dict[str, object] | None = None
     error: str | None = None
     cause: str | None = None
     kind: str = "run"

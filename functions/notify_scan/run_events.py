@@ -1,7 +1,9 @@
 """Events about runs of RescanRegistry, read into reports."""
 
+import json
+
 from notify_scan import console
-from notify_scan.event_fields import LONGEST_REGION, Fields
+from notify_scan.event_fields import LONGEST_REGION, MOST, Fields
 from notify_scan.plain_text import first
 from notify_scan.reports import Interpretation, Problem, RunReport
 
@@ -17,6 +19,7 @@ _BEFORE_THE_LIST = {"InvalidRescanRequest", "SettingsError"}
 def rescan_finished(event: Fields) -> Interpretation:
     """Read a Rescan Finished event, which SummarizeRescan sends."""
     detail = event.part("detail")
+    dry_run = detail.flag("dry_run")
     resources = event.texts("resources")
     execution_arn = resources[0] if resources else ""
     region = event.text("region", most=LONGEST_REGION)
@@ -28,7 +31,7 @@ def rescan_finished(event: Fields) -> Interpretation:
             execution_arn=execution_arn,
             status=detail.text("status"),
             link=console.execution_page(region, execution_arn),
-            dry_run=detail.flag("dry_run"),
+            dry_run=dry_run,
             started_at=detail.time("started_at"),
             ended_at=detail.time("ended_at"),
             repositories=detail.number("repositories"),
@@ -40,7 +43,7 @@ def rescan_finished(event: Fields) -> Interpretation:
                 for outcome, reasons in detail.few_parts("reasons").items()
             },
             problems=_problems(detail),
-            rerun=_rerun(detail),
+            rerun=_rerun(detail.part("rerun").optional_text("rerun_of"), dry_run=dry_run),
         )
     )
 
@@ -52,7 +55,7 @@ def execution_ended(event: Fields) -> Interpretation:
     if error == "RescanIncomplete":
         return Interpretation(silence=TOLD_ALREADY)
     region, run = event.text("region", most=LONGEST_REGION), detail.text("name")
-    execution_arn = detail.text("executionArn")
+    execution_arn, dry_run = detail.text("executionArn"), _was_dry(detail)
     return Interpretation(
         run=RunReport(
             account=event.text("account"),
@@ -61,8 +64,9 @@ def execution_ended(event: Fields) -> Interpretation:
             execution_arn=execution_arn,
             status=detail.text("status"),
             link=console.execution_page(region, execution_arn),
+            dry_run=dry_run,
             ended_at=event.time("time"),
-            rerun=None if error in _BEFORE_THE_LIST else {"rerun_of": run},
+            rerun=None if error in _BEFORE_THE_LIST else _rerun(run, dry_run=dry_run),
             error=error,
             cause=detail.long_text("cause", most=LONGEST_CAUSE),
         )
@@ -77,6 +81,16 @@ def _problems(detail: Fields) -> tuple[Problem, ...]:
     return first(problems, lambda each: len(each.repository + each.problem), MOST_OF_PROBLEMS)
 
 
-def _rerun(detail: Fields) -> dict[str, str] | None:
-    execution_name = detail.part("rerun").optional_text("rerun_of")
-    return {"rerun_of": execution_name} if execution_name else None
+def _rerun(run: str | None, *, dry_run: bool) -> dict[str, object] | None:
+    if not run:
+        return None
+    return {"rerun_of": run, "dry_run": True} if dry_run else {"rerun_of": run}
+
+
+def _was_dry(detail: Fields) -> bool:
+    """Look into the execution's input, which is a text and may be left out."""
+    try:
+        asked = json.loads(detail.optional_text("input", most=MOST) or "{}")
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(asked, dict) and asked.get("dry_run") is True

@@ -37,7 +37,7 @@ class RunReport:
     results_missing: scans of earlier runs whose result had not arrived when this run looked.
     results_found: those of them whose result ECR has told after all.
     problems: every repository that did not finish.
-    rerun: the execution input that takes only those.
+    rerun: the execution input that takes only those; of a dry run it is one too.
     """
 
     run: str
@@ -51,7 +51,7 @@ class RunReport:
     results_missing: int
     results_found: int
     problems: tuple[Problem, ...]
-    rerun: dict[str, str] | None
+    rerun: dict[str, object] | None
 
     def sentence(self) -> str:
         """Say in one paragraph what an operator must know and do."""
@@ -102,7 +102,7 @@ class RunSummary:
     images: dict[Outcome, int]
     results_missing: int
     results_found: int
-    rerun: dict[str, str] | None
+    rerun: dict[str, object] | None
     summary_key: str
     conclusion: str
 
@@ -157,5 +157,9 @@ def report_of(
         results_missing=sum(record.results_missing for record in by_name.values()),
         results_found=sum(record.results_found for record in by_name.values()),
         problems=problems,
-        rerun={"rerun_of": run} if problems else None,
+        rerun=_rerun(run, dry_run=dry_run) if problems else None,
     )
+
+
+def _rerun(run: str, *, dry_run: bool) -> dict[str, object]:
+    return {"rerun_of": run, "dry_run": True} if dry_run else {"rerun_of": run}

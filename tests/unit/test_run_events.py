@@ -6,7 +6,7 @@ import pytest
 from ledger.run_records import RecordStatus
 from notify_scan.reports import Problem, RunReport
 from rescan_registry.run_report import report_of
-from runtime.messages import encode
+from runtime.messages import decode, encode
 from tests.support.builders import any_record
 from tests.support.clock import NOW
 from tests.support.events import interpreted, sample
@@ -58,13 +58,14 @@ def test_reads_a_run_that_has_reported_on_itself() -> None:
     assert run.subject == "ecr-rescan/123456789012/eu-central-1/ecr-rescan-RescanRegistry"
 
 
-def test_reads_what_the_other_workflow_writes() -> None:
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_reads_what_the_other_workflow_writes(dry_run: bool) -> None:
     failed = any_record("team/web", status=RecordStatus.FAILED, error="AccessDenied", cause="no")
     written = report_of(
         "run-1",
         ["team/api", "team/web"],
         [any_record("team/api"), failed],
-        dry_run=False,
+        dry_run=dry_run,
         started_at=NOW - timedelta(minutes=5),
         now=NOW,
     )
@@ -72,6 +73,8 @@ def test_reads_what_the_other_workflow_writes() -> None:
     run = read(event)
     assert (run.run, run.status, run.rerun) == (written.run, written.status, written.rerun)
     assert encode(run.problems) == encode(written.problems)
+    assert (run.dry_run, "dry_run" in (run.rerun or {})) == (dry_run, dry_run)
+    assert decode(RunReport, encode(run)) == run
 
 
 def test_a_run_that_finished_has_nothing_to_rerun() -> None:
@@ -117,6 +120,26 @@ def test_reads_a_run_that_was_ended(status: str) -> None:
     run = ended(status=status, error=None, cause=None)
     assert (run.status, run.error, run.cause) == (status, None, None)
     assert run.rerun
+
+
+@pytest.mark.parametrize(
+    ("asked", "dry_run"),
+    [
+        ('{"dry_run": true, "rescan_after": "2d"}', True),
+        ('{"dry_run": false}', False),
+        ("{}", False),
+        ('{"dry_run": "x"}', False),
+        ("[true]", False),
+        ("cut off: {", False),
+        ("[" * 100_000, False),
+        (None, False),
+    ],
+)
+def test_the_rerun_of_a_dry_run_that_broke_off_is_dry(asked: str | None, dry_run: bool) -> None:
+    run = ended(input=asked)
+    assert run.dry_run == dry_run
+    dry = {"dry_run": True} if dry_run else {}
+    assert run.rerun == {"rerun_of": "scheduled-2026-03-15", **dry}
 
 
 def test_cuts_a_long_cause() -> None:

@@ -19,8 +19,8 @@ from tests.support.clock import NOW
 STARTED_AT = NOW - timedelta(hours=1)
 
 
-def report(names: list[str], records: list[RunRecord]) -> RunReport:
-    return report_of("run-1", names, records, dry_run=False, started_at=STARTED_AT, now=NOW)
+def report(names: list[str], records: list[RunRecord], *, dry_run: bool = False) -> RunReport:
+    return report_of("run-1", names, records, dry_run=dry_run, started_at=STARTED_AT, now=NOW)
 
 
 def failed(repository: str, **given: object) -> RunRecord:
@@ -57,6 +57,13 @@ def test_takes_a_repository_without_a_record_for_unfinished() -> None:
     assert unfinished.status is RunStatus.INCOMPLETE
     assert unfinished.problems == (Problem("team/web", NEVER_REACHED),)
     assert unfinished.rerun == {"rerun_of": "run-1"}
+
+
+def test_the_rerun_of_a_dry_run_is_dry() -> None:
+    unfinished = report(["team/api"], [], dry_run=True)
+    assert unfinished.rerun == {"rerun_of": "run-1", "dry_run": True}
+    assert unfinished.sentence().endswith('the input {"rerun_of": "run-1", "dry_run": true}')
+    assert report([], [], dry_run=True).rerun is None
 
 
 def test_counts_the_images_of_a_repository_that_failed() -> None:

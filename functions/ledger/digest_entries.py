@@ -96,14 +96,27 @@ class DigestEntries:
         return {"Delete": {"TableName": self._table, "Key": _key(mode, image)}}
 
     def correct(self, mode: str, image: DigestImage) -> None:
-        """Note how an image stands by now, if it is in a digest: it told of nothing new itself."""
+        """Note how an image stands by now, if it is in a digest: it told of nothing new itself.
+
+        Nothing of a newer scan is overwritten, and a reminder stays one.
+        """
         with named_errors(), suppress(self._client.exceptions.ConditionalCheckFailedException):
             self._client.update_item(
                 TableName=self._table,
                 Key=_key(mode, image),
-                UpdateExpression="SET image = :image",
-                ConditionExpression="attribute_exists(pk)",
-                ExpressionAttributeValues=attributes({":image": image}),
+                UpdateExpression=(
+                    "SET image.image = :name, image.scanned_at = :scanned_at, "
+                    "image.standing = :standing, image.event_id = :event_id"
+                ),
+                ConditionExpression="attribute_exists(pk) AND image.scanned_at <= :scanned_at",
+                ExpressionAttributeValues=attributes(
+                    {
+                        ":name": image.image,
+                        ":scanned_at": image.scanned_at,
+                        ":standing": image.standing,
+                        ":event_id": image.event_id,
+                    }
+                ),
             )
 
     def of(self, mode: str) -> Iterator[DigestEntry]:

@@ -168,8 +168,8 @@ def keep_up(
 
     After the baseline, and as often as need be. Raises LedgerUnavailable.
     """
-    asked, is_seen = memory.asked, decision.tell or memory.is_repeated
-    if decision.standing and decision.is_noted and not is_seen:
+    asked, is_corrected = memory.asked, decision.is_noted and not decision.tell
+    if decision.standing and is_corrected and not memory.is_late:
         image = _digest_image(memory, scan, decision, decision.standing)
         for digest in channels.digests:
             ledger.entries.correct(digest, image)

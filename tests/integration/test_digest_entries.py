@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 
 import boto3
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from ledger.digest_entries import DigestEntries, DigestEntry, digest_entries
 from ledger.errors import DigestAlreadyBegun, LedgerUnavailable
 from ledger.image_records import Standing
+from tests.support.clock import NOW
 from tests.support.digests import (
     BAD,
     EXPIRES_AT,
@@ -74,6 +76,21 @@ def test_corrects_what_is_there_and_nothing_else(entries: DigestEntries) -> None
     put_entry(entries, MODE, FIRST, before=WELL)
     entries.correct(MODE, SECOND)
     assert kept(entries) == [DigestEntry(SECOND, WELL, "first")]
+
+
+def test_corrects_nothing_that_is_newer(entries: DigestEntries) -> None:
+    put_entry(entries, MODE, FIRST)
+    entries.correct(MODE, replace(SECOND, scanned_at=NOW - timedelta(seconds=1)))
+    assert kept(entries) == [DigestEntry(FIRST, WELL, "first")]
+    entries.correct(MODE, replace(SECOND, scanned_at=NOW + timedelta(seconds=1)))
+    (entry,) = kept(entries)
+    assert entry.image.standing == WORSE
+
+
+def test_a_correction_leaves_a_reminder_one(entries: DigestEntries) -> None:
+    put_entry(entries, MODE, replace(SECOND, is_reminder=True), before=WORSE)
+    entries.correct(MODE, FIRST)
+    assert kept(entries) == [DigestEntry(replace(FIRST, is_reminder=True), WORSE, "second")]
 
 
 def test_forgets_what_was_told_and_nothing_else(entries: DigestEntries) -> None:

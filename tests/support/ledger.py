@@ -126,8 +126,10 @@ class LedgerInMemory:
         """Note how an image stands by now, if it is in a digest."""
         self._count("correct")
         key = (mode, image.repository, image.digest)
-        if key in self.digests:
-            self.digests[key] = replace(self.digests[key], image=image)
+        known = self.digests.get(key)
+        if known and known.image.scanned_at <= image.scanned_at:
+            image = replace(image, is_reminder=known.image.is_reminder)
+            self.digests[key] = replace(known, image=image)
 
     def _count(self, call: str) -> None:
         self.calls[call] += 1

@@ -480,6 +480,40 @@ def test_a_digest_does_not_tell_what_has_gone_meanwhile() -> None:
     assert digests(people) == {"AFTER_RUN": (0, 2), "DAILY": (0, 2)}
 
 
+def test_a_retry_corrects_what_a_digest_tells() -> None:
+    people = digest_people()
+    people.scan(4)
+    people.ledger.refused = {"correct"}
+    report = any_scan_report(severities={"CRITICAL": 2}, scanned_at=people.now + HOUR)
+    with pytest.raises(LedgerUnavailable):
+        people.tell(report, "better")
+    assert digests(people) == {"AFTER_RUN": (0, 4), "DAILY": (0, 4)}
+    people.ledger.refused = set()
+    assert not people.tell(report, "better", attempt=1).tell
+    assert digests(people) == {"AFTER_RUN": (0, 2), "DAILY": (0, 2)}
+
+
+def test_a_retry_that_comes_late_corrects_nothing() -> None:
+    people = digest_people()
+    people.scan(4)
+    report = any_scan_report(severities={"CRITICAL": 2}, scanned_at=people.now + HOUR)
+    people.tell(report, "better")
+    people.now += HOUR
+    people.scan(5)
+    people.ledger.calls.clear()
+    people.tell(report, "better", attempt=1)
+    assert people.ledger.calls["correct"] == 0
+    assert digests(people) == {"AFTER_RUN": (0, 5), "DAILY": (0, 5)}
+
+
+def test_what_is_told_corrects_nothing() -> None:
+    people = digest_people()
+    report = any_scan_report()
+    for attempt in range(2):
+        people.tell(report, "told", attempt)
+    assert people.ledger.calls["correct"] == 0
+
+
 def test_what_is_critical_breaks_through() -> None:
     people = digest_people(ImmediateFrom.CRITICAL)
     assert people.scan("FAILED").deliveries

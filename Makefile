@@ -10,8 +10,8 @@ export UV_NO_PROGRESS := 1
 # Let Python keep what it compiles: half of a short run is imports.
 unexport PYTHONDONTWRITEBYTECODE
 export SAM_CLI_TELEMETRY := 0
-# SAM asks for a region even where it only builds.
-export AWS_DEFAULT_REGION ?= eu-central-1
+# SAM may ask for a region even where it only builds. What goes to AWS takes that of the operator.
+check build: export AWS_DEFAULT_REGION ?= eu-central-1
 
 dev := $(VENVS)/dev/bin
 sam := PATH="$(CURDIR)/$(VENVS)/dev/bin:$$PATH" $(VENVS)/sam/bin/sam

@@ -152,7 +152,7 @@ def _options() -> argparse.ArgumentParser:
         prog="make redeliver",
         usage="make redeliver [ARGS='[--stack NAME] [--list]']",
         description="Sends again what is kept in the queue Undelivered of a deployed stack. Uses "
-        "the AWS credentials and the region of your environment.",
+        "the AWS credentials and the region of your environment, or of ~/.aws/config.",
     )
     parser.add_argument("--stack", default="ecr-rescan", help="its name (default: ecr-rescan)")
     parser.add_argument("--list", action="store_true", help="show what is kept, and send nothing")

@@ -1,6 +1,8 @@
 """The documents say what the files say."""
 
+import os
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -54,6 +56,33 @@ def test_every_make_target_that_is_named_exists() -> None:
     for path in DOCUMENTS:
         for target in re.findall(r"`?make ([a-z][a-z-]+)", _commands(path.read_text())):
             assert target in targets, (path, target)
+
+
+def test_make_leaves_the_region_of_a_deployment_to_the_operator(tmp_path: Path) -> None:
+    """Only what builds or checks has one of ours, which would hide that of ~/.aws/config."""
+    regions = {}
+    environment = {name: value for name, value in os.environ.items() if "AWS_" not in name}
+    made_already = ("build", ".venvs/dev/installed", ".venvs/sam/installed")
+    for target in ("build", "check", "deploy", "redeliver"):
+        # The last recipe of a target counts, and nothing that it depends on is made.
+        probe = tmp_path / target
+        probe.write_text(f"include Makefile\n{target}:\n\t@echo region=$$AWS_DEFAULT_REGION\n")
+        assumed = [f"--assume-old={each}" for each in made_already if each != target]
+        made = subprocess.run(
+            ["make", "--file", probe, *assumed, target],
+            cwd=ROOT,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        regions[target] = re.findall("region=(.*)", made.stdout)
+    assert regions == {
+        "build": ["eu-central-1"],
+        "check": ["eu-central-1"],
+        "deploy": [""],
+        "redeliver": [""],
+    }
 
 
 def test_ci_runs_what_the_readme_says() -> None:

@@ -12,8 +12,10 @@ MOST_PROBLEMS = 10
 LONGEST_PROBLEM = 500  # characters
 MOST_OF_PROBLEMS = 4_000  # characters of all: a state, and an event, have 256 KiB
 LONGEST_CAUSE = 1_000  # characters
-# Errors of a run that has taken no repository, so there is none to rerun.
-_BEFORE_THE_LIST = {"InvalidRescanRequest", "SettingsError"}
+# Whatever else breaks a run off may do so before it has listed repositories, so that none could be
+# rerun; one that was stopped, or took too long, has listed some as a rule.
+_IN_THE_MAP = "States.ExceedToleratedFailureThreshold"
+_AT_ANY_TIME = ("TIMED_OUT", "ABORTED")
 
 
 def rescan_finished(event: Fields) -> Interpretation:
@@ -55,18 +57,19 @@ def execution_ended(event: Fields) -> Interpretation:
     if error == "RescanIncomplete":
         return Interpretation(silence=TOLD_ALREADY)
     region, run = event.text("region", most=LONGEST_REGION), detail.text("name")
-    execution_arn, dry_run = detail.text("executionArn"), _was_dry(detail)
+    execution_arn, status = detail.text("executionArn"), detail.text("status")
+    dry_run, has_list = _was_dry(detail), error == _IN_THE_MAP or status in _AT_ANY_TIME
     return Interpretation(
         run=RunReport(
             account=event.text("account"),
             region=region,
             run=run,
             execution_arn=execution_arn,
-            status=detail.text("status"),
+            status=status,
             link=console.execution_page(region, execution_arn),
             dry_run=dry_run,
             ended_at=event.time("time"),
-            rerun=None if error in _BEFORE_THE_LIST else _rerun(run, dry_run=dry_run),
+            rerun=_rerun(run, dry_run=dry_run) if has_list else None,
             error=error,
             cause=detail.long_text("cause", most=LONGEST_CAUSE),
         )

@@ -30,6 +30,12 @@ _RUN_TITLES = {
     "TIMED_OUT": "Rescan timed out: ",
     "ABORTED": "Rescan was stopped: ",
 }
+_STOPPED = ("TIMED_OUT", "ABORTED")
+_RERUN = "To rerun only what did not finish, start an execution with the input"
+_RERUN_IF_LISTED = (
+    "To rerun only what did not finish, start an execution with this input, or with the one the run "
+    "had if it had listed no repositories yet"
+)
 
 
 def message_of_scan(report: ScanReport, decision: Decision) -> Message:
@@ -92,7 +98,7 @@ def message_of_run(report: RunReport) -> Message:
         facts=_run_facts(report),
         heading="Repositories that did not finish",
         lines=_problems(report),
-        command_heading="To rerun only what did not finish, start an execution with the input",
+        command_heading=_RERUN_IF_LISTED if report.status in _STOPPED else _RERUN,
         command=Value.of(json.dumps(report.rerun)).text if report.rerun else None,
     )
 

@@ -110,8 +110,19 @@ def test_reads_a_run_that_broke_off() -> None:
     assert run.rerun == {"rerun_of": "scheduled-2026-03-15"}
 
 
-@pytest.mark.parametrize("error", ["InvalidRescanRequest", "SettingsError"])
-def test_a_run_that_never_had_a_list_cannot_be_rerun(error: str) -> None:
+@pytest.mark.parametrize(
+    "error",
+    [
+        "InvalidRescanRequest",
+        "SettingsError",
+        "AccessDenied",
+        "EcrThrottled",
+        "States.Timeout",
+        "Lambda.Unknown",
+        None,
+    ],
+)
+def test_a_run_that_may_have_had_no_list_cannot_be_rerun(error: str | None) -> None:
     assert ended(error=error).rerun is None
 
 
@@ -119,7 +130,7 @@ def test_a_run_that_never_had_a_list_cannot_be_rerun(error: str) -> None:
 def test_reads_a_run_that_was_ended(status: str) -> None:
     run = ended(status=status, error=None, cause=None)
     assert (run.status, run.error, run.cause) == (status, None, None)
-    assert run.rerun
+    assert run.rerun == {"rerun_of": "scheduled-2026-03-15"}
 
 
 @pytest.mark.parametrize(

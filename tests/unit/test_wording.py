@@ -148,8 +148,16 @@ def test_lists_what_did_not_finish_and_how_to_rerun_it() -> None:
         "team/db: ",
         "and 10 more; summary.json in the run bucket names them all",
     ]
+    assert message.command_heading.endswith("start an execution with the input")
     assert message.command == '{"rerun_of": "run-1"}'
     assert on_run().command is None
+
+
+@pytest.mark.parametrize("status", ["TIMED_OUT", "ABORTED"])
+def test_says_how_to_rerun_a_run_that_may_have_listed_nothing(status: str) -> None:
+    message = on_run(status=status, rerun={"rerun_of": "run-1"})
+    assert message.command_heading.endswith("if it had listed no repositories yet")
+    assert message.command == '{"rerun_of": "run-1"}'
 
 
 def facts_of(**given: Any) -> dict[str, str]:

@@ -236,6 +236,28 @@ def test_a_metric_has_no_dimension_of_ours() -> None:
     assert "single_metric" not in text
 
 
+def test_metrics_are_written_at_every_log_level() -> None:
+    """Lambda takes a log line that names no level for INFO, and a metric is one.
+
+    Its level goes before that of Powertools, which warns where Lambda would drop what it writes.
+    """
+    counting = [
+        function
+        for function in FUNCTIONS.values()
+        if "Metrics()" in ROOT.joinpath("functions", *module_of(function)).read_text()
+    ]
+    assert len(counting) == 1
+    for function in counting:
+        for level in PARAMETERS["FunctionLogLevel"]["AllowedValues"]:
+            of_lambda = resolved(function["LoggingConfig"], {"FunctionLogLevel": level})
+            assert of_lambda == {"ApplicationLogLevel": "DEBUG" if level == "DEBUG" else "INFO"}
+
+
+def module_of(function: dict[str, Any]) -> tuple[str, str]:
+    package, module, _ = function["Handler"].split(".")
+    return package, f"{module}.py"
+
+
 def test_the_application_can_be_published() -> None:
     application = template()["Metadata"]["AWS::ServerlessRepo::Application"]
     assert Path(ROOT / application["LicenseUrl"]).exists()

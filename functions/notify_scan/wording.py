@@ -33,8 +33,8 @@ _RUN_TITLES = {
 _STOPPED = ("TIMED_OUT", "ABORTED")
 _RERUN = "To rerun only what did not finish, start an execution with the input"
 _RERUN_IF_LISTED = (
-    "To rerun only what did not finish, start an execution with this input, or with the one the run "
-    "had if it had listed no repositories yet"
+    "To rerun only what did not finish, start an execution with this input, or with the one that "
+    "the run had if it had listed no repositories yet"
 )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rescan_registry.outcomes import Outcome
-from tests.support.definition import states
+from tests.support.definition import NOTIFY_SCAN, SEND_DIGEST, states
 from tests.support.diagram import README, readme_with_diagrams
 from tests.support.template import ROOT, resources, template
 
@@ -43,6 +43,13 @@ def test_operations_lists_every_alarm_and_metric() -> None:
         assert f"`{alarm}`" in text
     for outcome in Outcome:
         assert f"`images_{outcome.lower()}`" in text
+
+
+def test_operations_names_every_rule_that_makes_somebody_be_told() -> None:
+    brakes = (ROOT / "docs" / "operations.md").read_text().partition("## Brakes")[2]
+    for workflow in (NOTIFY_SCAN, SEND_DIGEST):
+        for event in workflow.properties["Events"]:
+            assert re.search(rf"`[\w<>-]*{event}`", brakes), event
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)

@@ -1,6 +1,5 @@
 """Compose a digest: one message a channel on all that has changed since the digest before."""
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from ledger.digest_documents import DigestDocuments, digest_documents
@@ -8,32 +7,25 @@ from ledger.digest_entries import DigestEntries, digest_entries
 from notify_scan.channels.document import document
 from notify_scan.channels_in_use import ChannelsInUse, channels_in_use
 from notify_scan.digest_wording import message_of_digest
-from runtime import clock
+from notify_scan.reports import Change
+from runtime import clock, settings
 from runtime.entrypoint import entrypoint
 from runtime.messages import decode, encode
-from send_digest.digest import DigestRequest, Told, images_to_tell, report_of, shortened
-
-
-@dataclass(frozen=True)
-class ComposedDigest:
-    """What is to be sent, if anything.
-
-    digest: its name; absent when there is nothing to forget either. images: how many are told.
-    is_taken_up: another execution has composed it, and has not come to its end.
-    """
-
-    mode: str
-    digest: str | None = None
-    images: int = 0
-    messages: int = 0
-    is_taken_up: bool = False
-    deliveries: object = ()
+from send_digest.digest import (
+    ComposedDigest,
+    DigestRequest,
+    Told,
+    images_to_tell,
+    report_of,
+    shortened,
+)
 
 
 def compose_digest(
     request: DigestRequest,
     *,
     channels: ChannelsInUse,
+    notify_on: frozenset[Change],
     entries: DigestEntries,
     documents: DigestDocuments,
     now: datetime,
@@ -49,7 +41,7 @@ def compose_digest(
     if not found:
         return ComposedDigest(request.mode)
     told = Told(0, 0, (), found)
-    if images := images_to_tell(found):
+    if images := images_to_tell(found, notify_on):
         key = documents.key_of(request.name)
         report = report_of(images, request, bucket=documents.bucket, document=key, now=now)
         short = shortened(report)
@@ -73,6 +65,7 @@ def handler(request: DigestRequest) -> ComposedDigest:
     return compose_digest(
         request,
         channels=channels_in_use(),
+        notify_on=settings.choices("NOTIFY_ON", Change),
         entries=digest_entries(),
         documents=digest_documents(),
         now=clock.now(),

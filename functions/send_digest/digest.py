@@ -69,9 +69,32 @@ class Told:
     entries: tuple[DigestEntry, ...]
 
 
-def images_to_tell(entries: Iterable[DigestEntry]) -> tuple[DigestedImage, ...]:
-    """Pick what people do not know, the worst first; what has gone back to what it was is left."""
-    return tuple(sorted((_digested(entry) for entry in entries if _is_to_tell(entry)), key=_rank))
+@dataclass(frozen=True)
+class ComposedDigest:
+    """What is to be sent, if anything.
+
+    digest: its name; absent when there is nothing to forget either. images: how many are told.
+    is_taken_up: another execution has composed it, and has not come to its end.
+    """
+
+    mode: str
+    digest: str | None = None
+    images: int = 0
+    messages: int = 0
+    is_taken_up: bool = False
+    deliveries: object = ()
+
+
+def images_to_tell(
+    entries: Iterable[DigestEntry], notify_on: frozenset[Change]
+) -> tuple[DigestedImage, ...]:
+    """Pick what people do not know and want to be told of, the worst first.
+
+    What has gone back to what it was is left, and what several changes together have come to
+    where NotifyOn leaves that out.
+    """
+    told = (_digested(entry) for entry in entries if _is_to_tell(entry, notify_on))
+    return tuple(sorted(told, key=_rank))
 
 
 def report_of(
@@ -106,10 +129,15 @@ def shortened(report: DigestReport) -> DigestReport:
     return replace(report, images=images, images_omitted=len(report.images) - len(images))
 
 
-def _is_to_tell(entry: DigestEntry) -> bool:
-    """Tell what differs, and what was put here though it does not: asked for, or a reminder."""
-    is_asked_for = entry.image.is_reminder or entry.first_event == entry.image.event_id
-    return is_asked_for or change(entry.before, entry.image.standing) is not Change.UNCHANGED
+def _is_to_tell(entry: DigestEntry, notify_on: frozenset[Change]) -> bool:
+    """Tell what one event has put here, a reminder, and what NotifyOn has of the others."""
+    if entry.first_event == entry.image.event_id:
+        return True
+    standing = entry.image.standing
+    kind, is_problem = change(entry.before, standing), standing.failed or bool(standing.exceeded)
+    if entry.image.is_reminder and is_problem:
+        return True
+    return kind in notify_on and (is_problem or kind is not Change.UNCHANGED)
 
 
 def _digested(entry: DigestEntry) -> DigestedImage:

@@ -6,11 +6,13 @@ import pytest
 
 from ledger.digest_entries import DigestEntry
 from ledger.errors import DigestAlreadyBegun
+from ledger.image_records import Standing
 from notify_scan.channels.delivery import Channel, Delivery
 from notify_scan.channels_in_use import NotifyMode
+from notify_scan.reports import Change
 from send_digest import compose_digest as module
-from send_digest.compose_digest import ComposedDigest, compose_digest
-from send_digest.digest import DigestRequest
+from send_digest.compose_digest import compose_digest
+from send_digest.digest import ComposedDigest, DigestRequest
 from tests.support.clock import NOW
 from tests.support.digests import (
     BAD,
@@ -26,6 +28,7 @@ from tests.support.reports import EVERY_CHANNEL, complaints_about
 from tests.support.template import ROOT, resolved, resources
 
 MACHINE = "arn:aws:states:eu-central-1:123456789012:execution:ecr-rescan-SendDigest"
+NOTIFY_ON = frozenset({Change.NEW, Change.WORSE, Change.CLEARED, Change.FAILED})
 CHANNELS = replace(
     EVERY_CHANNEL,
     modes={channel: NotifyMode.DAILY for channel in Channel if channel is not Channel.PAGERDUTY},
@@ -37,11 +40,13 @@ def composed(
     entries: FakeDigestEntries | None = None,
     documents: FakeDigestDocuments | None = None,
     name: str = "digest-1",
+    notify_on: frozenset[Change] = NOTIFY_ON,
 ) -> tuple[ComposedDigest, FakeDigestDocuments]:
     documents = documents or FakeDigestDocuments()
     digest = compose_digest(
         DigestRequest(NotifyMode.DAILY, f"{MACHINE}:{name}"),
         channels=CHANNELS,
+        notify_on=notify_on,
         entries=(entries or FakeDigestEntries(*given)).as_entries,
         documents=documents.as_documents,
         now=NOW,
@@ -96,6 +101,49 @@ def test_leaves_out_what_is_what_it_was() -> None:
     assert (digest.digest, digest.images, digest.deliveries) == ("digest-1", 0, ())
     assert documents.whole == {}
     assert documents.left["digest-1"]
+
+
+FEWER = Standing({"CRITICAL": 1, "HIGH": 1}, ("CRITICAL", "HIGH"))
+ALSO_BETTER = NOTIFY_ON | {Change.BETTER}
+ALSO_UNCHANGED = NOTIFY_ON | {Change.UNCHANGED}
+
+
+@pytest.mark.parametrize(
+    ("notify_on", "before", "standing", "told"),
+    [
+        (NOTIFY_ON, BAD, FEWER, {}),  # it was worse in between
+        (ALSO_BETTER, BAD, FEWER, {"BETTER": 1}),
+        (NOTIFY_ON, BAD, WORSE, {"WORSE": 1}),
+        (NOTIFY_ON - {Change.WORSE}, BAD, WORSE, {}),  # it was well in between
+        (NOTIFY_ON - {Change.CLEARED}, BAD, WELL, {}),
+        (ALSO_UNCHANGED, BAD, BAD, {"UNCHANGED": 1}),
+        (ALSO_UNCHANGED, FAILED, FAILED, {"UNCHANGED": 1}),
+        (ALSO_UNCHANGED, WELL, WELL, {}),
+    ],
+)
+def test_leaves_out_what_several_changes_have_come_to_and_notify_on_leaves_out(
+    notify_on: frozenset[Change], before: Standing, standing: Standing, told: dict[str, int]
+) -> None:
+    entry = replace(any_entry(1, before, standing), first_event="an earlier one")
+    digest, documents = composed(entry, any_entry(2, WELL, FAILED), notify_on=notify_on)
+    assert report_in(digest)["changes"] == {**told, "FAILED": 1}
+    left: Any = documents.left["digest-1"]
+    assert len(left["entries"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("standing", "told"), [(FEWER, {"BETTER": 1}), (BAD, {"UNCHANGED": 1}), (WELL, {})]
+)
+def test_a_reminder_is_told_as_the_image_stands_unless_it_is_over(
+    standing: Standing, told: dict[str, int]
+) -> None:
+    reminder = any_entry(1, BAD, standing, is_reminder=True)
+    digest, _ = composed(
+        replace(reminder, first_event="an earlier one"),
+        any_entry(2, WELL, FAILED),
+        notify_on=NOTIFY_ON - {Change.CLEARED},
+    )
+    assert report_in(digest)["changes"] == {**told, "FAILED": 1}
 
 
 def test_tells_what_was_asked_for_though_it_has_not_changed() -> None:

@@ -14,6 +14,7 @@ from notify_scan.channels_in_use import NotifyMode
 from notify_scan.digest_wording import message_of_digest
 from notify_scan.message import Level, Message, plain
 from notify_scan.plain_text import sendable
+from notify_scan.reports import Change
 from notify_scan.wire import wire
 from runtime.messages import encode
 from send_digest.digest import DigestRequest, images_to_tell, report_of, shortened
@@ -37,7 +38,7 @@ FEWER = Standing({"CRITICAL": 1, "HIGH": 0}, ("CRITICAL",))
 
 def reported(*entries: Any) -> Any:
     document = "digests/digest-1.json"
-    images = images_to_tell(entries)
+    images = images_to_tell(entries, frozenset(Change))
     return shortened(report_of(images, REQUEST, bucket="run-bucket", document=document, now=NOW))
 
 

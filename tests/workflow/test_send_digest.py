@@ -184,6 +184,26 @@ def test_an_image_that_is_what_it_was_is_forgotten_and_told_to_nobody(deploy: De
     assert told(deployed) == [{"team/api:v1": ("NEW", {})}]
 
 
+@pytest.mark.parametrize(
+    ("notify_on", "is_told"), [("NEW,WORSE", False), ("NEW,WORSE,BETTER", True)]
+)
+def test_an_image_that_was_worse_for_a_while_is_told_as_notify_on_says(
+    deploy: Deploy, notify_on: str, is_told: bool
+) -> None:
+    deployed = deploy(REGISTRY, **WEBHOOK_DAILY, NotifyOn=notify_on)
+    scanned(deployed, 1, {"HIGH": 5})
+    deployed.send_digest()
+    for high in (7, 3):
+        scanned(deployed, 1, {"HIGH": high})
+    deployed.send_digest()
+    better = {"team/api:v1": ("BETTER", {"HIGH": -2})}
+    assert told(deployed)[1:] == [better] * is_told
+    assert left(deployed) == 0
+    scanned(deployed, 1, {"HIGH": 4})
+    deployed.send_digest()
+    assert told(deployed)[-1] == {"team/api:v1": ("WORSE", {"HIGH": 1})}
+
+
 def test_forgets_what_no_channel_is_left_for(deploy: Deploy) -> None:
     deployed = deploy(REGISTRY, **ALL_CHANNELS)
     put(deployed, any_digest_image(1))

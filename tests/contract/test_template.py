@@ -258,6 +258,25 @@ def module_of(function: dict[str, Any]) -> tuple[str, str]:
     return package, f"{module}.py"
 
 
+@pytest.mark.parametrize(
+    ("boundary", "is_accepted"),
+    [
+        ("", True),
+        ("arn:aws:iam::123456789012:policy/team/boundary", True),
+        ("arn:aws:iam::aws:policy/PowerUserAccess", True),
+        ("arn:aws-cn:iam::aws:policy/PowerUserAccess", True),
+        ("arn:aws:iam::123456789012:role/boundary", False),
+        ("arn:aws:iam::amazon:policy/boundary", False),
+        ("PowerUserAccess", False),
+    ],
+)
+def test_a_boundary_is_a_managed_policy_of_the_account_or_of_aws(
+    boundary: str, *, is_accepted: bool
+) -> None:
+    pattern = PARAMETERS["PermissionsBoundaryArn"]["AllowedPattern"]
+    assert bool(re.fullmatch(pattern, boundary)) == is_accepted
+
+
 def test_the_application_can_be_published() -> None:
     application = template()["Metadata"]["AWS::ServerlessRepo::Application"]
     assert Path(ROOT / application["LicenseUrl"]).exists()

@@ -163,8 +163,11 @@ def test_alarms_watch_failed_late_missing_and_unstarted_runs() -> None:
     assert missing["TreatMissingData"] == "breaching"
     assert missing["EvaluationPeriods"] == 2
     seven_days = 7 * 24 * 3_600  # the furthest that an alarm looks back
-    longest = max(map(int, PARAMETERS["ScheduleIntervalSeconds"]["AllowedValues"]))
-    assert missing["EvaluationPeriods"] * longest <= seven_days
+    intervals = [int(each) for each in PARAMETERS["ScheduleIntervalSeconds"]["AllowedValues"]]
+    assert {interval % 60 for interval in intervals} == {0}
+    assert missing["EvaluationPeriods"] * max(intervals) <= seven_days
+    from_friday_to_monday = 3 * 24 * 3_600
+    assert max(intervals) == from_friday_to_monday
 
 
 @pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda workflow: workflow.name)

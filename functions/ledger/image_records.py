@@ -118,8 +118,8 @@ class ImageRecords:
     """The image records of the ledger table.
 
     Every method raises LedgerUnavailable when the table does not answer, whatever the reason.
-    `repository` is the name of a repository of this account, or what repository_key makes of
-    another account's. expires_at: seconds since 1970, when DynamoDB may delete the record.
+    `repository` is the name of a repository of this registry, or account:region:name of one
+    elsewhere. expires_at: seconds since 1970, when DynamoDB may delete the record.
     """
 
     def __init__(self, client: "DynamoDBClient", table: str) -> None:

@@ -3,7 +3,7 @@
 import json
 
 from notify_scan import console
-from notify_scan.event_fields import LONGEST_REGION, MOST, Fields
+from notify_scan.event_fields import LONGEST_REGION, MOST, Fields, UnreadableScanEvent
 from notify_scan.plain_text import first
 from notify_scan.reports import Interpretation, Problem, RunReport
 
@@ -91,9 +91,9 @@ def _rerun(run: str | None, *, dry_run: bool) -> dict[str, object] | None:
 
 
 def _was_dry(detail: Fields) -> bool:
-    """Look into the execution's input, which is a text and may be left out."""
+    """Look into the execution's input. It may be left out; whatever it is, people are told."""
     try:
         asked = json.loads(detail.optional_text("input", most=MOST) or "{}")
-    except (ValueError, RecursionError):
+    except (UnreadableScanEvent, ValueError, RecursionError):
         return False
     return isinstance(asked, dict) and asked.get("dry_run") is True

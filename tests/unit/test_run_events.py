@@ -143,10 +143,12 @@ def test_reads_a_run_that_was_ended(status: str) -> None:
         ("[true]", False),
         ("cut off: {", False),
         ("[" * 100_000, False),
+        (" " * 300_000, False),
+        ({"no": "text"}, False),
         (None, False),
     ],
 )
-def test_the_rerun_of_a_dry_run_that_broke_off_is_dry(asked: str | None, dry_run: bool) -> None:
+def test_the_rerun_of_a_dry_run_that_broke_off_is_dry(asked: object, dry_run: bool) -> None:
     run = ended(input=asked)
     assert run.dry_run == dry_run
     dry = {"dry_run": True} if dry_run else {}

@@ -68,6 +68,11 @@ class Standing:
     exceeded: tuple[str, ...] = ()
     failed: bool = False
 
+    @property
+    def is_problem(self) -> bool:
+        """Tell whether somebody must act."""
+        return self.failed or bool(self.exceeded)
+
 
 @dataclass(frozen=True)
 class Note:

@@ -18,7 +18,7 @@ def change(before: Standing | None, now: Standing) -> Change:
     if now.failed:
         return Change.UNCHANGED if before and before.failed else Change.FAILED
     if not now.exceeded:
-        is_over = before is not None and (before.exceeded or before.failed)
+        is_over = before is not None and before.is_problem
         return Change.CLEARED if is_over else Change.UNCHANGED
     if before is None or not before.exceeded:
         return Change.NEW

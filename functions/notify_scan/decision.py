@@ -121,21 +121,20 @@ def decide(
 def _on_scan(report: ScanReport, policy: NotificationPolicy, before: Before) -> Decision:
     standing = standing_of(report, policy.thresholds, before.standing)
     kind = change(before.standing, standing)
-    is_problem = standing.failed or bool(standing.exceeded)
     is_reminder = (
         kind is Change.UNCHANGED
-        and is_problem
+        and standing.is_problem
         and before.told_ago >= policy.remind_after
         and policy.is_told_of(failed=standing.failed)
     )
     is_first = before.standing is None
-    is_clean_news = is_first and not is_problem and policy.when_clean
+    is_clean_news = is_first and not standing.is_problem and policy.when_clean
     well = Condition.WELL if is_first or kind is Change.CLEARED else Condition.STILL_WELL
-    left_out = _left_out(kind, policy, before.standing, is_problem=is_problem)
+    left_out = _left_out(kind, policy, before.standing, is_problem=standing.is_problem)
     tell = left_out is None or is_reminder or is_clean_news
     return Decision(
         tell=tell,
-        condition=Condition.PROBLEM if is_problem else well,
+        condition=Condition.PROBLEM if standing.is_problem else well,
         reason=_reason(kind, left_out, is_first=is_first, is_reminder=is_reminder),
         exceeded={} if standing.failed else policy.thresholds.exceeded(report),
         change=kind,

@@ -55,9 +55,7 @@ class Memory:
     def is_problem(self) -> bool:
         """Tell whether the image, as far as is known, needs somebody to act."""
         baseline = self.record.baseline
-        return baseline is not None and (
-            baseline.standing.failed or bool(baseline.standing.exceeded)
-        )
+        return baseline is not None and baseline.standing.is_problem
 
     def is_outdated(self, scanned_at: datetime) -> bool:
         """Tell whether something newer is known of the image, which people have been told of."""

@@ -134,10 +134,10 @@ def _is_to_tell(entry: DigestEntry, notify_on: frozenset[Change]) -> bool:
     if entry.first_event == entry.image.event_id:
         return True
     standing = entry.image.standing
-    kind, is_problem = change(entry.before, standing), standing.failed or bool(standing.exceeded)
-    if entry.image.is_reminder and is_problem:
+    if entry.image.is_reminder and standing.is_problem:
         return True
-    return kind in notify_on and (is_problem or kind is not Change.UNCHANGED)
+    kind = change(entry.before, standing)
+    return kind in notify_on and (standing.is_problem or kind is not Change.UNCHANGED)
 
 
 def _digested(entry: DigestEntry) -> DigestedImage:

@@ -114,6 +114,13 @@ def test_tells_of_a_failure_once_and_when_it_is_over(people: People) -> None:
     assert told == [True, False, True, True, True, True, False]
 
 
+def test_reports_a_second_failure_after_the_same_findings_as_before(people: People) -> None:
+    """The scan in between changes no count, but it ends the first failure."""
+    notifications = [people.scan(found) for found in (2, "FAILED", 2, "FAILED")]
+    assert [each.tell for each in notifications] == [True, True, False, True]
+    assert "Scan failed: " in slack(notifications[-1])
+
+
 def test_opens_and_closes_an_incident_once(people: People) -> None:
     assert [incident(people.scan(found)) for found in (0, 0, 1, 1, 0, 0)] == [
         "resolve",  # nobody knows whether one was left open

@@ -1,6 +1,6 @@
 """The account and the region that the local cloud plays."""
 
-from local.registry_contents import RegistrySettings
+from local.registry.registry_contents import RegistrySettings
 
 ACCOUNT = RegistrySettings().account
 REGION = RegistrySettings().region

@@ -12,8 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 from rich.text import Text
 
-from local import checked_yaml, registry_file, stack_parameters
-from local.checked_yaml import RegistryFileError
+from local import stack_parameters
 from local.demo_display import DemoDisplay, console_for
 from local.demo_receivers import DemoReceivers
 from local.deployment import Application, DeploymentError, deploy
@@ -25,12 +24,14 @@ from local.notification_display import messages_of, summary_of, what_is_new
 from local.notification_texts import Highlights, draw
 from local.notifications import Notifications, channels_on
 from local.notify_watch import NotificationsTimeoutError, NotifyWatch
+from local.registry import checked_yaml, registry_file
+from local.registry.checked_yaml import RegistryFileError
+from local.registry.simulated_registry import SimulatedRegistry
 from local.rescan_run import RescanRun
 from local.run_document import document_of
 from local.run_table import calls_of, table_of
 from local.run_watch import RunTimeoutError, RunWatch
 from local.script import Script
-from local.simulated_registry import SimulatedRegistry
 from local.story import Story
 from local.subscribers import Delivered
 from local.weeks import Week, let_time_go_by, weeks_of

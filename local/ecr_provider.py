@@ -17,10 +17,10 @@ from localemu.aws.spec import load_service
 from localemu.http import Request, Response, Router
 from localemu.services.plugins import Service, aws_provider
 
-from local import registry_file
 from local.account import ACCOUNT, REGION
-from local.registry_file import RegistryFileError
-from local.simulated_registry import EcrError, Message, SimulatedRegistry
+from local.registry import registry_file
+from local.registry.registry_file import RegistryFileError
+from local.registry.simulated_registry import EcrError, Message, SimulatedRegistry
 
 CONTROL_PATH = "/_simulated_registry"
 FAULTS_PATH = "/_simulated_registry/faults"

@@ -6,10 +6,10 @@ from typing import Any
 
 import yaml
 
-from local import checked_yaml
-from local.checked_yaml import Value
 from local.interpreters import REPOSITORY
-from local.registry_file import REGISTRY_KEYS
+from local.registry import checked_yaml
+from local.registry.checked_yaml import Value
+from local.registry.registry_file import REGISTRY_KEYS
 
 TEMPLATE = REPOSITORY / "template.yaml"
 

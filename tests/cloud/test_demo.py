@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from local import registry_file
 from local.demo import DEMO_REGISTRY
 from local.interpreters import REPOSITORY, local_cloud_python
 from local.notifications import CHANNELS
+from local.registry import registry_file
 from local.rescan_run import OUTCOMES
 
 RUN_TIMEOUT_SECONDS = 400

@@ -17,7 +17,7 @@ from botocore.exceptions import ClientError
 
 from local.account import ACCOUNT, REGION
 from local.engine import Engine
-from local.registry_contents import digest_of
+from local.registry.registry_contents import digest_of
 from tests.support.stack import Run, Stack, eventually
 from tests.support.template import resources
 

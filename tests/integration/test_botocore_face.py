@@ -10,9 +10,9 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, ParamValidationError
 from moto import mock_aws
 
-from local.botocore_face import attach
-from local.registry_file import parse
-from local.simulated_registry import SimulatedRegistry
+from local.registry.botocore_face import attach
+from local.registry.registry_file import parse
+from local.registry.simulated_registry import SimulatedRegistry
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 FILE = """

@@ -13,11 +13,11 @@ from botocore.exceptions import (
     ReadTimeoutError,
 )
 
-from local.botocore_face import attach
-from local.ecr_errors import EcrError
-from local.registry_contents import digest_of
-from local.registry_file import parse
-from local.simulated_registry import SimulatedRegistry
+from local.registry.botocore_face import attach
+from local.registry.ecr_errors import EcrError
+from local.registry.registry_contents import digest_of
+from local.registry.registry_file import parse
+from local.registry.simulated_registry import SimulatedRegistry
 from registry import errors
 from registry.ecr import CLIENT_CONFIG, CONNECTIONS, MOST_FINDINGS, EcrRegistry, ecr_registry
 from registry.findings import Finding

@@ -60,8 +60,8 @@ from ledger.image_records import image_records
 from ledger.run_documents import run_documents
 from ledger.run_records import RunRecord, RunRecords, run_records
 from local import moto_tables
-from local.botocore_face import attach
-from local.simulated_registry import SimulatedRegistry
+from local.registry.botocore_face import attach
+from local.registry.simulated_registry import SimulatedRegistry
 from notify_scan.accepted_risks_document import accepted_risks_document
 from registry.ecr import ecr_registry
 from rescan_registry.event_bus import event_bus

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from local import registry_file
 from local.demo import main
 from local.notifications import Decided, Notifications
+from local.registry import registry_file
 from local.rescan_run import EcrCalls, Histories, ImageOutcome, RepositoryRecord, RescanRun
 from local.run_document import document_of
 from local.run_table import MOST_ROWS, calls_of, table_of

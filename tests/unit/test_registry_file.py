@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from local.ecr_errors import EcrError
-from local.registry_contents import IMAGE_CONFIG, Image
-from local.registry_file import (
+from local.registry.ecr_errors import EcrError
+from local.registry.registry_contents import IMAGE_CONFIG, Image
+from local.registry.registry_file import (
     IMAGE_KEYS,
     REGISTRY_KEYS,
     REPOSITORY_KEYS,
@@ -21,7 +21,7 @@ from local.registry_file import (
     load,
     parse,
 )
-from local.simulated_registry import SimulatedRegistry
+from local.registry.simulated_registry import SimulatedRegistry
 
 LOCAL = Path(__file__).parents[2] / "local"
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -224,7 +224,7 @@ def test_what_is_no_file_at_all_is_refused_by_name(text: str) -> None:
 def test_a_file_makes_no_more_images_than_a_machine_holds() -> None:
     text = "repositories: [{name: 'a{n}', count: 100000, images: [{count: 100000}]}]"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("local.registry_file.MOST_IMAGES", 50)
+        patch.setattr("local.registry.registry_file.MOST_IMAGES", 50)
         assert "more than 50 images in one file" in refusal(text)
 
 

@@ -13,8 +13,8 @@ from botocore.model import ServiceModel, Shape
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from local.ecr_errors import EcrError
-from local.registry_contents import (
+from local.registry.ecr_errors import EcrError
+from local.registry.registry_contents import (
     Image,
     RegistrySettings,
     Repository,
@@ -23,9 +23,9 @@ from local.registry_contents import (
     Throttle,
     digest_of,
 )
-from local.registry_file import parse
-from local.simulated_registry import SimulatedRegistry
-from local.token_bucket import TokenBucket
+from local.registry.registry_file import parse
+from local.registry.simulated_registry import SimulatedRegistry
+from local.registry.token_bucket import TokenBucket
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 DAY = timedelta(hours=24)

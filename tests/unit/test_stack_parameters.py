@@ -2,8 +2,9 @@
 
 import pytest
 
-from local import registry_file, stack_parameters
-from local.checked_yaml import RegistryFileError
+from local import stack_parameters
+from local.registry import registry_file
+from local.registry.checked_yaml import RegistryFileError
 
 REST = "\nrepositories: []\n"
 

@@ -5,7 +5,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from local.registry_file import parse
+from local.registry.registry_file import parse
 from tests.support.clock import Clock
 from tests.support.engine import Engine, engine
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from local.simulated_registry import SimulatedRegistry
+from local.registry.simulated_registry import SimulatedRegistry
 from notify_scan.channels.delivery import Channel
 from notify_scan.webhook_client import (
     WebhookRefused,

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from local.simulated_registry import SimulatedRegistry
+from local.registry.simulated_registry import SimulatedRegistry
 from rescan_registry.event_bus import EventBus, EventRefused
 from tests.support.engine import Execution
 from tests.workflow.conftest import Deploy

@@ -5,7 +5,7 @@ import json
 from bisect import bisect_right
 from typing import Any
 
-from local.ecr_errors import refuse_parameter
+from local.registry.ecr_errors import refuse_parameter
 
 DEFAULT_SIZE = 100
 LARGEST_SIZE = 1000

@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import cast
 
-from local import checked_yaml
-from local.checked_yaml import Members, RegistryFileError, Value
-from local.registry_contents import (
+from local.registry import checked_yaml
+from local.registry.checked_yaml import Members, RegistryFileError, Value
+from local.registry.registry_contents import (
     HELM_CONFIG,
     IMAGE_CONFIG,
     IMAGE_INDEX,
@@ -27,7 +27,7 @@ from local.registry_contents import (
     Throttle,
     digest_of,
 )
-from local.simulated_registry import SimulatedRegistry, utc_now
+from local.registry.simulated_registry import SimulatedRegistry, utc_now
 
 __all__ = ["RegistryFileError", "load", "parse"]
 

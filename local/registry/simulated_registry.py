@@ -11,11 +11,11 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from local import ecr_errors, ecr_shapes
-from local.ecr_errors import EcrError, refuse_parameter
-from local.ecr_paging import page, refuse_paging
-from local.ecr_shapes import EcrShapes
-from local.registry_contents import (
+from local.registry import ecr_errors, ecr_shapes
+from local.registry.ecr_errors import EcrError, refuse_parameter
+from local.registry.ecr_paging import page, refuse_paging
+from local.registry.ecr_shapes import EcrShapes
+from local.registry.registry_contents import (
     IMAGE_CONFIG,
     IMAGE_INDEX,
     MANIFEST_LIST,
@@ -25,7 +25,7 @@ from local.registry_contents import (
     Repository,
     Scan,
 )
-from local.token_bucket import TokenBucket
+from local.registry.token_bucket import TokenBucket
 
 __all__ = ["EcrError", "Message", "SimulatedRegistry", "utc_now"]
 

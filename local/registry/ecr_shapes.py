@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from local.registry_contents import Finding, Image, RegistrySettings, Repository, Scan
+from local.registry.registry_contents import Finding, Image, RegistrySettings, Repository, Scan
 
 type Shape = dict[str, Any]
 

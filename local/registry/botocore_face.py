@@ -15,7 +15,7 @@ from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.client import BaseClient
 from botocore.compat import HTTPHeaders
 
-from local.simulated_registry import EcrError, SimulatedRegistry
+from local.registry.simulated_registry import EcrError, SimulatedRegistry
 
 
 def attach(

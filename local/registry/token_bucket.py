@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from local.registry_contents import Throttle
+from local.registry.registry_contents import Throttle
 
 
 class TokenBucket:

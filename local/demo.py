@@ -13,13 +13,13 @@ from rich.console import Console
 from rich.text import Text
 
 from local import stack_parameters
+from local.cloud.deployment import Application, DeploymentError, deploy
+from local.cloud.engine import Engine, EngineError
+from local.cloud.interpreters import REPOSITORY, EnvironmentMissingError
 from local.demo_display import DemoDisplay, console_for
 from local.demo_receivers import DemoReceivers
-from local.deployment import Application, DeploymentError, deploy
-from local.engine import Engine, EngineError
 from local.image_outcomes import OutcomesDisagreeError
 from local.inbox import Received
-from local.interpreters import REPOSITORY, EnvironmentMissingError
 from local.notification_display import messages_of, summary_of, what_is_new
 from local.notification_texts import Highlights, draw
 from local.notifications import Notifications, channels_on

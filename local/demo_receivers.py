@@ -5,7 +5,7 @@ from http import HTTPStatus
 from types import TracebackType
 from typing import Self
 
-from local.engine import Engine
+from local.cloud.engine import Engine
 from local.inbox import Channel, Inbox
 from local.subscribers import Subscribers
 from local.webhook_services import Answer

@@ -5,7 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
-from local.engine import Engine
+from local.cloud.engine import Engine
 from local.notifications import TAKEN, Decided
 from local.rescan_run import RescanRun
 from local.run_watch import pause_after

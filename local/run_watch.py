@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from local.engine import Engine
+from local.cloud.engine import Engine
 from local.image_outcomes import ImageOutcomes, OutcomesDisagreeError, disagreement, read_log
 from local.rescan_run import EcrCalls, Histories, ImageOutcome, RepositoryRecord, RescanRun
 

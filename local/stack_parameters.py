@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from local.interpreters import REPOSITORY
+from local.cloud.interpreters import REPOSITORY
 from local.registry import checked_yaml
 from local.registry.checked_yaml import Value
 from local.registry.registry_file import REGISTRY_KEYS

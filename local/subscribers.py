@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from local.engine import Engine
+from local.cloud.engine import Engine
 
 # A message is with all its receivers some tenths of a second after it was published.
 MOMENT_SECONDS = 0.1

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 
-from local.engine import Engine
+from local.cloud.engine import Engine
 from local.notifications import Decided
 
 AWAY = timedelta(days=8)  # more than RescanAfter, so that all is due again

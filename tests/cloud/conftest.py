@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from local.deployment import deploy
-from local.engine import Engine
+from local.cloud.deployment import deploy
+from local.cloud.engine import Engine
 from local.inbox import Inbox
 from tests.support.stack import Stack
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from local.cloud.interpreters import REPOSITORY, local_cloud_python
 from local.demo import DEMO_REGISTRY
-from local.interpreters import REPOSITORY, local_cloud_python
 from local.notifications import CHANNELS
 from local.registry import registry_file
 from local.rescan_run import OUTCOMES

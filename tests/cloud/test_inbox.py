@@ -5,7 +5,7 @@ import uuid
 
 import pytest
 
-from local.engine import Engine
+from local.cloud.engine import Engine
 from local.subscribers import Subscribers
 
 

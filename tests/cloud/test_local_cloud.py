@@ -17,9 +17,9 @@ from typing import Any
 
 import pytest
 
-from local.engine import Engine, EngineError
+from local.cloud.engine import Engine, EngineError
+from local.cloud.interpreters import REPOSITORY
 from local.inbox import Inbox
-from local.interpreters import REPOSITORY
 
 ONE_REPOSITORY = "repositories: [{name: team/api, images: [{tags: [a]}]}]"
 HANDLER = "def handler(event, context):\n"
@@ -320,7 +320,7 @@ def test_runs_two_engines_side_by_side(engine: Engine) -> None:
 
 def test_ends_the_engine_when_its_starter_is_killed() -> None:
     program = """
-        from local.engine import Engine
+        from local.cloud.engine import Engine
         with Engine() as engine:
             print(engine.url, flush=True)
             input()

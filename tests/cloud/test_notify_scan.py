@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from local.account import DEPLOYER_ACCESS_KEY, REGION
-from local.engine import Engine
+from local.cloud.account import DEPLOYER_ACCESS_KEY, REGION
+from local.cloud.engine import Engine
 from local.inbox import Inbox, Received
 from local.subscribers import Delivered, Subscribers
 from local.webhook_services import Answer

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from local.account import ACCOUNT, REGION
-from local.engine import Engine
+from local.cloud.account import ACCOUNT, REGION
+from local.cloud.engine import Engine
 from local.registry.registry_contents import digest_of
 from tests.support.stack import Run, Stack, eventually
 from tests.support.template import resources

@@ -59,7 +59,7 @@ from ledger.digest_entries import DigestEntries, digest_entries
 from ledger.image_records import image_records
 from ledger.run_documents import run_documents
 from ledger.run_records import RunRecord, RunRecords, run_records
-from local import moto_tables
+from local.cloud import moto_tables
 from local.registry.botocore_face import attach
 from local.registry.simulated_registry import SimulatedRegistry
 from notify_scan.accepted_risks_document import accepted_risks_document

@@ -13,8 +13,8 @@ from botocore.exceptions import ClientError
 
 from ledger.image_records import ImageRecord, ImageRecords
 from ledger.run_records import RunRecord, RunRecords
-from local.account import ACCOUNT, REGION
-from local.engine import Engine
+from local.cloud.account import ACCOUNT, REGION
+from local.cloud.engine import Engine
 
 DEADLINE_SECONDS = 60
 POLL_SECONDS = 0.1

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from local import definitions
+from local.cloud import definitions
 
 DEFINITION = """
 StartAt: ForEach

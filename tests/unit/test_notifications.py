@@ -11,7 +11,7 @@ from typing import Any, cast
 import pytest
 from rich.console import Console
 
-from local.engine import Engine
+from local.cloud.engine import Engine
 from local.inbox import Channel, Received
 from local.notification_display import messages_of, summary_of
 from local.notification_texts import Highlights

@@ -4,7 +4,7 @@ import os
 import shutil
 from pathlib import Path
 
-REPOSITORY = Path(__file__).resolve().parent.parent
+REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 class EnvironmentMissingError(Exception):

@@ -8,9 +8,9 @@ from localemu.services.lambda_.invocation.lambda_models import FunctionVersion, 
 from localemu.services.lambda_.invocation.plugins import RuntimeExecutorPlugin
 from localemu.services.lambda_.invocation.runtime_executor import RuntimeExecutor
 
-from local.interpreters import lambda_runtime_python
-from local.lambda_runtime_api import Invocation
-from local.lambda_sandbox import LambdaSandbox
+from local.cloud.interpreters import lambda_runtime_python
+from local.cloud.lambda_runtime_api import Invocation
+from local.cloud.lambda_sandbox import LambdaSandbox
 
 
 class ProcessRuntimeExecutorPlugin(RuntimeExecutorPlugin):  # type: ignore[misc] # untyped package

@@ -13,10 +13,10 @@ from typing import Any
 
 import yaml
 
-from local import definitions
-from local.account import REGION
-from local.engine import Engine
-from local.interpreters import REPOSITORY, sam_command
+from local.cloud import definitions
+from local.cloud.account import REGION
+from local.cloud.engine import Engine
+from local.cloud.interpreters import REPOSITORY, sam_command
 
 ARTIFACT_BUCKET = "sam-artifacts"
 

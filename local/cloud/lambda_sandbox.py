@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from local.lambda_runtime_api import Invocation, Message, RuntimeApi
+from local.cloud.lambda_runtime_api import Invocation, Message, RuntimeApi
 
 # AWS gives the initialization 10 s of a machine that does nothing else. Here it shares the cores
 # with every environment that starts at the same time: 50 at once on 2 cores need half a minute.

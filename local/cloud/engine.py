@@ -19,8 +19,8 @@ from typing import Any, Self
 
 import boto3
 
-from local.account import ACCOUNT, DEPLOYER_ACCESS_KEY, REGION
-from local.interpreters import REPOSITORY, lambda_runtime_python, local_cloud_python
+from local.cloud.account import ACCOUNT, DEPLOYER_ACCESS_KEY, REGION
+from local.cloud.interpreters import REPOSITORY, lambda_runtime_python, local_cloud_python
 
 START_TIMEOUT_SECONDS = 90
 STOP_TIMEOUT_SECONDS = 10
@@ -192,7 +192,7 @@ class Engine:
         }
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(  # noqa: S603 # the command is ours
-                [str(local_cloud_python()), "-m", "local.localemu_process"],
+                [str(local_cloud_python()), "-m", "local.cloud.localemu_process"],
                 cwd=REPOSITORY,
                 env=environment,
                 stdin=subprocess.PIPE,  # never written to: its end is how the child sees ours

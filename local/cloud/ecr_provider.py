@@ -17,7 +17,7 @@ from localemu.aws.spec import load_service
 from localemu.http import Request, Response, Router
 from localemu.services.plugins import Service, aws_provider
 
-from local.account import ACCOUNT, REGION
+from local.cloud.account import ACCOUNT, REGION
 from local.registry import registry_file
 from local.registry.registry_file import RegistryFileError
 from local.registry.simulated_registry import EcrError, Message, SimulatedRegistry

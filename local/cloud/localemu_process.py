@@ -1,4 +1,4 @@
-"""What the engine's process runs: `python -m local.localemu_process` in localemu's environment."""
+"""What the engine's process runs: `python -m local.cloud.localemu_process`, beside localemu."""
 
 import os
 import shutil
@@ -7,7 +7,7 @@ import sys
 import tempfile
 import threading
 
-from local.corrections import correct_after_import, correct_before_import
+from local.cloud.corrections import correct_after_import, correct_before_import
 
 
 def main() -> None:
@@ -17,8 +17,8 @@ def main() -> None:
     from localemu.runtime.main import main as run_localemu  # noqa: PLC0415
     from localemu.services.edge import ROUTER  # noqa: PLC0415
 
-    from local import child_executions  # noqa: PLC0415
-    from local.ecr_provider import add_control  # noqa: PLC0415
+    from local.cloud import child_executions  # noqa: PLC0415
+    from local.cloud.ecr_provider import add_control  # noqa: PLC0415
 
     correct_after_import()
     add_control(ROUTER)

@@ -132,7 +132,7 @@ def _keep_transactions_apart() -> None:
     from moto.dynamodb.models import DynamoDBBackend  # noqa: PLC0415
     from moto.dynamodb.responses import DynamoHandler  # noqa: PLC0415
 
-    from local import moto_tables  # noqa: PLC0415
+    from local.cloud import moto_tables  # noqa: PLC0415
 
     call, transact = DynamoHandler.call_action, DynamoDBBackend.transact_write_items
     DynamoHandler.call_action = moto_tables.one_at_a_time(call)
@@ -198,7 +198,7 @@ def _part_children() -> None:
         EventManager,
     )
 
-    from local.child_executions import CHILD_EXECUTIONS, ChildExecution  # noqa: PLC0415
+    from local.cloud.child_executions import CHILD_EXECUTIONS, ChildExecution  # noqa: PLC0415
 
     make_input = DistributedItemProcessorWorker._eval_input
     evaluate = DistributedItemProcessorWorker._eval_job

@@ -19,11 +19,12 @@ from local.cloud.interpreters import REPOSITORY, EnvironmentMissingError
 from local.demo_display import DemoDisplay, console_for
 from local.demo_receivers import DemoReceivers
 from local.image_outcomes import OutcomesDisagreeError
-from local.inbox import Received
 from local.notification_display import messages_of, summary_of, what_is_new
 from local.notification_texts import Highlights, draw
 from local.notifications import Notifications, channels_on
 from local.notify_watch import NotificationsTimeoutError, NotifyWatch
+from local.receivers.inbox import Received
+from local.receivers.subscribers import Delivered
 from local.registry import checked_yaml, registry_file
 from local.registry.checked_yaml import RegistryFileError
 from local.registry.simulated_registry import SimulatedRegistry
@@ -33,7 +34,6 @@ from local.run_table import calls_of, table_of
 from local.run_watch import RunTimeoutError, RunWatch
 from local.script import Script
 from local.story import Story
-from local.subscribers import Delivered
 from local.weeks import Week, let_time_go_by, weeks_of
 
 DEMO_REGISTRY = Path("local/registries/demo.yaml")

@@ -6,9 +6,9 @@ from types import TracebackType
 from typing import Self
 
 from local.cloud.engine import Engine
-from local.inbox import Channel, Inbox
-from local.subscribers import Subscribers
-from local.webhook_services import Answer
+from local.receivers.inbox import Channel, Inbox
+from local.receivers.subscribers import Subscribers
+from local.receivers.webhook_services import Answer
 
 ADDRESS = "team@example.com"
 NUMBER = "+15555550100"

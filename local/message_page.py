@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from local.inbox import Channel, Received
 from local.markup import Markup, box, element, escape, join, joined, link, span, with_breaks
+from local.receivers.inbox import Channel, Received
+from local.receivers.subscribers import BusEvent, Delivered, Email, TextMessage, TopicMessage
 from local.slack_rendering import mrkdwn, slack_message
-from local.subscribers import BusEvent, Delivered, Email, TextMessage, TopicMessage
 from local.teams_rendering import teams_message
 
 # A message cannot make the page load anything or run anything, whatever this page overlooks.

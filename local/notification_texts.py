@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from local.inbox import Received
 from local.message_page import page
 from local.page_screenshots import take_screenshots
-from local.subscribers import Delivered, Email
+from local.receivers.inbox import Received
+from local.receivers.subscribers import Delivered, Email
 
 SEVERITIES = ("CRITICAL", "HIGH", "MEDIUM", "LOW", "INFORMATIONAL", "UNDEFINED")
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from local.demo_receivers import SECRET_PARAMETERS
-from local.inbox import Received
-from local.subscribers import Delivered
+from local.receivers.inbox import Received
+from local.receivers.subscribers import Delivered
 
 # As they are shown: people first. The keys are also the anchors of the page.
 CHANNELS = {

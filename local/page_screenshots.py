@@ -9,10 +9,10 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from local.inbox import Received
 from local.markup import Markup, element
 from local.message_page import CONTENT_POLICY, page
-from local.subscribers import Delivered
+from local.receivers.inbox import Received
+from local.receivers.subscribers import Delivered
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 PICTURES = ("slack", "teams")

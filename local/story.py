@@ -4,8 +4,6 @@ from collections import Counter
 from collections.abc import Sequence
 
 from local.demo_display import DemoDisplay
-from local.inbox import CHANNELS as CHANNELS_OF_THE_INBOX
-from local.inbox import Received
 from local.notifications import (
     Decided,
     Notifications,
@@ -13,9 +11,11 @@ from local.notifications import (
     refused_by_channel,
 )
 from local.notify_watch import NotifyWatch, executions_caused
+from local.receivers.inbox import CHANNELS as CHANNELS_OF_THE_INBOX
+from local.receivers.inbox import Received
+from local.receivers.subscribers import Delivered, Subscribers
 from local.rescan_run import RescanRun
 from local.run_watch import RunWatch
-from local.subscribers import Delivered, Subscribers
 
 
 class Story:

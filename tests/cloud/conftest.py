@@ -6,7 +6,7 @@ import pytest
 
 from local.cloud.deployment import deploy
 from local.cloud.engine import Engine
-from local.inbox import Inbox
+from local.receivers.inbox import Inbox
 from tests.support.stack import Stack
 
 SECRET_PARAMETERS = {

@@ -6,7 +6,7 @@ import uuid
 import pytest
 
 from local.cloud.engine import Engine
-from local.subscribers import Subscribers
+from local.receivers.subscribers import Subscribers
 
 
 @pytest.fixture

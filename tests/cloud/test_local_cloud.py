@@ -19,7 +19,7 @@ import pytest
 
 from local.cloud.engine import Engine, EngineError
 from local.cloud.interpreters import REPOSITORY
-from local.inbox import Inbox
+from local.receivers.inbox import Inbox
 
 ONE_REPOSITORY = "repositories: [{name: team/api, images: [{tags: [a]}]}]"
 HANDLER = "def handler(event, context):\n"

@@ -14,9 +14,9 @@ import pytest
 
 from local.cloud.account import DEPLOYER_ACCESS_KEY, REGION
 from local.cloud.engine import Engine
-from local.inbox import Inbox, Received
-from local.subscribers import Delivered, Subscribers
-from local.webhook_services import Answer
+from local.receivers.inbox import Inbox, Received
+from local.receivers.subscribers import Delivered, Subscribers
+from local.receivers.webhook_services import Answer
 from tests.support.payloads import (
     complaints_about_chatbot,
     complaints_about_pagerduty,

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from pytest_socket import enable_socket, socket_allow_hosts
 
-from local.inbox import CHANNELS, Channel, Inbox
-from local.webhook_services import Answer, Posted
+from local.receivers.inbox import CHANNELS, Channel, Inbox
+from local.receivers.webhook_services import Answer, Posted
 
 SLACK_TEXT = {"text": "hello"}
 

@@ -12,9 +12,9 @@ import pytest
 import urllib3
 from pytest_socket import enable_socket, socket_allow_hosts
 
-from local.inbox import Channel as InboxChannel
-from local.inbox import Inbox
-from local.webhook_services import Answer, Posted
+from local.receivers.inbox import Channel as InboxChannel
+from local.receivers.inbox import Inbox
+from local.receivers.webhook_services import Answer, Posted
 from notify_scan import webhook_client as module
 from notify_scan.channels.delivery import Channel
 from notify_scan.webhook_client import (

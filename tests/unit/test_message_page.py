@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from local.inbox import Channel, Received
 from local.message_page import page, sms_parts
-from local.subscribers import BusEvent, Delivered, Email, TextMessage, TopicMessage
-from local.webhook_services import Answer
+from local.receivers.inbox import Channel, Received
+from local.receivers.subscribers import BusEvent, Delivered, Email, TextMessage, TopicMessage
+from local.receivers.webhook_services import Answer
 from tests.support.html import Shown, any_json
 
 NOON = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)

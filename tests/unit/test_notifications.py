@@ -12,7 +12,6 @@ import pytest
 from rich.console import Console
 
 from local.cloud.engine import Engine
-from local.inbox import Channel, Received
 from local.notification_display import messages_of, summary_of
 from local.notification_texts import Highlights
 from local.notifications import (
@@ -29,9 +28,10 @@ from local.notify_watch import (
     decisions_in,
     executions_caused,
 )
+from local.receivers.inbox import Channel, Received
+from local.receivers.subscribers import Delivered, Email, TopicMessage
+from local.receivers.webhook_services import Answer
 from local.rescan_run import RescanRun
-from local.subscribers import Delivered, Email, TopicMessage
-from local.webhook_services import Answer
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 ABOVE = Decided("ecr/1/r/team/api/a", tell=True, reason="above threshold")

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from local.inbox import Received
 from local.page_screenshots import take_screenshots
-from local.webhook_services import Answer
+from local.receivers.inbox import Received
+from local.receivers.webhook_services import Answer
 
 HELLO = Received("slack", {}, b"", {"text": "hello"}, datetime(2026, 1, 1, tzinfo=UTC), Answer(200))
 

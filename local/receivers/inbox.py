@@ -18,7 +18,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import trustme
 
-from local.webhook_services import Answer, Posted, pagerduty, slack, teams, webhook
+from local.receivers.webhook_services import Answer, Posted, pagerduty, slack, teams, webhook
 
 Channel = Literal["slack", "teams", "pagerduty", "webhook"]
 CHANNELS: tuple[Channel, ...] = get_args(Channel)

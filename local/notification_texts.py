@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from local.message_page import page
-from local.page_screenshots import take_screenshots
+from local.page.message_page import page
+from local.page.page_screenshots import take_screenshots
 from local.receivers.inbox import Received
 from local.receivers.subscribers import Delivered, Email
 

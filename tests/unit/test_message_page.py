@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from local.message_page import page, sms_parts
+from local.page.message_page import page, sms_parts
 from local.receivers.inbox import Channel, Received
 from local.receivers.subscribers import BusEvent, Delivered, Email, TextMessage, TopicMessage
 from local.receivers.webhook_services import Answer

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from local.page_screenshots import take_screenshots
+from local.page.page_screenshots import take_screenshots
 from local.receivers.inbox import Received
 from local.receivers.webhook_services import Answer
 
@@ -61,7 +61,9 @@ def test_says_why_the_browser_failed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, reason: str
 ) -> None:
     a_browser(tmp_path, monkeypatch, script.replace("sleep", "/bin/sleep"))
-    monkeypatch.setattr("local.page_screenshots.TIMEOUT_SECONDS", 0.2 if "sleep" in script else 9)
+    monkeypatch.setattr(
+        "local.page.page_screenshots.TIMEOUT_SECONDS", 0.2 if "sleep" in script else 9
+    )
 
     said = take_screenshots([HELLO], None, tmp_path)
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from local.slack_rendering import mrkdwn, slack_message
+from local.page.slack_rendering import mrkdwn, slack_message
 from tests.support.html import Shown, any_json
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from local.teams_rendering import teams_message
+from local.page.teams_rendering import teams_message
 from tests.support.html import Shown, any_json
 
 

@@ -4,7 +4,7 @@ import json
 import re
 from typing import Any
 
-from local.markup import Markup, box, element, join, joined, link, span
+from local.page.markup import Markup, box, element, join, joined, link, span
 
 # Of Slack's thousands, those that ecr-rescan or its like would use; any other shows as its name.
 _EMOJI = {

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from local.markup import Markup, box, element, join, joined, link, span
+from local.page.markup import Markup, box, element, join, joined, link, span
 
 _CARD = "application/vnd.microsoft.card.adaptive"
 _COLOURS = ("accent", "attention", "dark", "good", "light", "warning")

@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from local.markup import Markup, box, element, escape, join, joined, link, span, with_breaks
+from local.page.markup import Markup, box, element, escape, join, joined, link, span, with_breaks
+from local.page.slack_rendering import mrkdwn, slack_message
+from local.page.teams_rendering import teams_message
 from local.receivers.inbox import Channel, Received
 from local.receivers.subscribers import BusEvent, Delivered, Email, TextMessage, TopicMessage
-from local.slack_rendering import mrkdwn, slack_message
-from local.teams_rendering import teams_message
 
 # A message cannot make the page load anything or run anything, whatever this page overlooks.
 CONTENT_POLICY = element(

@@ -9,8 +9,8 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from local.markup import Markup, element
-from local.message_page import CONTENT_POLICY, page
+from local.page.markup import Markup, element
+from local.page.message_page import CONTENT_POLICY, page
 from local.receivers.inbox import Received
 from local.receivers.subscribers import Delivered
 

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from local.cloud.interpreters import REPOSITORY, local_cloud_python
-from local.demo import DEMO_REGISTRY
-from local.notifications import CHANNELS
+from local.demo.demo import DEMO_REGISTRY
+from local.demo.notifications import CHANNELS
+from local.demo.rescan_run import OUTCOMES
 from local.registry import registry_file
-from local.rescan_run import OUTCOMES
 
 RUN_TIMEOUT_SECONDS = 400
 

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from local.demo import main
-from local.notifications import Decided, Notifications
+from local.demo.demo import main
+from local.demo.notifications import Decided, Notifications
+from local.demo.rescan_run import EcrCalls, Histories, ImageOutcome, RepositoryRecord, RescanRun
+from local.demo.run_document import document_of
+from local.demo.run_table import MOST_ROWS, calls_of, table_of
+from local.demo.script import Script
 from local.registry import registry_file
-from local.rescan_run import EcrCalls, Histories, ImageOutcome, RepositoryRecord, RescanRun
-from local.run_document import document_of
-from local.run_table import MOST_ROWS, calls_of, table_of
-from local.script import Script
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 FAILED = ImageOutcome("FAILED", "AccessDenied")

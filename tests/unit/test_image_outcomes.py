@@ -3,8 +3,8 @@
 import json
 from collections import Counter
 
-from local.image_outcomes import disagreement, read_log
-from local.rescan_run import ImageOutcome, RepositoryRecord
+from local.demo.image_outcomes import disagreement, read_log
+from local.demo.rescan_run import ImageOutcome, RepositoryRecord
 
 STARTED = ImageOutcome("STARTED", "accepted")
 FRESH = ImageOutcome("FRESH", "scanned lately")

@@ -12,9 +12,9 @@ import pytest
 from rich.console import Console
 
 from local.cloud.engine import Engine
-from local.notification_display import messages_of, summary_of
-from local.notification_texts import Highlights
-from local.notifications import (
+from local.demo.notification_display import messages_of, summary_of
+from local.demo.notification_texts import Highlights
+from local.demo.notifications import (
     CHANNELS,
     Decided,
     Notifications,
@@ -22,16 +22,16 @@ from local.notifications import (
     received_by_channel,
     refused_by_channel,
 )
-from local.notify_watch import (
+from local.demo.notify_watch import (
     NotificationsTimeoutError,
     NotifyWatch,
     decisions_in,
     executions_caused,
 )
+from local.demo.rescan_run import RescanRun
 from local.receivers.inbox import Channel, Received
 from local.receivers.subscribers import Delivered, Email, TopicMessage
 from local.receivers.webhook_services import Answer
-from local.rescan_run import RescanRun
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 ABOVE = Decided("ecr/1/r/team/api/a", tell=True, reason="above threshold")
@@ -174,8 +174,8 @@ def test_counts_failed_executions_when_all_have_ended() -> None:
 
 
 def test_gives_up_on_executions_that_never_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("local.notify_watch.STILL_SECONDS", 0)
-    monkeypatch.setattr("local.notify_watch.time.sleep", lambda _: None)
+    monkeypatch.setattr("local.demo.notify_watch.STILL_SECONDS", 0)
+    monkeypatch.setattr("local.demo.notify_watch.time.sleep", lambda _: None)
 
     with pytest.raises(NotificationsTimeoutError, match=r"2 executions .* only 1 have ended, of 1"):
         watch("ExecutionStarted", "ExecutionSucceeded").failed_executions(2)

@@ -269,7 +269,7 @@ def test_a_file_that_cannot_be_read_is_refused_by_name(tmp_path: Path) -> None:
 
 
 def shipped(name: str) -> SimulatedRegistry:
-    return load(LOCAL / "registries" / f"{name}.yaml", now=lambda: NOW)
+    return load(LOCAL / "demo" / "registries" / f"{name}.yaml", now=lambda: NOW)
 
 
 def all_images(registry: SimulatedRegistry) -> list[Image]:
@@ -324,7 +324,7 @@ def start_everything(registry: SimulatedRegistry, repository: str) -> Counter[st
 
 def test_the_demos_scans_are_refused_for_every_reason() -> None:
     clock = [NOW]
-    registry = load(LOCAL / "registries" / "demo.yaml", now=lambda: clock[0])
+    registry = load(LOCAL / "demo" / "registries" / "demo.yaml", now=lambda: clock[0])
     answers: Counter[str] = Counter()
     for name in sorted(registry.repositories):
         clock[0] += timedelta(minutes=1)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from local.demo_receivers import SECRET_PARAMETERS
+from local.demo.demo_receivers import SECRET_PARAMETERS
 from local.receivers.inbox import Received
 from local.receivers.subscribers import Delivered
 

@@ -4,7 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
-from local.rescan_run import ImageOutcome, RepositoryRecord
+from local.demo.rescan_run import ImageOutcome, RepositoryRecord
 
 type ImageOutcomes = dict[str, dict[str, ImageOutcome]]
 

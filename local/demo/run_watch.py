@@ -9,8 +9,8 @@ from datetime import datetime
 from typing import Any
 
 from local.cloud.engine import Engine
-from local.image_outcomes import ImageOutcomes, OutcomesDisagreeError, disagreement, read_log
-from local.rescan_run import EcrCalls, Histories, ImageOutcome, RepositoryRecord, RescanRun
+from local.demo.image_outcomes import ImageOutcomes, OutcomesDisagreeError, disagreement, read_log
+from local.demo.rescan_run import EcrCalls, Histories, ImageOutcome, RepositoryRecord, RescanRun
 
 POLL_SECONDS = 0.3
 POLL_SHARE = 0.1  # of the time at most: to be asked slows the engine down

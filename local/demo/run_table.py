@@ -8,7 +8,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from local.rescan_run import RescanRun, in_order
+from local.demo.rescan_run import RescanRun, in_order
 
 MOST_ROWS = 30
 NARROW_NAME = 24  # columns of a repository's name where there is little room

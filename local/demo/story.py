@@ -3,19 +3,19 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from local.demo_display import DemoDisplay
-from local.notifications import (
+from local.demo.demo_display import DemoDisplay
+from local.demo.notifications import (
     Decided,
     Notifications,
     received_by_channel,
     refused_by_channel,
 )
-from local.notify_watch import NotifyWatch, executions_caused
+from local.demo.notify_watch import NotifyWatch, executions_caused
+from local.demo.rescan_run import RescanRun
+from local.demo.run_watch import RunWatch
 from local.receivers.inbox import CHANNELS as CHANNELS_OF_THE_INBOX
 from local.receivers.inbox import Received
 from local.receivers.subscribers import Delivered, Subscribers
-from local.rescan_run import RescanRun
-from local.run_watch import RunWatch
 
 
 class Story:

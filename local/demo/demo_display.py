@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 from rich.text import Text
 
-from local.run_watch import RunProgress
+from local.demo.run_watch import RunProgress
 
 WIDTH_OF_A_LOG = 120
 SECONDS_BETWEEN_LINES = 5.0  # at first: each is followed by a pause half as long again

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from local.demo.rescan_run import RescanRun
 from local.registry.simulated_registry import SimulatedRegistry
-from local.rescan_run import RescanRun
 
 # What the state machine retries, and how often: fewer faults of this kind stop no repository.
 RETRIED_ERRORS = {"ThrottlingException", "ServerException"}

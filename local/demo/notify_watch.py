@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from local.cloud.engine import Engine
-from local.notifications import TAKEN, Decided
-from local.rescan_run import RescanRun
-from local.run_watch import pause_after
+from local.demo.notifications import TAKEN, Decided
+from local.demo.rescan_run import RescanRun
+from local.demo.run_watch import pause_after
 
 POLL_SECONDS = 0.5
 # An execution lasts 5 minutes at most, and of many that are under way one ends long before.

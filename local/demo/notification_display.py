@@ -9,8 +9,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from local.notification_texts import Highlights
-from local.notifications import CHANNELS, Decided, Notifications
+from local.demo.notification_texts import Highlights
+from local.demo.notifications import CHANNELS, Decided, Notifications
 
 MARGIN = "    "
 

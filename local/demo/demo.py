@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,31 +11,31 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 from rich.text import Text
 
-from local import stack_parameters
 from local.cloud.deployment import Application, DeploymentError, deploy
 from local.cloud.engine import Engine, EngineError
 from local.cloud.interpreters import REPOSITORY, EnvironmentMissingError
-from local.demo_display import DemoDisplay, console_for
-from local.demo_receivers import DemoReceivers
-from local.image_outcomes import OutcomesDisagreeError
-from local.notification_display import messages_of, summary_of, what_is_new
-from local.notification_texts import Highlights, draw
-from local.notifications import Notifications, channels_on
-from local.notify_watch import NotificationsTimeoutError, NotifyWatch
+from local.demo import stack_parameters
+from local.demo.demo_display import DemoDisplay, console_for
+from local.demo.demo_receivers import DemoReceivers
+from local.demo.image_outcomes import OutcomesDisagreeError
+from local.demo.notification_display import messages_of, summary_of, what_is_new
+from local.demo.notification_texts import Highlights, draw
+from local.demo.notifications import Notifications, channels_on
+from local.demo.notify_watch import NotificationsTimeoutError, NotifyWatch
+from local.demo.rescan_run import RescanRun
+from local.demo.run_document import document_of
+from local.demo.run_table import calls_of, table_of
+from local.demo.run_watch import RunTimeoutError, RunWatch
+from local.demo.script import Script
+from local.demo.story import Story
+from local.demo.weeks import Week, let_time_go_by, weeks_of
 from local.receivers.inbox import Received
 from local.receivers.subscribers import Delivered
 from local.registry import checked_yaml, registry_file
 from local.registry.checked_yaml import RegistryFileError
 from local.registry.simulated_registry import SimulatedRegistry
-from local.rescan_run import RescanRun
-from local.run_document import document_of
-from local.run_table import calls_of, table_of
-from local.run_watch import RunTimeoutError, RunWatch
-from local.script import Script
-from local.story import Story
-from local.weeks import Week, let_time_go_by, weeks_of
 
-DEMO_REGISTRY = Path("local/registries/demo.yaml")
+DEMO_REGISTRY = Path("local/demo/registries/demo.yaml")
 INBOX_DIRECTORY = Path(".demo")
 ENGINE_LOG = INBOX_DIRECTORY / "engine.log"
 # Every call at once is a Lambda process: the 50 of the template's defaults are for AWS.
@@ -51,7 +50,7 @@ MOST_PAYLOAD = 256  # KiB, of a state's input or output, in AWS
 
 EXAMPLES = """\
 through make, options stand in ARGS:
-  make demo ARGS='--registry local/registries/fleet.yaml'
+  make demo ARGS='--registry local/demo/registries/fleet.yaml'
   make demo ARGS='--json demo.json --input {\\"dry_run\\":true}'
 
 local/README.md explains the registry file and the JSON. The exit code is 0 when everything went as
@@ -292,7 +291,3 @@ def _shown(path: Path) -> str:
 def _complain(console: Console, message: str, code: int) -> int:
     console.print(Text(message, "red"), soft_wrap=True)
     return code
-
-
-if __name__ == "__main__":
-    sys.exit(main())

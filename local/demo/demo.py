@@ -11,10 +11,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 from rich.text import Text
 
+from local.cloud import stack_parameters
 from local.cloud.deployment import Application, DeploymentError, deploy
 from local.cloud.engine import Engine, EngineError
 from local.cloud.interpreters import REPOSITORY, EnvironmentMissingError
-from local.demo import stack_parameters
 from local.demo.demo_display import DemoDisplay, console_for
 from local.demo.demo_receivers import DemoReceivers
 from local.demo.image_outcomes import OutcomesDisagreeError

@@ -108,7 +108,7 @@ class RescanRun:
     def conclusion(self) -> str:
         """Give the sentence with which the run ended."""
         if self.status != "SUCCEEDED":
-            return _message(self.cause)
+            return _message_in(self.cause)
         return str(self.output.get("conclusion") or self.output.get("notice") or "")
 
     @property
@@ -125,7 +125,7 @@ class RescanRun:
             if record is None:
                 problems[name] = "not reached, or stopped half-way"
             elif record.status == "FAILED":
-                problems[name] = f"{record.error}: {_message(record.cause)}"
+                problems[name] = f"{record.error}: {_message_in(record.cause)}"
         return problems
 
     def rerun_input(self) -> Any:
@@ -158,7 +158,7 @@ def _added_up(counts: Iterable[tuple[str, int]]) -> Counter[str]:
     return total
 
 
-def _message(cause: str | None) -> str:
+def _message_in(cause: str | None) -> str:
     """Read the message inside a Lambda's cause, or take all of it."""
     try:
         return str(json.loads(cause or "")["errorMessage"])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from local.demo import stack_parameters
+from local.cloud import stack_parameters
 from local.registry import registry_file
 from local.registry.checked_yaml import RegistryFileError
 

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,22 +16,35 @@ from local.cloud import stack_parameters
 from local.cloud.deployment import Application, DeploymentError, deploy
 from local.cloud.engine import Engine, EngineError
 from local.cloud.interpreters import REPOSITORY, EnvironmentMissingError
-from local.demo.demo_display import DemoDisplay, console_for
-from local.demo.demo_receivers import DemoReceivers
-from local.demo.image_outcomes import OutcomesDisagreeError
-from local.demo.notification_display import messages_of, summary_of, what_is_new
-from local.demo.notification_texts import Highlights, draw
-from local.demo.notifications import Notifications, channels_on
-from local.demo.notify_watch import NotificationsTimeoutError, NotifyWatch
-from local.demo.rescan_run import RescanRun
-from local.demo.run_document import document_of
-from local.demo.run_table import calls_of, table_of
-from local.demo.run_watch import RunTimeoutError, RunWatch
-from local.demo.script import Script
-from local.demo.story import Story
+from local.demo.display import (
+    DemoDisplay,
+    calls_of,
+    console_for,
+    messages_of,
+    summary_of,
+    table_of,
+    what_is_new,
+)
+from local.demo.document import document_of
+from local.demo.expectations import Script
+from local.demo.messages import (
+    Decided,
+    DemoReceivers,
+    Highlights,
+    Notifications,
+    NotificationsTimeoutError,
+    NotifyWatch,
+    channels_on,
+    draw,
+    executions_caused,
+    received_by_channel,
+    refused_by_channel,
+)
+from local.demo.run import OutcomesDisagreeError, RescanRun, RunTimeoutError, RunWatch
 from local.demo.weeks import Week, let_time_go_by, weeks_of
+from local.receivers.inbox import CHANNELS as CHANNELS_OF_THE_INBOX
 from local.receivers.inbox import Received
-from local.receivers.subscribers import Delivered
+from local.receivers.subscribers import Delivered, Subscribers
 from local.registry import checked_yaml, registry_file
 from local.registry.checked_yaml import RegistryFileError
 from local.registry.simulated_registry import SimulatedRegistry
@@ -113,6 +127,60 @@ class Seen:
     notifications: Notifications
     requests: tuple[Received, ...]
     delivered: Delivered
+
+
+class Story:
+    """Everything since the beginning; the logs and receivers that it reads forget nothing."""
+
+    def __init__(
+        self,
+        watch: RunWatch,
+        notify: NotifyWatch,
+        subscribers: Subscribers,
+        channels: Sequence[str],
+        display: DemoDisplay,
+    ) -> None:
+        self._watch = watch
+        self._notify = notify
+        self._subscribers = subscribers
+        self._channels = channels
+        self._display = display
+        self._scans_started = 0
+        self._scan_events = Counter[str]()
+        self._executions = 0
+        self._failed = 0
+        self._decisions: tuple[Decided, ...] = ()
+        self.delivered = Delivered()
+
+    def await_messages(self, runs: Sequence[RescanRun]) -> list[Decided]:
+        """Wait until everybody has been told what came of some runs, and give what was decided."""
+        of = runs[-1].name
+        with self._display.step(f"wait for the scans of {of}"):
+            scans = self._watch.scans_ended()
+        self._scans_started += scans.started
+        self._scan_events += scans.events
+        self._executions += executions_caused(scans.events, runs)
+        before = self._decisions
+        with self._display.step(f"wait for the messages about {of}"):
+            self._failed = self._notify.failed_executions(self._executions)
+            self._decisions = self._notify.decisions(self._executions - self._failed)
+            told = sum(each.tell for each in self._decisions)
+            published = sum(channel not in CHANNELS_OF_THE_INBOX for channel in self._channels)
+            self.delivered = self._subscribers.received(at_least=told * published)
+        return list((Counter(self._decisions) - Counter(before)).elements())
+
+    def notifications(self, requests: Sequence[Received]) -> Notifications:
+        """Put it all together."""
+        return Notifications(
+            scans_started=self._scans_started,
+            scan_events=self._scan_events,
+            executions=self._executions,
+            executions_failed=self._failed,
+            decisions=self._decisions,
+            received=received_by_channel(self._channels, requests, self.delivered),
+            refused=refused_by_channel(requests),
+            undelivered=self._notify.undelivered(),
+        )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

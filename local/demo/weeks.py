@@ -14,7 +14,7 @@ import yaml
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 
 from local.cloud.engine import Engine
-from local.demo.notifications import Decided
+from local.demo.messages import Decided
 
 AWAY = timedelta(days=8)  # more than RescanAfter, so that all is due again
 SCAN_DURATION = "1s"

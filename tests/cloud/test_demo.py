@@ -9,8 +9,8 @@ import pytest
 
 from local.cloud.interpreters import REPOSITORY, local_cloud_python
 from local.demo.demo import DEMO_REGISTRY
-from local.demo.notifications import CHANNELS
-from local.demo.rescan_run import OUTCOMES
+from local.demo.messages import CHANNELS
+from local.demo.run import OUTCOMES
 from local.registry import registry_file
 
 RUN_TIMEOUT_SECONDS = 400

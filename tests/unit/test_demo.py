@@ -11,11 +11,11 @@ import pytest
 from rich.console import Console
 
 from local.demo.demo import main
-from local.demo.notifications import Decided, Notifications
-from local.demo.rescan_run import EcrCalls, Histories, ImageOutcome, RepositoryRecord, RescanRun
-from local.demo.run_document import document_of
-from local.demo.run_table import MOST_ROWS, calls_of, table_of
-from local.demo.script import Script
+from local.demo.display import MOST_ROWS, calls_of, table_of
+from local.demo.document import document_of
+from local.demo.expectations import Script
+from local.demo.messages import Decided, Notifications
+from local.demo.run import EcrCalls, Histories, ImageOutcome, RepositoryRecord, RescanRun
 from local.registry import registry_file
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)

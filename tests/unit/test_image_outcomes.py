@@ -3,8 +3,7 @@
 import json
 from collections import Counter
 
-from local.demo.image_outcomes import disagreement, read_log
-from local.demo.rescan_run import ImageOutcome, RepositoryRecord
+from local.demo.run import ImageOutcome, RepositoryRecord, disagreement, read_log
 
 STARTED = ImageOutcome("STARTED", "accepted")
 FRESH = ImageOutcome("FRESH", "scanned lately")

@@ -12,23 +12,21 @@ import pytest
 from rich.console import Console
 
 from local.cloud.engine import Engine
-from local.demo.notification_display import messages_of, summary_of
-from local.demo.notification_texts import Highlights
-from local.demo.notifications import (
+from local.demo.display import messages_of, summary_of
+from local.demo.messages import (
     CHANNELS,
     Decided,
+    Highlights,
     Notifications,
+    NotificationsTimeoutError,
+    NotifyWatch,
     channels_on,
+    decisions_in,
+    executions_caused,
     received_by_channel,
     refused_by_channel,
 )
-from local.demo.notify_watch import (
-    NotificationsTimeoutError,
-    NotifyWatch,
-    decisions_in,
-    executions_caused,
-)
-from local.demo.rescan_run import RescanRun
+from local.demo.run import RescanRun
 from local.receivers.inbox import Channel, Received
 from local.receivers.subscribers import Delivered, Email, TopicMessage
 from local.receivers.webhook_services import Answer
@@ -174,8 +172,8 @@ def test_counts_failed_executions_when_all_have_ended() -> None:
 
 
 def test_gives_up_on_executions_that_never_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("local.demo.notify_watch.STILL_SECONDS", 0)
-    monkeypatch.setattr("local.demo.notify_watch.time.sleep", lambda _: None)
+    monkeypatch.setattr("local.demo.messages.STILL_SECONDS", 0)
+    monkeypatch.setattr("local.demo.messages.time.sleep", lambda _: None)
 
     with pytest.raises(NotificationsTimeoutError, match=r"2 executions .* only 1 have ended, of 1"):
         watch("ExecutionStarted", "ExecutionSucceeded").failed_executions(2)

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC
 from typing import Any
 
-from local.demo.notifications import Notifications
-from local.demo.rescan_run import RescanRun, in_order
+from local.demo.messages import Notifications
+from local.demo.run import RescanRun, in_order
 
 
 def document_of(

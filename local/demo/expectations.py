@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from local.demo.rescan_run import RescanRun
+from local.demo.run import RescanRun
 from local.registry.simulated_registry import SimulatedRegistry
 
 # What the state machine retries, and how often: fewer faults of this kind stop no repository.

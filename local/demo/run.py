@@ -1,23 +1,224 @@
-"""Runs of RescanRegistry in the local cloud: started, watched, and read when they have ended."""
+"""Runs of RescanRegistry in the local cloud: watched from outside, and read at their end."""
 
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from local.cloud.engine import Engine
-from local.demo.image_outcomes import ImageOutcomes, OutcomesDisagreeError, disagreement, read_log
-from local.demo.rescan_run import EcrCalls, Histories, ImageOutcome, RepositoryRecord, RescanRun
 
+# As a reader asks: what was done, what was not needed, what is not possible, what went wrong.
+OUTCOMES = (
+    "STARTED",
+    "DUE",
+    "RECENT",
+    "FRESH",
+    "DEFERRED",
+    "UNSCANNABLE",
+    "UNSUPPORTED",
+    "ARCHIVED",
+    "EXCLUDED",
+    "GONE",
+    "FAILED",
+)
+type ImageOutcomes = dict[str, dict[str, ImageOutcome]]
+_KEYS = ("run", "repository", "digest", "outcome", "reason")
 POLL_SECONDS = 0.3
 POLL_SHARE = 0.1  # of the time at most: to be asked slows the engine down
 LONGEST_POLL_SECONDS = 2.0  # between two looks all the same: one may have met a busy moment
 LONGEST_RUN_SECONDS = 3600
 LOG_TIMEOUT_SECONDS = 30
 SCANS_TIMEOUT_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class ImageOutcome:
+    """What a run decided for one image, and why."""
+
+    outcome: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class RepositoryRecord:
+    """The ledger's record of one repository in one run.
+
+    status: FINISHED, GONE or FAILED.
+    images: counted by what was decided.
+    """
+
+    status: str
+    images: Counter[ImageOutcome] = field(default_factory=Counter)
+    error: str | None = None
+    cause: str | None = None
+
+
+@dataclass(frozen=True)
+class EcrCalls:
+    """Calls that ECR was sent, refused ones included, and those of them that it throttled.
+
+    made: by operation and repository, which is "" where a call names none.
+    """
+
+    made: Counter[tuple[str, str]] = field(default_factory=Counter)
+    throttled: Counter[str] = field(default_factory=Counter)
+
+    def since(self, earlier: "EcrCalls") -> "EcrCalls":
+        """Leave out the calls of before."""
+        return EcrCalls(self.made - earlier.made, self.throttled - earlier.throttled)
+
+    def by_operation(self) -> Counter[str]:
+        """Add up the calls of each operation."""
+        return _added_up((operation, count) for (operation, _), count in self.made.items())
+
+    def by_repository(self) -> Counter[str]:
+        """Add up the calls for each repository."""
+        return _added_up((repository, count) for (_, repository), count in self.made.items())
+
+
+@dataclass(frozen=True)
+class Histories:
+    """Event counts, as AWS counts them, and the largest text in any event, in bytes.
+
+    largest: of the execution with the most events, which is of `largest_of`.
+    """
+
+    parent: int
+    largest: int
+    largest_of: str
+    largest_payload: int
+
+
+@dataclass(frozen=True)
+class RescanRun:
+    """One execution of RescanRegistry that has ended, and what it left behind.
+
+    repositories: the names that it was to work on.
+    images: what was decided for each image, by repository and digest.
+    """
+
+    name: str
+    arn: str
+    input: Any
+    status: str
+    started_at: datetime
+    ended_at: datetime
+    output: Any = None
+    error: str | None = None
+    cause: str | None = None
+    repositories: tuple[str, ...] = ()
+    records: Mapping[str, RepositoryRecord] = field(default_factory=dict)
+    images: Mapping[str, Mapping[str, ImageOutcome]] = field(default_factory=dict)
+    calls: EcrCalls = field(default_factory=EcrCalls)
+    histories: Histories = Histories(0, 0, "", 0)
+
+    @property
+    def conclusion(self) -> str:
+        """Give the sentence with which the run ended."""
+        if self.status != "SUCCEEDED":
+            return _message_in(self.cause)
+        return str(self.output.get("conclusion") or self.output.get("notice") or "")
+
+    @property
+    def is_incomplete(self) -> bool:
+        """Tell whether the run came to its end and left repositories to rerun."""
+        return self.status == "FAILED" and self.error == "RescanIncomplete"
+
+    @property
+    def unfinished(self) -> dict[str, str]:
+        """Name the repositories that did not finish, each with the reason."""
+        problems: dict[str, str] = {}
+        for name in self.repositories:
+            record = self.records.get(name)
+            if record is None:
+                problems[name] = "not reached, or stopped half-way"
+            elif record.status == "FAILED":
+                problems[name] = f"{record.error}: {_message_in(record.cause)}"
+        return problems
+
+    def rerun_input(self) -> Any:
+        """Read the input that the cause of an incomplete run ends with."""
+        cause = self.cause or ""
+        return json.loads(cause[cause.rindex("{") :])
+
+    def outcomes_of(self, repository: str) -> Counter[str]:
+        """Count the images of a repository by outcome."""
+        return Counter(image.outcome for image in self.images.get(repository, {}).values())
+
+    def outcomes(self) -> Counter[str]:
+        """Count all images by outcome."""
+        return Counter(
+            image.outcome for images in self.images.values() for image in images.values()
+        )
+
+
+def in_order(outcomes: Iterable[str]) -> list[str]:
+    """Sort outcomes as they are always shown; new names come last."""
+    return sorted(
+        outcomes, key=lambda name: (OUTCOMES.index(name) if name in OUTCOMES else 99, name)
+    )
+
+
+def _added_up(counts: Iterable[tuple[str, int]]) -> Counter[str]:
+    total: Counter[str] = Counter()
+    for name, count in counts:
+        total[name] += count
+    return total
+
+
+def _message_in(cause: str | None) -> str:
+    """Read the message inside a Lambda's cause, or take all of it."""
+    try:
+        return str(json.loads(cause or "")["errorMessage"])
+    except (ValueError, TypeError, KeyError):
+        return cause or ""
+
+
+class OutcomesDisagreeError(Exception):
+    """The log tells other outcomes than the records: one of them is wrong."""
+
+
+def read_log(run: str, lines: Iterable[str]) -> ImageOutcomes:
+    """Read the outcomes from the functions' log lines, which name an image each."""
+    images: ImageOutcomes = {}
+    for line in lines:
+        try:
+            said = json.loads(line)
+        except ValueError:  # of a process that died: not one of ours
+            continue
+        if isinstance(said, dict) and said.get("run") == run and said.keys() >= set(_KEYS):
+            decided = ImageOutcome(said["outcome"], said["reason"])
+            # A slice that is retried decides again: the last line is the one that counts.
+            images.setdefault(said["repository"], {})[said["digest"]] = decided
+    return images
+
+
+def disagreement(images: ImageOutcomes, records: Mapping[str, RepositoryRecord]) -> str | None:
+    """Compare images with the records, and say in one sentence where they disagree, if they do.
+
+    A repository that failed before its images were counted has a record without images.
+    """
+    for repository, record in sorted(records.items()):
+        if record.status == "FAILED" and not record.images:
+            continue
+        decided = Counter(images.get(repository, {}).values())
+        if decided != record.images:
+            return (
+                f"{repository}: its record counts {_wording(record.images - decided)} that its log "
+                f"does not show, and its log {_wording(decided - record.images)} that its record "
+                "does not count."
+            )
+    return None
+
+
+def _wording(images: Counter[ImageOutcome]) -> str:
+    if not images:
+        return "nothing"
+    each = (f"{count} {image.outcome} ({image.reason})" for image, count in images.items())
+    return ", ".join(sorted(each))
 
 
 class RunTimeoutError(Exception):

@@ -31,7 +31,8 @@ def handler(composition: Composition) -> Notification:
     now, document, channels = clock.now(), accepted_risks_document(), channels_in_use()
     in_force = document.in_force(now)
     composer = Composer(
-        policy=policy_in_force(in_force.risks),
+        policy=policy_in_force(),
+        risks=in_force.risks,
         channels=channels,
         registry=ecr_registry(),
         ledger=Ledger(image_records(), digest_entries()),

@@ -5,7 +5,6 @@ from datetime import timedelta
 from enum import StrEnum
 
 from ledger.image_records import Standing
-from notify_scan.accepted_risks import AcceptedRisks
 from notify_scan.changes import change, difference, standing_of
 from notify_scan.reports import Change, Interpretation, RunReport, ScanReport
 from notify_scan.thresholds import Thresholds, thresholds_in_force
@@ -67,7 +66,6 @@ class NotificationPolicy:
     """What people want to be told of.
 
     remind_after: they are told again of what stands unchanged for as long.
-    accepted_risks: findings that they need not be told of for a while.
     """
 
     thresholds: Thresholds
@@ -78,7 +76,6 @@ class NotificationPolicy:
     when_clean: bool = False
     on_run: NotifyOnRun = NotifyOnRun.ALWAYS
     include_findings: bool = True
-    accepted_risks: AcceptedRisks = field(default_factory=AcceptedRisks)
 
     def is_told_of(self, *, failed: bool) -> bool:
         """Tell whether NotifyOn has what brings about a failed scan, or one above a threshold."""
@@ -86,8 +83,8 @@ class NotificationPolicy:
         return not self.notify_on.isdisjoint(entries)
 
 
-def policy_in_force(accepted_risks: AcceptedRisks) -> NotificationPolicy:
-    """Take the stack's parameters, and what the document of accepted risks says."""
+def policy_in_force() -> NotificationPolicy:
+    """Take the stack's parameters."""
     return NotificationPolicy(
         thresholds=thresholds_in_force(),
         notify_on=settings.choices("NOTIFY_ON", Change),
@@ -95,7 +92,6 @@ def policy_in_force(accepted_risks: AcceptedRisks) -> NotificationPolicy:
         when_clean=settings.flag("NOTIFY_WHEN_CLEAN"),
         on_run=settings.choice("NOTIFY_ON_RUN", NotifyOnRun),
         include_findings=settings.flag("INCLUDE_FINDINGS"),
-        accepted_risks=accepted_risks,
     )
 
 

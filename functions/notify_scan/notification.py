@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from ledger.errors import LedgerUnavailable
+from notify_scan.accepted_risks import AcceptedRisks
 from notify_scan.channels.delivery import Delivery
 from notify_scan.channels_in_use import ChannelsInUse
 from notify_scan.decision import Condition, Decision, NotificationPolicy, decide
@@ -40,6 +41,7 @@ class Composer:
     """
 
     policy: NotificationPolicy
+    risks: AcceptedRisks
     channels: ChannelsInUse
     registry: EcrRegistry
     ledger: Ledger
@@ -93,9 +95,7 @@ class Composer:
     def _decided(self, scan: ScanReport, memory: Memory | None) -> tuple[ScanReport, Decision]:
         """Decide, and complete the report; ECR is asked once at most, and only if it matters."""
         policy, asked = self.policy, self.policy.include_findings
-        risks = (
-            policy.accepted_risks.in_force(scan.repository, self.now.date()) if asked else NO_RISKS
-        )
+        risks = self.risks.in_force(scan.repository, self.now.date()) if asked else NO_RISKS
         has_details = bool(risks and policy.thresholds.exceeded(scan))
         if has_details:
             scan = with_details(

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notify_scan.accepted_risks import AcceptedRisks
 from notify_scan.decision import policy_in_force as notification_policy
 from notify_scan.reports import Change
 from rescan_registry.image_memory import kept_for
@@ -223,7 +222,7 @@ def test_thresholds_and_switches_are_what_the_code_takes(monkeypatch: pytest.Mon
     variables = FUNCTIONS["ComposeNotificationFunction"]["Environment"]["Variables"]
     for name, value in resolved(variables).items():
         monkeypatch.setenv(name, str(value))
-    policy = notification_policy(AcceptedRisks())
+    policy = notification_policy()
     assert policy.thresholds.accepted == {
         **dict.fromkeys(("CRITICAL", "HIGH", "MEDIUM", "LOW"), 0),
         **dict.fromkeys(("INFORMATIONAL", "UNDEFINED", "OTHER")),

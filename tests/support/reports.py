@@ -136,6 +136,7 @@ def any_composer(**given: Any) -> Composer:
     """Make a composer for every channel, with a ledger that knows nothing."""
     composer = Composer(
         policy=any_notification_policy(),
+        risks=AcceptedRisks(),
         channels=EVERY_CHANNEL,
         registry=FakeScans().as_registry,
         ledger=LedgerInMemory().as_ledger,

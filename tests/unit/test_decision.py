@@ -3,7 +3,6 @@ from typing import Any
 
 import pytest
 
-from notify_scan.accepted_risks import AcceptedRisks
 from notify_scan.decision import Condition, Decision, NotifyOnRun, decide, policy_in_force
 from notify_scan.reports import Change, Interpretation
 from tests.support.reports import (
@@ -92,7 +91,7 @@ def test_gives_the_reason_of_a_silence() -> None:
 def test_takes_the_parameters_of_the_stack(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in DEFAULT_SETTINGS.items():
         monkeypatch.setenv(name, value)
-    policy = policy_in_force(AcceptedRisks())
+    policy = policy_in_force()
     assert policy.notify_on == {Change.NEW, Change.WORSE, Change.CLEARED, Change.FAILED}
     assert policy.remind_after == timedelta(days=30)
     assert (policy.when_clean, policy.include_findings) == (False, True)

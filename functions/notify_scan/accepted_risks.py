@@ -11,9 +11,9 @@ from functools import cached_property
 from typing import Never, Self
 
 from notify_scan import plain_yaml
-from notify_scan.plain_text import trimmed
 from notify_scan.plain_yaml import Scalar, UnreadableYaml, Value
 from registry.findings import Finding
+from reporting.text import trimmed
 
 DOCUMENT = "accepted-risks.yaml"
 MOST_BYTES = 256 * 1024  # the ledger keeps the text in an item, and DynamoDB takes 400 KB

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from notify_scan import console
 from notify_scan.accepted_risks import DOCUMENT
 from notify_scan.accepted_risks_document import AcceptedRisksDocument, RisksInForce
-from notify_scan.plain_text import sendable
-from notify_scan.reports import NoticeReport
 from notify_scan.understood_event import UnderstoodEvent
+from reporting import console_links
+from reporting.reports import NoticeReport
+from reporting.text import sendable
 
 # An event brings so many, and later ones the rest. They share the 256 KiB of a state with the
 # event's own message: in six channels a notice takes 11 kB, and 33 kB with the longest texts.
@@ -41,7 +41,7 @@ def due_notices(
             about=sendable(due.about),
             problem=sendable(due.problem),
             reported_at=now,
-            link=console.object_page(report.region, document.bucket, DOCUMENT),
+            link=console_links.object_page(report.region, document.bucket, DOCUMENT),
         )
         for due in map(notices.__getitem__, unclaimed)
         if document.claim(due.id, event=understood.event, expires_at=expires_at)

@@ -6,13 +6,13 @@ from ledger.digest_entries import digest_entries
 from ledger.image_records import image_records
 from notify_scan.accepted_risks_document import accepted_risks_document
 from notify_scan.accepted_risks_notices import due_notices
-from notify_scan.channels_in_use import channels_in_use
-from notify_scan.decision import policy_in_force
 from notify_scan.memory import Ledger
 from notify_scan.notification import Composer, Notification
 from notify_scan.understood_event import UnderstoodEvent
-from notify_scan.wording import message_of_notice
 from registry.ecr import ecr_registry
+from reporting.channels.in_use import channels_in_use
+from reporting.decision import policy_in_force
+from reporting.wording import message_of_notice
 from runtime import clock
 from runtime.entrypoint import entrypoint
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from notify_scan.plain_text import sendable, trimmed, visible
+from reporting.text import sendable, trimmed, visible
 
 LONGEST = 300  # characters of a name; a tag has 300 at most in ECR's API, a repository 256
 LONGEST_REGION = 50

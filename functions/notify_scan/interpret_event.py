@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from notify_scan.event_fields import Fields, UnreadableScanEvent
-from notify_scan.reports import Interpretation
 from notify_scan.run_events import execution_ended, rescan_finished
 from notify_scan.scan_events import basic_scan, enhanced_scan, found_scan
 from notify_scan.understood_event import UnderstoodEvent, understood
+from reporting.reports import Interpretation
 from runtime import settings
 from runtime.entrypoint import entrypoint
 

@@ -15,11 +15,11 @@ from ledger.image_records import (
     Standing,
     image_record,
 )
-from notify_scan.channels_in_use import ChannelsInUse
-from notify_scan.decision import Before, Decision
-from notify_scan.reports import ScanReport
 from notify_scan.scan_record import ScanRecord
 from notify_scan.understood_event import UnderstoodEvent
+from reporting.channels.in_use import ChannelsInUse
+from reporting.decision import Before, Decision
+from reporting.reports import ScanReport
 
 # An event that is kept can be worked on again as long as no more changes than these have come.
 MOST_NOTES = 5

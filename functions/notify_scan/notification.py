@@ -5,15 +5,15 @@ from datetime import datetime
 
 from ledger.errors import LedgerUnavailable
 from notify_scan.accepted_risks import AcceptedRisks
-from notify_scan.channels.delivery import Delivery
-from notify_scan.channels_in_use import ChannelsInUse
-from notify_scan.decision import Condition, Decision, NotificationPolicy, decide
 from notify_scan.memory import Ledger, Memory, keep_up, recall, remember
-from notify_scan.reports import Interpretation, ScanReport
 from notify_scan.scan_details import NO_RISKS, RETRIES, with_details
 from notify_scan.understood_event import UnderstoodEvent
-from notify_scan.wording import message_of_run, message_of_scan
 from registry.ecr import EcrRegistry
+from reporting.channels.delivery import Delivery
+from reporting.channels.in_use import ChannelsInUse
+from reporting.decision import Condition, Decision, NotificationPolicy, decide
+from reporting.reports import Interpretation, ScanReport
+from reporting.wording import message_of_run, message_of_scan
 from runtime.log import logger
 
 OUTDATED = "a newer scan of the image is known"

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 from yaml.reader import Reader
 
-from notify_scan.plain_text import sendable, trimmed
+from reporting.text import sendable, trimmed
 
 DEEPEST = 8  # levels
 LONGEST_PROBLEM = 200  # characters

@@ -2,10 +2,10 @@
 
 import json
 
-from notify_scan import console
 from notify_scan.event_fields import LONGEST_REGION, MOST, Fields, UnreadableScanEvent
-from notify_scan.plain_text import first
-from notify_scan.reports import Interpretation, Problem, RunReport
+from reporting import console_links
+from reporting.reports import Interpretation, Problem, RunReport
+from reporting.text import first
 
 TOLD_ALREADY = "the run itself has sent Rescan Finished"
 MOST_PROBLEMS = 10
@@ -32,7 +32,7 @@ def rescan_finished(event: Fields) -> Interpretation:
             run=detail.text("run"),
             execution_arn=execution_arn,
             status=detail.text("status"),
-            link=console.execution_page(region, execution_arn),
+            link=console_links.execution_page(region, execution_arn),
             dry_run=dry_run,
             started_at=detail.time("started_at"),
             ended_at=detail.time("ended_at"),
@@ -66,7 +66,7 @@ def execution_ended(event: Fields) -> Interpretation:
             run=run,
             execution_arn=execution_arn,
             status=status,
-            link=console.execution_page(region, execution_arn),
+            link=console_links.execution_page(region, execution_arn),
             dry_run=dry_run,
             ended_at=event.time("time"),
             rerun=_rerun(run, dry_run=dry_run) if has_list else None,

@@ -5,11 +5,11 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from notify_scan.accepted_risks import AcceptedRisk, apply
-from notify_scan.plain_text import sendable, trimmed
-from notify_scan.reports import AcceptedFinding, ScanReport, ScanType
 from registry.ecr import EcrRegistry
 from registry.errors import EcrThrottled, EcrUnavailable
 from registry.findings import Finding, worst
+from reporting.reports import AcceptedFinding, ScanReport, ScanType
+from reporting.text import sendable, trimmed
 
 MOST_FINDINGS = 5
 LONGEST_REASON = 500  # characters

@@ -3,11 +3,11 @@
 import re
 from datetime import datetime
 
-from notify_scan import console
 from notify_scan.event_fields import LONGEST_REGION, Fields, UnreadableScanEvent
-from notify_scan.plain_text import first
-from notify_scan.reports import Interpretation, ScanReport, ScanType
 from registry.findings import SEVERITIES
+from reporting import console_links
+from reporting.reports import Interpretation, ScanReport, ScanType
+from reporting.text import first
 
 # ECR names only the severities that it has found, so one that is absent is 0.
 # Inspector tells three severities and a total; LOW and below are only in what the total has more.
@@ -54,7 +54,7 @@ def _report(event: Fields, scan_type: ScanType, scanned_at: datetime | None = No
         scan_type=scan_type,
         status=detail.text("scan-status"),
         scanned_at=scanned_at or event.time("time"),
-        link=console.image_page(region, account, repository, digest),
+        link=console_links.image_page(region, account, repository, digest),
         digest=digest or None,
         tags=shown,
         tags_omitted=len(tags) - len(shown),

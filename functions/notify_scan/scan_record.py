@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from ledger.image_records import RecordedScan, attribute, image_key
-from notify_scan.reports import ScanReport
+from reporting.reports import ScanReport
 from runtime.messages import encode
 
 # As ECR has them; whatever else an event may hold is no image that could be remembered.

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from notify_scan.event_fields import Fields
-from notify_scan.reports import Interpretation
 from notify_scan.scan_record import ScanRecord, record_of
+from reporting.reports import Interpretation
 
 _ID = re.compile(r"[A-Za-z0-9-]{1,100}")
 

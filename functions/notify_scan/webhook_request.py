@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from notify_scan.channels.delivery import Channel
 from notify_scan.webhook_secrets import WebhookSecret
-from notify_scan.wire import wire
+from reporting.channels.delivery import Channel
+from runtime.messages import wire
 
 SIGNATURE_VERSION = "v1"
 

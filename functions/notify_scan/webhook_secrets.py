@@ -11,8 +11,8 @@ from aws_lambda_powertools.utilities.parameters.exceptions import (
     TransformParameterError,
 )
 
-from notify_scan.channels.delivery import Channel
-from notify_scan.secret_arns import secret_arns
+from reporting.channels.delivery import Channel
+from reporting.channels.in_use import secret_arns
 
 CACHED_FOR = 300  # seconds, after which a secret that was changed is in use everywhere
 PAGERDUTY = "https://events.pagerduty.com/v2/enqueue"

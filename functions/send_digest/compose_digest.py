@@ -4,10 +4,10 @@ from datetime import datetime
 
 from ledger.digest_documents import DigestDocuments, digest_documents
 from ledger.digest_entries import DigestEntries, digest_entries
-from notify_scan.channels.document import document
-from notify_scan.channels_in_use import ChannelsInUse, channels_in_use
-from notify_scan.digest_wording import message_of_digest
-from notify_scan.reports import Change
+from reporting.channels.document import document
+from reporting.channels.in_use import ChannelsInUse, channels_in_use
+from reporting.digest_wording import message_of_digest
+from reporting.reports import Change
 from runtime import clock, settings
 from runtime.entrypoint import entrypoint
 from runtime.messages import decode, encode

@@ -6,15 +6,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from ledger.digest_entries import DigestEntry
-from notify_scan import console
-from notify_scan.changes import change, difference
-from notify_scan.channels_in_use import NotifyMode
-from notify_scan.plain_text import first
-from notify_scan.reports import Change, DigestedImage, DigestReport
-from notify_scan.thresholds import OTHER
-from notify_scan.wire import wire
 from registry.findings import SEVERITIES
-from runtime.messages import encode
+from reporting import console_links
+from reporting.changes import change, difference
+from reporting.channels.in_use import NotifyMode
+from reporting.reports import Change, DigestedImage, DigestReport
+from reporting.text import first
+from reporting.thresholds import OTHER
+from runtime.messages import encode, wire
 
 MOST_IMAGES = 30  # that a message names
 MOST_OF_IMAGES = 12_000  # bytes of all in the report: six channels of it fit a state of 256 KiB
@@ -114,7 +113,7 @@ def report_of(
         mode=request.mode,
         digest=request.name,
         reported_at=now,
-        link=console.object_page(request.region, bucket, document),
+        link=console_links.object_page(request.region, bucket, document),
         bucket=bucket,
         document=document,
         changes={kind: counted[kind] for kind in _ORDER if counted[kind]},

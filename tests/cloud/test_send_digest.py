@@ -13,7 +13,7 @@ import pytest
 from ledger.digest_documents import DigestDocuments
 from ledger.digest_entries import DigestEntries
 from local.receivers.inbox import Inbox
-from notify_scan.channels.delivery import Channel, Delivery, Transport
+from reporting.channels.delivery import Channel, Delivery, Transport
 from runtime.messages import encode
 from send_digest.digest import Told
 from tests.support.digests import EXPIRES_AT, WELL, any_digest_image

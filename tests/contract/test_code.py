@@ -16,8 +16,9 @@ MAY_IMPORT = {
     "registry": {"registry", "runtime"},
     "ledger": {"ledger", "runtime"},
     "rescan_registry": {"rescan_registry", "registry", "ledger", "runtime"},
-    "notify_scan": {"notify_scan", "registry", "ledger", "runtime"},
-    "send_digest": {"send_digest", "notify_scan", "registry", "ledger", "runtime"},
+    "reporting": {"reporting", "registry", "ledger", "runtime"},
+    "notify_scan": {"notify_scan", "reporting", "registry", "ledger", "runtime"},
+    "send_digest": {"send_digest", "reporting", "registry", "ledger", "runtime"},
 }
 LOCAL = ROOT / "local"
 LOCAL_MAY_IMPORT: dict[str, set[str]] = {

@@ -21,8 +21,8 @@ import registry
 import rescan_registry
 import send_digest
 from notify_scan import scan_details, webhook_client
-from notify_scan.channels.delivery import Channel
 from notify_scan.post_to_webhook import TIME_LIMIT
+from reporting.channels.delivery import Channel
 from tests.support.definition import (
     NOTIFY_SCAN,
     WORKFLOWS,

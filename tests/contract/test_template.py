@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notify_scan.decision import policy_in_force as notification_policy
-from notify_scan.reports import Change
+from reporting.decision import policy_in_force as notification_policy
+from reporting.reports import Change
 from rescan_registry.image_memory import kept_for
 from rescan_registry.policy import policy_in_force
 from rescan_registry.request import RescanRequest

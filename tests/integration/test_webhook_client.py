@@ -16,7 +16,6 @@ from local.receivers.inbox import Channel as InboxChannel
 from local.receivers.inbox import Inbox
 from local.receivers.webhook_services import Answer, Posted
 from notify_scan import webhook_client as module
-from notify_scan.channels.delivery import Channel
 from notify_scan.webhook_client import (
     WebhookClient,
     WebhookRefused,
@@ -26,6 +25,7 @@ from notify_scan.webhook_client import (
 )
 from notify_scan.webhook_request import WebhookRequest, request_for
 from notify_scan.webhook_secrets import WebhookSecret
+from reporting.channels.delivery import Channel
 from tests.support.clock import NOW
 
 SIGNING_KEY = "the-signing-key-that-nobody-sees"

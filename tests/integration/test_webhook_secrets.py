@@ -12,7 +12,6 @@ import pytest
 from aws_lambda_powertools.utilities import parameters
 from moto import mock_aws
 
-from notify_scan.channels.delivery import Channel
 from notify_scan.webhook_secrets import (
     CACHED_FOR,
     PAGERDUTY,
@@ -21,6 +20,7 @@ from notify_scan.webhook_secrets import (
     WebhookSecretUnusable,
     webhook_secrets,
 )
+from reporting.channels.delivery import Channel
 from tests.support.template import REGION
 
 URL = "https://hooks.example.org/services/T0/B0/a-very-secret-path"

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from notify_scan.interpret_event import ReceivedEvent, interpret_event
-from notify_scan.reports import Interpretation
 from notify_scan.understood_event import UnderstoodEvent
+from reporting.reports import Interpretation
 from tests.support.template import ROOT
 
 HOSTILE = (

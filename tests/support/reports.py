@@ -9,19 +9,19 @@ from typing import Any, cast
 
 from notify_scan.accepted_risks import AcceptedRisks
 from notify_scan.accepted_risks_document import Refusal, RisksInForce
-from notify_scan.channels.delivery import Channel, Delivery
-from notify_scan.channels_in_use import ChannelsInUse
-from notify_scan.decision import NotificationPolicy
 from notify_scan.notification import Composer
-from notify_scan.reports import Interpretation, RunReport, ScanReport, ScanType
 from notify_scan.scan_record import record_of
-from notify_scan.thresholds import Thresholds
 from notify_scan.understood_event import UnderstoodEvent
 from notify_scan.webhook_request import request_for
 from notify_scan.webhook_secrets import WebhookSecret
 from registry.ecr import EcrRegistry
 from registry.findings import Finding
 from registry.images import LastScan
+from reporting.channels.delivery import Channel, Delivery
+from reporting.channels.in_use import ChannelsInUse
+from reporting.decision import NotificationPolicy
+from reporting.reports import Interpretation, RunReport, ScanReport, ScanType
+from reporting.thresholds import Thresholds
 from tests.support.clock import NOW
 from tests.support.ledger import LedgerInMemory
 from tests.support.payloads import (

@@ -7,9 +7,9 @@ import pytest
 from notify_scan.accepted_risks import LONGEST_TEXT
 from notify_scan.accepted_risks_document import Refusal
 from notify_scan.accepted_risks_notices import MOST_NOTICES, due_notices
-from notify_scan.channels.delivery import Channel
-from notify_scan.reports import NoticeReport
-from notify_scan.wording import message_of_notice
+from reporting.channels.delivery import Channel
+from reporting.reports import NoticeReport
+from reporting.wording import message_of_notice
 from runtime import messages
 from tests.support.clock import NOW
 from tests.support.reports import (

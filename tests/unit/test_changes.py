@@ -5,10 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.image_records import Standing
-from notify_scan.changes import change, difference, standing_of
-from notify_scan.reports import Change
-from notify_scan.thresholds import Thresholds
 from registry.findings import SEVERITIES
+from reporting.changes import change, difference, standing_of
+from reporting.reports import Change
+from reporting.thresholds import Thresholds
 from tests.support.reports import any_scan_report
 
 THRESHOLDS = Thresholds({"CRITICAL": 0, "HIGH": 2, "LOW": None})

@@ -4,14 +4,14 @@ from typing import Any
 
 import pytest
 
-from notify_scan.channels import chatbot, pagerduty, slack, sns, teams
-from notify_scan.channels.delivery import Channel
-from notify_scan.channels.document import document
-from notify_scan.channels_in_use import ChannelsInUse, channels_in_use
-from notify_scan.decision import Condition, NotificationPolicy, decide
-from notify_scan.message import Level, Message, Value
-from notify_scan.reports import Interpretation, ScanReport
-from notify_scan.wording import message_of_run, message_of_scan
+from reporting.channels import chatbot, pagerduty, slack, sns, teams
+from reporting.channels.delivery import Channel
+from reporting.channels.document import document
+from reporting.channels.in_use import ChannelsInUse, channels_in_use
+from reporting.decision import Condition, NotificationPolicy, decide
+from reporting.message import Level, Message, Value
+from reporting.reports import Interpretation, ScanReport
+from reporting.wording import message_of_run, message_of_scan
 from tests.support.reports import (
     DEFAULT_SETTINGS,
     MOST_TEAMS_TAKES,

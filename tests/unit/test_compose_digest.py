@@ -7,9 +7,9 @@ import pytest
 from ledger.digest_entries import DigestEntry
 from ledger.errors import DigestAlreadyBegun
 from ledger.image_records import Standing
-from notify_scan.channels.delivery import Channel, Delivery
-from notify_scan.channels_in_use import NotifyMode
-from notify_scan.reports import Change
+from reporting.channels.delivery import Channel, Delivery
+from reporting.channels.in_use import NotifyMode
+from reporting.reports import Change
 from send_digest import compose_digest as module
 from send_digest.compose_digest import compose_digest
 from send_digest.digest import ComposedDigest, DigestRequest

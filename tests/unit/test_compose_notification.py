@@ -5,13 +5,13 @@ from typing import Any
 import pytest
 
 from notify_scan import compose_notification as module
-from notify_scan.channels.delivery import TRANSPORTS, Channel
-from notify_scan.decision import NotifyOnRun
 from notify_scan.notification import Notification
-from notify_scan.reports import RunReport, ScanReport
 from notify_scan.scan_details import RETRIES
 from registry.errors import EcrThrottled
 from registry.images import LastScan
+from reporting.channels.delivery import TRANSPORTS, Channel
+from reporting.decision import NotifyOnRun
+from reporting.reports import RunReport, ScanReport
 from tests.support.engine import any_lambda_context
 from tests.support.ledger import LedgerInMemory
 from tests.support.reports import (

@@ -1,6 +1,6 @@
 import pytest
 
-from notify_scan.console import LONGEST, execution_page, image_page
+from reporting.console_links import LONGEST, execution_page, image_page
 
 EXECUTION = "arn:aws:states:eu-west-1:123456789012:execution:rescan:run-1"
 

@@ -3,8 +3,8 @@ from typing import Any
 
 import pytest
 
-from notify_scan.decision import Condition, Decision, NotifyOnRun, decide, policy_in_force
-from notify_scan.reports import Change, Interpretation
+from reporting.decision import Condition, Decision, NotifyOnRun, decide, policy_in_force
+from reporting.reports import Change, Interpretation
 from tests.support.reports import (
     DEFAULT_SETTINGS,
     any_notification_policy,

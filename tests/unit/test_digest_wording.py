@@ -9,14 +9,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ledger.image_records import Standing
-from notify_scan.channels.delivery import Channel, Delivery
-from notify_scan.channels_in_use import NotifyMode
-from notify_scan.digest_wording import message_of_digest
-from notify_scan.message import Level, Message, plain
-from notify_scan.plain_text import sendable
-from notify_scan.reports import Change
-from notify_scan.wire import wire
-from runtime.messages import encode
+from reporting.channels.delivery import Channel, Delivery
+from reporting.channels.in_use import NotifyMode
+from reporting.digest_wording import message_of_digest
+from reporting.message import Level, Message, plain
+from reporting.reports import Change
+from reporting.text import sendable
+from runtime.messages import encode, wire
 from send_digest.digest import DigestRequest, images_to_tell, report_of, shortened
 from tests.support.clock import NOW
 from tests.support.digests import BAD, FAILED, WELL, WORSE, any_entry

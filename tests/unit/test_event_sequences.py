@@ -17,10 +17,10 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_s
 
 from ledger.errors import BaselineMoved
 from ledger.image_records import Standing
-from notify_scan.channels.delivery import Channel, Delivery
-from notify_scan.channels_in_use import ChannelsInUse, NotifyMode
 from notify_scan.memory import MOST_NOTES
 from notify_scan.understood_event import UnderstoodEvent
+from reporting.channels.delivery import Channel, Delivery
+from reporting.channels.in_use import ChannelsInUse, NotifyMode
 from tests.support.clock import NOW
 from tests.support.ledger import LedgerInMemory
 from tests.support.reports import (

@@ -9,16 +9,16 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
-from notify_scan.decision import NotifyOnRun
 from notify_scan.event_fields import UnreadableScanEvent
 from notify_scan.interpret_event import ReceivedEvent, interpret_event
 from notify_scan.notification import Notification
-from notify_scan.plain_text import visible
 from notify_scan.scan_details import RETRIES
-from notify_scan.thresholds import Thresholds
 from notify_scan.understood_event import UnderstoodEvent
 from registry.errors import EcrThrottled
 from registry.images import LastScan
+from reporting.decision import NotifyOnRun
+from reporting.text import visible
+from reporting.thresholds import Thresholds
 from runtime.messages import decode, encode
 from tests.support.events import HOSTILE, LONG, UNSENDABLE, Batch, batches
 from tests.support.reports import (

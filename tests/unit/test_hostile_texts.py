@@ -7,13 +7,13 @@ from itertools import count
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from notify_scan.channels.delivery import Channel, Delivery
-from notify_scan.decision import NotifyOnRun, decide
-from notify_scan.plain_text import sendable
-from notify_scan.reports import Interpretation, Problem, RunReport, ScanReport, ScanType
-from notify_scan.thresholds import Thresholds
-from notify_scan.wording import message_of_run, message_of_scan
 from registry.findings import Finding
+from reporting.channels.delivery import Channel, Delivery
+from reporting.decision import NotifyOnRun, decide
+from reporting.reports import Interpretation, Problem, RunReport, ScanReport, ScanType
+from reporting.text import sendable
+from reporting.thresholds import Thresholds
+from reporting.wording import message_of_run, message_of_scan
 from tests.support.clock import NOW
 from tests.support.events import EXECUTION, HOSTILE, LONG, hostile_texts
 from tests.support.reports import (

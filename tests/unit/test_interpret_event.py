@@ -7,9 +7,9 @@ import pytest
 
 from notify_scan import interpret_event as module
 from notify_scan.event_fields import UnreadableScanEvent
-from notify_scan.reports import Interpretation, ScanReport, ScanType
 from notify_scan.run_events import TOLD_ALREADY
 from notify_scan.scan_events import NOT_AN_IMAGE
+from reporting.reports import Interpretation, ScanReport, ScanType
 from tests.support.engine import any_lambda_context
 from tests.support.events import interpreted, sample, understood
 from tests.support.template import ROOT

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from ledger.errors import BaselineMoved, LedgerUnavailable
-from notify_scan.channels.delivery import Channel
-from notify_scan.channels_in_use import ImmediateFrom, NotifyMode
 from notify_scan.notification import LATE, OUTDATED, Notification
-from notify_scan.reports import Change, ScanReport
 from notify_scan.scan_details import RETRIES
+from reporting.channels.delivery import Channel
+from reporting.channels.in_use import ImmediateFrom, NotifyMode
+from reporting.reports import Change, ScanReport
 from tests.support.clock import NOW
 from tests.support.ledger import LedgerInMemory
 from tests.support.reports import (

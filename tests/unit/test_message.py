@@ -1,6 +1,6 @@
 import pytest
 
-from notify_scan.message import LONGEST_VALUE, Level, Message, Value, plain
+from reporting.message import LONGEST_VALUE, Level, Message, Value, plain
 
 
 def any_message(lines: int) -> Message:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notify_scan.plain_text import first, sendable, trimmed, visible, within, without_functions
+from reporting.text import first, sendable, trimmed, visible, within, without_functions
 
 SIGN = "\N{REPLACEMENT CHARACTER}"
 

@@ -6,7 +6,6 @@ from typing import Any, cast
 import pytest
 
 from notify_scan import post_to_webhook as module
-from notify_scan.channels.delivery import Channel
 from notify_scan.post_to_webhook import (
     DeliveryTimeUsedUp,
     PostedMessage,
@@ -16,6 +15,7 @@ from notify_scan.post_to_webhook import (
 from notify_scan.webhook_client import WebhookClient, webhook_client
 from notify_scan.webhook_request import WebhookRequest
 from notify_scan.webhook_secrets import WebhookSecret, WebhookSecrets
+from reporting.channels.delivery import Channel
 from tests.support.clock import NOW
 from tests.support.engine import any_lambda_context
 from tests.support.reports import ANY_SECRET

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from ledger.run_records import RecordStatus
-from notify_scan.reports import Problem, RunReport
+from reporting.reports import Problem, RunReport
 from rescan_registry.run_report import report_of
 from runtime.messages import decode, encode
 from tests.support.builders import any_record

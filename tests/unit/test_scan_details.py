@@ -3,10 +3,10 @@ from datetime import date
 import pytest
 
 from notify_scan.accepted_risks import AcceptedRisk
-from notify_scan.reports import AcceptedFinding, ScanReport, ScanType
 from notify_scan.scan_details import LONGEST_NAME, RETRIES, with_details
 from registry import errors
 from registry.images import LastScan
+from reporting.reports import AcceptedFinding, ScanReport, ScanType
 from tests.support.reports import DIGEST, FakeScans, any_finding, any_scan_report
 
 FAILED = any_scan_report(status="FAILED", severities={})

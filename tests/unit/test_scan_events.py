@@ -2,8 +2,8 @@ from typing import Any
 
 import pytest
 
-from notify_scan.reports import ScanReport
 from notify_scan.scan_events import MOST_TAGS
+from reporting.reports import ScanReport
 from tests.support.events import interpreted, sample
 
 

@@ -1,7 +1,7 @@
 import pytest
 
-from notify_scan.thresholds import Thresholds, thresholds_in_force
 from registry.findings import SEVERITIES
+from reporting.thresholds import Thresholds, thresholds_in_force
 from runtime.settings import SettingsError
 from tests.support.reports import DEFAULT_SETTINGS, any_scan_report
 

@@ -3,9 +3,9 @@ import json
 
 import pytest
 
-from notify_scan.channels.delivery import TRANSPORTS, Channel, Transport
 from notify_scan.webhook_request import request_for, signature
 from notify_scan.webhook_secrets import WebhookSecret
+from reporting.channels.delivery import TRANSPORTS, Channel, Transport
 from tests.support.clock import NOW
 
 SECRET = WebhookSecret("https://hooks.example/T0/B0/very-secret-path", "a-very-secret-key")

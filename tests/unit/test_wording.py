@@ -2,11 +2,11 @@ from typing import Any
 
 import pytest
 
-from notify_scan.decision import decide
-from notify_scan.message import Level, Message, plain
-from notify_scan.reports import AcceptedFinding, Interpretation, Problem, ScanType
-from notify_scan.thresholds import Thresholds
-from notify_scan.wording import message_of_run, message_of_scan
+from reporting.decision import decide
+from reporting.message import Level, Message, plain
+from reporting.reports import AcceptedFinding, Interpretation, Problem, ScanType
+from reporting.thresholds import Thresholds
+from reporting.wording import message_of_run, message_of_scan
 from tests.support.reports import (
     DEFAULT_THRESHOLDS,
     any_notification_policy,

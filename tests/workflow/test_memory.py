@@ -8,7 +8,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from notify_scan.channels.delivery import Channel
+from reporting.channels.delivery import Channel
 from tests.support.definition import NOTIFY_SCAN
 from tests.support.engine import Engine
 from tests.support.receivers import ALL_CHANNELS

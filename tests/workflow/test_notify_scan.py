@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from local.registry.simulated_registry import SimulatedRegistry
-from notify_scan.channels.delivery import Channel
 from notify_scan.webhook_client import (
     WebhookRefused,
     WebhookThrottled,
@@ -20,6 +19,7 @@ from notify_scan.webhook_client import (
     WebhookUnavailable,
 )
 from operations.kept import read
+from reporting.channels.delivery import Channel
 from tests.support.clock import NOW
 from tests.support.engine import Engine, Execution
 from tests.support.receivers import ALL_CHANNELS, SECRET_PARTS, SECRETS, Trouble

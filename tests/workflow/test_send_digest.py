@@ -9,8 +9,8 @@ import pytest
 
 from ledger.digest_entries import DigestImage
 from ledger.errors import LedgerUnavailable
-from notify_scan.channels.delivery import Channel
 from notify_scan.webhook_client import WebhookRefused
+from reporting.channels.delivery import Channel
 from tests.support.digests import (
     BAD,
     WELL,

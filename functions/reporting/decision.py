@@ -5,9 +5,9 @@ from datetime import timedelta
 from enum import StrEnum
 
 from ledger.image_records import Standing
-from notify_scan.changes import change, difference, standing_of
-from notify_scan.reports import Change, Interpretation, RunReport, ScanReport
-from notify_scan.thresholds import Thresholds, thresholds_in_force
+from reporting.changes import change, difference, standing_of
+from reporting.reports import Change, Interpretation, RunReport, ScanReport
+from reporting.thresholds import Thresholds, thresholds_in_force
 from runtime import settings
 
 

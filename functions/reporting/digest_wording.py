@@ -1,8 +1,8 @@
 """What a digest is, in words."""
 
-from notify_scan.message import Level, Line, Message, Value
-from notify_scan.reports import Change, DigestedImage, DigestReport
 from registry.findings import SEVERITIES
+from reporting.message import Level, Line, Message, Value
+from reporting.reports import Change, DigestedImage, DigestReport
 
 _WORDS = {
     Change.NEW: "new",

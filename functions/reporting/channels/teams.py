@@ -4,10 +4,9 @@ Limits: https://learn.microsoft.com/microsoftteams/platform/webhooks-and-connect
 Text from outside stands in runs of rich text, which Teams does not read as Markdown.
 """
 
-from notify_scan.message import Level, Line, Message, Value
-from notify_scan.plain_text import without_functions
-from notify_scan.wire import wire
-from runtime.messages import Json
+from reporting.message import Level, Line, Message, Value
+from reporting.text import without_functions
+from runtime.messages import Json, wire
 
 LARGEST = 25_000  # bytes, of 28 KB
 

@@ -8,9 +8,9 @@ one or mean something inside.
 
 import json
 
-from notify_scan.message import Line, Message, Value
-from notify_scan.plain_text import trimmed, within, without_functions
-from notify_scan.reports import Report
+from reporting.message import Line, Message, Value
+from reporting.reports import Report
+from reporting.text import trimmed, within, without_functions
 from runtime.messages import Json
 
 LONGEST_TITLE = 250

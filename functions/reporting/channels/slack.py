@@ -8,8 +8,8 @@ import json
 import re
 from collections.abc import Iterator
 
-from notify_scan.message import Level, Line, Message, Value
-from notify_scan.plain_text import trimmed, within
+from reporting.message import Level, Line, Message, Value
+from reporting.text import trimmed, within
 from runtime.messages import Json
 
 LONGEST_TEXT = 3_000  # characters in a section; a field has 2,000

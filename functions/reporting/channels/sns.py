@@ -5,10 +5,10 @@ Limits: https://docs.aws.amazon.com/sns/latest/api/API_Publish.html
 
 import json
 
-from notify_scan.channels.document import document
-from notify_scan.message import Line, Message, plain
-from notify_scan.plain_text import trimmed, visible
-from notify_scan.reports import Report, ScanReport
+from reporting.channels.document import document
+from reporting.message import Line, Message, plain
+from reporting.reports import Report, ScanReport
+from reporting.text import trimmed, visible
 from runtime.messages import Json
 
 LONGEST_SUBJECT = 99  # "less than 100 characters", without line breaks

@@ -1,7 +1,7 @@
 """The report as a document, for machines: the same by webhook, by SNS and as an event."""
 
-from notify_scan.message import Message, plain
-from notify_scan.reports import Report
+from reporting.message import Message, plain
+from reporting.reports import Report
 from runtime.messages import Json, encode
 
 VERSION = "1"  # of this form: a field that is taken away or changes its meaning makes it 2

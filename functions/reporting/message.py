@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from notify_scan.plain_text import trimmed, visible
+from reporting.text import trimmed, visible
 
 LONGEST_VALUE = 500  # characters
 # An address that every channel takes as it is.

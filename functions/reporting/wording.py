@@ -3,11 +3,11 @@
 import json
 from datetime import datetime
 
-from notify_scan.decision import Decision
-from notify_scan.message import Level, Line, Message, Value
-from notify_scan.reports import Change, NoticeReport, RunReport, ScanReport
-from notify_scan.thresholds import OTHER
 from registry.findings import SEVERITIES, Finding
+from reporting.decision import Decision
+from reporting.message import Level, Line, Message, Value
+from reporting.reports import Change, NoticeReport, RunReport, ScanReport
+from reporting.thresholds import OTHER
 
 _DONE = ("DUE", "STARTED", "FRESH", "RECENT", "DEFERRED", "FAILED")
 _SKIPPED = ("UNSCANNABLE", "UNSUPPORTED", "ARCHIVED", "EXCLUDED", "GONE")

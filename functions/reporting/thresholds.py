@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from notify_scan.reports import ScanReport
 from registry.findings import SEVERITIES
+from reporting.reports import ScanReport
 from runtime import settings
 
 OTHER = "OTHER"

@@ -1,8 +1,8 @@
 """What has changed in an image since people were told, or since the image had its tag before."""
 
 from ledger.image_records import Standing
-from notify_scan.reports import Change, ScanReport
-from notify_scan.thresholds import Thresholds
+from reporting.reports import Change, ScanReport
+from reporting.thresholds import Thresholds
 
 
 def standing_of(report: ScanReport, thresholds: Thresholds, before: Standing | None) -> Standing:

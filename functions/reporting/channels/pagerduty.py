@@ -5,10 +5,10 @@ Format and limits: https://developer.pagerduty.com/docs/events-api-v2-overview
 
 import hashlib
 
-from notify_scan.decision import Condition
-from notify_scan.message import Level, Message, plain
-from notify_scan.plain_text import trimmed
-from notify_scan.reports import RunReport, ScanReport
+from reporting.decision import Condition
+from reporting.message import Level, Message, plain
+from reporting.reports import RunReport, ScanReport
+from reporting.text import trimmed
 from runtime.messages import Json, encode
 
 LONGEST_KEY = 255

@@ -5,14 +5,13 @@ from datetime import datetime
 from enum import StrEnum
 from typing import cast
 
-from notify_scan.channels import chatbot, pagerduty, slack, sns, teams
-from notify_scan.channels.delivery import CLAIMED_FOR, TRANSPORTS, Channel, Delivery
-from notify_scan.channels.document import document
-from notify_scan.decision import Condition, Decision
-from notify_scan.message import Message, plain
-from notify_scan.reports import Change, DigestReport, NoticeReport, Report, RunReport, ScanReport
-from notify_scan.secret_arns import secret_arns
 from registry.findings import SEVERITIES
+from reporting.channels import chatbot, pagerduty, slack, sns, teams
+from reporting.channels.delivery import CLAIMED_FOR, TRANSPORTS, Channel, Delivery
+from reporting.channels.document import document
+from reporting.decision import Condition, Decision
+from reporting.message import Message, plain
+from reporting.reports import Change, DigestReport, NoticeReport, Report, RunReport, ScanReport
 from runtime import settings
 from runtime.messages import Json
 
@@ -160,6 +159,17 @@ def channels_in_use() -> ChannelsInUse:
         },
         settings.choice("IMMEDIATE_FROM", ImmediateFrom),
     )
+
+
+def secret_arns() -> dict[Channel, str]:
+    """Take the stack's parameters; a channel that is not in use is left out."""
+    arns = {
+        Channel.SLACK: settings.optional_text("SLACK_WEBHOOK_SECRET_ARN"),
+        Channel.TEAMS: settings.optional_text("TEAMS_WEBHOOK_SECRET_ARN"),
+        Channel.WEBHOOK: settings.optional_text("WEBHOOK_SECRET_ARN"),
+        Channel.PAGERDUTY: settings.optional_text("PAGER_DUTY_SECRET_ARN"),
+    }
+    return {channel: arn for channel, arn in arns.items() if arn}
 
 
 def _content(channel: Channel, message: Message, report: Report, condition: Condition) -> Json:

@@ -1,0 +1,1 @@
+"""What is reported, to whom and in which words: shared by the workflows that notify."""

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from notify_scan.accepted_risks import DOCUMENT
-from notify_scan.accepted_risks_document import AcceptedRisksDocument, RisksInForce
+from accepted_risks.document import AcceptedRisksDocument, RisksInForce
+from accepted_risks.risks import DOCUMENT
 from notify_scan.understood_event import UnderstoodEvent
 from reporting import console_links
 from reporting.reports import NoticeReport

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass, replace
 
+from accepted_risks.document import accepted_risks_document
 from ledger.digest_entries import digest_entries
 from ledger.image_records import image_records
-from notify_scan.accepted_risks_document import accepted_risks_document
 from notify_scan.accepted_risks_notices import due_notices
 from notify_scan.memory import Ledger
 from notify_scan.notification import Composer, Notification

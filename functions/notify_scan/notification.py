@@ -3,8 +3,8 @@
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from accepted_risks.risks import AcceptedRisks
 from ledger.errors import LedgerUnavailable
-from notify_scan.accepted_risks import AcceptedRisks
 from notify_scan.memory import Ledger, Memory, keep_up, recall, remember
 from notify_scan.scan_details import NO_RISKS, RETRIES, with_details
 from notify_scan.understood_event import UnderstoodEvent

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
-from notify_scan.accepted_risks import AcceptedRisk, apply
+from accepted_risks.risks import AcceptedRisk, apply
 from registry.ecr import EcrRegistry
 from registry.errors import EcrThrottled, EcrUnavailable
 from registry.findings import Finding, worst

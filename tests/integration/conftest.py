@@ -6,12 +6,12 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from accepted_risks.document import accepted_risks_document
 from ledger.digest_documents import digest_documents
 from ledger.digest_entries import digest_entries
 from ledger.image_records import image_records
 from ledger.run_documents import run_documents
 from ledger.run_records import run_records
-from notify_scan.accepted_risks_document import accepted_risks_document
 from registry.ecr import ecr_registry
 from rescan_registry.event_bus import event_bus
 from tests.support.template import REGION, resources

@@ -9,14 +9,14 @@ import boto3
 import pytest
 from botocore.exceptions import ConnectTimeoutError
 
-from notify_scan import accepted_risks_document as module
-from notify_scan.accepted_risks import AcceptedRisks
-from notify_scan.accepted_risks_document import (
+from accepted_risks import document as module
+from accepted_risks.document import (
     LOOKED_UP_EVERY,
     AcceptedRisksDocument,
     RisksInForce,
     accepted_risks_document,
 )
+from accepted_risks.risks import AcceptedRisks
 from tests.support.clock import NOW, Clock
 from tests.support.template import REGION
 

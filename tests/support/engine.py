@@ -54,6 +54,7 @@ from moto.stepfunctions.parser.asl.utils import json_path
 from moto.stepfunctions.parser.backend.execution import BaseExecutionWorkerCommunication
 from moto.stepfunctions.parser.utils import TMP_THREADS
 
+from accepted_risks.document import accepted_risks_document
 from ledger.digest_documents import digest_documents
 from ledger.digest_entries import DigestEntries, digest_entries
 from ledger.image_records import image_records
@@ -62,7 +63,6 @@ from ledger.run_records import RunRecord, RunRecords, run_records
 from local.cloud import moto_tables
 from local.registry.botocore_face import attach
 from local.registry.simulated_registry import SimulatedRegistry
-from notify_scan.accepted_risks_document import accepted_risks_document
 from registry.ecr import ecr_registry
 from rescan_registry.event_bus import event_bus
 from tests.support import template

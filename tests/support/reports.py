@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any, cast
 
-from notify_scan.accepted_risks import AcceptedRisks
-from notify_scan.accepted_risks_document import Refusal, RisksInForce
+from accepted_risks.document import Refusal, RisksInForce
+from accepted_risks.risks import AcceptedRisks
 from notify_scan.notification import Composer
 from notify_scan.scan_record import record_of
 from notify_scan.understood_event import UnderstoodEvent

@@ -7,7 +7,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notify_scan.accepted_risks import (
+from accepted_risks.risks import (
     LONGEST_TEXT,
     MOST_BYTES,
     MOST_ENTRIES,

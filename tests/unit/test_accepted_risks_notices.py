@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from notify_scan.accepted_risks import LONGEST_TEXT
-from notify_scan.accepted_risks_document import Refusal
+from accepted_risks.document import Refusal
+from accepted_risks.risks import LONGEST_TEXT
 from notify_scan.accepted_risks_notices import MOST_NOTICES, due_notices
 from reporting.channels.delivery import Channel
 from reporting.reports import NoticeReport

@@ -1,7 +1,7 @@
 import pytest
 import yaml
 
-from notify_scan.plain_yaml import LOADER, Mapping, Scalar, Sequence, UnreadableYaml, parse
+from accepted_risks.yaml_reader import LOADER, Mapping, Scalar, Sequence, UnreadableYaml, parse
 
 LOADERS = [yaml.SafeLoader, LOADER]
 

@@ -2,7 +2,7 @@ from datetime import date
 
 import pytest
 
-from notify_scan.accepted_risks import AcceptedRisk
+from accepted_risks.risks import AcceptedRisk
 from notify_scan.scan_details import LONGEST_NAME, RETRIES, with_details
 from registry import errors
 from registry.images import LastScan

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from ledger.image_records import CLIENT_CONFIG, KEYS_A_CALL
-from notify_scan.accepted_risks import (
+from accepted_risks.risks import (
     DOCUMENT,
     MOST_BYTES,
     TOO_LARGE,
     AcceptedRisks,
     UnusableAcceptedRisks,
 )
+from ledger.image_records import CLIENT_CONFIG, KEYS_A_CALL
 from runtime import settings
 from runtime.log import logger
 

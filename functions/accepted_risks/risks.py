@@ -10,8 +10,8 @@ from datetime import date
 from functools import cached_property
 from typing import Never, Self
 
-from notify_scan import plain_yaml
-from notify_scan.plain_yaml import Scalar, UnreadableYaml, Value
+from accepted_risks import yaml_reader
+from accepted_risks.yaml_reader import Scalar, UnreadableYaml, Value
 from registry.findings import Finding
 from reporting.text import trimmed
 
@@ -80,7 +80,7 @@ class AcceptedRisks:
         if len(raw) > MOST_BYTES:
             raise UnusableAcceptedRisks(TOO_LARGE)
         try:
-            return cls(_entries(plain_yaml.parse(raw.decode())))
+            return cls(_entries(yaml_reader.parse(raw.decode())))
         except UnicodeDecodeError as error:
             raise UnusableAcceptedRisks(f"{DOCUMENT} must be a text in UTF-8.") from error
         except UnreadableYaml as error:
@@ -136,7 +136,7 @@ def apply(findings: Iterable[Finding], risks: Mapping[str, AcceptedRisk]) -> Acc
 def _entries(document: Value) -> tuple[AcceptedRisk, ...]:
     members = _members(document, "the document", ("accepted_risks",), ("accepted_risks",))
     listed = members["accepted_risks"]
-    if not isinstance(listed, plain_yaml.Sequence):
+    if not isinstance(listed, yaml_reader.Sequence):
         _refuse(listed, "accepted_risks must be a list of entries; [] accepts nothing.")
     if len(listed.items) > MOST_ENTRIES:
         told = f"{len(listed.items):,}"
@@ -159,7 +159,7 @@ def _entries(document: Value) -> tuple[AcceptedRisk, ...]:
 
 def _title(item: Value, number: int) -> str:
     """Name an entry by its place and, as far as that can be read, by its vulnerability."""
-    for key, value in item.members if isinstance(item, plain_yaml.Mapping) else ():
+    for key, value in item.members if isinstance(item, yaml_reader.Mapping) else ():
         if isinstance(key, Scalar) and key.text == "vulnerability" and isinstance(value, Scalar):
             return f"entry {number} ({trimmed(value.text or 'no name', _LONGEST_SHOWN)})"
     return f"entry {number}"
@@ -182,7 +182,7 @@ def _members(
     value: Value, title: str, known: tuple[str, ...], required: tuple[str, ...]
 ) -> dict[str, Value]:
     keys = f"the key {known[0]}" if len(known) == 1 else f"the keys {', '.join(known)}"
-    if not isinstance(value, plain_yaml.Mapping):
+    if not isinstance(value, yaml_reader.Mapping):
         _refuse(value, f"{title} must be a mapping with {keys}.")
     members: dict[str, Value] = {}
     for key, member in value.members:
@@ -245,9 +245,9 @@ def _text(value: Value, title: str) -> str:
 
 def _shown(value: Value) -> str:
     """Quote the start of what is refused."""
-    if isinstance(value, plain_yaml.Sequence):
+    if isinstance(value, yaml_reader.Sequence):
         return "a list"
-    if isinstance(value, plain_yaml.Mapping):
+    if isinstance(value, yaml_reader.Mapping):
         return "a mapping"
     if value.text is None:
         return "empty"

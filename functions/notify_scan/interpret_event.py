@@ -4,9 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
-from notify_scan.event_fields import Fields, UnreadableScanEvent
-from notify_scan.run_events import execution_ended, rescan_finished
-from notify_scan.scan_events import basic_scan, enhanced_scan, found_scan
+from notify_scan.events.fields import Fields, UnreadableScanEvent
+from notify_scan.events.runs import execution_ended, rescan_finished
+from notify_scan.events.scans import basic_scan, enhanced_scan, found_scan
 from notify_scan.understood_event import UnderstoodEvent, understood
 from reporting.reports import Interpretation
 from runtime import settings

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from notify_scan.event_fields import Fields
+from notify_scan.events.fields import Fields
 from notify_scan.scan_record import ScanRecord, record_of
 from reporting.reports import Interpretation
 

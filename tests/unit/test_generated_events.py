@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
-from notify_scan.event_fields import UnreadableScanEvent
+from notify_scan.events.fields import UnreadableScanEvent
 from notify_scan.interpret_event import ReceivedEvent, interpret_event
 from notify_scan.notification import Notification
 from notify_scan.scan_details import RETRIES

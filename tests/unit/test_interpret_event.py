@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from notify_scan import interpret_event as module
-from notify_scan.event_fields import UnreadableScanEvent
-from notify_scan.run_events import TOLD_ALREADY
-from notify_scan.scan_events import NOT_AN_IMAGE
+from notify_scan.events.fields import UnreadableScanEvent
+from notify_scan.events.runs import TOLD_ALREADY
+from notify_scan.events.scans import NOT_AN_IMAGE
 from reporting.reports import Interpretation, ScanReport, ScanType
 from tests.support.engine import any_lambda_context
 from tests.support.events import interpreted, sample, understood

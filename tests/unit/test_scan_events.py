@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from notify_scan.scan_events import MOST_TAGS
+from notify_scan.events.scans import MOST_TAGS
 from reporting.reports import ScanReport
 from tests.support.events import interpreted, sample
 

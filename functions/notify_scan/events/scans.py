@@ -3,7 +3,7 @@
 import re
 from datetime import datetime
 
-from notify_scan.event_fields import LONGEST_REGION, Fields, UnreadableScanEvent
+from notify_scan.events.fields import LONGEST_REGION, Fields, UnreadableScanEvent
 from registry.findings import SEVERITIES
 from reporting import console_links
 from reporting.reports import Interpretation, ScanReport, ScanType

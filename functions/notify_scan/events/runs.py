@@ -2,7 +2,7 @@
 
 import json
 
-from notify_scan.event_fields import LONGEST_REGION, MOST, Fields, UnreadableScanEvent
+from notify_scan.events.fields import LONGEST_REGION, MOST, Fields, UnreadableScanEvent
 from reporting import console_links
 from reporting.reports import Interpretation, Problem, RunReport
 from reporting.text import first

@@ -1,0 +1,1 @@
+"""Events that start NotifyScan, read into reports."""

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from notify_scan.webhook_client import WebhookClient, webhook_client
-from notify_scan.webhook_request import request_for
-from notify_scan.webhook_secrets import WebhookSecrets, webhook_secrets
+from notify_scan.webhooks.client import WebhookClient, webhook_client
+from notify_scan.webhooks.request import request_for
+from notify_scan.webhooks.secrets import WebhookSecrets, webhook_secrets
 from reporting.channels.delivery import Channel
 from runtime import clock
 from runtime.entrypoint import entrypoint

@@ -92,10 +92,10 @@ def test_aws_is_behind_the_adapters() -> None:
 def test_the_internet_is_behind_one_adapter_and_secrets_behind_another() -> None:
     texts = {str(path.relative_to(FUNCTIONS)): path.read_text() for path in MODULES}
     assert [name for name, text in texts.items() if "import urllib3" in text] == [
-        "notify_scan/webhook_client.py"
+        "notify_scan/webhooks/client.py"
     ]
     assert [name for name, text in texts.items() if "get_secret(" in text] == [
-        "notify_scan/webhook_secrets.py"
+        "notify_scan/webhooks/secrets.py"
     ]
 
 

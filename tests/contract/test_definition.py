@@ -20,8 +20,9 @@ import notify_scan
 import registry
 import rescan_registry
 import send_digest
-from notify_scan import scan_details, webhook_client
+from notify_scan import scan_details
 from notify_scan.post_to_webhook import TIME_LIMIT
+from notify_scan.webhooks import client
 from reporting.channels.delivery import Channel
 from tests.support.definition import (
     NOTIFY_SCAN,
@@ -61,8 +62,8 @@ NO_FAULT = ["DynamoDB.ConditionalCheckFailedException"]
 AWS_ERRORS = {*LAMBDA_RETRIER["ErrorEquals"], *NO_FAULT, "States.TaskFailed", "States.ALL"}  # type: ignore[misc]
 # What a receiver asks for is waited for, so there is no jitter.
 WAITS_AS_TOLD = {
-    "WebhookThrottled": webhook_client.SOON,
-    "WebhookThrottledForLong": webhook_client.LATER,
+    "WebhookThrottled": client.SOON,
+    "WebhookThrottledForLong": client.LATER,
 }
 MAX_EVENTS = 25_000
 

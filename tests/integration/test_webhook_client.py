@@ -15,16 +15,16 @@ from pytest_socket import enable_socket, socket_allow_hosts
 from local.receivers.inbox import Channel as InboxChannel
 from local.receivers.inbox import Inbox
 from local.receivers.webhook_services import Answer, Posted
-from notify_scan import webhook_client as module
-from notify_scan.webhook_client import (
+from notify_scan.webhooks import client as module
+from notify_scan.webhooks.client import (
     WebhookClient,
     WebhookRefused,
     WebhookThrottled,
     WebhookThrottledForLong,
     WebhookUnavailable,
 )
-from notify_scan.webhook_request import WebhookRequest, request_for
-from notify_scan.webhook_secrets import WebhookSecret
+from notify_scan.webhooks.request import WebhookRequest, request_for
+from notify_scan.webhooks.secrets import WebhookSecret
 from reporting.channels.delivery import Channel
 from tests.support.clock import NOW
 

@@ -12,7 +12,7 @@ import pytest
 from aws_lambda_powertools.utilities import parameters
 from moto import mock_aws
 
-from notify_scan.webhook_secrets import (
+from notify_scan.webhooks.secrets import (
     CACHED_FOR,
     PAGERDUTY,
     WebhookSecret,

@@ -9,7 +9,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from notify_scan.webhook_request import WebhookRequest
+from notify_scan.webhooks.request import WebhookRequest
 from reporting.channels.delivery import Channel
 
 # Made up, and in no message, log, history or error of any test: tests look for them.

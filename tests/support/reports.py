@@ -12,8 +12,8 @@ from accepted_risks.risks import AcceptedRisks
 from notify_scan.notification import Composer
 from notify_scan.scan_record import record_of
 from notify_scan.understood_event import UnderstoodEvent
-from notify_scan.webhook_request import request_for
-from notify_scan.webhook_secrets import WebhookSecret
+from notify_scan.webhooks.request import request_for
+from notify_scan.webhooks.secrets import WebhookSecret
 from registry.ecr import EcrRegistry
 from registry.findings import Finding
 from registry.images import LastScan

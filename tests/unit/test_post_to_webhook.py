@@ -12,9 +12,9 @@ from notify_scan.post_to_webhook import (
     WebhookDelivery,
     post_to_webhook,
 )
-from notify_scan.webhook_client import WebhookClient, webhook_client
-from notify_scan.webhook_request import WebhookRequest
-from notify_scan.webhook_secrets import WebhookSecret, WebhookSecrets
+from notify_scan.webhooks.client import WebhookClient, webhook_client
+from notify_scan.webhooks.request import WebhookRequest
+from notify_scan.webhooks.secrets import WebhookSecret, WebhookSecrets
 from reporting.channels.delivery import Channel
 from tests.support.clock import NOW
 from tests.support.engine import any_lambda_context

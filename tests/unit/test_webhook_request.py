@@ -3,8 +3,8 @@ import json
 
 import pytest
 
-from notify_scan.webhook_request import request_for, signature
-from notify_scan.webhook_secrets import WebhookSecret
+from notify_scan.webhooks.request import request_for, signature
+from notify_scan.webhooks.secrets import WebhookSecret
 from reporting.channels.delivery import TRANSPORTS, Channel, Transport
 from tests.support.clock import NOW
 

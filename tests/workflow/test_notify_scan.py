@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from local.registry.simulated_registry import SimulatedRegistry
-from notify_scan.webhook_client import (
+from notify_scan.webhooks.client import (
     WebhookRefused,
     WebhookThrottled,
     WebhookThrottledForLong,

@@ -9,7 +9,7 @@ import pytest
 
 from ledger.digest_entries import DigestImage
 from ledger.errors import LedgerUnavailable
-from notify_scan.webhook_client import WebhookRefused
+from notify_scan.webhooks.client import WebhookRefused
 from reporting.channels.delivery import Channel
 from tests.support.digests import (
     BAD,

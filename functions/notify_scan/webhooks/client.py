@@ -9,8 +9,8 @@ import re
 
 import urllib3
 
-from notify_scan.webhook_request import WebhookRequest
-from notify_scan.webhook_secrets import WebhookSecret
+from notify_scan.webhooks.request import WebhookRequest
+from notify_scan.webhooks.secrets import WebhookSecret
 
 TIMEOUT = urllib3.Timeout(connect=3, read=10)
 SOON = 10  # seconds: WebhookThrottled is retried no earlier

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from notify_scan.webhook_secrets import WebhookSecret
+from notify_scan.webhooks.secrets import WebhookSecret
 from reporting.channels.delivery import Channel
 from runtime.messages import wire
 

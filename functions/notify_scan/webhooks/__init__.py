@@ -1,0 +1,1 @@
+"""Webhooks: their secrets, the request, and the call."""

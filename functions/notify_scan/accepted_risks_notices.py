@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from accepted_risks.document import AcceptedRisksDocument, RisksInForce
 from accepted_risks.risks import DOCUMENT
-from notify_scan.understood_event import UnderstoodEvent
+from notify_scan.interpreted_event import UnderstoodEvent
 from reporting import console_links
 from reporting.reports import NoticeReport
 from reporting.text import sendable

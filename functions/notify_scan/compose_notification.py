@@ -6,9 +6,9 @@ from accepted_risks.document import accepted_risks_document
 from ledger.digest_entries import digest_entries
 from ledger.image_records import image_records
 from notify_scan.accepted_risks_notices import due_notices
-from notify_scan.memory import Ledger
+from notify_scan.interpreted_event import UnderstoodEvent
+from notify_scan.known_image import Ledger
 from notify_scan.notification import Composer, Notification
-from notify_scan.understood_event import UnderstoodEvent
 from registry.ecr import ecr_registry
 from reporting.channels.in_use import channels_in_use
 from reporting.decision import policy_in_force

@@ -7,7 +7,7 @@ from datetime import timedelta
 from notify_scan.events.fields import Fields, UnreadableScanEvent
 from notify_scan.events.runs import execution_ended, rescan_finished
 from notify_scan.events.scans import basic_scan, enhanced_scan, found_scan
-from notify_scan.understood_event import UnderstoodEvent, understood
+from notify_scan.interpreted_event import UnderstoodEvent, understood
 from reporting.reports import Interpretation
 from runtime import settings
 from runtime.entrypoint import entrypoint

@@ -5,9 +5,9 @@ from datetime import datetime
 
 from accepted_risks.risks import AcceptedRisks
 from ledger.errors import LedgerUnavailable
-from notify_scan.memory import Ledger, Memory, keep_up, recall, remember
+from notify_scan.interpreted_event import UnderstoodEvent
+from notify_scan.known_image import Ledger, Memory, keep_up, recall, remember
 from notify_scan.scan_details import NO_RISKS, RETRIES, with_details
-from notify_scan.understood_event import UnderstoodEvent
 from registry.ecr import EcrRegistry
 from reporting.channels.delivery import Delivery
 from reporting.channels.in_use import ChannelsInUse

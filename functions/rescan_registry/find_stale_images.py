@@ -6,10 +6,10 @@ from registry.ecr import EcrRegistry, ecr_registry
 from registry.errors import RepositoryNotFound
 from registry.scan_history import EcrScanHistory, ScanHistory
 from rescan_registry.event_bus import EventBus, event_bus
-from rescan_registry.image_memory import ImageMemory, image_memory
+from rescan_registry.image_cache import ImageMemory, image_memory
 from rescan_registry.missing_results import SCAN_RESULT_FOUND
 from rescan_registry.progress import Progress
-from rescan_registry.repository_slice import RepositoryInRun, decide_next, hand_out
+from rescan_registry.repository_step import RepositoryInRun, decide_next, hand_out
 from runtime import clock
 from runtime.entrypoint import entrypoint
 

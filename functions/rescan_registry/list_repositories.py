@@ -7,8 +7,12 @@ from ledger.run_documents import RunDocuments, run_documents
 from ledger.run_records import RunRecords, run_records
 from registry.ecr import EcrRegistry, ecr_registry
 from rescan_registry.policy import policy_in_force
+from rescan_registry.repository_choice import (
+    RunPlan,
+    repositories_to_take,
+    tolerated_failure_percentage,
+)
 from rescan_registry.request import read_request
-from rescan_registry.run_plan import RunPlan, repositories_to_take, tolerated_failure_percentage
 from runtime import clock, settings
 from runtime.entrypoint import entrypoint
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from registry.images import Image, LastScan
-from rescan_registry.known_scans import CLOCK_SKEW
+from rescan_registry.last_scans import CLOCK_SKEW
 from rescan_registry.staleness import unsupported_status
 from runtime.messages import Json, encode
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
-from rescan_registry.image_memory import kept_for
+from rescan_registry.image_cache import kept_for
 from rescan_registry.request import LEAST_RESCAN_AFTER, RescanRequest
 from runtime import settings
 from runtime.durations import iso

@@ -12,7 +12,7 @@ from registry.errors import (
     RepositoryNotFound,
     ScanQuotaExhausted,
 )
-from rescan_registry.image_memory import ImageMemory, image_memory
+from rescan_registry.image_cache import ImageMemory, image_memory
 from rescan_registry.outcomes import (
     ARCHIVED,
     IMAGE_GONE,

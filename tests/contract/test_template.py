@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from reporting.decision import policy_in_force as notification_policy
 from reporting.reports import Change
-from rescan_registry.image_memory import kept_for
+from rescan_registry.image_cache import kept_for
 from rescan_registry.policy import policy_in_force
 from rescan_registry.request import RescanRequest
 from runtime import durations

@@ -9,10 +9,10 @@ from typing import Any
 from ledger.run_records import RecordStatus, RunRecord
 from registry.images import Image, LastScan
 from registry.scan_history import ScanAnswers
-from rescan_registry.image_memory import ImageMemory
+from rescan_registry.image_cache import ImageMemory
 from rescan_registry.policy import RescanPolicy
 from rescan_registry.progress import Progress
-from rescan_registry.repository_slice import RepositoryInRun
+from rescan_registry.repository_step import RepositoryInRun
 from tests.support.clock import NOW
 from tests.support.fakes import FakeImageRecords
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from notify_scan.interpret_event import ReceivedEvent, interpret_event
-from notify_scan.understood_event import UnderstoodEvent
+from notify_scan.interpreted_event import UnderstoodEvent
 from reporting.reports import Interpretation
 from tests.support.template import ROOT
 

@@ -16,8 +16,8 @@ from ledger.image_records import (
     Standing,
     attributes,
 )
-from notify_scan.memory import Ledger
-from notify_scan.understood_event import UnderstoodEvent
+from notify_scan.interpreted_event import UnderstoodEvent
+from notify_scan.known_image import Ledger
 
 
 class LedgerInMemory:

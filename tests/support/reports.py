@@ -9,9 +9,9 @@ from typing import Any, cast
 
 from accepted_risks.document import Refusal, RisksInForce
 from accepted_risks.risks import AcceptedRisks
+from notify_scan.interpreted_event import UnderstoodEvent
 from notify_scan.notification import Composer
 from notify_scan.scan_record import record_of
-from notify_scan.understood_event import UnderstoodEvent
 from notify_scan.webhooks.request import request_for
 from notify_scan.webhooks.secrets import WebhookSecret
 from registry.ecr import EcrRegistry

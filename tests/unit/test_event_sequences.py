@@ -17,8 +17,8 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_s
 
 from ledger.errors import BaselineMoved
 from ledger.image_records import Standing
-from notify_scan.memory import MOST_NOTES
-from notify_scan.understood_event import UnderstoodEvent
+from notify_scan.interpreted_event import UnderstoodEvent
+from notify_scan.known_image import MOST_NOTES
 from reporting.channels.delivery import Channel, Delivery
 from reporting.channels.in_use import ChannelsInUse, NotifyMode
 from tests.support.clock import NOW

@@ -26,7 +26,7 @@ from rescan_registry.outcomes import (
     Tally,
 )
 from rescan_registry.progress import WAVE, DueImage, Progress
-from rescan_registry.repository_slice import OUT_OF_TIME, RepositoryInRun
+from rescan_registry.repository_step import OUT_OF_TIME, RepositoryInRun
 from rescan_registry.start_image_scan import STARTED
 from runtime.messages import decode, encode
 from tests.support.builders import (
@@ -414,7 +414,7 @@ def test_answers_the_state_machine_with_the_next_wave(
     image = any_image(last_scan=scanned(days_ago(8)))
     monkeypatch.setattr(module, "ecr_registry", lambda: FakeRegistry([image]))
     monkeypatch.setattr(module, "event_bus", FakeBus)
-    monkeypatch.setattr("rescan_registry.image_memory.image_records", FakeImageRecords)
+    monkeypatch.setattr("rescan_registry.image_cache.image_records", FakeImageRecords)
     monkeypatch.setenv("IMAGE_RECORD_RETENTION_DAYS", "180")
     monkeypatch.setattr("runtime.clock.now", lambda: NOW)
     event = {

@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, Phase, given, settings
 
 from notify_scan.events.fields import UnreadableScanEvent
 from notify_scan.interpret_event import ReceivedEvent, interpret_event
+from notify_scan.interpreted_event import UnderstoodEvent
 from notify_scan.notification import Notification
 from notify_scan.scan_details import RETRIES
-from notify_scan.understood_event import UnderstoodEvent
 from registry.errors import EcrThrottled
 from registry.images import LastScan
 from reporting.decision import NotifyOnRun

@@ -7,8 +7,8 @@ from ledger.run_records import RecordStatus
 from registry.errors import EcrThrottled
 from rescan_registry import list_repositories as module
 from rescan_registry.list_repositories import RunStart, list_repositories
+from rescan_registry.repository_choice import RunPlan
 from rescan_registry.request import InvalidRescanRequest
-from rescan_registry.run_plan import RunPlan
 from runtime.settings import SettingsError
 from tests.support.builders import DEFAULT_SETTINGS, any_policy, any_record
 from tests.support.clock import NOW

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from registry.images import LastScan
-from rescan_registry.known_scans import CLOCK_SKEW
+from rescan_registry.last_scans import CLOCK_SKEW
 from rescan_registry.missing_results import MOST_TAGS, FoundResult, MissingResult
 from tests.support.builders import any_image, scanned
 from tests.support.clock import NOW

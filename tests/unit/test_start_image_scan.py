@@ -7,7 +7,7 @@ import pytest
 from ledger.image_records import ImageRecord
 from registry import errors
 from rescan_registry import start_image_scan as module
-from rescan_registry.image_memory import ImageMemory
+from rescan_registry.image_cache import ImageMemory
 from rescan_registry.outcomes import Decision, Outcome
 from rescan_registry.start_image_scan import ImageInRun, start_image_scan
 from tests.support.builders import any_digest
@@ -89,7 +89,7 @@ def test_answers_the_state_machine_with_outcome_and_reason(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(module, "ecr_registry", FakeRegistry)
-    monkeypatch.setattr("rescan_registry.image_memory.image_records", FakeImageRecords)
+    monkeypatch.setattr("rescan_registry.image_cache.image_records", FakeImageRecords)
     monkeypatch.setenv("IMAGE_RECORD_RETENTION_DAYS", "180")
     event = {"run": "run-1", "repository": "team/api", "digest": IMAGE.digest}
     assert module.handler(event, any_lambda_context()) == {

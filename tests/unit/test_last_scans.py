@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from ledger.image_records import ImageRecord, RecordedScan
 from registry.images import LastScan
-from rescan_registry.known_scans import (
+from rescan_registry.last_scans import (
     CLOCK_SKEW,
     known_scan,
     missing_since,

@@ -7,8 +7,8 @@ from datetime import datetime
 from ledger.image_records import ImageRecord, RecordedScan
 from registry.images import Image, LastScan
 from registry.scan_history import ScanAnswers
-from rescan_registry.image_memory import ImageMemory
-from rescan_registry.known_scans import known_scan, missing_since, newer, worth_remembering
+from rescan_registry.image_cache import ImageMemory
+from rescan_registry.last_scans import known_scan, missing_since, newer, worth_remembering
 from rescan_registry.missing_results import FoundResult, MissingResult
 from rescan_registry.policy import RescanPolicy
 

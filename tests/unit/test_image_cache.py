@@ -6,8 +6,8 @@ from threading import Barrier
 import pytest
 
 from ledger.image_records import ImageRecord, RecordedScan
-from rescan_registry import image_memory as module
-from rescan_registry.image_memory import ImageMemory, image_memory
+from rescan_registry import image_cache as module
+from rescan_registry.image_cache import ImageMemory, image_memory
 from runtime.settings import SettingsError
 from tests.support.builders import any_digest
 from tests.support.clock import NOW

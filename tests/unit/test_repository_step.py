@@ -13,7 +13,7 @@ from registry.images import HELM_CHART_TYPE, Image
 from rescan_registry.outcomes import ARCHIVED, IMAGE_GONE, SCAN_QUOTA, Decision, Outcome, Tally
 from rescan_registry.policy import ImageSelection
 from rescan_registry.progress import WAVE, DueImage, Progress
-from rescan_registry.repository_slice import (
+from rescan_registry.repository_step import (
     DRY_RUN,
     NOT_AMONG_NEWEST,
     OUT_OF_BUDGET,

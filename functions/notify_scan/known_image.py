@@ -15,8 +15,8 @@ from ledger.image_records import (
     Standing,
     image_record,
 )
+from notify_scan.interpreted_event import UnderstoodEvent
 from notify_scan.scan_record import ScanRecord
-from notify_scan.understood_event import UnderstoodEvent
 from reporting.channels.in_use import ChannelsInUse
 from reporting.decision import Before, Decision
 from reporting.reports import ScanReport

@@ -11,12 +11,12 @@ from datetime import UTC, datetime, timedelta
 from registry.ecr import EcrRegistry
 from registry.images import Image
 from registry.scan_history import ScanAnswers, ScanHistory
-from rescan_registry.image_memory import ImageMemory
+from rescan_registry.image_cache import ImageMemory
 from rescan_registry.missing_results import FoundResult
 from rescan_registry.outcomes import GIVEN_UP, IMAGE_GONE, SCAN_QUOTA, Decision, Outcome
+from rescan_registry.page_knowledge import Recollection, recollect
 from rescan_registry.policy import RescanPolicy
 from rescan_registry.progress import WAVE, DueImage, Progress
-from rescan_registry.recollection import Recollection, recollect
 from rescan_registry.selection import left_out, newest
 from rescan_registry.staleness import why_not_due
 from runtime.log import logger

@@ -7,7 +7,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from local.page.markup import Markup, box, element, escape, join, joined, link, span, with_breaks
+from markupsafe import Markup, escape
+
+from local.page.elements import box, element, link, span, with_breaks
 from local.page.slack_rendering import mrkdwn, slack_message
 from local.page.teams_rendering import teams_message
 from local.receivers.inbox import Channel, Received
@@ -60,7 +62,7 @@ def page(
         CONTENT_POLICY,
         element("meta", name="viewport", content="width=device-width, initial-scale=1"),
         element("title", whole),
-        element("style", Markup(Path(__file__).with_suffix(".css").read_text())),
+        element("style", _style()),
     )
     top = element("header", element("h1", whole), _navigation(sections)) if only is None else ""
     content = [_section(section) for section in sections]
@@ -69,6 +71,10 @@ def page(
     body = element("body", top, element("main", *content))
     html = f"<!DOCTYPE html>\n{element('html', head, body, lang='en')}\n"
     return html.encode(errors="replace").decode()  # JSON may hold halves of characters
+
+
+def _style() -> Markup:
+    return Markup(Path(__file__).with_suffix(".css").read_text())  # noqa: S704 # a file of ours
 
 
 def _sections(requests: Sequence[Received], delivered: Delivered) -> list[_Section]:
@@ -216,7 +222,7 @@ def _pagerduty(event: Any) -> Markup:
     facts |= {name: event[name] for name in ("dedup_key", "client") if event.get(name)}
     links = [_mapping(each) for each in _sequence(event.get("links"))]
     details = payload.get("custom_details")
-    return join(
+    return _together(
         box(
             "envelope",
             span("badge", str(event.get("event_action", ""))),
@@ -225,9 +231,8 @@ def _pagerduty(event: Any) -> Markup:
         ),
         _facts(facts),
         _json(details) if details else "",
-        joined(
-            (link(each.get("href"), str(each.get("text") or each.get("href"))) for each in links),
-            " · ",
+        Markup(" · ").join(
+            link(each.get("href"), str(each.get("text") or each.get("href"))) for each in links
         ),
     )
 
@@ -238,7 +243,7 @@ def _chatbot(message: TopicMessage) -> Markup:
     metadata = _mapping(notification.get("metadata"))
     if not content:
         return _message(_envelope("", message.received_at), _raw(message.text.encode()))
-    steps = [element("li", mrkdwn(step)) for step in _sequence(content.get("nextSteps"))]
+    steps = [element("li", mrkdwn(str(step))) for step in _sequence(content.get("nextSteps"))]
     keywords = [span("badge", str(word)) for word in _sequence(content.get("keywords"))]
     return _message(
         _envelope("", message.received_at),
@@ -246,8 +251,8 @@ def _chatbot(message: TopicMessage) -> Markup:
             "slack",
             box("slack-header", str(content.get("title", ""))),
             box("slack-section", mrkdwn(str(content.get("description", "")))),
-            join(element("b", "Next steps"), element("ul", *steps)) if steps else "",
-            box("slack-context", joined(keywords, " ")) if keywords else "",
+            _together(element("b", "Next steps"), element("ul", *steps)) if steps else "",
+            box("slack-context", Markup(" ").join(keywords)) if keywords else "",
         ),
         _facts({name: value for name, value in metadata.items() if value}),
     )
@@ -256,7 +261,7 @@ def _chatbot(message: TopicMessage) -> Markup:
 def _webhook(request: Received) -> Markup:
     usual = {"accept-encoding", "connection", "content-length", "host"}
     headers = {name: value for name, value in request.headers.items() if name not in usual}
-    return join(_facts(headers), _json(request.json))
+    return _together(_facts(headers), _json(request.json))
 
 
 def _queued(message: TopicMessage) -> Markup:
@@ -279,6 +284,10 @@ def _event(event: BusEvent) -> Markup:
     )
 
 
+def _together(*parts: str) -> Markup:
+    return Markup().join(parts)
+
+
 def _message(*parts: str) -> Markup:
     return box("message", *parts)
 
@@ -293,7 +302,7 @@ def _facts(facts: Mapping[str, object]) -> Markup:
         element("tr", element("th", name), element("td", with_breaks(_said(value))))
         for name, value in facts.items()
     ]
-    return element("table", *rows) if rows else join()
+    return element("table", *rows) if rows else Markup()
 
 
 def _said(value: object) -> str:

@@ -9,7 +9,9 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from local.page.markup import Markup, element
+from markupsafe import Markup
+
+from local.page.elements import element
 from local.page.message_page import CONTENT_POLICY, page
 from local.receivers.inbox import Received
 from local.receivers.subscribers import Delivered

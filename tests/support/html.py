@@ -27,7 +27,7 @@ class Shown:
         """Read HTML."""
         shown = cls()
         reader = _Reader(shown)
-        reader.feed(html)
+        reader.feed(str(html))  # not Markup, which escapes what is added to it
         reader.close()
         return shown
 

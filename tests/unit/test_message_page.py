@@ -88,7 +88,7 @@ def test_shows_messages_in_the_order_of_their_time() -> None:
     late = a_request("slack", {"text": "late"}, at=NOON + timedelta(seconds=1))
     drawn = Shown.of(page([late, a_request("slack", {"text": "early"})])).words
 
-    assert drawn.index("12:00:00 UTC early") < drawn.index("12:00:01 UTC late")
+    assert drawn.index('UTC { "text": "early" }') < drawn.index('UTC { "text": "late" }')
 
 
 def test_says_what_was_refused() -> None:

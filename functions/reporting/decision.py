@@ -19,6 +19,18 @@ class NotifyOnRun(StrEnum):
     NEVER = "NEVER"
 
 
+class NotifyOn(StrEnum):
+    """What a notification is sent for: a change, or CLEAN."""
+
+    NEW = Change.NEW
+    WORSE = Change.WORSE
+    BETTER = Change.BETTER
+    CLEARED = Change.CLEARED
+    FAILED = Change.FAILED
+    UNCHANGED = Change.UNCHANGED
+    CLEAN = "CLEAN"  # the first scan of an image found nothing above a threshold
+
+
 class Condition(StrEnum):
     """What a report says of the image, or of the runs."""
 
@@ -69,17 +81,16 @@ class NotificationPolicy:
     """
 
     thresholds: Thresholds
-    notify_on: frozenset[Change] = frozenset(
-        {Change.NEW, Change.WORSE, Change.CLEARED, Change.FAILED}
+    notify_on: frozenset[NotifyOn] = frozenset(
+        {NotifyOn.NEW, NotifyOn.WORSE, NotifyOn.CLEARED, NotifyOn.FAILED}
     )
     remind_after: timedelta = timedelta(days=30)
-    when_clean: bool = False
     on_run: NotifyOnRun = NotifyOnRun.ALWAYS
     include_findings: bool = True
 
     def is_told_of(self, *, failed: bool) -> bool:
         """Tell whether NotifyOn has what brings about a failed scan, or one above a threshold."""
-        entries = {Change.FAILED} if failed else {Change.NEW, Change.WORSE}
+        entries = {NotifyOn.FAILED} if failed else {NotifyOn.NEW, NotifyOn.WORSE}
         return not self.notify_on.isdisjoint(entries)
 
 
@@ -87,9 +98,8 @@ def policy_in_force() -> NotificationPolicy:
     """Take the stack's parameters."""
     return NotificationPolicy(
         thresholds=thresholds_in_force(),
-        notify_on=settings.choices("NOTIFY_ON", Change),
+        notify_on=settings.choices("NOTIFY_ON", NotifyOn),
         remind_after=settings.duration("REMIND_AFTER"),
-        when_clean=settings.flag("NOTIFY_WHEN_CLEAN"),
         on_run=settings.choice("NOTIFY_ON_RUN", NotifyOnRun),
         include_findings=settings.flag("INCLUDE_FINDINGS"),
     )
@@ -124,7 +134,7 @@ def _on_scan(report: ScanReport, policy: NotificationPolicy, before: Before) -> 
         and policy.is_told_of(failed=standing.failed)
     )
     is_first = before.standing is None
-    is_clean_news = is_first and not standing.is_problem and policy.when_clean
+    is_clean_news = is_first and not standing.is_problem and NotifyOn.CLEAN in policy.notify_on
     well = Condition.WELL if is_first or kind is Change.CLEARED else Condition.STILL_WELL
     left_out = _left_out(kind, policy, before.standing, is_problem=standing.is_problem)
     tell = left_out is None or is_reminder or is_clean_news
@@ -154,7 +164,7 @@ def _left_out(
     is_end_of_failure = kind is Change.CLEARED and before is not None and not before.exceeded
     if is_end_of_failure and not policy.is_told_of(failed=True):
         return Change.FAILED
-    return None if kind in policy.notify_on else kind
+    return None if NotifyOn(kind) in policy.notify_on else kind
 
 
 def _reason(kind: Change, left_out: Change | None, *, is_first: bool, is_reminder: bool) -> str:
@@ -190,7 +200,9 @@ def _on_scan_alone(report: ScanReport, policy: NotificationPolicy) -> Decision:
             exceeded=exceeded,
         )
     return Decision(
-        tell=policy.when_clean, condition=Condition.WELL, reason="nothing above a threshold"
+        tell=NotifyOn.CLEAN in policy.notify_on,
+        condition=Condition.WELL,
+        reason="nothing above a threshold",
     )
 
 

@@ -38,14 +38,13 @@ class Thresholds:
 
 def thresholds_in_force() -> Thresholds:
     """Take the stack's parameters."""
+    other = settings.number_or_off("OTHER_THRESHOLD")
     return Thresholds(
         {
             "CRITICAL": settings.number_or_off("CRITICAL_THRESHOLD"),
             "HIGH": settings.number_or_off("HIGH_THRESHOLD"),
             "MEDIUM": settings.number_or_off("MEDIUM_THRESHOLD"),
             "LOW": settings.number_or_off("LOW_THRESHOLD"),
-            "INFORMATIONAL": settings.number_or_off("INFORMATIONAL_THRESHOLD"),
-            "UNDEFINED": settings.number_or_off("UNDEFINED_THRESHOLD"),
-            OTHER: settings.number_or_off("OTHER_THRESHOLD"),
+            **dict.fromkeys(("INFORMATIONAL", "UNDEFINED", OTHER), other),
         }
     )

@@ -7,18 +7,17 @@ from registry.images import LastScan
 from rescan_registry.staleness import UNSUPPORTED, unsupported_status
 
 CLOCK_SKEW = timedelta(minutes=5)  # between our clock and ECR's, generously
+# A scan takes minutes and its event seconds. Without a result for this long, ECR is asked for it.
+RESULT_EXPECTED_WITHIN = timedelta(hours=6)
 BASIC = "BASIC"
 # After these nothing is to be found out by asking ECR; after a failure, how it goes on may be.
 KNOWN_STATUSES = frozenset({"COMPLETE", *UNSUPPORTED})
 
 
-def known_scan(record: ImageRecord, expected_within: timedelta, now: datetime) -> LastScan | None:
-    """Tell the last scan of an image by its record; none when ECR must be asked.
-
-    expected_within: so long a scan that a run has started counts as under way without a result.
-    """
+def known_scan(record: ImageRecord, now: datetime) -> LastScan | None:
+    """Return the last scan of an image by its record, or None if ECR must be asked."""
     if _awaited_since(record):
-        missing = missing_since(record, expected_within, now)
+        missing = missing_since(record, now)
         return None if missing else LastScan("IN_PROGRESS")
     scan = record.last_scan
     if scan is None or scan.scan_type != BASIC or scan.status not in KNOWN_STATUSES:
@@ -26,12 +25,10 @@ def known_scan(record: ImageRecord, expected_within: timedelta, now: datetime) -
     return LastScan(scan.status, completed_at=scan.scanned_at, severities=scan.severities)
 
 
-def missing_since(
-    record: ImageRecord, expected_within: timedelta, now: datetime
-) -> datetime | None:
+def missing_since(record: ImageRecord, now: datetime) -> datetime | None:
     """Tell when a run has started the scan whose result should have arrived by now, if any."""
     started_at = _awaited_since(record)
-    return started_at if started_at and now - started_at >= expected_within else None
+    return started_at if started_at and now - started_at >= RESULT_EXPECTED_WITHIN else None
 
 
 def newer(one: LastScan | None, other: LastScan | None) -> LastScan | None:
@@ -46,9 +43,7 @@ def newer(one: LastScan | None, other: LastScan | None) -> LastScan | None:
     return one if one.completed_at >= other.completed_at else other
 
 
-def worth_remembering(
-    scan: LastScan | None, expected_within: timedelta, now: datetime
-) -> RecordedScan | None:
+def worth_remembering(scan: LastScan | None, now: datetime) -> RecordedScan | None:
     """Choose what to write of ECR's answer: what counts as known when it is read again.
 
     A result so young that its event may be on its way is left to NotifyScan, which would take that
@@ -61,7 +56,7 @@ def worth_remembering(
         return RecordedScan(scan.completed_at or now, unsupported, BASIC)
     if scan.status != "COMPLETE" or scan.completed_at is None:
         return None
-    if now - scan.completed_at < expected_within:
+    if now - scan.completed_at < RESULT_EXPECTED_WITHIN:
         return None
     return RecordedScan(scan.completed_at, scan.status, BASIC, severities=scan.severities)
 

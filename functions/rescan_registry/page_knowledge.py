@@ -10,7 +10,6 @@ from registry.scan_history import ScanAnswers
 from rescan_registry.image_cache import ImageMemory
 from rescan_registry.last_scans import known_scan, missing_since, newer, worth_remembering
 from rescan_registry.missing_results import FoundResult, MissingResult
-from rescan_registry.policy import RescanPolicy
 
 
 @dataclass(frozen=True)
@@ -52,33 +51,29 @@ class Recollection:
         self,
         answers: ScanAnswers,
         found: Collection[FoundResult],
-        policy: RescanPolicy,
         now: datetime,
     ) -> dict[str, RecordedScan]:
         """Choose what to write back of ECR's answers: not what NotifyScan is going to write."""
         left_to_others = self.unreported | {result.image_digest for result in found}
         recorded = {
-            digest: worth_remembering(scan, policy.result_expected_within, now)
+            digest: worth_remembering(scan, now)
             for digest, scan in answers.scans.items()
             if digest not in left_to_others
         }
         return {digest: scan for digest, scan in recorded.items() if scan}
 
 
-def recollect(
-    images: Sequence[Image], memory: ImageMemory, policy: RescanPolicy, now: datetime
-) -> Recollection:
+def recollect(images: Sequence[Image], memory: ImageMemory, now: datetime) -> Recollection:
     """Put together what the ledger and the listing know of a page."""
     records = memory.recall([image.digest for image in images]) if images else {}
-    within = policy.result_expected_within
     scans: dict[str, LastScan] = {}
     missing: dict[str, MissingResult] = {}
     unknown: list[str] = []
     for image in images:
         record = records.get(image.digest, ImageRecord(image.digest))
-        if since := missing_since(record, within, now):
+        if since := missing_since(record, now):
             missing[image.digest] = MissingResult(image, since, record.started_by)
-        elif last_scan := newer(known_scan(record, within, now), image.last_scan):
+        elif last_scan := newer(known_scan(record, now), image.last_scan):
             scans[image.digest] = last_scan
         else:
             unknown.append(image.digest)

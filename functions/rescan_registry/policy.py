@@ -35,7 +35,6 @@ EXPRESS_TIME_LIMIT = timedelta(minutes=2)
 class RescanPolicy:
     """What makes an image due, and how much is done for one repository.
 
-    result_expected_within: so long a started scan counts as under way without a result.
     max_scans_per_repository: scans started in a run at most; the rest is deferred.
     max_images_per_repository: only so many of the newest images are looked at; 0 is no limit.
     pulled_within: only images pulled, or else pushed, within this time are looked at.
@@ -46,7 +45,6 @@ class RescanPolicy:
 
     rescan_after: timedelta
     unsupported_retry_after: timedelta
-    result_expected_within: timedelta
     max_scans_per_repository: int
     image_selection: ImageSelection = ImageSelection.ANY
     max_images_per_repository: int = 0
@@ -73,7 +71,6 @@ def policy_in_force(request: RescanRequest) -> RescanPolicy:
     return RescanPolicy(
         rescan_after=rescan_after,
         unsupported_retry_after=unsupported_retry_after,
-        result_expected_within=_result_expected_within(),
         max_scans_per_repository=settings.whole_number(
             "MAX_SCANS_PER_REPOSITORY", least=1, most=1_000
         ),
@@ -86,16 +83,6 @@ def policy_in_force(request: RescanRequest) -> RescanPolicy:
         time_limit_seconds=int(EXPRESS_TIME_LIMIT.total_seconds()) if express else None,
         dry_run=request.dry_run,
     )
-
-
-def _result_expected_within() -> timedelta:
-    within = settings.duration("RESULT_EXPECTED_WITHIN")
-    if within > LEAST_RESCAN_AFTER:
-        raise SettingsError(
-            "RESULT_EXPECTED_WITHIN must be at most 24 hours, because an image can be due again "
-            f"then, not {iso(within)}"
-        )
-    return within
 
 
 def _refuse_to_forget_too_soon(unsupported_retry_after: timedelta) -> None:

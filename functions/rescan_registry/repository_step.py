@@ -75,7 +75,7 @@ def decide_next(
         )
     else:
         progress, images = _list_next(work, progress, registry, now)
-        known = recollect(images, memory, work.policy, now)
+        known = recollect(images, memory, now)
     unknown = known.unknown
     if work.is_out_of_time(now):
         progress = _settled(work, progress, dict.fromkeys(unknown, OUT_OF_TIME))
@@ -83,7 +83,7 @@ def decide_next(
     answers = history.last_scans(work.repository, unknown) if unknown else ScanAnswers({})
     scans = known.scans_with(answers)
     found = known.results_found(work.repository, answers)
-    if new := known.worth_remembering(answers, found, work.policy, now):
+    if new := known.worth_remembering(answers, found, now):
         memory.note_scans(new)
 
     decisions = {

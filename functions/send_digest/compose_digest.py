@@ -6,8 +6,8 @@ from ledger.digest_documents import DigestDocuments, digest_documents
 from ledger.digest_entries import DigestEntries, digest_entries
 from reporting.channels.document import document
 from reporting.channels.in_use import ChannelsInUse, channels_in_use
+from reporting.decision import NotifyOn
 from reporting.digest_wording import message_of_digest
-from reporting.reports import Change
 from runtime import clock, settings
 from runtime.entrypoint import entrypoint
 from runtime.messages import decode, encode
@@ -25,7 +25,7 @@ def compose_digest(
     request: DigestRequest,
     *,
     channels: ChannelsInUse,
-    notify_on: frozenset[Change],
+    notify_on: frozenset[NotifyOn],
     entries: DigestEntries,
     documents: DigestDocuments,
     now: datetime,
@@ -65,7 +65,7 @@ def handler(request: DigestRequest) -> ComposedDigest:
     return compose_digest(
         request,
         channels=channels_in_use(),
-        notify_on=settings.choices("NOTIFY_ON", Change),
+        notify_on=settings.choices("NOTIFY_ON", NotifyOn),
         entries=digest_entries(),
         documents=digest_documents(),
         now=clock.now(),

@@ -10,6 +10,7 @@ from registry.findings import SEVERITIES
 from reporting import console_links
 from reporting.changes import change, difference
 from reporting.channels.in_use import NotifyMode
+from reporting.decision import NotifyOn
 from reporting.reports import Change, DigestedImage, DigestReport
 from reporting.text import first
 from reporting.thresholds import OTHER
@@ -85,7 +86,7 @@ class ComposedDigest:
 
 
 def images_to_tell(
-    entries: Iterable[DigestEntry], notify_on: frozenset[Change]
+    entries: Iterable[DigestEntry], notify_on: frozenset[NotifyOn]
 ) -> tuple[DigestedImage, ...]:
     """Pick what people do not know and want to be told of, the worst first.
 
@@ -128,7 +129,7 @@ def shortened(report: DigestReport) -> DigestReport:
     return replace(report, images=images, images_omitted=len(report.images) - len(images))
 
 
-def _is_to_tell(entry: DigestEntry, notify_on: frozenset[Change]) -> bool:
+def _is_to_tell(entry: DigestEntry, notify_on: frozenset[NotifyOn]) -> bool:
     """Tell what one event has put here, a reminder, and what NotifyOn has of the others."""
     if entry.first_event == entry.image.event_id:
         return True
@@ -136,7 +137,7 @@ def _is_to_tell(entry: DigestEntry, notify_on: frozenset[Change]) -> bool:
     if entry.image.is_reminder and standing.is_problem:
         return True
     kind = change(entry.before, standing)
-    return kind in notify_on and (standing.is_problem or kind is not Change.UNCHANGED)
+    return NotifyOn(kind) in notify_on and (standing.is_problem or kind is not Change.UNCHANGED)
 
 
 def _digested(entry: DigestEntry) -> DigestedImage:

@@ -55,7 +55,7 @@ ENGINE_LOG = INBOX_DIRECTORY / "engine.log"
 # Every call at once is a Lambda process: the 50 of the template's defaults are for AWS.
 FEW_PROCESSES = {"MaxConcurrency": "4", "MaxScanConcurrency": "2"}
 # What the demo reads: images with their outcomes, and the executions of NotifyScan.
-LOG_LEVELS = {"FunctionLogLevel": "DEBUG", "NotifyLogLevel": "ALL"}
+LOG_LEVELS = {"LogLevel": "DEBUG"}
 
 WRONG_ARGUMENTS = 2
 INTERRUPTED = 130

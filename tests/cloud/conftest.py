@@ -44,7 +44,7 @@ def stack(engine: Engine, inbox: Inbox) -> Stack:
     }
     bus = engine.client("events").create_event_bus(Name="reports")["EventBusArn"]
     parameters = {
-        "FunctionLogLevel": "DEBUG",
+        "LogLevel": "DEBUG",
         "ChatbotTopicState": "ENABLED",
         "AlertEmail": "security@example.com",
         "ReportEventBusArn": bus,

@@ -21,7 +21,7 @@ from tests.support.template import ROOT, resolved, resources, template
 
 FUNCTIONS = resources("AWS::Serverless::Function")
 PARAMETERS: dict[str, dict[str, Any]] = template()["Parameters"]
-DURATIONS = ("RescanAfter", "UnsupportedRetryAfter", "ResultExpectedWithin", "PulledWithin")
+DURATIONS = ("RescanAfter", "UnsupportedRetryAfter", "PulledWithin")
 PLATFORM = ("AWS_", "POWERTOOLS_")
 
 
@@ -228,7 +228,7 @@ def test_thresholds_and_switches_are_what_the_code_takes(monkeypatch: pytest.Mon
         **dict.fromkeys(("INFORMATIONAL", "UNDEFINED", "OTHER")),
     }
     assert policy.notify_on == {Change.NEW, Change.WORSE, Change.CLEARED, Change.FAILED}
-    assert (policy.when_clean, policy.include_findings) == (False, True)
+    assert policy.include_findings
 
 
 def test_a_metric_has_no_dimension_of_ours() -> None:
@@ -250,8 +250,8 @@ def test_metrics_are_written_at_every_log_level() -> None:
     ]
     assert len(counting) == 1
     for function in counting:
-        for level in PARAMETERS["FunctionLogLevel"]["AllowedValues"]:
-            of_lambda = resolved(function["LoggingConfig"], {"FunctionLogLevel": level})
+        for level in PARAMETERS["LogLevel"]["AllowedValues"]:
+            of_lambda = resolved(function["LoggingConfig"], {"LogLevel": level})
             assert of_lambda == {"ApplicationLogLevel": "DEBUG" if level == "DEBUG" else "INFO"}
 
 

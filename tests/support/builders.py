@@ -23,7 +23,6 @@ DEFAULT_SETTINGS = {
     "REPOSITORY_FILTER": "",
     "RESCAN_AFTER": "7d",
     "UNSUPPORTED_RETRY_AFTER": "30d",
-    "RESULT_EXPECTED_WITHIN": "6h",
     "IMAGE_SELECTION": "ANY",
     "MAX_IMAGES_PER_REPOSITORY": "0",
     "PULLED_WITHIN": "",
@@ -52,7 +51,6 @@ def any_policy(**given: Any) -> RescanPolicy:
     policy = RescanPolicy(
         rescan_after=timedelta(days=7),
         unsupported_retry_after=timedelta(days=30),
-        result_expected_within=timedelta(hours=6),
         max_scans_per_repository=1_000,
     )
     return replace(policy, **given)

@@ -42,12 +42,9 @@ DEFAULT_SETTINGS = {
     "HIGH_THRESHOLD": "0",
     "MEDIUM_THRESHOLD": "0",
     "LOW_THRESHOLD": "0",
-    "INFORMATIONAL_THRESHOLD": "off",
-    "UNDEFINED_THRESHOLD": "off",
     "OTHER_THRESHOLD": "off",
     "NOTIFY_ON": "NEW,WORSE,CLEARED,FAILED",
     "REMIND_AFTER": "30d",
-    "NOTIFY_WHEN_CLEAN": "false",
     "NOTIFY_ON_RUN": "ALWAYS",
     "INCLUDE_FINDINGS": "true",
     "SNS_NOTIFY_MODE": "EVERY_SCAN",
@@ -114,6 +111,9 @@ def any_run_report(**given: Any) -> RunReport:
 def any_finding(name: str = "CVE-2026-1", severity: str = "HIGH", **given: Any) -> Finding:
     """Make a finding."""
     return replace(Finding(name=name, severity=severity), **given)
+
+
+DEFAULT_NOTIFY_ON = NotificationPolicy(thresholds=Thresholds({})).notify_on
 
 
 def any_notification_policy(**given: Any) -> NotificationPolicy:

@@ -10,11 +10,12 @@ from notify_scan.scan_details import RETRIES
 from registry.errors import EcrThrottled
 from registry.images import LastScan
 from reporting.channels.delivery import TRANSPORTS, Channel
-from reporting.decision import NotifyOnRun
+from reporting.decision import NotifyOn, NotifyOnRun
 from reporting.reports import RunReport, ScanReport
 from tests.support.engine import any_lambda_context
 from tests.support.ledger import LedgerInMemory
 from tests.support.reports import (
+    DEFAULT_NOTIFY_ON,
     DEFAULT_SETTINGS,
     DIGEST,
     EVERY_CHANNEL,
@@ -119,7 +120,7 @@ def test_closes_an_incident_though_nobody_is_told() -> None:
 
 
 def test_tells_every_channel_that_an_image_is_clean_if_asked_to() -> None:
-    notification = composed(CLEAN, when_clean=True)
+    notification = composed(CLEAN, notify_on=DEFAULT_NOTIFY_ON | {NotifyOn.CLEAN})
     assert len(notification.deliveries) == 7
     assert content_of(notification, Channel.PAGERDUTY)["event_action"] == "resolve"
 

@@ -3,9 +3,10 @@ from typing import Any
 
 import pytest
 
-from reporting.decision import Condition, Decision, NotifyOnRun, decide, policy_in_force
+from reporting.decision import Condition, Decision, NotifyOn, NotifyOnRun, decide, policy_in_force
 from reporting.reports import Change, Interpretation
 from tests.support.reports import (
+    DEFAULT_NOTIFY_ON,
     DEFAULT_SETTINGS,
     any_notification_policy,
     any_run_report,
@@ -39,10 +40,11 @@ def test_tells_of_none_though_nothing_is_remembered_if_asked_to() -> None:
     )
 
 
-@pytest.mark.parametrize("when_clean", [True, False])
-def test_tells_of_an_image_without_them_only_if_asked_to(when_clean: bool) -> None:
-    decision = on_scan({"severities": {"INFORMATIONAL": 9}}, when_clean=when_clean)
-    assert decision == Decision(tell=when_clean, condition=WELL, reason="nothing above a threshold")
+@pytest.mark.parametrize("notify_on", [frozenset({NotifyOn.CLEAN}), DEFAULT_NOTIFY_ON])
+def test_reports_a_clean_image_only_with_clean_in_notify_on(notify_on: frozenset[NotifyOn]) -> None:
+    decision = on_scan({"severities": {"INFORMATIONAL": 9}}, notify_on=notify_on)
+    is_wanted = NotifyOn.CLEAN in notify_on
+    assert decision == Decision(tell=is_wanted, condition=WELL, reason="nothing above a threshold")
 
 
 def test_tells_of_a_scan_that_failed() -> None:
@@ -52,7 +54,7 @@ def test_tells_of_a_scan_that_failed() -> None:
 
 
 def test_a_failed_scan_says_nothing_of_its_image() -> None:
-    decision = on_scan({"status": "FAILED"}, notify_on=frozenset(), when_clean=True)
+    decision = on_scan({"status": "FAILED"}, notify_on=frozenset({NotifyOn.CLEAN}))
     assert decision == Decision(tell=False, condition=UNKNOWN, reason="NotifyOn leaves out FAILED")
 
 
@@ -94,7 +96,7 @@ def test_takes_the_parameters_of_the_stack(monkeypatch: pytest.MonkeyPatch) -> N
     policy = policy_in_force()
     assert policy.notify_on == {Change.NEW, Change.WORSE, Change.CLEARED, Change.FAILED}
     assert policy.remind_after == timedelta(days=30)
-    assert (policy.when_clean, policy.include_findings) == (False, True)
+    assert policy.include_findings
     assert policy.on_run is NotifyOnRun.ALWAYS
     assert policy.thresholds.accepted["CRITICAL"] == 0
     assert policy.thresholds.accepted["OTHER"] is None

@@ -16,12 +16,13 @@ from notify_scan.notification import Notification
 from notify_scan.scan_details import RETRIES
 from registry.errors import EcrThrottled
 from registry.images import LastScan
-from reporting.decision import NotifyOnRun
+from reporting.decision import NotifyOn, NotifyOnRun
 from reporting.text import visible
 from reporting.thresholds import Thresholds
 from runtime.messages import decode, encode
 from tests.support.events import HOSTILE, LONG, UNSENDABLE, Batch, batches
 from tests.support.reports import (
+    DEFAULT_NOTIFY_ON,
     FakeScans,
     any_composer,
     any_finding,
@@ -36,7 +37,7 @@ NASTY = (*HOSTILE, *UNSENDABLE, *LONG, "CVE-2026-1")
 
 POLICIES = (
     any_notification_policy(),
-    any_notification_policy(when_clean=True),
+    any_notification_policy(notify_on=DEFAULT_NOTIFY_ON | {NotifyOn.CLEAN}),
     any_notification_policy(notify_on=frozenset(), on_run=NotifyOnRun.INCOMPLETE),
     any_notification_policy(
         thresholds=Thresholds({"CRITICAL": 3, "OTHER": 0, "LOW": None}), include_findings=False

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from registry.findings import Finding
 from reporting.channels.delivery import Channel, Delivery
-from reporting.decision import NotifyOnRun, decide
+from reporting.decision import NotifyOn, NotifyOnRun, decide
 from reporting.reports import Interpretation, Problem, RunReport, ScanReport, ScanType
 from reporting.text import sendable
 from reporting.thresholds import Thresholds
@@ -17,6 +17,7 @@ from reporting.wording import message_of_run, message_of_scan
 from tests.support.clock import NOW
 from tests.support.events import EXECUTION, HOSTILE, LONG, hostile_texts
 from tests.support.reports import (
+    DEFAULT_NOTIFY_ON,
     DEFAULT_THRESHOLDS,
     EVERY_CHANNEL,
     any_notification_policy,
@@ -32,7 +33,7 @@ type Say = Callable[[str], str]
 
 POLICY = any_notification_policy(
     thresholds=Thresholds({**DEFAULT_THRESHOLDS, "OTHER": 0}),
-    when_clean=True,
+    notify_on=DEFAULT_NOTIFY_ON | {NotifyOn.CLEAN},
     on_run=NotifyOnRun.ALWAYS,
 )
 LINKS = (

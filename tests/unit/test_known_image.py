@@ -13,10 +13,12 @@ from notify_scan.notification import LATE, OUTDATED, Notification
 from notify_scan.scan_details import RETRIES
 from reporting.channels.delivery import Channel
 from reporting.channels.in_use import ImmediateFrom, NotifyMode
+from reporting.decision import NotifyOn
 from reporting.reports import Change, ScanReport
 from tests.support.clock import NOW
 from tests.support.ledger import LedgerInMemory
 from tests.support.reports import (
+    DEFAULT_NOTIFY_ON,
     DIGEST,
     EVERY_CHANNEL,
     any_composer,
@@ -209,7 +211,7 @@ def test_what_was_found_before_a_failure_that_nobody_was_told_of_is_over() -> No
 
 
 def test_tells_once_that_an_image_is_clean_if_asked_to() -> None:
-    people = People(policy=policy(when_clean=True))
+    people = People(policy=policy(notify_on=DEFAULT_NOTIFY_ON | {NotifyOn.CLEAN}))
     assert [people.scan(0).tell for _ in range(2)] == [True, False]
 
 

@@ -8,6 +8,7 @@ from ledger.image_records import ImageRecord, RecordedScan
 from registry.images import LastScan
 from rescan_registry.last_scans import (
     CLOCK_SKEW,
+    RESULT_EXPECTED_WITHIN,
     known_scan,
     missing_since,
     newer,
@@ -17,10 +18,11 @@ from rescan_registry.staleness import why_not_due
 from tests.support.builders import any_digest, any_policy, days_ago, scanned
 from tests.support.clock import NOW
 
-HOURS = timedelta(hours=6)
 SECOND = timedelta(seconds=1)
-ages = st.timedeltas(timedelta(0), timedelta(days=3_000))
-limits = st.integers(1, 24).map(lambda hours: timedelta(hours=hours))
+ages = st.one_of(
+    st.timedeltas(timedelta(0), timedelta(days=3_000)),
+    st.timedeltas(RESULT_EXPECTED_WITHIN - SECOND, RESULT_EXPECTED_WITHIN + SECOND),
+)
 
 
 def recorded(when: datetime, status: str = "COMPLETE", scan_type: str = "BASIC") -> RecordedScan:
@@ -35,14 +37,14 @@ def record(scan: RecordedScan | None = None, started_at: datetime | None = None)
 
 
 def test_knows_the_date_and_the_counts_of_a_complete_scan() -> None:
-    known = known_scan(record(recorded(days_ago(3))), HOURS, NOW)
+    known = known_scan(record(recorded(days_ago(3))), NOW)
     assert known == LastScan("COMPLETE", days_ago(3), severities={"HIGH": 1})
 
 
 @pytest.mark.parametrize("status", ["UNSUPPORTED_IMAGE", "IMAGE_SIZE_EXCEEDED"])
 @pytest.mark.parametrize(("age", "due"), [(29.99, False), (30, True)])
 def test_knows_an_image_that_ecr_could_not_read(status: str, age: float, due: bool) -> None:
-    known = known_scan(record(recorded(days_ago(age), status)), HOURS, NOW)
+    known = known_scan(record(recorded(days_ago(age), status)), NOW)
     assert known is not None
     assert (why_not_due(known, any_policy(), NOW) is None) == due
 
@@ -58,32 +60,32 @@ def test_knows_an_image_that_ecr_could_not_read(status: str, age: float, due: bo
     ],
 )
 def test_knows_nothing_of_any_other_image(unknown: ImageRecord) -> None:
-    assert known_scan(unknown, HOURS, NOW) is None
-    assert missing_since(unknown, HOURS, NOW) is None
+    assert known_scan(unknown, NOW) is None
+    assert missing_since(unknown, NOW) is None
 
 
-@given(ages, ages, limits)
+@given(ages, ages)
 def test_is_under_way_until_the_result_is_there_or_missing(
-    started_ago: timedelta, scanned_ago: timedelta, within: timedelta
+    started_ago: timedelta, scanned_ago: timedelta
 ) -> None:
     started_at, scanned_at = NOW - started_ago, NOW - scanned_ago
     image = record(recorded(scanned_at), started_at)
-    known, missing = known_scan(image, within, NOW), missing_since(image, within, NOW)
+    known, missing = known_scan(image, NOW), missing_since(image, NOW)
     if scanned_at >= started_at - CLOCK_SKEW:
         assert known is not None
         assert (known.status, known.completed_at, missing) == ("COMPLETE", scanned_at, None)
-    elif started_ago < within:
+    elif started_ago < RESULT_EXPECTED_WITHIN:
         assert (known, missing) == (LastScan("IN_PROGRESS"), None)
     else:
         assert (known, missing) == (None, started_at)
 
 
-@given(limits)
-def test_misses_a_result_from_the_very_second_that_it_is_late(within: timedelta) -> None:
-    late, in_time = record(started_at=NOW - within), record(started_at=NOW - within + SECOND)
-    assert missing_since(late, within, NOW) == NOW - within
-    assert missing_since(in_time, within, NOW) is None
-    assert known_scan(in_time, within, NOW) == LastScan("IN_PROGRESS")
+def test_misses_a_result_from_the_very_second_that_it_is_late() -> None:
+    since = NOW - RESULT_EXPECTED_WITHIN
+    late, in_time = record(started_at=since), record(started_at=since + SECOND)
+    assert missing_since(late, NOW) == since
+    assert missing_since(in_time, NOW) is None
+    assert known_scan(in_time, NOW) == LastScan("IN_PROGRESS")
 
 
 @pytest.mark.parametrize(
@@ -92,12 +94,12 @@ def test_misses_a_result_from_the_very_second_that_it_is_late(within: timedelta)
 def test_allows_for_clocks_that_differ(before: timedelta, arrived: bool) -> None:
     started_at = NOW - timedelta(hours=7)
     image = record(recorded(started_at - before, "FAILED"), started_at)
-    assert missing_since(image, HOURS, NOW) == (None if arrived else started_at)
+    assert missing_since(image, NOW) == (None if arrived else started_at)
 
 
 def test_takes_a_start_in_the_future_of_our_clock_for_one_under_way() -> None:
     image = record(started_at=NOW + SECOND)
-    assert known_scan(image, HOURS, NOW) == LastScan("IN_PROGRESS")
+    assert known_scan(image, NOW) == LastScan("IN_PROGRESS")
 
 
 # Of two answers on one image
@@ -121,14 +123,14 @@ def test_goes_by_the_newer_of_two_scans(
 # What is written back
 
 
-@given(ages, limits)
+@given(ages)
 def test_remembers_a_result_whose_event_is_no_longer_on_its_way(
-    age: timedelta, within: timedelta
+    age: timedelta,
 ) -> None:
     scan = LastScan("COMPLETE", NOW - age, severities={"LOW": 2})
-    remembered = worth_remembering(scan, within, NOW)
+    remembered = worth_remembering(scan, NOW)
     kept = RecordedScan(NOW - age, "COMPLETE", "BASIC", severities={"LOW": 2})
-    assert remembered == (None if age < within else kept)
+    assert remembered == (None if age < RESULT_EXPECTED_WITHIN else kept)
 
 
 @pytest.mark.parametrize(
@@ -142,9 +144,9 @@ def test_remembers_a_result_whose_event_is_no_longer_on_its_way(
 def test_remembers_an_image_that_ecr_cannot_read_from_when_it_was_asked(
     scan: LastScan, status: str
 ) -> None:
-    remembered = worth_remembering(scan, HOURS, NOW)
+    remembered = worth_remembering(scan, NOW)
     assert remembered == RecordedScan(NOW, status, "BASIC")
-    known = known_scan(ImageRecord(any_digest(), last_scan=remembered), HOURS, NOW)
+    known = known_scan(ImageRecord(any_digest(), last_scan=remembered), NOW)
     assert known is not None
     retry = any_policy().unsupported_retry_after
     assert why_not_due(known, any_policy(), NOW + retry - SECOND) is not None
@@ -153,9 +155,7 @@ def test_remembers_an_image_that_ecr_cannot_read_from_when_it_was_asked(
 
 def test_remembers_the_date_that_ecr_tells_of_such_an_image() -> None:
     scan = scanned(days_ago(4), "UNSUPPORTED_IMAGE")
-    assert worth_remembering(scan, HOURS, NOW) == RecordedScan(
-        days_ago(4), "UNSUPPORTED_IMAGE", "BASIC"
-    )
+    assert worth_remembering(scan, NOW) == RecordedScan(days_ago(4), "UNSUPPORTED_IMAGE", "BASIC")
 
 
 @pytest.mark.parametrize(
@@ -170,15 +170,13 @@ def test_remembers_the_date_that_ecr_tells_of_such_an_image() -> None:
     ],
 )
 def test_remembers_nothing_that_would_have_to_be_asked_again(scan: LastScan | None) -> None:
-    assert worth_remembering(scan, HOURS, NOW) is None
+    assert worth_remembering(scan, NOW) is None
 
 
-@given(ages, limits, st.booleans())
-def test_knows_of_what_it_remembers_the_same_as_ecr_told(
-    age: timedelta, within: timedelta, unsupported: bool
-) -> None:
+@given(ages, st.booleans())
+def test_knows_of_what_it_remembers_the_same_as_ecr_told(age: timedelta, unsupported: bool) -> None:
     scan = scanned(NOW - age, "UNSUPPORTED_IMAGE" if unsupported else "COMPLETE")
-    if remembered := worth_remembering(scan, within, NOW):
-        known = known_scan(ImageRecord(any_digest(), last_scan=remembered), within, NOW)
+    if remembered := worth_remembering(scan, NOW):
+        known = known_scan(ImageRecord(any_digest(), last_scan=remembered), NOW)
         assert why_not_due(known, any_policy(), NOW) == why_not_due(scan, any_policy(), NOW)
         assert known is not None

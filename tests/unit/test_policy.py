@@ -35,7 +35,6 @@ def test_limits_the_time_of_express_children_only(monkeypatch: pytest.MonkeyPatc
         ("RESCAN_AFTER", "12h", "RESCAN_AFTER must be at least 24 hours.*, not PT12H"),
         ("RESCAN_AFTER", "weekly", "RESCAN_AFTER must be a duration"),
         ("MAX_SCANS_PER_REPOSITORY", "5000", "MAX_SCANS_PER_REPOSITORY must be .* from 1 to 1000"),
-        ("RESULT_EXPECTED_WITHIN", "25h", "RESULT_EXPECTED_WITHIN must be at most 24 .* not PT25H"),
         ("RESCAN_AFTER", "180d", "IMAGE_RECORD_RETENTION_DAYS must be longer .* 180 days"),
         ("UNSUPPORTED_RETRY_AFTER", "180d", "IMAGE_RECORD_RETENTION_DAYS must .* than P180D"),
         ("IMAGE_RECORD_RETENTION_DAYS", "30", "IMAGE_RECORD_RETENTION_DAYS must be longer"),
@@ -58,7 +57,6 @@ def test_takes_a_longer_rescan_after_for_a_single_run() -> None:
 @pytest.mark.parametrize(
     "limits",
     [
-        {"RESULT_EXPECTED_WITHIN": "24h"},
         {"IMAGE_RECORD_RETENTION_DAYS": "31"},
         {"RESCAN_AFTER": "179d"},
     ],

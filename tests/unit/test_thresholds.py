@@ -70,8 +70,8 @@ def test_takes_the_parameters_of_the_stack(monkeypatch: pytest.MonkeyPatch) -> N
             "MEDIUM": None,
             "LOW": 3,
             "INFORMATIONAL": 4,
-            "UNDEFINED": 5,
-            "OTHER": 6,
+            "UNDEFINED": 4,
+            "OTHER": 4,
         }
     )
     monkeypatch.setenv("LOW_THRESHOLD", "-1")

@@ -192,7 +192,7 @@ def test_closes_an_incident_without_telling_anybody_else(deploy: Deploy) -> None
 
 
 def test_tells_of_a_clean_scan_where_that_is_wanted(deploy: Deploy) -> None:
-    deployed = deploy(REGISTRY, NotifyWhenClean="true")
+    deployed = deploy(REGISTRY, NotifyOn="CLEAN")
     deployed.notify(event_of(deployed.registry, "v1"))
     (publication,) = deployed.receivers.of(Channel.SNS)
     assert publication["Subject"] == "No findings in team/api:v1"

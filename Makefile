@@ -32,6 +32,10 @@ test: test-fast cloud ## run the whole suite
 test-fast: $(VENVS)/dev/installed ## run what needs no local cloud: unit, integration, workflow, contract
 	$(dev)/pytest --cov -m "not cloud and not slow"
 
+.PHONY: mutants
+mutants: $(VENVS)/mutants/installed ## measure how many faults the tests of the pure rules find; options: ARGS=decision
+	$(VENVS)/mutants/bin/python -m tests.support.mutants $(ARGS)
+
 .PHONY: check
 check: $(VENVS)/dev/installed $(VENVS)/sam/installed ## lint, types, template, definitions
 	$(dev)/ruff format --check
@@ -58,7 +62,7 @@ diagram: $(VENVS)/dev/installed ## draw the README's pictures anew from the defi
 
 .PHONY: lock
 lock: $(UV) ## compile requirements/ anew from pyproject.toml
-	for group in dev local sam lambda-runtime; do \
+	for group in dev mutants local sam lambda-runtime; do \
 	  $(UV) pip compile pyproject.toml --group $$group --upgrade --generate-hashes --no-header \
 	    --no-annotate --python-version 3.13 --quiet --output-file requirements/$$group.txt; \
 	done
@@ -67,7 +71,7 @@ lock: $(UV) ## compile requirements/ anew from pyproject.toml
 
 .PHONY: clean
 clean: ## remove everything that these targets made
-	rm -rf $(VENVS) .aws-sam .demo .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENVS) .aws-sam .demo .coverage .hypothesis .mutants .mypy_cache .pytest_cache .ruff_cache
 
 .PHONY: cloud
 cloud: ## install what the local cloud needs

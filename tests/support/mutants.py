@@ -1,0 +1,180 @@
+"""The mutation gate: `make mutants` measures how many faults the tests of the pure rules find.
+
+mutmut makes one small fault after another in a module and runs the tests that belong to the module.
+tests/mutants.toml names the modules, their tests, and the faults that no test can find.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections import Counter
+from collections.abc import Collection, Iterable
+from configparser import RawConfigParser
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from tests.support.template import ROOT
+
+CONTENTS = ROOT / "tests" / "mutants.toml"
+LEAST_SCORE = 95.0  # percent
+WORK = ROOT / ".mutants"
+MUTMUT = str(Path(sys.executable).with_name("mutmut"))
+_COMMANDS = """
+import json, sys
+from mutmut.__main__ import cli
+for command in json.loads(sys.argv[1]):
+    cli(command, standalone_mode=False)
+"""
+_FOUND = ("killed", "timeout")
+_CHANGED = re.compile(r"^([-+])(?!--|\+\+)(.*)$", re.MULTILINE)
+# Read by pytest in the copy that mutmut works in. Hypothesis tries the same examples every time.
+_PYTEST = (
+    "-o", "addopts=--strict-markers --strict-config --import-mode=importlib",
+    "-o", "pythonpath=src .",
+    "-p", "no:cacheprovider",
+    "--hypothesis-profile=ci",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, order=True)
+class Mutant:
+    """A fault: the lines of a function before and after, without their indentation."""
+
+    module: str
+    function: str
+    before: str
+    after: str
+
+    def __str__(self) -> str:
+        return f"{self.module}: {self.function}\n  - {self.before}\n  + {self.after}"
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of all mutants of a module, and those that no test has found."""
+
+    module: str
+    total: int
+    survivors: tuple[Mutant, ...]
+
+    def unexplained(self, equivalent: Collection[Mutant]) -> list[Mutant]:
+        """Pick the mutants that a test should have found."""
+        return [mutant for mutant in self.survivors if mutant not in equivalent]
+
+    def score(self, equivalent: Collection[Mutant]) -> float:
+        """Count the found mutants, in percent of all that behave otherwise than the module."""
+        unexplained = len(self.unexplained(equivalent))
+        found = self.total - len(self.survivors)
+        return 100 * found / (found + unexplained)
+
+
+def modules() -> dict[str, list[str]]:
+    """Read which tests belong to which module; both are paths, the modules' in functions/."""
+    contents = tomllib.loads(CONTENTS.read_text())
+    return dict(contents["modules"])
+
+
+def equivalents() -> dict[Mutant, str]:
+    """Read which mutants no test can find, and why."""
+    contents = tomllib.loads(CONTENTS.read_text())
+    return {
+        Mutant(each["module"], each["function"], each["before"], each["after"]): each["reason"]
+        for each in contents.get("equivalent", [])
+    }
+
+
+def measure(module: str, tests: Iterable[str]) -> Result:
+    """Run the tests of a module against all of its mutants."""
+    folder = WORK / module.removesuffix(".py").replace("/", ".")
+    _prepare(folder, module, tests)
+    children = str(os.process_cpu_count() or 1)
+    with (folder / "run.log").open("w") as log:
+        command = [MUTMUT, "run", "--max-children", children]
+        run = subprocess.run(command, cwd=folder, check=False, stdout=log, stderr=log)
+    if run.returncode:
+        raise SystemExit(f"mutmut has failed on {module}; read {folder / 'run.log'}.")
+    statuses = dict(
+        re.findall(r"^\s+(\S+): (.+)$", _mutmut(folder, [["results", "--all", "1"]]), re.M)
+    )
+    missed = [name for name, status in statuses.items() if status not in _FOUND]
+    shown = _mutmut(folder, [["show", name] for name in missed])
+    survivors = (_mutant(module, diff) for diff in re.split(r"^# ", shown, flags=re.M)[1:])
+    return Result(module, len(statuses), tuple(sorted(survivors)))
+
+
+def _prepare(folder: Path, module: str, tests: Iterable[str]) -> None:
+    """Make a folder to run mutmut in, which reads its configuration in the current one only."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    # mutmut names modules by their path, unless they are in src/, as functions/ is on sys.path.
+    (folder / "src").symlink_to(ROOT / "functions")
+    copied = ("tests", "docs", "pyproject.toml", "template.yaml")
+    for name in copied:
+        (folder / name).symlink_to(ROOT / name)
+    config = RawConfigParser()
+    config["mutmut"] = {
+        "source_paths": "src",
+        "only_mutate": f"src/{module}",
+        "also_copy": "\n".join(("", *copied)),
+        "pytest_add_cli_args": "\n".join(("", *_PYTEST)),
+        "pytest_add_cli_args_test_selection": "\n".join(("", *tests)),
+    }
+    with (folder / "setup.cfg").open("w") as file:
+        config.write(file)
+
+
+def _mutmut(folder: Path, commands: list[list[str]]) -> str:
+    """Run commands of mutmut in one process, because its imports take seconds."""
+    return subprocess.run(
+        [sys.executable, "-c", _COMMANDS, json.dumps(commands)],
+        cwd=folder,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+
+
+def _mutant(module: str, shown: str) -> Mutant:
+    """Read what `mutmut show` prints: the name and the status in one line, and a unified diff."""
+    name, _, diff = shown.partition(": ")
+    function = name.rpartition(".")[2].partition("__mutmut_")[0]
+    function = function.removeprefix("x_").removeprefix("xǁ").replace("ǁ", ".")
+    lines: dict[str, list[str]] = {"-": [], "+": []}
+    for sign, line in _CHANGED.findall(diff):
+        lines[sign].append(line.strip())
+    return Mutant(module, function, " ".join(lines["-"]), " ".join(lines["+"]))
+
+
+def main(wanted: Collection[str]) -> int:
+    """Measure all modules, or those whose path contains one of some words; print a table."""
+    out = Console(highlight=False, markup=False, soft_wrap=True)
+    equivalent, is_passed = equivalents(), True
+    out.print(f"{'module':40} {'killed':>6} {'total':>6} {'equivalent':>10} {'score':>7}")
+    for module, tests in modules().items():
+        if wanted and not any(word in module for word in wanted):
+            continue
+        result = measure(module, tests)
+        unexplained, score = result.unexplained(equivalent), result.score(equivalent)
+        killed = result.total - len(result.survivors)
+        explained = len(result.survivors) - len(unexplained)
+        out.print(f"{module:40} {killed:6} {result.total:6} {explained:10} {score:6.1f}%")
+        for mutant, times in Counter(unexplained).items():
+            out.print(f"  survived{f' {times} times' if times > 1 else ''}: {mutant}")
+        here = {mutant for mutant in equivalent if mutant.module == module}
+        for mutant in sorted(here - {*result.survivors}):
+            out.print(f"  explained in {CONTENTS.name}, but not among the survivors: {mutant}")
+            is_passed = False
+        is_passed &= score >= LEAST_SCORE
+    if not is_passed:
+        out.print(f"At least {LEAST_SCORE:.0f} % of the mutants of each module must be killed.")
+    return 0 if is_passed else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -56,9 +56,9 @@ deploy: build ## build and deploy to AWS
 redeliver: $(VENVS)/dev/installed ## send again what no channel took; options: ARGS='--help'
 	@$(dev)/python -m operations.redeliver $(ARGS)
 
-.PHONY: diagram
-diagram: $(VENVS)/dev/installed ## draw the README's pictures anew from the definitions
-	$(dev)/python -m tests.support.diagram
+.PHONY: docs
+docs: $(VENVS)/dev/installed ## write the generated parts of the documents: pictures, tables
+	$(dev)/python -m tests.support.documents
 
 .PHONY: lock
 lock: $(UV) ## compile requirements/ anew from pyproject.toml

@@ -1,9 +1,6 @@
 """The definitions: what AWS validates late, and what it does not validate."""
 
-import builtins
-import importlib
 import json
-import pkgutil
 import re
 import subprocess
 import sys
@@ -15,11 +12,6 @@ import pytest
 import yaml
 from cfnlint.api import lint_all
 
-import ledger
-import notify_scan
-import registry
-import rescan_registry
-import send_digest
 from notify_scan import scan_details
 from notify_scan.post_to_webhook import TIME_LIMIT
 from notify_scan.webhooks import client
@@ -31,6 +23,7 @@ from tests.support.definition import (
     Workflow,
     states,
 )
+from tests.support.errors import errors
 from tests.support.strict_yaml import load
 from tests.support.template import resolved, resources
 
@@ -75,17 +68,6 @@ by_workflow = pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda workflow
 
 def default_definition(workflow: Workflow) -> dict[str, Any]:
     return workflow.rendered(resolved(workflow.substitutions))
-
-
-def error_classes() -> set[str]:
-    """Name every exception class of the functions."""
-    found = set()
-    for package in (registry, ledger, rescan_registry, notify_scan, send_digest):
-        for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
-            for name, value in vars(importlib.import_module(module.name)).items():
-                if isinstance(value, type) and issubclass(value, Exception):
-                    found.add(name)
-    return found - set(vars(builtins))
 
 
 def paths(value: object) -> Iterator[str]:
@@ -217,7 +199,7 @@ def test_only_the_last_catch_takes_everything_and_keeps_the_input(state: State) 
 
 @by_name
 def test_every_error_name_is_a_class_or_one_of_awss_own(state: State) -> None:
-    known = error_classes() | AWS_ERRORS
+    known = errors().keys() | AWS_ERRORS
     for rule in (*state.body.get("Retry", []), *state.body.get("Catch", [])):
         assert set(rule["ErrorEquals"]) <= known
 

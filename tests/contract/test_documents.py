@@ -1,5 +1,6 @@
 """The documents say what the files say."""
 
+import json
 import os
 import re
 import subprocess
@@ -8,54 +9,83 @@ from pathlib import Path
 import pytest
 
 from rescan_registry.outcomes import Outcome
+from rescan_registry.request import read_request
+from tests.support.commands import commands, complaints
 from tests.support.definition import NOTIFY_SCAN, SEND_DIGEST, states
-from tests.support.diagram import README, readme_with_diagrams
+from tests.support.documents import generated
+from tests.support.parameters import groups
 from tests.support.template import ROOT, resources, template
 
+README = ROOT / "README.md"
 DOCUMENTS = [
     README,
     ROOT / "CHANGELOG.md",
     ROOT / "local" / "README.md",
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
+WORKFLOWS = (ROOT / "docs" / "workflows.md").read_text()
+OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
+by_document = pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
 
 
-def test_the_readme_shows_the_definition_as_it_is() -> None:
-    assert README.read_text() == readme_with_diagrams(), "run make diagram"
+@pytest.mark.parametrize("path", generated(), ids=lambda path: path.name)
+def test_generated_parts_are_fresh(path: Path) -> None:
+    assert path.read_text() == generated()[path], "run make docs"
 
 
-def test_the_readme_lists_every_parameter_with_its_default() -> None:
-    table = dict(re.findall(r"^\| `(\w+)` \| (.+?) \|", README.read_text(), re.M))
-    for name, parameter in template()["Parameters"].items():
-        default = str(parameter["Default"])
-        assert table[name] == (f"`{default}`" if default else "*(empty)*"), name
+def test_every_parameter_is_in_a_group() -> None:
+    grouped = [name for names in groups().values() for name in names]
+    assert sorted(grouped) == sorted(template()["Parameters"])
 
 
-def test_the_readme_explains_every_state_and_every_outcome() -> None:
-    text = README.read_text()
-    for name in [*(state.name for state in states()), *Outcome]:
-        assert f"`{name}`" in text, name
+def test_every_state_and_every_outcome_is_explained() -> None:
+    for state in states():
+        assert f"`{state.name}`" in WORKFLOWS, state.name
+    for outcome in Outcome:
+        assert f"\n| `{outcome}` |" in OPERATIONS, outcome
 
 
 def test_operations_lists_every_alarm_and_metric() -> None:
-    text = (ROOT / "docs" / "operations.md").read_text()
     for alarm in resources("AWS::CloudWatch::Alarm"):
-        assert f"`{alarm}`" in text
+        assert f"\n| `{alarm}` |" in OPERATIONS
     for outcome in Outcome:
-        assert f"`images_{outcome.lower()}`" in text
+        assert f"`images_{outcome.lower()}`" in OPERATIONS
 
 
-def test_operations_names_every_rule_that_makes_somebody_be_told() -> None:
-    brakes = (ROOT / "docs" / "operations.md").read_text().partition("## Brakes")[2]
+def test_operations_names_every_rule_that_starts_a_notification() -> None:
+    muting = OPERATIONS.partition("## Pause, throttle, or mute")[2]
     for workflow in (NOTIFY_SCAN, SEND_DIGEST):
         for event in workflow.properties["Events"]:
-            assert re.search(rf"`[\w<>-]*{event}`", brakes), event
+            assert re.search(rf"`[\w<>-]*{event}`", muting), event
 
 
-@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
-def test_a_link_leads_to_a_file(path: Path) -> None:
-    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", path.read_text()):
-        assert (path.parent / target).exists(), target
+@by_document
+def test_a_link_leads_to_a_file_and_a_heading(path: Path) -> None:
+    for target, anchor in re.findall(r"\]\(([^)#:]*)(?:#([^)]*))?\)", path.read_text()):
+        linked = path.parent / target if target else path
+        assert linked.exists(), target
+        if anchor:
+            assert anchor in anchors(linked), f"{target}#{anchor}"
+
+
+@by_document
+def test_the_api_would_take_every_aws_command(path: Path) -> None:
+    for command in commands(path):
+        assert complaints(command) == [], command
+
+
+def test_the_readme_shows_aws_commands() -> None:
+    """Else the test above would find nothing to check."""
+    assert len(list(commands(README))) == 7
+
+
+@by_document
+def test_every_input_of_a_run_is_one_that_it_takes(path: Path) -> None:
+    inputs = re.findall(r"--input '(\{[^']*\})'", path.read_text())
+    inputs += re.findall(r"`(\{\"(?:repositories|dry_run|rerun_of)[^`]*\})`", path.read_text())
+    for text in inputs:
+        if "mode" not in text:
+            read_request(json.loads(text))
 
 
 def test_every_make_target_that_is_named_exists() -> None:
@@ -101,3 +131,9 @@ def test_ci_runs_what_the_readme_says() -> None:
 def _commands(text: str) -> str:
     """Take what is set as code."""
     return "\n".join(re.findall(r"```sh\n.*?```|`make [^`]+`", text, re.S))
+
+
+def anchors(path: Path) -> set[str]:
+    """List what a link into a document can name: its headings, as GitHub spells them."""
+    headings = re.findall(r"^#+ (.+)$", path.read_text(), re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}

@@ -1,28 +1,16 @@
-"""The pictures in the README, drawn from the definitions: `make diagram` puts them there."""
+"""The pictures of the state machines in docs/workflows.md, drawn from the definitions."""
 
 from collections.abc import Iterator
 from typing import Any
 
-from tests.support.definition import WORKFLOWS, Workflow
-from tests.support.template import ROOT
+from tests.support.definition import Workflow
 
-README = ROOT / "README.md"
-BEGIN, END = "```mermaid\n", "```\n"
 SHAPES = {"Choice": ("{{", "}}"), "Succeed": ("([", "])"), "Fail": ("([", "])")}
 
 
 def diagram(workflow: Workflow) -> str:
     """Draw a state machine as a Mermaid flowchart."""
     return "\n".join(["flowchart TD", *_scope(workflow.definition, "  "), ""])
-
-
-def readme_with_diagrams() -> str:
-    """Read the README, with the pictures as they must be: one a workflow, in their order."""
-    before, *rest = README.read_text().split(BEGIN)
-    pictures = zip(WORKFLOWS, rest, strict=True)
-    return before + "".join(
-        BEGIN + diagram(workflow) + END + text.split(END, 1)[1] for workflow, text in pictures
-    )
 
 
 def _scope(scope: dict[str, Any], indent: str) -> Iterator[str]:
@@ -49,8 +37,4 @@ def _arrows(name: str, body: dict[str, Any], indent: str) -> Iterator[str]:
 
 def _many(body: dict[str, Any]) -> str:
     distributed = body["ItemProcessor"]["ProcessorConfig"]["Mode"] == "DISTRIBUTED"
-    return "a child execution each" if distributed else "some at once"
-
-
-if __name__ == "__main__":
-    README.write_text(readme_with_diagrams())
+    return "one child execution each" if distributed else "several concurrently"

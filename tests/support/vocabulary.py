@@ -112,9 +112,7 @@ RULES = (
     Rule("half-way|half way", "midway, unfinished", "not plain"),
     Rule("vanish|vanishes|vanished", "expire, be deleted", "literary"),
     Rule("lest|ere|thereof|whence|whereby|withal|whilst|amongst", "plain words", "archaic"),
-    Rule(
-        r"(?<=,) for (?:it|its|they|their|there|nothing|he|we)", "because", "for is a preposition"
-    ),
+    Rule(r"(?<=,) for (?:it|they|there|nothing|he|we)", "because", "for is a preposition"),
     Rule("some (?:[0-9][0-9,.]*)", "about", "not plain"),
     Rule("of ours|of yours|of mine", "our own, your own", "not plain"),
     Rule("in force", "in effect, active", "not plain"),

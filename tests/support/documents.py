@@ -1,0 +1,49 @@
+"""The parts of the documents that are generated from other files: `make docs` writes them.
+
+A part is everything between `<!-- begin NAME -->` and `<!-- end NAME -->`.
+"""
+
+from pathlib import Path
+
+from tests.support.definition import WORKFLOWS
+from tests.support.diagram import diagram
+from tests.support.errors import error_table, picture, state_table
+from tests.support.parameters import parameter_tables
+from tests.support.template import ROOT
+
+DOCS = ROOT / "docs"
+
+
+def generated() -> dict[Path, str]:
+    """Write every document that has generated parts, as it must be, by its path."""
+    parts = {
+        DOCS / "workflows.md": {
+            f"diagram of {workflow.name}": _mermaid(diagram(workflow)) for workflow in WORKFLOWS
+        },
+        DOCS / "errors.md": {
+            **{f"errors of {workflow.name}": _mermaid(picture(workflow)) for workflow in WORKFLOWS},
+            "classes": error_table(),
+            "retries": state_table(),
+        },
+        DOCS / "parameters.md": {"parameters": parameter_tables()},
+    }
+    return {path: _filled(path.read_text(), texts) for path, texts in parts.items()}
+
+
+def _filled(document: str, texts: dict[str, str]) -> str:
+    for name, text in texts.items():
+        begin, end = f"<!-- begin {name} -->\n", f"<!-- end {name} -->"
+        if document.count(begin) != 1 or document.count(end) != 1:
+            raise ValueError(f"{name} must be marked once")
+        before, _, rest = document.partition(begin)
+        document = f"{before}{begin}\n{text}\n{end}{rest.partition(end)[2]}"
+    return document
+
+
+def _mermaid(text: str) -> str:
+    return f"```mermaid\n{text}```\n"
+
+
+if __name__ == "__main__":
+    for path, text in generated().items():
+        path.write_text(text)

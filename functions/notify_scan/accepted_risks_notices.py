@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from accepted_risks.document import AcceptedRisksDocument, RisksInForce
 from accepted_risks.risks import DOCUMENT
-from notify_scan.interpreted_event import UnderstoodEvent
+from notify_scan.interpreted_event import InterpretedEvent
 from reporting import console_links
 from reporting.reports import NoticeReport
 from reporting.text import sendable
@@ -21,17 +21,17 @@ TOLD_FOR = timedelta(days=365)
 
 def due_notices(
     in_force: RisksInForce,
-    understood: UnderstoodEvent,
+    interpreted: InterpretedEvent,
     document: AcceptedRisksDocument,
     now: datetime,
 ) -> tuple[NoticeReport, ...]:
     """Pick a few that nobody has been told of yet; whichever event comes first brings them."""
-    report = understood.interpretation.scan or understood.interpretation.run
+    report = interpreted.interpretation.scan or interpreted.interpretation.run
     if report is None:
         return ()
     expires_at = int((now + TOLD_FOR).timestamp())
     notices = {notice.id: notice for notice in _due(in_force, now)}
-    unclaimed = document.unclaimed(notices, event=understood.event, most=MOST_NOTICES)
+    unclaimed = document.unclaimed(notices, event=interpreted.event, most=MOST_NOTICES)
     return tuple(
         NoticeReport(
             account=report.account,
@@ -44,7 +44,7 @@ def due_notices(
             link=console_links.object_page(report.region, document.bucket, DOCUMENT),
         )
         for due in map(notices.__getitem__, unclaimed)
-        if document.claim(due.id, event=understood.event, expires_at=expires_at)
+        if document.claim(due.id, event=interpreted.event, expires_at=expires_at)
     )
 
 

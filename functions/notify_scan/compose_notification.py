@@ -6,7 +6,7 @@ from accepted_risks.document import accepted_risks_document
 from ledger.digest_entries import digest_entries
 from ledger.image_records import image_records
 from notify_scan.accepted_risks_notices import due_notices
-from notify_scan.interpreted_event import UnderstoodEvent
+from notify_scan.interpreted_event import InterpretedEvent
 from notify_scan.known_image import Ledger
 from notify_scan.notification import Composer, Notification
 from registry.ecr import ecr_registry
@@ -19,15 +19,15 @@ from runtime.entrypoint import entrypoint
 
 @dataclass(frozen=True)
 class Composition:
-    """What was understood of an event; attempt is how often this state has been retried."""
+    """An interpreted event; attempt is how often this state has been retried."""
 
-    understood: UnderstoodEvent
+    interpreted: InterpretedEvent
     attempt: int
 
 
 @entrypoint(Composition)
 def handler(composition: Composition) -> Notification:
-    """Run as ComposeNotification, once an event is understood."""
+    """Run as ComposeNotification, once an event is interpreted."""
     now, document, channels = clock.now(), accepted_risks_document(), channels_in_use()
     in_force = document.in_force(now)
     composer = Composer(
@@ -39,8 +39,8 @@ def handler(composition: Composition) -> Notification:
         now=now,
         attempt=composition.attempt,
     )
-    notification = composer.compose(composition.understood)
-    notices = due_notices(in_force, composition.understood, document, now)
+    notification = composer.compose(composition.interpreted)
+    notices = due_notices(in_force, composition.interpreted, document, now)
     return replace(
         notification,
         deliveries=notification.deliveries

@@ -7,7 +7,7 @@ from datetime import timedelta
 from notify_scan.events.fields import Fields, UnreadableScanEvent
 from notify_scan.events.runs import execution_ended, rescan_finished
 from notify_scan.events.scans import basic_scan, enhanced_scan, found_scan
-from notify_scan.interpreted_event import UnderstoodEvent, understood
+from notify_scan.interpreted_event import InterpretedEvent, interpreted
 from reporting.reports import Interpretation
 from runtime import settings
 from runtime.entrypoint import entrypoint
@@ -30,7 +30,7 @@ class ReceivedEvent:
 
 def interpret_event(
     received: ReceivedEvent, *, account: str, region: str, kept_for: timedelta
-) -> UnderstoodEvent:
+) -> InterpretedEvent:
     """Read the event by its source and detail type, or raise UnreadableScanEvent."""
     event = Fields.of("the event", received.event)
     kind = event.text("source"), event.text("detail-type")
@@ -39,13 +39,13 @@ def interpret_event(
         raise UnreadableScanEvent(
             f"the event is of the kind {kind[1]!a} from {kind[0]!a}; known are {known}"
         )
-    return understood(
+    return interpreted(
         event, _READERS[kind](event), account=account, region=region, kept_for=kept_for
     )
 
 
 @entrypoint(ReceivedEvent)
-def handler(received: ReceivedEvent) -> UnderstoodEvent:
+def handler(received: ReceivedEvent) -> InterpretedEvent:
     """Run as InterpretEvent, first of all."""
     days = settings.whole_number("IMAGE_RECORD_RETENTION_DAYS", least=30, most=3_650)
     return interpret_event(

@@ -1,4 +1,4 @@
-"""An event that is understood, and what the ledger has to do with it."""
+"""An interpreted event, and what the ledger records of it."""
 
 import hashlib
 import json
@@ -14,7 +14,7 @@ _ID = re.compile(r"[A-Za-z0-9-]{1,100}")
 
 
 @dataclass(frozen=True)
-class UnderstoodEvent:
+class InterpretedEvent:
     """An event, and what the ledger knows of its image.
 
     event: names the event, the same however often it is delivered.
@@ -28,14 +28,14 @@ class UnderstoodEvent:
     known: object | None = None
 
 
-def understood(
+def interpreted(
     event: Fields,
     interpretation: Interpretation,
     *,
     account: str,
     region: str,
     kept_for: timedelta,
-) -> UnderstoodEvent:
+) -> InterpretedEvent:
     """Name an event, and say what is to be recorded of it.
 
     account, region: where NotifyScan runs; buses elsewhere can send their events to its own.
@@ -45,7 +45,7 @@ def understood(
         scan = replace(scan, is_elsewhere=(scan.account, scan.region) != (account, region))
         interpretation = replace(interpretation, scan=scan)
         record = record_of(scan, kept_for=kept_for)
-    return UnderstoodEvent(_name(event), interpretation, record)
+    return InterpretedEvent(_name(event), interpretation, record)
 
 
 def _name(event: Fields) -> str:

@@ -15,7 +15,7 @@ from ledger.image_records import (
     Standing,
     image_record,
 )
-from notify_scan.interpreted_event import UnderstoodEvent
+from notify_scan.interpreted_event import InterpretedEvent
 from notify_scan.scan_record import ScanRecord
 from reporting.channels.in_use import ChannelsInUse
 from reporting.decision import Before, Decision
@@ -78,23 +78,23 @@ class Memory:
 
 
 def recall(
-    understood: UnderstoodEvent, records: ImageRecords, *, attempt: int, now: datetime
+    interpreted: InterpretedEvent, records: ImageRecords, *, attempt: int, now: datetime
 ) -> Memory | None:
     """Look up what was known; none of an event that names no image.
 
     What RecordScan has found is as good as a look into the table, at the first attempt.
     Raises LedgerUnavailable.
     """
-    asked = understood.record
+    asked = interpreted.record
     if asked is None:
         return None
-    record = _record(asked, understood.known if attempt == 0 else None, records)
-    memory = Memory(asked, understood.event, record)
+    record = _record(asked, interpreted.known if attempt == 0 else None, records)
+    memory = Memory(asked, interpreted.event, record)
     baseline = record.baseline
     if baseline is None:
         return _of_new_image(memory, records, now)
     for note in baseline.notes:
-        if note.event_id == understood.event:
+        if note.event_id == interpreted.event:
             return replace(
                 memory,
                 before=Before(note.before, note.noted_at - note.before_told_at),

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from accepted_risks.risks import AcceptedRisks
 from ledger.errors import LedgerUnavailable
-from notify_scan.interpreted_event import UnderstoodEvent
+from notify_scan.interpreted_event import InterpretedEvent
 from notify_scan.known_image import Ledger, Memory, keep_up, recall, remember
 from notify_scan.scan_details import NO_RISKS, RETRIES, with_details
 from registry.ecr import EcrRegistry
@@ -48,34 +48,34 @@ class Composer:
     now: datetime
     attempt: int
 
-    def compose(self, understood: UnderstoodEvent) -> Notification:
+    def compose(self, interpreted: InterpretedEvent) -> Notification:
         """Decide, add what only ECR can tell, put it into words, and remember that last of all.
 
         Raises EcrThrottled or LedgerUnavailable while there are retries left, and BaselineMoved
         when another event on the same image was faster: then it is to be decided anew.
         """
-        if understood.interpretation.scan:
-            return self._of_scan(understood, understood.interpretation.scan)
-        decision = decide(understood.interpretation, self.policy)
-        run = understood.interpretation.run
+        if interpreted.interpretation.scan:
+            return self._of_scan(interpreted, interpreted.interpretation.scan)
+        decision = decide(interpreted.interpretation, self.policy)
+        run = interpreted.interpretation.run
         if run is None:
             return Notification("", decision.tell, decision.reason)
         deliveries = self.channels.deliveries(
-            message_of_run(run), run, decision, event=understood.event, now=self.now
+            message_of_run(run), run, decision, event=interpreted.event, now=self.now
         )
         return Notification(run.subject, decision.tell, decision.reason, deliveries)
 
-    def _of_scan(self, understood: UnderstoodEvent, scan: ScanReport) -> Notification:
+    def _of_scan(self, interpreted: InterpretedEvent, scan: ScanReport) -> Notification:
         """Compare, or not. Without the ledger people are told too often, and not too little."""
         try:
-            memory = recall(understood, self.ledger.records, attempt=self.attempt, now=self.now)
-            return self._compared(understood, scan, memory)
+            memory = recall(interpreted, self.ledger.records, attempt=self.attempt, now=self.now)
+            return self._compared(interpreted, scan, memory)
         except LedgerUnavailable as error:
             self._warn_in_the_end("told without the ledger", error)
-            return self._compared(understood, scan, None)
+            return self._compared(interpreted, scan, None)
 
     def _compared(
-        self, understood: UnderstoodEvent, scan: ScanReport, memory: Memory | None
+        self, interpreted: InterpretedEvent, scan: ScanReport, memory: Memory | None
     ) -> Notification:
         if memory and memory.is_outdated(scan.scanned_at):
             return Notification(scan.subject, tell=False, reason=OUTDATED)
@@ -85,7 +85,7 @@ class Composer:
             if not (memory.is_problem and decision.condition is Condition.PROBLEM):
                 decision = replace(decision, condition=Condition.UNKNOWN)
         deliveries = self.channels.deliveries(
-            message_of_scan(scan, decision), scan, decision, event=understood.event, now=self.now
+            message_of_scan(scan, decision), scan, decision, event=interpreted.event, now=self.now
         )
         if memory:
             remember(memory, scan, decision, self.ledger, self.channels, self.now)

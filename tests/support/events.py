@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from notify_scan.interpret_event import ReceivedEvent, interpret_event
-from notify_scan.interpreted_event import UnderstoodEvent
+from notify_scan.interpreted_event import InterpretedEvent
 from reporting.reports import Interpretation
 from tests.support.template import ROOT
 
@@ -66,7 +66,7 @@ DIGEST = "sha256:" + "c0ffee" * 10 + "c0de"
 EXECUTION = "arn:aws:states:eu-west-1:123456789012:execution:rescan:"
 
 
-def understood(event: Any) -> UnderstoodEvent:
+def interpreted_event(event: Any) -> InterpretedEvent:
     """Read an event as InterpretEvent does, where the samples come from."""
     return interpret_event(
         ReceivedEvent(event),
@@ -78,7 +78,7 @@ def understood(event: Any) -> UnderstoodEvent:
 
 def interpreted(event: Any) -> Interpretation:
     """Read an event as InterpretEvent does, and leave aside what is to be recorded."""
-    return understood(event).interpretation
+    return interpreted_event(event).interpretation
 
 
 def sample(name: str) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from ledger.image_records import (
     Standing,
     attributes,
 )
-from notify_scan.interpreted_event import UnderstoodEvent
+from notify_scan.interpreted_event import InterpretedEvent
 from notify_scan.known_image import Ledger
 
 
@@ -36,21 +36,21 @@ class LedgerInMemory:
         """Stand in for the table."""
         return Ledger(cast("ImageRecords", self), cast("DigestEntries", self))
 
-    def record_scan(self, understood: UnderstoodEvent) -> UnderstoodEvent:
+    def record_scan(self, interpreted: InterpretedEvent) -> InterpretedEvent:
         """Do what the state RecordScan does, and hand on what it hands on."""
-        asked, scan = understood.record, understood.interpretation.scan
+        asked, scan = interpreted.record, interpreted.interpretation.scan
         if asked is None or scan is None or self.is_lost:
-            return understood
+            return interpreted
         self.calls["RecordScan"] += 1
         before = self.kept.get((asked.repository, asked.digest))
         at = datetime.fromisoformat(asked.scanned_at)
         if before and before.last_scan and before.last_scan.scanned_at >= at:
-            return understood
+            return interpreted
         recorded = RecordedScan(at, scan.status, scan.scan_type, scan.severities, scan.other)
         self.kept[asked.repository, asked.digest] = replace(
             before or ImageRecord(asked.digest), last_scan=recorded, image_tags=asked.tags
         )
-        return replace(understood, known={"Attributes": item(before)} if before else {})
+        return replace(interpreted, known={"Attributes": item(before)} if before else {})
 
     def get(self, repository: str, digest: str) -> ImageRecord:
         """Read the record of one image."""

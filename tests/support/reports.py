@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from accepted_risks.document import Refusal, RisksInForce
 from accepted_risks.risks import AcceptedRisks
-from notify_scan.interpreted_event import UnderstoodEvent
+from notify_scan.interpreted_event import InterpretedEvent
 from notify_scan.notification import Composer
 from notify_scan.scan_record import record_of
 from notify_scan.webhooks.request import request_for
@@ -121,15 +121,17 @@ def any_notification_policy(**given: Any) -> NotificationPolicy:
     return replace(NotificationPolicy(thresholds=Thresholds(DEFAULT_THRESHOLDS)), **given)
 
 
-def understood_of(report: ScanReport | RunReport | str, event: str = "event-1") -> UnderstoodEvent:
+def interpreted_of(
+    report: ScanReport | RunReport | str, event: str = "event-1"
+) -> InterpretedEvent:
     """Understand an event that brings a report, or the reason of a silence."""
     match report:
         case ScanReport():
             record = record_of(report, kept_for=timedelta(days=180))
-            return UnderstoodEvent(event, Interpretation(scan=report), record)
+            return InterpretedEvent(event, Interpretation(scan=report), record)
         case RunReport():
-            return UnderstoodEvent(event, Interpretation(run=report))
-    return UnderstoodEvent(event, Interpretation(silence=report))
+            return InterpretedEvent(event, Interpretation(run=report))
+    return InterpretedEvent(event, Interpretation(silence=report))
 
 
 def any_composer(**given: Any) -> Composer:

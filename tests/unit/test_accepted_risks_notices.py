@@ -18,7 +18,7 @@ from tests.support.reports import (
     any_run_report,
     any_scan_report,
     complaints_about,
-    understood_of,
+    interpreted_of,
 )
 
 EXPIRED = """
@@ -32,9 +32,9 @@ REFUSAL = Refusal("abc", "entry 1, expires must be a day.")
 
 
 def due(document: FakeAcceptedRisks, report: Any = None, event: str = "one") -> list[NoticeReport]:
-    understood = understood_of(report or any_scan_report(), event)
+    interpreted = interpreted_of(report or any_scan_report(), event)
     fake: Any = document
-    return list(due_notices(document.in_force(NOW), understood, fake, NOW))
+    return list(due_notices(document.in_force(NOW), interpreted, fake, NOW))
 
 
 def test_tells_of_an_entry_on_the_day_after_its_last() -> None:

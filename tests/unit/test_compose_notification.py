@@ -27,7 +27,7 @@ from tests.support.reports import (
     any_run_report,
     any_scan_report,
     complaints_about,
-    understood_of,
+    interpreted_of,
 )
 from tests.support.template import ROOT
 
@@ -48,7 +48,7 @@ def composed(
         ledger=ledger.as_ledger,
         attempt=attempt,
     )
-    return composer.compose(ledger.record_scan(understood_of(report)))
+    return composer.compose(ledger.record_scan(interpreted_of(report)))
 
 
 def content_of(notification: Notification, channel: Channel) -> Any:
@@ -156,7 +156,7 @@ def test_has_nothing_to_say_of_a_silence() -> None:
 
 def test_tells_nobody_where_no_channel_is_configured() -> None:
     composer = any_composer(channels=replace(EVERY_CHANNEL, targets={}))
-    notification = composer.compose(understood_of(any_scan_report()))
+    notification = composer.compose(interpreted_of(any_scan_report()))
     assert (notification.tell, notification.deliveries) == (True, ())
 
 

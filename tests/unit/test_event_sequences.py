@@ -17,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_s
 
 from ledger.errors import BaselineMoved
 from ledger.image_records import Standing
-from notify_scan.interpreted_event import UnderstoodEvent
+from notify_scan.interpreted_event import InterpretedEvent
 from notify_scan.known_image import MOST_NOTES
 from reporting.channels.delivery import Channel, Delivery
 from reporting.channels.in_use import ChannelsInUse, NotifyMode
@@ -27,7 +27,7 @@ from tests.support.reports import (
     any_composer,
     any_notification_policy,
     any_scan_report,
-    understood_of,
+    interpreted_of,
 )
 
 IMAGES = 2
@@ -68,7 +68,7 @@ class Known:
 class InFlight:
     """An execution that has recorded its scan and not yet composed its messages."""
 
-    understood: UnderstoodEvent
+    interpreted: InterpretedEvent
     found: int
     attempt: int = 0
 
@@ -88,7 +88,7 @@ class Sequences(RuleBasedStateMachine):
         super().__init__()
         self.now = NOW
         self.ledger = LedgerInMemory()
-        self.events: list[tuple[UnderstoodEvent, int]] = []
+        self.events: list[tuple[InterpretedEvent, int]] = []
         self.executions: list[InFlight] = []
         self.claims: set[tuple[str, Channel]] = set()
         self.known = {image: Known() for image in range(IMAGES)}
@@ -108,7 +108,7 @@ class Sequences(RuleBasedStateMachine):
             severities={} if found == FAILED else {"CRITICAL": found},
             scanned_at=self.now,
         )
-        event = understood_of(report, f"event-{len(self.events)}")
+        event = interpreted_of(report, f"event-{len(self.events)}")
         self.events.append((event, found))
         if not is_lost:
             self.begin(event, found)
@@ -118,7 +118,7 @@ class Sequences(RuleBasedStateMachine):
     def event_comes_again_or_late(self, pick: int) -> None:
         self.begin(*self.events[pick % len(self.events)])
 
-    def begin(self, event: UnderstoodEvent, found: int) -> None:
+    def begin(self, event: InterpretedEvent, found: int) -> None:
         self.executions.append(InFlight(self.ledger.record_scan(event), found))
 
     @precondition(lambda self: self.executions)
@@ -132,17 +132,17 @@ class Sequences(RuleBasedStateMachine):
             now=self.now,
             attempt=execution.attempt,
         )
-        image = int(str(execution.understood.record.digest)[7:], 16)  # type: ignore[union-attr]
+        image = int(str(execution.interpreted.record.digest)[7:], 16)  # type: ignore[union-attr]
         noted_before = self.baseline(image)
         try:
-            notification = composer.compose(execution.understood)
+            notification = composer.compose(execution.interpreted)
         except BaselineMoved:
             self.executions.append(replace(execution, attempt=execution.attempt + 1))
             return
         if self.baseline(image) is not noted_before:
             self.check_news(image, execution, is_told=notification.tell)
         elif notification.tell:
-            assert execution.understood.event in self.expected
+            assert execution.interpreted.event in self.expected
         if dies:  # after it has noted everything, before it has delivered anything
             self.executions.append(replace(execution, attempt=execution.attempt + 1))
             return
@@ -155,11 +155,11 @@ class Sequences(RuleBasedStateMachine):
 
     def check_news(self, image: int, execution: InFlight, *, is_told: bool) -> None:
         known, found = self.known[image], execution.found
-        self.notes[image].append(execution.understood.event)
+        self.notes[image].append(execution.interpreted.event)
         news = known.news(found, self.now)
         assert is_told == (news in ("more", "over", "failed", "still")), (news, known, found)
         if is_told:
-            self.expected.add(execution.understood.event)
+            self.expected.add(execution.interpreted.event)
             self.in_digest.setdefault(image, replace(known))
         after = Known(
             found=known.found if found == FAILED else found,

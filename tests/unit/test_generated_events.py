@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 
 from notify_scan.events.fields import UnreadableScanEvent
 from notify_scan.interpret_event import ReceivedEvent, interpret_event
-from notify_scan.interpreted_event import UnderstoodEvent
+from notify_scan.interpreted_event import InterpretedEvent
 from notify_scan.notification import Notification
 from notify_scan.scan_details import RETRIES
 from registry.errors import EcrThrottled
@@ -78,20 +78,20 @@ class Passage:
 
 def outcome_of(event: Any, chance: random.Random) -> tuple[str, Notification | None]:
     try:
-        understood = interpret_event(
+        interpreted = interpret_event(
             ReceivedEvent(event), account="123456789012", region="eu-west-1", kept_for=KEPT_FOR
         )
     except UnreadableScanEvent as unreadable:
         told = str(unreadable)
     else:
-        return passed(understood, chance)
+        return passed(interpreted, chance)
     assert told == visible(told)
     assert len(told) < 1_000
     return "unreadable", None
 
 
-def passed(understood: UnderstoodEvent, chance: random.Random) -> tuple[str, Notification]:
-    interpretation = understood.interpretation
+def passed(interpreted: InterpretedEvent, chance: random.Random) -> tuple[str, Notification]:
+    interpretation = interpreted.interpretation
     report = interpretation.scan or interpretation.run
     assert (report is None) == bool(interpretation.silence)
     composer = any_composer(
@@ -99,7 +99,7 @@ def passed(understood: UnderstoodEvent, chance: random.Random) -> tuple[str, Not
         registry=chance.choice(REGISTRIES).as_registry,
         attempt=RETRIES,
     )
-    notification = composer.compose(decode(UnderstoodEvent, json.loads(passed_on(understood))))
+    notification = composer.compose(decode(InterpretedEvent, json.loads(passed_on(interpreted))))
     passed_on(notification)
     assert notification.reason
     if report is None:

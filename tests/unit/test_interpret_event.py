@@ -11,7 +11,7 @@ from notify_scan.events.runs import TOLD_ALREADY
 from notify_scan.events.scans import NOT_AN_IMAGE
 from reporting.reports import Interpretation, ScanReport, ScanType
 from tests.support.engine import any_lambda_context
-from tests.support.events import interpreted, sample, understood
+from tests.support.events import interpreted, interpreted_event, sample
 from tests.support.template import ROOT
 
 SAMPLES = sorted(path.stem for path in (ROOT / "events/eventbridge").iterdir())
@@ -80,7 +80,7 @@ def test_reads_an_enhanced_scan_and_what_its_total_has_more() -> None:
 def test_tells_other_registries_from_our_own(
     name: str, sent_from: dict[str, str], repository: str, is_elsewhere: bool
 ) -> None:
-    event = understood(sample(name) | sent_from)
+    event = interpreted_event(sample(name) | sent_from)
     assert event.record
     assert event.record.repository == repository
     assert event.interpretation.scan

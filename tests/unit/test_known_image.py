@@ -24,7 +24,7 @@ from tests.support.reports import (
     any_composer,
     any_notification_policy,
     any_scan_report,
-    understood_of,
+    interpreted_of,
 )
 
 OTHER_DIGEST = f"sha256:{8:064x}"
@@ -52,11 +52,11 @@ class People:
         return self.tell(report, f"event-{self._events}")
 
     def tell(self, report: ScanReport, event: str, attempt: int = 0) -> Notification:
-        understood = self.ledger.record_scan(understood_of(report, event))
+        interpreted = self.ledger.record_scan(interpreted_of(report, event))
         composer = any_composer(
             ledger=self.ledger.as_ledger, now=self.now, attempt=attempt, **self._given
         )
-        return composer.compose(understood)
+        return composer.compose(interpreted)
 
 
 def slack(notification: Notification) -> str:
@@ -279,7 +279,7 @@ def test_a_change_that_is_told_late_says_so_and_leaves_what_has_changed_since(
 
 def test_of_two_scans_at_once_the_slower_looks_again(people: People) -> None:
     one, other = (
-        understood_of(
+        interpreted_of(
             any_scan_report(severities={"CRITICAL": n}, scanned_at=NOW + n * HOUR), str(n)
         )
         for n in (1, 2)
@@ -293,8 +293,8 @@ def test_of_two_scans_at_once_the_slower_looks_again(people: People) -> None:
 
 
 def test_of_the_same_event_at_once_both_come_to_the_same(people: People) -> None:
-    understood = understood_of(any_scan_report())
-    first, second = people.ledger.record_scan(understood), understood
+    interpreted = interpreted_of(any_scan_report())
+    first, second = people.ledger.record_scan(interpreted), interpreted
     composer = any_composer(policy=policy(), ledger=people.ledger.as_ledger, now=NOW)
     known_before = composer.compose(first)
     assert composer.compose(second).deliveries == known_before.deliveries
@@ -319,9 +319,9 @@ def test_looks_up_what_it_cannot_read_in_the_answer_of_the_record(
 ) -> None:
     people.scan(1)
     report = any_scan_report(severities={"CRITICAL": 1}, scanned_at=people.now + HOUR)
-    understood = people.ledger.record_scan(understood_of(report, "other"))
+    interpreted = people.ledger.record_scan(interpreted_of(report, "other"))
     composer = any_composer(policy=policy(), ledger=people.ledger.as_ledger, now=people.now)
-    told = composer.compose(replace(understood, known={"Attributes": attributes}))
+    told = composer.compose(replace(interpreted, known={"Attributes": attributes}))
     assert (told.tell, told.reason) == (False, "unchanged")
     assert people.ledger.calls["get"] == 1
 
@@ -378,9 +378,9 @@ def test_an_older_scan_takes_no_tag(people: People) -> None:
 
 
 def test_follows_tags_though_the_answer_of_the_record_is_lost(people: People) -> None:
-    understood = understood_of(any_scan_report())
-    people.ledger.record_scan(understood)
-    any_composer(policy=policy(), ledger=people.ledger.as_ledger).compose(understood)
+    interpreted = interpreted_of(any_scan_report())
+    people.ledger.record_scan(interpreted)
+    any_composer(policy=policy(), ledger=people.ledger.as_ledger).compose(interpreted)
     assert people.ledger.tags["team/api", "v1"] == (DIGEST, NOW)
 
 

@@ -1,12 +1,28 @@
+"""Which reports are notified, as decision tables; NotifyOn, reminders and incidents by rule."""
+
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from itertools import chain, combinations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from reporting.decision import Condition, Decision, NotifyOn, NotifyOnRun, decide, policy_in_force
+from ledger.image_records import Standing
+from reporting.changes import standing_of
+from reporting.decision import (
+    Before,
+    Condition,
+    Decision,
+    NotificationPolicy,
+    NotifyOn,
+    NotifyOnRun,
+    decide,
+    policy_in_force,
+)
 from reporting.reports import Change, Interpretation
 from tests.support.reports import (
-    DEFAULT_NOTIFY_ON,
     DEFAULT_SETTINGS,
     any_notification_policy,
     any_run_report,
@@ -14,69 +30,379 @@ from tests.support.reports import (
 )
 
 PROBLEM, WELL, UNKNOWN = Condition.PROBLEM, Condition.WELL, Condition.UNKNOWN
+STILL_WELL = Condition.STILL_WELL
+DAY = timedelta(days=1)
+EVERY_NOTIFY_ON = [
+    frozenset(words)
+    for words in chain.from_iterable(combinations(NotifyOn, n) for n in range(len(NotifyOn) + 1))
+]
+notify_ons = st.frozensets(st.sampled_from(NotifyOn))
+
+# What a scan ends with: so many critical findings, or the status FAILED.
+type Found = int | str
 
 
-def on_scan(given: dict[str, Any], **policy: Any) -> Decision:
+def scan_with(found: Found) -> Interpretation:
+    given = {"status": found} if isinstance(found, str) else {"severities": {"CRITICAL": found}}
+    return Interpretation(scan=any_scan_report(**given))
+
+
+def state_after(*scans: Found) -> Standing | None:
+    """Make what is known of an image after some scans, the oldest first."""
+    state, thresholds = None, any_notification_policy().thresholds
+    for found in scans:
+        report = scan_with(found).scan
+        assert report
+        state = standing_of(report, thresholds, state)
+    return state
+
+
+def on_next_scan(
+    found: Found, *earlier: Found, told_ago: timedelta = DAY, **policy: Any
+) -> Decision:
+    """Decide on a scan of an image, of which earlier scans are known."""
+    before = Before(state_after(*earlier), told_ago)
+    return decide(scan_with(found), any_notification_policy(**policy), before)
+
+
+def on_scan_alone(given: dict[str, Any], **policy: Any) -> Decision:
+    """Decide on a scan of an image of which nothing can be known."""
     interpretation = Interpretation(scan=any_scan_report(**given))
     return decide(interpretation, any_notification_policy(**policy))
 
 
-def on_run(status: str, on_run: NotifyOnRun) -> Decision:
-    interpretation = Interpretation(run=any_run_report(status=status))
+def on_run(on_run: NotifyOnRun, **given: Any) -> Decision:
+    interpretation = Interpretation(run=any_run_report(**given))
     return decide(interpretation, any_notification_policy(on_run=on_run))
 
 
-def test_tells_of_findings_above_a_threshold() -> None:
+# A scan, compared with what is known
+
+
+@pytest.mark.parametrize(
+    ("earlier", "found", "kind", "tell", "condition", "reason"),
+    [
+        ([], 0, Change.UNCHANGED, False, WELL, "nothing above a threshold"),
+        ([], 2, Change.NEW, True, PROBLEM, "above threshold"),
+        ([], "FAILED", Change.FAILED, True, PROBLEM, "scan failed"),
+        ([0], 0, Change.UNCHANGED, False, STILL_WELL, "unchanged"),
+        ([0], 2, Change.NEW, True, PROBLEM, "above threshold"),
+        ([0], "FAILED", Change.FAILED, True, PROBLEM, "scan failed"),
+        ([2], 0, Change.CLEARED, True, WELL, "no longer above a threshold"),
+        ([2], 1, Change.BETTER, False, PROBLEM, "NotifyOn leaves out BETTER"),
+        ([2], 2, Change.UNCHANGED, False, PROBLEM, "unchanged"),
+        ([2], 3, Change.WORSE, True, PROBLEM, "worse than before"),
+        ([2], "FAILED", Change.FAILED, True, PROBLEM, "scan failed"),
+        (["FAILED"], 0, Change.CLEARED, True, WELL, "no longer above a threshold"),
+        (["FAILED"], 2, Change.NEW, True, PROBLEM, "above threshold"),
+        (["FAILED"], "FAILED", Change.UNCHANGED, False, PROBLEM, "unchanged"),
+        ([2, "FAILED"], 0, Change.CLEARED, True, WELL, "no longer above a threshold"),
+        ([2, "FAILED"], 1, Change.BETTER, False, PROBLEM, "NotifyOn leaves out BETTER"),
+        ([2, "FAILED"], 2, Change.UNCHANGED, False, PROBLEM, "unchanged"),
+        ([2, "FAILED"], 3, Change.WORSE, True, PROBLEM, "worse than before"),
+        ([2, "FAILED"], "FAILED", Change.UNCHANGED, False, PROBLEM, "unchanged"),
+    ],
+)
+def test_decides_on_a_scan_by_the_one_before(
+    earlier: list[Found], found: Found, kind: Change, tell: bool, condition: Condition, reason: str
+) -> None:
+    decision = on_next_scan(found, *earlier)
+    assert (decision.change, decision.tell, decision.condition, decision.reason) == (
+        kind,
+        tell,
+        condition,
+        reason,
+    )
+    assert not decision.is_reminder
+    assert decision.standing == state_after(*earlier, found)
+
+
+@pytest.mark.parametrize(
+    ("earlier", "found", "exceeded", "difference"),
+    [
+        ([], 0, {}, {}),
+        ([], 2, {"CRITICAL": 2}, {}),  # all of them are new
+        ([0], 2, {"CRITICAL": 2}, {}),
+        (["FAILED"], 2, {"CRITICAL": 2}, {}),
+        ([2], 0, {}, {"CRITICAL": -2}),
+        ([2], 1, {"CRITICAL": 1}, {"CRITICAL": -1}),
+        ([2], 2, {"CRITICAL": 2}, {}),
+        ([2], 3, {"CRITICAL": 3}, {"CRITICAL": 1}),
+        ([2, "FAILED"], 3, {"CRITICAL": 3}, {"CRITICAL": 1}),
+        ([2], "FAILED", {}, {}),  # has counted nothing
+        ([2, "FAILED"], "FAILED", {}, {}),
+    ],
+)
+def test_counts_what_is_above_thresholds_and_what_has_changed(
+    earlier: list[Found], found: Found, exceeded: dict[str, int], difference: dict[str, int]
+) -> None:
+    decision = on_next_scan(found, *earlier)
+    assert (decision.exceeded, decision.difference) == (exceeded, difference)
+
+
+def test_does_not_count_findings_of_a_failed_scan() -> None:
+    """An event of Amazon Inspector may have counts of a scan that failed."""
+    report = any_scan_report(status="FAILED", severities={"CRITICAL": 2})
+    decision = decide(Interpretation(scan=report), any_notification_policy(), Before())
+    assert (decision.change, decision.exceeded) == (Change.FAILED, {})
+
+
+def test_goes_by_the_thresholds_of_the_policy() -> None:
+    lenient = replace(any_notification_policy().thresholds, accepted={"CRITICAL": 2})
+    assert not on_next_scan(2, thresholds=lenient).tell
+    assert on_next_scan(3, thresholds=lenient).exceeded == {"CRITICAL": 3}
+    assert on_next_scan(2, 2, thresholds=lenient).change is Change.CLEARED
+
+
+# What NotifyOn names
+
+CHANGES: list[tuple[list[Found], Found, Change]] = [
+    ([], 2, Change.NEW),
+    ([2], 3, Change.WORSE),
+    ([2], 1, Change.BETTER),
+    ([2], 0, Change.CLEARED),
+    ([2, "FAILED"], 0, Change.CLEARED),
+    ([], "FAILED", Change.FAILED),
+    ([2], "FAILED", Change.FAILED),
+    ([2], 2, Change.UNCHANGED),
+    (["FAILED"], "FAILED", Change.UNCHANGED),
+]
+
+
+@pytest.mark.parametrize(("earlier", "found", "kind"), CHANGES)
+def test_notifies_of_a_change_where_notify_on_names_it_and_nowhere_else(
+    earlier: list[Found], found: Found, kind: Change
+) -> None:
+    for notify_on in EVERY_NOTIFY_ON:
+        decision = on_next_scan(found, *earlier, notify_on=notify_on)
+        assert decision.change is kind
+        assert decision.tell == (kind in notify_on), notify_on
+        is_left_out = decision.reason == f"NotifyOn leaves out {kind}"
+        assert is_left_out == (kind not in notify_on and kind is not Change.UNCHANGED)
+        assert decision.condition == (WELL if kind is Change.CLEARED else PROBLEM)
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        (Change.BETTER, "better than before"),
+        (Change.UNCHANGED, "unchanged"),
+    ],
+)
+def test_gives_the_reason_of_what_is_notified_only_where_it_is_asked_for(
+    kind: Change, reason: str
+) -> None:
+    found = 1 if kind is Change.BETTER else 2
+    decision = on_next_scan(found, 2, notify_on=frozenset({NotifyOn(kind)}))
+    assert (decision.change, decision.tell, decision.reason) == (kind, True, reason)
+
+
+def test_notifies_of_no_image_that_stays_without_findings() -> None:
+    for notify_on in EVERY_NOTIFY_ON:
+        decision = on_next_scan(0, 0, told_ago=365 * DAY, notify_on=notify_on)
+        assert (decision.tell, decision.condition) == (False, STILL_WELL)
+
+
+def test_notifies_of_the_first_scan_without_findings_where_notify_on_has_clean() -> None:
+    for notify_on in EVERY_NOTIFY_ON:
+        decision = on_next_scan(0, notify_on=notify_on)
+        assert decision.tell == (NotifyOn.CLEAN in notify_on)
+        assert (decision.condition, decision.reason) == (WELL, "nothing above a threshold")
+
+
+@pytest.mark.parametrize("found", [2, "FAILED"])
+def test_an_image_with_findings_or_a_failed_scan_is_not_clean(found: Found) -> None:
+    assert not on_next_scan(found, notify_on=frozenset({NotifyOn.CLEAN})).tell
+
+
+def test_the_end_of_a_failure_is_news_only_where_the_failure_was() -> None:
+    for notify_on in EVERY_NOTIFY_ON:
+        decision = on_next_scan(0, "FAILED", notify_on=notify_on)
+        assert decision.tell == ({NotifyOn.CLEARED, NotifyOn.FAILED} <= notify_on)
+        assert decision.condition is WELL  # an incident may be open from other days
+        if NotifyOn.FAILED not in notify_on:
+            assert decision.reason == "NotifyOn leaves out FAILED"
+        elif NotifyOn.CLEARED not in notify_on:
+            assert decision.reason == "NotifyOn leaves out CLEARED"
+
+
+# Reminders
+
+
+@pytest.mark.parametrize("earlier", [[2], ["FAILED"], [2, "FAILED"]])
+@pytest.mark.parametrize(
+    ("told_ago", "reminds"),
+    [(30 * DAY - timedelta(seconds=1), False), (30 * DAY, True), (300 * DAY, True)],
+)
+def test_reminds_of_what_has_stood_unchanged_for_as_long_as_remind_after(
+    earlier: list[Found], told_ago: timedelta, reminds: bool
+) -> None:
+    decision = on_next_scan(earlier[-1], *earlier, told_ago=told_ago)
+    assert (decision.tell, decision.is_reminder) == (reminds, reminds)
+    assert decision.reason == ("stands for longer than RemindAfter" if reminds else "unchanged")
+    assert (decision.change, decision.condition) == (Change.UNCHANGED, PROBLEM)
+
+
+def test_goes_by_the_remind_after_of_the_policy() -> None:
+    decisions = (on_next_scan(2, 2, told_ago=7 * DAY, remind_after=n * DAY) for n in (7, 8))
+    assert [decision.is_reminder for decision in decisions] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("earlier", "found", "kind"), [each for each in CHANGES if each[2] is not Change.UNCHANGED]
+)
+def test_what_has_changed_after_a_long_time_is_no_reminder(
+    earlier: list[Found], found: Found, kind: Change
+) -> None:
+    """A change that NotifyOn leaves out stays unreported, however long ago the last report was."""
+    for notify_on in EVERY_NOTIFY_ON:
+        decision = on_next_scan(found, *earlier, told_ago=300 * DAY, notify_on=notify_on)
+        assert not decision.is_reminder
+        assert decision.tell == (kind in notify_on)
+
+
+@pytest.mark.parametrize(
+    ("found", "words"),
+    [(2, {NotifyOn.NEW, NotifyOn.WORSE}), ("FAILED", {NotifyOn.FAILED})],
+)
+def test_reminds_only_of_what_notify_on_reports_in_the_first_place(
+    found: Found, words: set[NotifyOn]
+) -> None:
+    for notify_on in EVERY_NOTIFY_ON:
+        decision = on_next_scan(found, found, told_ago=30 * DAY, notify_on=notify_on)
+        assert decision.is_reminder == bool(words & notify_on)
+        assert decision.tell == bool((words | {NotifyOn.UNCHANGED}) & notify_on)
+
+
+# What is noted
+
+
+@pytest.mark.parametrize(
+    ("earlier", "found", "is_noted"),
+    [
+        ([], 0, True),  # from now on the image is not new
+        ([], 2, True),
+        ([0], 0, False),
+        ([2], 2, False),
+        (["FAILED"], "FAILED", False),
+        ([2], 1, True),  # not reported, but the next scan is compared with it
+        ([2], 0, True),
+        ([2], "FAILED", True),
+        ([2, "FAILED"], 2, True),  # the failure is over, so that another one is news
+    ],
+)
+def test_notes_what_the_next_scan_must_be_compared_with(
+    earlier: list[Found], found: Found, is_noted: bool
+) -> None:
+    assert on_next_scan(found, *earlier).is_noted == is_noted
+    assert on_next_scan(found, *earlier, notify_on=frozenset()).is_noted == is_noted
+
+
+def test_notes_that_a_notification_is_sent_though_nothing_has_changed() -> None:
+    assert on_next_scan(2, 2, told_ago=30 * DAY).is_noted
+    assert on_next_scan(2, 2, notify_on=frozenset({NotifyOn.UNCHANGED})).is_noted
+
+
+@dataclass
+class Story:
+    """The scans of an image day by day, with what is remembered of them."""
+
+    policy: NotificationPolicy
+    remembers_all: bool
+    state: Standing | None = None
+    told_ago: timedelta = timedelta()
+    decisions: list[Decision] = field(default_factory=list)
+
+    def scan(self, found: Found, days: int) -> None:
+        self.told_ago += days * DAY if self.state else timedelta()
+        decision = decide(scan_with(found), self.policy, Before(self.state, self.told_ago))
+        if decision.tell:
+            self.told_ago = timedelta()
+        if decision.is_noted or self.remembers_all:
+            self.state = decision.standing
+        self.decisions.append(replace(decision, is_noted=False))
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from([0, 1, 2, "FAILED"]), st.integers(1, 20)), max_size=12),
+    notify_ons,
+)
+def test_what_is_not_noted_makes_no_difference_later(
+    scans: list[tuple[Found, int]], notify_on: frozenset[NotifyOn]
+) -> None:
+    policy = any_notification_policy(notify_on=notify_on)
+    stories = Story(policy, remembers_all=True), Story(policy, remembers_all=False)
+    for found, days in scans:
+        for story in stories:
+            story.scan(found, days)
+    assert stories[0].decisions == stories[1].decisions
+
+
+# A scan of which nothing can be compared
+
+
+def test_notifies_of_findings_above_a_threshold() -> None:
     counts = {"CRITICAL": 0, "HIGH": 2, "INFORMATIONAL": 9}
-    assert on_scan({"severities": counts}) == Decision(
+    assert on_scan_alone({"severities": counts}) == Decision(
         tell=True, condition=PROBLEM, reason="above threshold", exceeded={"HIGH": 2}
     )
 
 
-def test_tells_of_none_though_nothing_is_remembered_if_asked_to() -> None:
-    decision = on_scan({"severities": {"HIGH": 2}}, notify_on=frozenset())
-    assert decision == Decision(
-        tell=False, condition=PROBLEM, reason="NotifyOn leaves out NEW", exceeded={"HIGH": 2}
-    )
+def test_notify_on_is_kept_for_findings_though_nothing_is_remembered() -> None:
+    for notify_on in EVERY_NOTIFY_ON:
+        is_notified = bool(notify_on & {NotifyOn.NEW, NotifyOn.WORSE})
+        assert on_scan_alone({"severities": {"HIGH": 2}}, notify_on=notify_on) == Decision(
+            tell=is_notified,
+            condition=PROBLEM,
+            reason="above threshold" if is_notified else "NotifyOn leaves out NEW",
+            exceeded={"HIGH": 2},
+        )
 
 
-@pytest.mark.parametrize("notify_on", [frozenset({NotifyOn.CLEAN}), DEFAULT_NOTIFY_ON])
-def test_reports_a_clean_image_only_with_clean_in_notify_on(notify_on: frozenset[NotifyOn]) -> None:
-    decision = on_scan({"severities": {"INFORMATIONAL": 9}}, notify_on=notify_on)
-    is_wanted = NotifyOn.CLEAN in notify_on
-    assert decision == Decision(tell=is_wanted, condition=WELL, reason="nothing above a threshold")
+def test_notify_on_is_kept_for_a_failed_scan_though_nothing_is_remembered() -> None:
+    for notify_on in EVERY_NOTIFY_ON:
+        is_notified = NotifyOn.FAILED in notify_on
+        assert on_scan_alone({"status": "FAILED"}, notify_on=notify_on) == Decision(
+            tell=is_notified,
+            # Whether an incident is open for its findings cannot be known.
+            condition=PROBLEM if is_notified else UNKNOWN,
+            reason="scan failed" if is_notified else "NotifyOn leaves out FAILED",
+        )
 
 
-def test_tells_of_a_scan_that_failed() -> None:
-    assert on_scan({"status": "FAILED"}) == Decision(
-        tell=True, condition=PROBLEM, reason="scan failed"
-    )
+def test_notify_on_is_kept_for_a_clean_image_though_nothing_is_remembered() -> None:
+    for notify_on in EVERY_NOTIFY_ON:
+        assert on_scan_alone({"severities": {"INFORMATIONAL": 9}}, notify_on=notify_on) == Decision(
+            tell=NotifyOn.CLEAN in notify_on, condition=WELL, reason="nothing above a threshold"
+        )
 
 
-def test_a_failed_scan_says_nothing_of_its_image() -> None:
-    decision = on_scan({"status": "FAILED"}, notify_on=frozenset({NotifyOn.CLEAN}))
-    assert decision == Decision(tell=False, condition=UNKNOWN, reason="NotifyOn leaves out FAILED")
+# Runs, and events without a report
 
 
 @pytest.mark.parametrize(
-    ("status", "policy", "tell", "condition"),
+    ("status", "policy", "tell", "condition", "reason"),
     [
-        ("FINISHED", NotifyOnRun.ALWAYS, True, WELL),
-        ("FINISHED", NotifyOnRun.INCOMPLETE, False, WELL),
-        ("FINISHED", NotifyOnRun.NEVER, False, UNKNOWN),
-        ("INCOMPLETE", NotifyOnRun.ALWAYS, True, PROBLEM),
-        ("INCOMPLETE", NotifyOnRun.INCOMPLETE, True, PROBLEM),
-        ("INCOMPLETE", NotifyOnRun.NEVER, False, UNKNOWN),
-        ("TIMED_OUT", NotifyOnRun.INCOMPLETE, True, PROBLEM),
-        ("ABORTED", NotifyOnRun.NEVER, False, UNKNOWN),
+        ("FINISHED", NotifyOnRun.ALWAYS, True, WELL, "run finished"),
+        ("FINISHED", NotifyOnRun.INCOMPLETE, False, WELL, "run finished"),
+        ("FINISHED", NotifyOnRun.NEVER, False, UNKNOWN, "NotifyOnRun is NEVER"),
+        ("INCOMPLETE", NotifyOnRun.ALWAYS, True, PROBLEM, "run did not finish"),
+        ("INCOMPLETE", NotifyOnRun.INCOMPLETE, True, PROBLEM, "run did not finish"),
+        ("INCOMPLETE", NotifyOnRun.NEVER, False, UNKNOWN, "NotifyOnRun is NEVER"),
+        ("TIMED_OUT", NotifyOnRun.INCOMPLETE, True, PROBLEM, "run did not finish"),
+        ("ABORTED", NotifyOnRun.NEVER, False, UNKNOWN, "NotifyOnRun is NEVER"),
     ],
 )
-def test_tells_of_the_runs_that_are_asked_for(
-    status: str, policy: NotifyOnRun, tell: bool, condition: Condition
+def test_notifies_of_the_runs_that_are_asked_for(
+    status: str, policy: NotifyOnRun, tell: bool, condition: Condition, reason: str
 ) -> None:
-    decision = on_run(status, policy)
-    assert (decision.tell, decision.condition) == (tell, condition)
-    assert decision.reason
+    assert on_run(policy, status=status) == Decision(tell, condition, reason)
+
+
+def test_a_dry_run_closes_no_incident() -> None:
+    assert on_run(NotifyOnRun.ALWAYS, dry_run=True) == Decision(True, UNKNOWN, "run finished")
+    failed = on_run(NotifyOnRun.ALWAYS, dry_run=True, status="FAILED")
+    assert failed == Decision(True, PROBLEM, "run did not finish")
 
 
 def test_gives_the_reason_of_a_silence() -> None:
@@ -90,13 +416,36 @@ def test_gives_the_reason_of_a_silence() -> None:
         )
 
 
-def test_takes_the_parameters_of_the_stack(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in DEFAULT_SETTINGS.items():
+# The parameters of the stack
+
+
+def policy_with(monkeypatch: pytest.MonkeyPatch, parameters: dict[str, str]) -> NotificationPolicy:
+    for name, value in {**DEFAULT_SETTINGS, **parameters}.items():
         monkeypatch.setenv(name, value)
-    policy = policy_in_force()
-    assert policy.notify_on == {Change.NEW, Change.WORSE, Change.CLEARED, Change.FAILED}
-    assert policy.remind_after == timedelta(days=30)
-    assert policy.include_findings
-    assert policy.on_run is NotifyOnRun.ALWAYS
+    return policy_in_force()
+
+
+def test_has_the_default_parameters_as_the_default_policy(monkeypatch: pytest.MonkeyPatch) -> None:
+    policy = policy_with(monkeypatch, {})
+    assert policy == NotificationPolicy(policy.thresholds)
     assert policy.thresholds.accepted["CRITICAL"] == 0
     assert policy.thresholds.accepted["OTHER"] is None
+
+
+def test_takes_the_parameters_of_the_stack(monkeypatch: pytest.MonkeyPatch) -> None:
+    parameters = {
+        "CRITICAL_THRESHOLD": "3",
+        "NOTIFY_ON": "BETTER,CLEAN",
+        "REMIND_AFTER": "7d",
+        "NOTIFY_ON_RUN": "INCOMPLETE",
+        "INCLUDE_FINDINGS": "false",
+    }
+    policy = policy_with(monkeypatch, parameters)
+    assert policy == NotificationPolicy(
+        thresholds=policy.thresholds,
+        notify_on=frozenset({NotifyOn.BETTER, NotifyOn.CLEAN}),
+        remind_after=7 * DAY,
+        on_run=NotifyOnRun.INCOMPLETE,
+        include_findings=False,
+    )
+    assert policy.thresholds.accepted["CRITICAL"] == 3

@@ -1,0 +1,124 @@
+"""The closed vocabularies that others depend on: documents list each word, and no other."""
+
+import dataclasses
+import json
+import re
+from collections.abc import Iterator
+
+import pytest
+from aws_lambda_powertools import Metrics
+
+from reporting.channels.in_use import DETAIL_TYPES
+from reporting.reports import (
+    Change,
+    DigestReport,
+    NoticeReport,
+    RunReport,
+    ScanReport,
+)
+from rescan_registry.outcomes import Outcome
+from rescan_registry.run_metrics import count
+from rescan_registry.run_report import report_of
+from tests.support.clock import NOW
+from tests.support.definition import RESCAN_REGISTRY
+from tests.support.errors import LEAVES
+from tests.support.template import ROOT, resources, template
+
+OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
+SOURCE = "ecr-rescan"
+# The last attempt of ComposeNotification goes without ECR and without the ledger.
+TOLERATED = {"EcrThrottled", "EcrUnavailable", "LedgerUnavailable"}
+
+
+def section(heading: str) -> str:
+    """Read what is under a heading, up to the next one of its level."""
+    _, found, rest = OPERATIONS.partition(f"\n## {heading}\n")
+    assert found, heading
+    return rest.partition("\n## ")[0]
+
+
+def table(text: str, first: str) -> Iterator[list[str]]:
+    """Read the table whose first column has this title, as rows of cells."""
+    _, found, rest = text.partition(f"| {first} |")
+    assert found, first
+    for line in rest.splitlines()[2:]:
+        if not line.startswith("|"):
+            return
+        yield [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+
+
+def words(cells: Iterator[list[str]], column: int = 0) -> list[str]:
+    """List the words that a column of a table sets as code."""
+    return [word for row in cells for word in re.findall(r"`([^`]+)`", row[column])]
+
+
+def test_kinds_of_reports() -> None:
+    kinds = [
+        next(field.default for field in dataclasses.fields(report) if field.name == "kind")
+        for report in (ScanReport, RunReport, DigestReport, NoticeReport)
+    ]
+    assert words(table(section("Reports"), "`kind`")) == kinds
+
+
+def test_detail_types_of_reports() -> None:
+    rows = table(section("Reports"), "`kind`")
+    assert {row[0].strip("`"): row[1].strip("`") for row in rows} == DETAIL_TYPES
+
+
+def test_own_events() -> None:
+    (paragraph,) = re.findall(r"two events on the default event bus.*?\n\n", OPERATIONS, re.S)
+    patterns = [
+        event["Properties"]["Pattern"]
+        for machine in resources("AWS::Serverless::StateMachine").values()
+        for event in machine["Events"].values()
+        if "Pattern" in event["Properties"]
+    ]
+    matched = {
+        detail_type
+        for pattern in patterns
+        if pattern["source"] == [SOURCE]
+        for detail_type in pattern["detail-type"]
+    }
+    assert set(re.findall(r"`([A-Z][\w ]+)`", paragraph)) == matched
+
+
+def test_changes() -> None:
+    assert words(table(section("Reports"), "`change` of a scan")) == list(Change)
+
+
+def test_outcomes() -> None:
+    assert words(table(section("Outcomes"), "outcome")) == list(Outcome)
+
+
+def test_errors_of_runs() -> None:
+    documented = words(table(section("When a run has failed"), "error"))
+    raised = {name for state in RESCAN_REGISTRY.states for name in LEAVES.get(state.name, ())}
+    own = {"RescanIncomplete", "States.ExceedToleratedFailureThreshold", "TIMED_OUT"}
+    assert sorted(documented) == sorted(raised | own)
+
+
+def test_errors_of_deliveries() -> None:
+    documented = words(table(section("Undelivered notifications"), "error"))
+    raised = {*LEAVES["InterpretEvent"], *LEAVES["ComposeNotification"], *LEAVES["PostToWebhook"]}
+    services = {name for name in documented if name.endswith("…")}
+    assert services == {"SNS.…", "Sns.…", "EventBridge.…"}
+    assert sorted(set(documented) - services) == sorted(raised - TOLERATED)
+
+
+def test_alarms() -> None:
+    documented = words(table(section("Alarms"), "alarm"))
+    assert sorted(documented) == sorted(resources("AWS::CloudWatch::Alarm"))
+
+
+def test_metrics(capsys: pytest.CaptureFixture[str]) -> None:
+    report = report_of("r-1", [], [], dry_run=False, started_at=NOW, now=NOW)
+    count(report, Metrics(namespace="any", service="any"))
+    (written,) = json.loads(capsys.readouterr().out)["_aws"]["CloudWatchMetrics"]
+    names = [metric["Name"] for metric in written["Metrics"]]
+    assert sorted(words(table(section("Metrics and log fields"), "metric"))) == sorted(names)
+
+
+def test_outputs_that_are_named_exist() -> None:
+    named = re.findall(r"output\s+`(\w+)`", OPERATIONS)
+    assert named
+    assert set(named) <= template()["Outputs"].keys()

@@ -1,24 +1,24 @@
-"""What the next digest is to tell: an item for each image, in the ledger table.
+"""What the next digest contains: one item per image, in the ledger table.
 
-partition key ``digest#<mode>``, sort key ``image#<repository>@<digest>``. An image that changes
-several times before a digest is one entry, with how it stood before the first change. Beside them
-``digest-under-way``, ``mode#<mode>`` names the digest that is composed and not yet forgotten.
+Partition key ``digest#<mode>``, sort key ``image#<repository>@<image digest>``. An image that
+changes several times before a digest has one entry, with its state before the first change. The
+item ``digest-under-way``, ``mode#<mode>`` names the digest that is composed and not yet forgotten.
 """
 
 import functools
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import boto3
 
 from ledger.errors import DigestAlreadyBegun
-from ledger.image_records import CLIENT_CONFIG, Standing, attributes, named_errors, plain_item
+from ledger.image_records import CLIENT_CONFIG, ImageState, attributes, named_errors, plain_item
 from runtime import settings
-from runtime.messages import decode
+from runtime.messages import decode, formerly
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -31,19 +31,19 @@ CONNECTIONS = 16  # the calls that one function has under way at most
 class DigestImage:
     """One image in the next digest.
 
-    repository, digest: as the ledger names them. image: as people name it.
-    standing: how it stands. event_id: what brought that.
+    repository, image_digest: as the ledger names them. image: as people name it.
+    image_state: how it stands. event_id: what brought that.
     is_reminder: nothing has changed, but it stands for long.
     """
 
     repository: str
-    digest: str
+    image_digest: str = field(metadata=formerly("digest"))
     image: str
     link: str
     account: str
     region: str
     scanned_at: datetime
-    standing: Standing
+    image_state: ImageState = field(metadata=formerly("standing"))
     event_id: str
     is_reminder: bool = False
 
@@ -56,7 +56,7 @@ class DigestEntry:
     """
 
     image: DigestImage
-    before: Standing
+    before: ImageState = field(metadata=formerly("before_it"))
     first_event: str
 
 
@@ -68,7 +68,7 @@ class DigestEntries:
         self._table = table
 
     def put(
-        self, mode: str, image: DigestImage, before: Standing, *, expires_at: int
+        self, mode: str, image: DigestImage, before: ImageState, *, expires_at: int
     ) -> "TransactWriteItemTypeDef":
         """Say how to put an image into a digest; one that is in it keeps its `before`."""
         return {
@@ -76,10 +76,11 @@ class DigestEntries:
                 "TableName": self._table,
                 "Key": _key(mode, image),
                 "UpdateExpression": (
-                    "SET image = :image, before_it = if_not_exists(before_it, :before), "
+                    "SET image = :image, #before = if_not_exists(#before, :before), "
                     "first_event = if_not_exists(first_event, :event_id), "
                     "expires_at = :expires_at"
                 ),
+                "ExpressionAttributeNames": {"#before": "before"},
                 "ExpressionAttributeValues": attributes(
                     {
                         ":image": image,
@@ -106,14 +107,15 @@ class DigestEntries:
                 Key=_key(mode, image),
                 UpdateExpression=(
                     "SET image.image = :name, image.scanned_at = :scanned_at, "
-                    "image.standing = :standing, image.event_id = :event_id"
+                    "image.image_state = :image_state, image.event_id = :event_id "
+                    "REMOVE image.standing"
                 ),
                 ConditionExpression="attribute_exists(pk) AND image.scanned_at <= :scanned_at",
                 ExpressionAttributeValues=attributes(
                     {
                         ":name": image.image,
                         ":scanned_at": image.scanned_at,
-                        ":standing": image.standing,
+                        ":image_state": image.image_state,
                         ":event_id": image.event_id,
                     }
                 ),
@@ -130,8 +132,7 @@ class DigestEntries:
         with named_errors():
             for page in pages:
                 for item in page["Items"]:
-                    values = plain_item(item)
-                    yield decode(DigestEntry, {**values, "before": values["before_it"]})
+                    yield decode(DigestEntry, plain_item(item))
 
     def forget(self, mode: str, told: Sequence[DigestEntry]) -> None:
         """Take out what has been told; what has changed since is told with the next digest.
@@ -192,11 +193,14 @@ class DigestEntries:
                     self._client.update_item(
                         TableName=self._table,
                         Key=_key(mode, told.image),
-                        UpdateExpression="SET before_it = :before, first_event = :event_id",
+                        UpdateExpression=(
+                            "SET #before = :before, first_event = :event_id REMOVE before_it"
+                        ),
                         ConditionExpression="first_event = :first_event",
+                        ExpressionAttributeNames={"#before": "before"},
                         ExpressionAttributeValues=attributes(
                             {
-                                ":before": told.image.standing,
+                                ":before": told.image.image_state,
                                 ":event_id": told.image.event_id,
                                 ":first_event": told.first_event,
                             }
@@ -215,7 +219,7 @@ def digest_entries() -> DigestEntries:
 def _key(mode: str, image: DigestImage) -> dict[str, Any]:
     return {
         "pk": {"S": f"digest#{mode}"},
-        "sk": {"S": f"image#{image.repository}@{image.digest}"},
+        "sk": {"S": f"image#{image.repository}@{image.image_digest}"},
     }
 
 

@@ -1,8 +1,8 @@
-"""What is known of each image: its newest scan, who started one, and what people know of it.
+"""What is known of each image: its newest scan, the run that started one, and its baseline.
 
-partition key ``repository#<name>``, sort key ``image#<digest>``; beside them ``tag#<tag>`` says
-which image had a tag last. The state machine NotifyScan writes scans itself (RecordScan), so the
-names of the attributes are shared with its definition.
+Partition key ``repository#<name>``, sort key ``image#<image digest>``; ``tag#<tag>`` names the
+image that had a tag last. The state machine NotifyScan writes scans itself (RecordScan), so its
+definition shares the names of the attributes.
 """
 
 import functools
@@ -21,7 +21,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from ledger.errors import BaselineMoved, LedgerUnavailable
 from runtime import settings
-from runtime.messages import Json, decode, encode
+from runtime.messages import Json, decode, encode, formerly
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -56,7 +56,7 @@ class RecordedScan:
 
 
 @dataclass(frozen=True)
-class Standing:
+class ImageState:
     """How an image stands: what the next report on it is compared with.
 
     counts: findings by severity, of the last scan that came to its end.
@@ -69,7 +69,7 @@ class Standing:
     failed: bool = False
 
     @property
-    def is_problem(self) -> bool:
+    def is_alarm(self) -> bool:
         """Tell whether somebody must act."""
         return self.failed or bool(self.exceeded)
 
@@ -80,26 +80,26 @@ class Note:
 
     event_id: what brought it. Whoever works on the same event again compares with the same
         `before` as the first time, and comes to the same message.
-    before, before_told_at: what it was compared with, and since when people knew that.
+    before, before_notified_at: what it was compared with, and since when people knew that.
     """
 
     event_id: str
     noted_at: datetime
-    before: Standing | None
-    before_told_at: datetime
+    before: ImageState | None
+    before_notified_at: datetime = field(metadata=formerly("before_told_at"))
 
 
 @dataclass(frozen=True)
 class Baseline:
     """How an image stood when people were told, or deliberately not told, of a change.
 
-    told_at: when people were last told, or the image was first seen.
+    notified_at: when people were last told, or the image was first seen.
     revision: how many baselines the image has had.
     notes: the last few changes, the newest first.
     """
 
-    standing: Standing
-    told_at: datetime
+    image_state: ImageState = field(metadata=formerly("standing"))
+    notified_at: datetime = field(metadata=formerly("told_at"))
     revision: int
     notes: tuple[Note, ...]
 
@@ -111,7 +111,7 @@ class ImageRecord:
     started_at, started_by: of the newest scan that a run has started, and the name of that run.
     """
 
-    digest: str
+    image_digest: str
     last_scan: RecordedScan | None = None
     image_tags: tuple[str, ...] = ()
     started_at: datetime | None = None
@@ -138,7 +138,7 @@ class ImageRecords:
         call. So a repository of many pages, or of many images deleted since, takes no more calls
         and time a page than another.
         """
-        wanted = {f"image#{digest}": digest for digest in among}
+        wanted = {f"image#{image_digest}": image_digest for image_digest in among}
         with named_errors():
             answer = self._client.query(
                 TableName=self._table,
@@ -154,35 +154,37 @@ class ImageRecords:
                 yield image_record(item)
         if "LastEvaluatedKey" in answer:
             for some in batched(wanted.values(), KEYS_A_CALL, strict=False):
-                for found in self._get([image_key(repository, digest) for digest in some]):
+                for found in self._get([image_key(repository, each) for each in some]):
                     yield image_record({name: found[name] for name in _SCANS if name in found})
 
-    def get(self, repository: str, digest: str) -> ImageRecord:
+    def get(self, repository: str, image_digest: str) -> ImageRecord:
         """Read the record of one image; an empty one when there is none."""
         with named_errors():
             answer = self._client.get_item(
-                TableName=self._table, Key=image_key(repository, digest), ConsistentRead=True
+                TableName=self._table, Key=image_key(repository, image_digest), ConsistentRead=True
             )
-        return image_record(answer.get("Item", {})) if "Item" in answer else ImageRecord(digest)
+        return (
+            image_record(answer.get("Item", {})) if "Item" in answer else ImageRecord(image_digest)
+        )
 
     def note_started(
-        self, repository: str, digest: str, *, run: str, at: datetime, expires_at: int
+        self, repository: str, image_digest: str, *, run: str, at: datetime, expires_at: int
     ) -> None:
         """Note that a run has started a scan, unless a later one is known."""
         self._note(
-            image_key(repository, digest),
+            image_key(repository, image_digest),
             "SET started_at = :started_at, started_by = :run, expires_at = :expires_at",
             "attribute_not_exists(started_at) OR started_at < :started_at",
             {":started_at": at.astimezone(UTC), ":run": run, ":expires_at": expires_at},
         )
 
     def note_scan(
-        self, repository: str, digest: str, scan: RecordedScan, *, expires_at: int
+        self, repository: str, image_digest: str, scan: RecordedScan, *, expires_at: int
     ) -> None:
         """Note what ECR has told of an image, unless something newer is known."""
         scan = replace(scan, scanned_at=scan.scanned_at.astimezone(UTC))  # compared as text
         self._note(
-            image_key(repository, digest),
+            image_key(repository, image_digest),
             "SET last_scan = :scan, expires_at = :expires_at",
             "attribute_not_exists(last_scan) OR last_scan.scanned_at < :scanned_at",
             {":scan": scan, ":scanned_at": scan.scanned_at, ":expires_at": expires_at},
@@ -191,7 +193,7 @@ class ImageRecords:
     def note_baseline(
         self,
         repository: str,
-        digest: str,
+        image_digest: str,
         baseline: Baseline,
         *,
         seen: Baseline | None,
@@ -212,7 +214,7 @@ class ImageRecords:
         note: TransactWriteItemTypeDef = {
             "Update": {
                 "TableName": self._table,
-                "Key": image_key(repository, digest),
+                "Key": image_key(repository, image_digest),
                 "UpdateExpression": "SET baseline = :baseline",
                 "ConditionExpression": (
                     f"{condition} AND (attribute_not_exists(last_scan) "
@@ -225,14 +227,16 @@ class ImageRecords:
             try:
                 self._client.transact_write_items(TransactItems=[note, *also])
             except self._client.exceptions.TransactionCanceledException as error:
-                raise BaselineMoved(f"{repository}@{digest}: {error}") from error
+                raise BaselineMoved(f"{repository}@{image_digest}: {error}") from error
 
-    def predecessor(self, repository: str, digest: str, tags: Sequence[str]) -> ImageRecord | None:
+    def predecessor(
+        self, repository: str, image_digest: str, tags: Sequence[str]
+    ) -> ImageRecord | None:
         """Read the record of the image that had one of the tags before; the newest of several."""
         if not tags:
             return None
         pointers = self._get([_tag_key(repository, tag) for tag in tags])
-        others = {pointer["image_digest"]["S"] for pointer in pointers} - {digest}
+        others = {pointer["image_digest"]["S"] for pointer in pointers} - {image_digest}
         if not others:
             return None
         found = map(image_record, self._get([image_key(repository, each) for each in others]))
@@ -242,7 +246,7 @@ class ImageRecords:
     def move_tags(
         self,
         repository: str,
-        digest: str,
+        image_digest: str,
         tags: Sequence[str],
         *,
         scanned_at: datetime,
@@ -254,7 +258,11 @@ class ImageRecords:
                 _tag_key(repository, tag),
                 "SET image_digest = :digest, scanned_at = :scanned_at, expires_at = :expires_at",
                 "attribute_not_exists(scanned_at) OR scanned_at < :scanned_at",
-                {":digest": digest, ":scanned_at": scanned_at, ":expires_at": expires_at},
+                {
+                    ":digest": image_digest,
+                    ":scanned_at": scanned_at,
+                    ":expires_at": expires_at,
+                },
             )
 
     def _get(self, keys: Sequence[dict[str, Any]]) -> list[Mapping[str, Any]]:
@@ -291,9 +299,9 @@ def image_records() -> ImageRecords:
     )
 
 
-def image_key(repository: str, digest: str) -> dict[str, Any]:
+def image_key(repository: str, image_digest: str) -> dict[str, Any]:
     """Name the item of an image."""
-    return {"pk": {"S": f"repository#{repository}"}, "sk": {"S": f"image#{digest}"}}
+    return {"pk": {"S": f"repository#{repository}"}, "sk": {"S": f"image#{image_digest}"}}
 
 
 def _tag_key(repository: str, tag: str) -> dict[str, Any]:
@@ -303,7 +311,7 @@ def _tag_key(repository: str, tag: str) -> dict[str, Any]:
 def image_record(item: Mapping[str, Any]) -> ImageRecord:
     """Read an item; what is absent in it is not known."""
     values = plain_item(item)
-    return decode(ImageRecord, {"digest": str(values["sk"]).removeprefix("image#"), **values})
+    return decode(ImageRecord, {"image_digest": str(values["sk"]).removeprefix("image#"), **values})
 
 
 def plain_item(item: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,8 +11,8 @@ from ledger.image_records import (
     Baseline,
     ImageRecord,
     ImageRecords,
+    ImageState,
     Note,
-    Standing,
     image_record,
 )
 from notify_scan.interpreted_event import InterpretedEvent
@@ -52,10 +52,10 @@ class Memory:
     is_late: bool = False
 
     @property
-    def is_problem(self) -> bool:
+    def is_alarm(self) -> bool:
         """Tell whether the image, as far as is known, needs somebody to act."""
         baseline = self.record.baseline
-        return baseline is not None and baseline.standing.is_problem
+        return baseline is not None and baseline.image_state.is_alarm
 
     def is_outdated(self, scanned_at: datetime) -> bool:
         """Tell whether something newer is known of the image, which people have been told of."""
@@ -65,13 +65,13 @@ class Memory:
     def baseline(self, decision: Decision, now: datetime) -> Baseline | None:
         """Make what the next report is compared with; none if that stays as it is."""
         is_noted = decision.is_noted or self.record.baseline is None
-        if decision.standing is None or self.is_repeated or not is_noted:
+        if decision.image_state is None or self.is_repeated or not is_noted:
             return None
-        told_at, seen = now - self.before.told_ago, self.record.baseline
-        note = Note(self.event_id, now, self.before.standing, told_at)
+        notified_at, seen = now - self.before.since_notified, self.record.baseline
+        note = Note(self.event_id, now, self.before.image_state, notified_at)
         return Baseline(
-            standing=decision.standing,
-            told_at=now if decision.tell else told_at,
+            image_state=decision.image_state,
+            notified_at=now if decision.tell else notified_at,
             revision=seen.revision + 1 if seen else 1,
             notes=(note, *(seen.notes if seen else ()))[:MOST_NOTES],
         )
@@ -97,11 +97,11 @@ def recall(
         if note.event_id == interpreted.event:
             return replace(
                 memory,
-                before=Before(note.before, note.noted_at - note.before_told_at),
+                before=Before(note.before, note.noted_at - note.before_notified_at),
                 is_repeated=True,
                 is_late=note is not baseline.notes[0],
             )
-    return replace(memory, before=Before(baseline.standing, now - baseline.told_at))
+    return replace(memory, before=Before(baseline.image_state, now - baseline.notified_at))
 
 
 def _record(asked: ScanRecord, known: object | None, records: ImageRecords) -> ImageRecord:
@@ -119,8 +119,8 @@ def _of_new_image(memory: Memory, records: ImageRecords, now: datetime) -> Memor
     earlier = records.predecessor(asked.repository, asked.digest, asked.tags)
     if earlier is None or earlier.baseline is None:
         return memory
-    before = Before(earlier.baseline.standing, now - earlier.baseline.told_at)
-    return replace(memory, before=before, compared_with=earlier.digest)
+    before = Before(earlier.baseline.image_state, now - earlier.baseline.notified_at)
+    return replace(memory, before=before, compared_with=earlier.image_digest)
 
 
 def remember(
@@ -138,8 +138,8 @@ def remember(
     asked, baseline = memory.asked, memory.baseline(decision, now)
     if baseline is None:
         return
-    image = _digest_image(memory, scan, decision, baseline.standing)
-    before = memory.before.standing or Standing()
+    image = _digest_image(memory, scan, decision, baseline.image_state)
+    before = memory.before.image_state or ImageState()
     if not decision.tell:
         changes = []
     elif channels.breaks_through(decision):
@@ -167,8 +167,8 @@ def keep_up(
     After the baseline, and as often as need be. Raises LedgerUnavailable.
     """
     asked, is_corrected = memory.asked, decision.is_noted and not decision.tell
-    if decision.standing and is_corrected and not memory.is_late:
-        image = _digest_image(memory, scan, decision, decision.standing)
+    if decision.image_state and is_corrected and not memory.is_late:
+        image = _digest_image(memory, scan, decision, decision.image_state)
         for digest in channels.digests:
             ledger.entries.correct(digest, image)
     # With every scan: a tag may have been with another image meanwhile, and expires unless noted.
@@ -182,17 +182,17 @@ def keep_up(
 
 
 def _digest_image(
-    memory: Memory, scan: ScanReport, decision: Decision, standing: Standing
+    memory: Memory, scan: ScanReport, decision: Decision, image_state: ImageState
 ) -> DigestImage:
     return DigestImage(
         repository=memory.asked.repository,
-        digest=memory.asked.digest,
+        image_digest=memory.asked.digest,
         image=scan.image,
         link=scan.link,
         account=scan.account,
         region=scan.region,
         scanned_at=scan.scanned_at,
-        standing=standing,
+        image_state=image_state,
         event_id=memory.event_id,
         is_reminder=decision.is_reminder,
     )

@@ -82,7 +82,7 @@ class Composer:
         scan, decision = self._decided(scan, memory)
         if memory and memory.is_late:
             scan = replace(scan, remarks=(*scan.remarks, LATE))
-            if not (memory.is_problem and decision.condition is Condition.PROBLEM):
+            if not (memory.is_alarm and decision.condition is Condition.PROBLEM):
                 decision = replace(decision, condition=Condition.UNKNOWN)
         deliveries = self.channels.deliveries(
             message_of_scan(scan, decision), scan, decision, event=interpreted.event, now=self.now

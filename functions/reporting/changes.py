@@ -1,24 +1,26 @@
 """What has changed in an image since people were told, or since the image had its tag before."""
 
-from ledger.image_records import Standing
+from ledger.image_records import ImageState
 from reporting.reports import Change, ScanReport
 from reporting.thresholds import Thresholds
 
 
-def standing_of(report: ScanReport, thresholds: Thresholds, before: Standing | None) -> Standing:
+def image_state_of(
+    report: ScanReport, thresholds: Thresholds, before: ImageState | None
+) -> ImageState:
     """Tell how an image stands after a scan; a scan that failed says nothing new of findings."""
     if not report.is_complete:
-        known = before or Standing()
-        return Standing(known.counts, known.exceeded, failed=True)
-    return Standing(thresholds.counts(report), tuple(thresholds.exceeded(report)))
+        known = before or ImageState()
+        return ImageState(known.counts, known.exceeded, failed=True)
+    return ImageState(thresholds.counts(report), tuple(thresholds.exceeded(report)))
 
 
-def change(before: Standing | None, now: Standing) -> Change:
-    """Compare two standings by the findings above thresholds, as the thresholds were then."""
+def change(before: ImageState | None, now: ImageState) -> Change:
+    """Compare two image states by the findings above thresholds, as the thresholds were then."""
     if now.failed:
         return Change.UNCHANGED if before and before.failed else Change.FAILED
     if not now.exceeded:
-        is_over = before is not None and before.is_problem
+        is_over = before is not None and before.is_alarm
         return Change.CLEARED if is_over else Change.UNCHANGED
     if before is None or not before.exceeded:
         return Change.NEW
@@ -28,13 +30,13 @@ def change(before: Standing | None, now: Standing) -> Change:
     return Change.BETTER if moved else Change.UNCHANGED
 
 
-def difference(before: Standing | None, now: Standing) -> dict[str, int]:
+def difference(before: ImageState | None, now: ImageState) -> dict[str, int]:
     """Count how many findings above thresholds there are more, or fewer, the worst first."""
-    earlier, later = _excess(before or Standing()), _excess(now)
+    earlier, later = _excess(before or ImageState()), _excess(now)
     names = [name for name in now.counts | (before or now).counts if name in earlier | later]
     moved = {name: later.get(name, 0) - earlier.get(name, 0) for name in names}
     return {name: more for name, more in moved.items() if more}
 
 
-def _excess(standing: Standing) -> dict[str, int]:
-    return {name: standing.counts.get(name, 0) for name in standing.exceeded}
+def _excess(image_state: ImageState) -> dict[str, int]:
+    return {name: image_state.counts.get(name, 0) for name in image_state.exceeded}

@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 
-from ledger.image_records import Standing
-from reporting.changes import change, difference, standing_of
+from ledger.image_records import ImageState
+from reporting.changes import change, difference, image_state_of
 from reporting.reports import Change, Interpretation, RunReport, ScanReport
 from reporting.thresholds import Thresholds, thresholds_in_force
 from runtime import settings
@@ -44,11 +44,11 @@ class Condition(StrEnum):
 class Before:
     """What was known of an image before a report.
 
-    standing: absent when nothing was known. told_ago: how long ago people were told of it.
+    image_state: absent when nothing was known. since_notified: how long ago people were told of it.
     """
 
-    standing: Standing | None = None
-    told_ago: timedelta = timedelta()
+    image_state: ImageState | None = None
+    since_notified: timedelta = timedelta()
 
 
 @dataclass(frozen=True)
@@ -57,9 +57,9 @@ class Decision:
 
     exceeded: the severities with more findings than accepted.
     change, difference: since what was known before; absent when nobody remembers that.
-    standing: what the next report on the image is compared with.
+    image_state: what the next report on the image is compared with.
     is_reminder: nothing has changed, but it stands for long.
-    is_noted: whether the standing, or that people are told, is to be remembered.
+    is_noted: whether the image_state, or that people are told, is to be remembered.
     """
 
     tell: bool
@@ -68,7 +68,7 @@ class Decision:
     exceeded: dict[str, int] = field(default_factory=dict)
     change: Change | None = None
     difference: dict[str, int] = field(default_factory=dict)
-    standing: Standing | None = None
+    image_state: ImageState | None = None
     is_reminder: bool = False
     is_noted: bool = False
 
@@ -125,40 +125,40 @@ def decide(
 
 
 def _on_scan(report: ScanReport, policy: NotificationPolicy, before: Before) -> Decision:
-    standing = standing_of(report, policy.thresholds, before.standing)
-    kind = change(before.standing, standing)
+    image_state = image_state_of(report, policy.thresholds, before.image_state)
+    kind = change(before.image_state, image_state)
     is_reminder = (
         kind is Change.UNCHANGED
-        and standing.is_problem
-        and before.told_ago >= policy.remind_after
-        and policy.is_told_of(failed=standing.failed)
+        and image_state.is_alarm
+        and before.since_notified >= policy.remind_after
+        and policy.is_told_of(failed=image_state.failed)
     )
-    is_first = before.standing is None
-    is_clean_news = is_first and not standing.is_problem and NotifyOn.CLEAN in policy.notify_on
+    is_first = before.image_state is None
+    is_clean_news = is_first and not image_state.is_alarm and NotifyOn.CLEAN in policy.notify_on
     well = Condition.WELL if is_first or kind is Change.CLEARED else Condition.STILL_WELL
-    left_out = _left_out(kind, policy, before.standing, is_problem=standing.is_problem)
+    left_out = _left_out(kind, policy, before.image_state, is_alarm=image_state.is_alarm)
     tell = left_out is None or is_reminder or is_clean_news
     return Decision(
         tell=tell,
-        condition=Condition.PROBLEM if standing.is_problem else well,
+        condition=Condition.PROBLEM if image_state.is_alarm else well,
         reason=_reason(kind, left_out, is_first=is_first, is_reminder=is_reminder),
-        exceeded={} if standing.failed else policy.thresholds.exceeded(report),
+        exceeded={} if image_state.failed else policy.thresholds.exceeded(report),
         change=kind,
-        difference={} if kind is Change.NEW else difference(before.standing, standing),
-        standing=standing,
+        difference={} if kind is Change.NEW else difference(before.image_state, image_state),
+        image_state=image_state,
         is_reminder=is_reminder,
         is_noted=tell
         or is_first
         or kind is not Change.UNCHANGED
-        or (before.standing is not None and before.standing.failed != standing.failed),
+        or (before.image_state is not None and before.image_state.failed != image_state.failed),
     )
 
 
 def _left_out(
-    kind: Change, policy: NotificationPolicy, before: Standing | None, *, is_problem: bool
+    kind: Change, policy: NotificationPolicy, before: ImageState | None, *, is_alarm: bool
 ) -> Change | None:
     """Name what NotifyOn leaves out and a scan would be told for; none when it is told."""
-    if kind is Change.UNCHANGED and not is_problem:
+    if kind is Change.UNCHANGED and not is_alarm:
         return kind
     # Nobody has heard of a failure that was left out, so that its end is no news.
     is_end_of_failure = kind is Change.CLEARED and before is not None and not before.exceeded

@@ -32,7 +32,8 @@ class ImageMemory:
         """Read what is known of some images, all of them at once."""
         return self._attempt(
             lambda: {
-                record.digest: record for record in self._records.of(self._repository, digests)
+                record.image_digest: record
+                for record in self._records.of(self._repository, digests)
             },
             otherwise={},
         )

@@ -15,6 +15,8 @@ from runtime import durations
 type Json = dict[str, Json] | list[Json] | str | int | float | bool | None
 
 
+_FORMERLY = "formerly"
+
 # Worked out anew they would take a third of the time of reading a message.
 _hints = functools.cache(typing.get_type_hints)
 
@@ -56,6 +58,15 @@ def decode[M](message: type[M], value: Json) -> M:
     return decoded
 
 
+def formerly(name: str) -> Mapping[str, str]:
+    """Make the metadata of a field that has been renamed: it is read under the former name too.
+
+    Where both are there, the former one counts: whoever writes the new one removes it, unless it is
+    to stay.
+    """
+    return {_FORMERLY: name}
+
+
 def _decode(kind: Any, value: Any) -> Any:
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if kind is object:
@@ -83,6 +94,8 @@ def _decode(kind: Any, value: Any) -> Any:
 
 def _decode_fields(kind: Any, values: dict[str, Any]) -> Any:
     hints = _hints(kind)
+    if renamed := {name: former for name, former in _renamed(kind).items() if former in values}:
+        values = values | {name: values[former] for name, former in renamed.items()}
     required = {
         field.name
         for field in dataclasses.fields(kind)
@@ -93,3 +106,10 @@ def _decode_fields(kind: Any, values: dict[str, Any]) -> Any:
     return kind(
         **{name: _decode(hint, values[name]) for name, hint in hints.items() if name in values}
     )
+
+
+@functools.cache
+def _renamed(kind: Any) -> dict[str, str]:
+    """Name the fields of a message that have a former name, with that name."""
+    fields = dataclasses.fields(kind)
+    return {each.name: each.metadata[_FORMERLY] for each in fields if _FORMERLY in each.metadata}

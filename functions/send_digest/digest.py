@@ -133,28 +133,28 @@ def _is_to_tell(entry: DigestEntry, notify_on: frozenset[NotifyOn]) -> bool:
     """Tell what one event has put here, a reminder, and what NotifyOn has of the others."""
     if entry.first_event == entry.image.event_id:
         return True
-    standing = entry.image.standing
-    if entry.image.is_reminder and standing.is_problem:
+    image_state = entry.image.image_state
+    if entry.image.is_reminder and image_state.is_alarm:
         return True
-    kind = change(entry.before, standing)
-    return NotifyOn(kind) in notify_on and (standing.is_problem or kind is not Change.UNCHANGED)
+    kind = change(entry.before, image_state)
+    return NotifyOn(kind) in notify_on and (image_state.is_alarm or kind is not Change.UNCHANGED)
 
 
 def _digested(entry: DigestEntry) -> DigestedImage:
-    image, standing = entry.image, entry.image.standing
-    kind = change(entry.before, standing)
-    exceeded = () if kind is Change.FAILED else standing.exceeded
+    image, image_state = entry.image, entry.image.image_state
+    kind = change(entry.before, image_state)
+    exceeded = () if kind is Change.FAILED else image_state.exceeded
     return DigestedImage(
         image=image.image,
         account=image.account,
         region=image.region,
         repository=image.repository,
-        digest=image.digest,
+        digest=image.image_digest,
         link=image.link,
         scanned_at=image.scanned_at,
         change=kind,
-        severities={name: standing.counts.get(name, 0) for name in exceeded},
-        difference={} if kind is Change.NEW else difference(entry.before, standing),
+        severities={name: image_state.counts.get(name, 0) for name in exceeded},
+        difference={} if kind is Change.NEW else difference(entry.before, image_state),
     )
 
 

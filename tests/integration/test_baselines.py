@@ -11,9 +11,9 @@ from ledger.errors import BaselineMoved, LedgerUnavailable
 from ledger.image_records import (
     Baseline,
     ImageRecords,
+    ImageState,
     Note,
     RecordedScan,
-    Standing,
     image_records,
 )
 from tests.support.builders import any_digest
@@ -23,26 +23,26 @@ EXPIRES_AT = int((NOW + timedelta(days=180)).timestamp())
 HOUR = timedelta(hours=1)
 DIGEST, OTHER, THIRD = any_digest(), any_digest(), any_digest()
 FIRST = Baseline(
-    Standing({"CRITICAL": 1, "OTHER": 0}, ("CRITICAL",)),
-    told_at=NOW,
+    ImageState({"CRITICAL": 1, "OTHER": 0}, ("CRITICAL",)),
+    notified_at=NOW,
     revision=1,
     notes=(Note("event-1", NOW, None, NOW),),
 )
 SECOND = Baseline(
-    Standing({"CRITICAL": 1}, ("CRITICAL",), failed=True),
-    told_at=NOW,
+    ImageState({"CRITICAL": 1}, ("CRITICAL",), failed=True),
+    notified_at=NOW,
     revision=2,
-    notes=(Note("event-2", NOW + HOUR, FIRST.standing, NOW), *FIRST.notes),
+    notes=(Note("event-2", NOW + HOUR, FIRST.image_state, NOW), *FIRST.notes),
 )
 IMAGE = DigestImage(
     repository="team/api",
-    digest=DIGEST,
+    image_digest=DIGEST,
     image="team/api:v1",
     link="https://console.example",
     account="123456789012",
     region="eu-central-1",
     scanned_at=NOW,
-    standing=FIRST.standing,
+    image_state=FIRST.image_state,
     event_id="event-1",
 )
 
@@ -94,7 +94,7 @@ def test_refuses_an_older_scan(records: ImageRecords) -> None:
 def test_notes_a_baseline_and_its_digest_or_neither(
     records: ImageRecords, entries: DigestEntries
 ) -> None:
-    put = entries.put("DAILY", IMAGE, Standing(), expires_at=EXPIRES_AT)
+    put = entries.put("DAILY", IMAGE, ImageState(), expires_at=EXPIRES_AT)
     records.note_baseline("team/api", DIGEST, FIRST, seen=None, scanned_at=NOW, also=[put])
     assert [entry.image for entry in entries.of("DAILY")] == [IMAGE]
     drop = entries.drop("DAILY", IMAGE)
@@ -115,7 +115,7 @@ def test_finds_the_image_that_had_a_tag(records: ImageRecords) -> None:
     move_tags(records, OTHER, "v1", "latest")
     found = records.predecessor("team/api", DIGEST, ["v2", "latest"])
     assert found is not None
-    assert found.digest == OTHER
+    assert found.image_digest == OTHER
     assert records.predecessor("team/api", OTHER, ["latest"]) is None
     assert records.predecessor("team/web", DIGEST, ["latest"]) is None
     assert records.predecessor("team/api", DIGEST, ["v2"]) is None
@@ -127,7 +127,7 @@ def test_of_several_takes_the_newest(records: ImageRecords) -> None:
     move_tags(records, THIRD, "v1")
     found = records.predecessor("team/api", DIGEST, ["v1", "latest"])
     assert found is not None
-    assert found.digest == OTHER
+    assert found.image_digest == OTHER
 
 
 def test_a_tag_stays_with_whom_a_newer_scan_has_seen_it(records: ImageRecords) -> None:
@@ -135,7 +135,7 @@ def test_a_tag_stays_with_whom_a_newer_scan_has_seen_it(records: ImageRecords) -
     move_tags(records, THIRD, "latest")
     found = records.predecessor("team/api", DIGEST, ["latest"])
     assert found is not None
-    assert found.digest == OTHER
+    assert found.image_digest == OTHER
 
 
 def test_a_tag_is_kept_for_as_long_as_a_scan_has_seen_it(records: ImageRecords) -> None:
@@ -161,9 +161,9 @@ def test_a_correction_puts_nothing_into_a_digest(
 ) -> None:
     entries.correct("DAILY", IMAGE)
     assert list(entries.of("DAILY")) == []
-    put = entries.put("DAILY", IMAGE, Standing(), expires_at=EXPIRES_AT)
+    put = entries.put("DAILY", IMAGE, ImageState(), expires_at=EXPIRES_AT)
     records.note_baseline("team/api", DIGEST, FIRST, seen=None, scanned_at=NOW, also=[put])
-    better = replace(IMAGE, standing=Standing())
+    better = replace(IMAGE, image_state=ImageState())
     entries.correct("DAILY", better)
     assert [entry.image for entry in entries.of("DAILY")] == [better]
 

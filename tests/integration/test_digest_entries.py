@@ -10,7 +10,7 @@ import pytest
 
 from ledger.digest_entries import DigestEntries, DigestEntry, digest_entries
 from ledger.errors import DigestAlreadyBegun, LedgerUnavailable
-from ledger.image_records import Standing
+from ledger.image_records import ImageState
 from tests.support.clock import NOW
 from tests.support.digests import (
     BAD,
@@ -50,7 +50,7 @@ def test_writes_keys_and_an_expiry_as_the_template_declares_them(entries: Digest
     (item,) = boto3.client("dynamodb").scan(TableName="ledger-table")["Items"]
     assert (item["pk"], item["sk"]) == (
         {"S": "digest#DAILY"},
-        {"S": f"image#{FIRST.repository}@{FIRST.digest}"},
+        {"S": f"image#{FIRST.repository}@{FIRST.image_digest}"},
     )
     expiry = resources("AWS::DynamoDB::Table")["LedgerTable"]["TimeToLiveSpecification"]
     assert item[expiry["AttributeName"]] == {"N": str(EXPIRES_AT)}
@@ -84,7 +84,7 @@ def test_corrects_nothing_that_is_newer(entries: DigestEntries) -> None:
     assert kept(entries) == [DigestEntry(FIRST, WELL, "first")]
     entries.correct(MODE, replace(SECOND, scanned_at=NOW + timedelta(seconds=1)))
     (entry,) = kept(entries)
-    assert entry.image.standing == WORSE
+    assert entry.image.image_state == WORSE
 
 
 def test_a_correction_leaves_a_reminder_one(entries: DigestEntries) -> None:
@@ -192,10 +192,10 @@ def test_says_that_it_is_unavailable_when_the_table_is_gone(
 
 
 def test_keeps_a_standing_whole(entries: DigestEntries) -> None:
-    standing = Standing({"CRITICAL": 0, "OTHER": 7}, ("OTHER",), failed=True)
-    put_entry(entries, MODE, any_digest_image(1, standing), before=standing)
+    image_state = ImageState({"CRITICAL": 0, "OTHER": 7}, ("OTHER",), failed=True)
+    put_entry(entries, MODE, any_digest_image(1, image_state), before=image_state)
     (entry,) = kept(entries)
-    assert (entry.before, entry.image.standing) == (standing, standing)
+    assert (entry.before, entry.image.image_state) == (image_state, image_state)
 
 
 def test_makes_one_client_for_all_invocations(account: None) -> None:

@@ -128,7 +128,7 @@ def test_reads_a_repository_with_one_call(ledger_table: str) -> None:
     for digest in digests:
         records.note_scan("team/api", digest, SCAN, expires_at=EXPIRES_AT)
     calls = counted(client)
-    found = {record.digest: record.last_scan for record in records.of("team/api", digests)}
+    found = {record.image_digest: record.last_scan for record in records.of("team/api", digests)}
     assert found == dict.fromkeys(digests, SCAN)
     assert calls == {"Query": 1}
 
@@ -141,11 +141,11 @@ def test_reads_by_key_what_lies_beyond_a_megabyte(ledger_table: str) -> None:
     for digest in digests:  # 3.5 MB; DynamoDB answers 1 MB at a time
         records.note_started("team/api", digest, run="x" * 20_000, at=NOW, expires_at=EXPIRES_AT)
     calls = counted(client)
-    assert [record.digest for record in records.of("team/api", digests)] == digests
+    assert [record.image_digest for record in records.of("team/api", digests)] == digests
     assert calls == {"Query": 1, "BatchGetItem": 2}
-    assert [record.digest for record in records.of("team/api", digests[-1:])] == digests[-1:]
+    assert [record.image_digest for record in records.of("team/api", digests[-1:])] == digests[-1:]
     assert calls == {"Query": 2, "BatchGetItem": 3}
-    assert [record.digest for record in records.of("team/api", digests[:1])] == digests[:1]
+    assert [record.image_digest for record in records.of("team/api", digests[:1])] == digests[:1]
     assert calls == {"Query": 3, "BatchGetItem": 3}
 
 

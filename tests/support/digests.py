@@ -11,43 +11,43 @@ import boto3
 from ledger.digest_documents import DigestDocuments
 from ledger.digest_entries import DigestEntries, DigestEntry, DigestImage
 from ledger.errors import DigestAlreadyBegun
-from ledger.image_records import Standing, attributes
+from ledger.image_records import ImageState, attributes
 from runtime.messages import Json
 from tests.support.clock import NOW
 
 EXPIRES_AT = int((NOW + timedelta(days=180)).timestamp())
-WELL = Standing({"CRITICAL": 0, "HIGH": 0})
-BAD = Standing({"CRITICAL": 1, "HIGH": 2}, ("CRITICAL", "HIGH"))
-WORSE = Standing({"CRITICAL": 3, "HIGH": 2}, ("CRITICAL", "HIGH"))
-FAILED = Standing(failed=True)
+WELL = ImageState({"CRITICAL": 0, "HIGH": 0})
+BAD = ImageState({"CRITICAL": 1, "HIGH": 2}, ("CRITICAL", "HIGH"))
+WORSE = ImageState({"CRITICAL": 3, "HIGH": 2}, ("CRITICAL", "HIGH"))
+FAILED = ImageState(failed=True)
 
 
-def any_digest_image(number: int = 1, standing: Standing = BAD, **given: Any) -> DigestImage:
+def any_digest_image(number: int = 1, image_state: ImageState = BAD, **given: Any) -> DigestImage:
     """Make an image in a digest."""
     image = DigestImage(
         repository=f"team/api-{number}",
-        digest=f"sha256:{number:064x}",
+        image_digest=f"sha256:{number:064x}",
         image=f"team/api-{number}:v1",
         link=f"https://console.aws.amazon.com/ecr/any/{number}",
         account="123456789012",
         region="eu-central-1",
         scanned_at=NOW,
-        standing=standing,
+        image_state=image_state,
         event_id=f"event-{number}",
     )
     return replace(image, **given)
 
 
 def any_entry(
-    number: int = 1, before: Standing = WELL, standing: Standing = BAD, **given: Any
+    number: int = 1, before: ImageState = WELL, image_state: ImageState = BAD, **given: Any
 ) -> DigestEntry:
     """Make an entry that one event has brought."""
-    image = any_digest_image(number, standing, **given)
+    image = any_digest_image(number, image_state, **given)
     return DigestEntry(image, before, image.event_id)
 
 
 def put_entry(
-    entries: DigestEntries, mode: str, image: DigestImage, before: Standing = WELL
+    entries: DigestEntries, mode: str, image: DigestImage, before: ImageState = WELL
 ) -> None:
     """Put an image into a digest; for moto's sake not in a transaction, which copies the table."""
     put: Any = entries.put(mode, image, before, expires_at=EXPIRES_AT)
@@ -61,11 +61,11 @@ def fill(mode: str, entries: Sequence[DigestEntry]) -> None:
         items = [
             {
                 "pk": {"S": f"digest#{mode}"},
-                "sk": {"S": f"image#{entry.image.repository}@{entry.image.digest}"},
+                "sk": {"S": f"image#{entry.image.repository}@{entry.image.image_digest}"},
                 **attributes(
                     {
                         "image": entry.image,
-                        "before_it": entry.before,
+                        "before": entry.before,
                         "first_event": entry.first_event,
                     }
                 ),

@@ -126,7 +126,7 @@ class FakeImageRecords:
     def __init__(self, *records: tuple[str, ImageRecord], fails: Sequence[str] = ()) -> None:
         self.kept: dict[str, dict[str, ImageRecord]] = {}
         for repository, record in records:
-            self.kept.setdefault(repository, {})[record.digest] = record
+            self.kept.setdefault(repository, {})[record.image_digest] = record
         self.expiries: dict[tuple[str, str], int] = {}
         self.calls: Counter[str] = Counter()
         self.fails = frozenset(fails)
@@ -166,8 +166,8 @@ class FakeImageRecords:
 
     def _keep(self, repository: str, record: ImageRecord, expires_at: int) -> None:
         with self._lock:
-            self.kept.setdefault(repository, {})[record.digest] = record
-            self.expiries[repository, record.digest] = expires_at
+            self.kept.setdefault(repository, {})[record.image_digest] = record
+            self.expiries[repository, record.image_digest] = expires_at
 
     def _count(self, call: str) -> None:
         with self._lock:

@@ -12,8 +12,8 @@ from ledger.image_records import (
     Baseline,
     ImageRecord,
     ImageRecords,
+    ImageState,
     RecordedScan,
-    Standing,
     attributes,
 )
 from notify_scan.interpreted_event import InterpretedEvent
@@ -102,11 +102,11 @@ class LedgerInMemory:
                 self.tags[repository, tag] = digest, scanned_at
 
     def put(
-        self, mode: str, image: DigestImage, before: Standing, *, expires_at: int
+        self, mode: str, image: DigestImage, before: ImageState, *, expires_at: int
     ) -> Callable[[], None]:
         """Say how to put an image into a digest."""
         del expires_at
-        key = (mode, image.repository, image.digest)
+        key = (mode, image.repository, image.image_digest)
 
         def change() -> None:
             known = self.digests.get(key)
@@ -120,12 +120,14 @@ class LedgerInMemory:
 
     def drop(self, mode: str, image: DigestImage) -> Callable[[], None]:
         """Say how to take an image out of a digest."""
-        return lambda: cast("None", self.digests.pop((mode, image.repository, image.digest), None))
+        return lambda: cast(
+            "None", self.digests.pop((mode, image.repository, image.image_digest), None)
+        )
 
     def correct(self, mode: str, image: DigestImage) -> None:
         """Note how an image stands by now, if it is in a digest."""
         self._count("correct")
-        key = (mode, image.repository, image.digest)
+        key = (mode, image.repository, image.image_digest)
         known = self.digests.get(key)
         if known and known.image.scanned_at <= image.scanned_at:
             image = replace(image, is_reminder=known.image.is_reminder)
@@ -140,8 +142,8 @@ class LedgerInMemory:
 def item(record: ImageRecord, repository: str = "any") -> Mapping[str, Any]:
     """Write a record as the item that it is in the table."""
     values = {name: value for name, value in vars(record).items() if value is not None}
-    del values["digest"]
-    keys = {"pk": f"repository#{repository}", "sk": f"image#{record.digest}"}
+    del values["image_digest"]
+    keys = {"pk": f"repository#{repository}", "sk": f"image#{record.image_digest}"}
     return attributes({**keys, **values})
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from ledger.digest_entries import DigestEntry
 from ledger.errors import DigestAlreadyBegun
-from ledger.image_records import Standing
+from ledger.image_records import ImageState
 from reporting.channels.delivery import Channel, Delivery
 from reporting.channels.in_use import NotifyMode
 from reporting.reports import Change
@@ -103,13 +103,13 @@ def test_leaves_out_what_is_what_it_was() -> None:
     assert documents.left["digest-1"]
 
 
-FEWER = Standing({"CRITICAL": 1, "HIGH": 1}, ("CRITICAL", "HIGH"))
+FEWER = ImageState({"CRITICAL": 1, "HIGH": 1}, ("CRITICAL", "HIGH"))
 ALSO_BETTER = NOTIFY_ON | {Change.BETTER}
 ALSO_UNCHANGED = NOTIFY_ON | {Change.UNCHANGED}
 
 
 @pytest.mark.parametrize(
-    ("notify_on", "before", "standing", "told"),
+    ("notify_on", "before", "image_state", "told"),
     [
         (NOTIFY_ON, BAD, FEWER, {}),  # it was worse in between
         (ALSO_BETTER, BAD, FEWER, {"BETTER": 1}),
@@ -122,9 +122,9 @@ ALSO_UNCHANGED = NOTIFY_ON | {Change.UNCHANGED}
     ],
 )
 def test_leaves_out_what_several_changes_have_come_to_and_notify_on_leaves_out(
-    notify_on: frozenset[Change], before: Standing, standing: Standing, told: dict[str, int]
+    notify_on: frozenset[Change], before: ImageState, image_state: ImageState, told: dict[str, int]
 ) -> None:
-    entry = replace(any_entry(1, before, standing), first_event="an earlier one")
+    entry = replace(any_entry(1, before, image_state), first_event="an earlier one")
     digest, documents = composed(entry, any_entry(2, WELL, FAILED), notify_on=notify_on)
     assert report_in(digest)["changes"] == {**told, "FAILED": 1}
     left: Any = documents.left["digest-1"]
@@ -132,12 +132,12 @@ def test_leaves_out_what_several_changes_have_come_to_and_notify_on_leaves_out(
 
 
 @pytest.mark.parametrize(
-    ("standing", "told"), [(FEWER, {"BETTER": 1}), (BAD, {"UNCHANGED": 1}), (WELL, {})]
+    ("image_state", "told"), [(FEWER, {"BETTER": 1}), (BAD, {"UNCHANGED": 1}), (WELL, {})]
 )
 def test_a_reminder_is_told_as_the_image_stands_unless_it_is_over(
-    standing: Standing, told: dict[str, int]
+    image_state: ImageState, told: dict[str, int]
 ) -> None:
-    reminder = any_entry(1, BAD, standing, is_reminder=True)
+    reminder = any_entry(1, BAD, image_state, is_reminder=True)
     digest, _ = composed(
         replace(reminder, first_event="an earlier one"),
         any_entry(2, WELL, FAILED),

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ledger.image_records import Standing
+from ledger.image_records import ImageState
 from reporting.channels.delivery import Channel, Delivery
 from reporting.channels.in_use import NotifyMode
 from reporting.digest_wording import message_of_digest
@@ -32,7 +32,7 @@ CHANNELS = replace(
         channel: NotifyMode.AFTER_RUN for channel in Channel if channel is not Channel.PAGERDUTY
     },
 )
-FEWER = Standing({"CRITICAL": 1, "HIGH": 0}, ("CRITICAL",))
+FEWER = ImageState({"CRITICAL": 1, "HIGH": 0}, ("CRITICAL",))
 
 
 def reported(*entries: Any) -> Any:
@@ -51,7 +51,7 @@ def sent(*entries: Any) -> tuple[Delivery, ...]:
 
 
 @pytest.mark.parametrize(
-    ("before", "standing", "line"),
+    ("before", "image_state", "line"),
     [
         (WELL, BAD, "team/api-1:v1 new: 1 critical, 2 high"),
         (BAD, WORSE, "team/api-1:v1 worse: 3 critical (+2), 2 high"),
@@ -62,23 +62,23 @@ def sent(*entries: Any) -> tuple[Delivery, ...]:
         (WELL, WELL, "team/api-1:v1 nothing above a threshold"),
     ],
 )
-def test_says_what_has_changed_in_an_image(before: Any, standing: Any, line: str) -> None:
-    message = worded(any_entry(1, before, standing))
+def test_says_what_has_changed_in_an_image(before: Any, image_state: Any, line: str) -> None:
+    message = worded(any_entry(1, before, image_state))
     assert [plain(each) for each in message.lines] == [line]
 
 
 @pytest.mark.parametrize(
-    ("standing", "level"),
+    ("image_state", "level"),
     [
         (BAD, Level.CRITICAL),
-        (Standing({"LOW": 1}, ("LOW",)), Level.LOW),
-        (Standing({"OTHER": 1}, ("OTHER",)), Level.NOTICE),
+        (ImageState({"LOW": 1}, ("LOW",)), Level.LOW),
+        (ImageState({"OTHER": 1}, ("OTHER",)), Level.NOTICE),
         (FAILED, Level.NOTICE),
         (WELL, Level.WELL),
     ],
 )
-def test_is_as_bad_as_the_worst_image(standing: Any, level: Level) -> None:
-    message = worded(any_entry(1, BAD, WELL), any_entry(2, replace(BAD, counts={}), standing))
+def test_is_as_bad_as_the_worst_image(image_state: Any, level: Level) -> None:
+    message = worded(any_entry(1, BAD, WELL), any_entry(2, replace(BAD, counts={}), image_state))
     assert message.level is level
 
 
@@ -112,7 +112,7 @@ def sent_of_images(names: list[str]) -> tuple[Delivery, ...]:
         *(
             any_entry(
                 number,
-                standing=Standing({"CRITICAL": 9 - number}, ("CRITICAL",)),
+                image_state=ImageState({"CRITICAL": 9 - number}, ("CRITICAL",)),
                 image=f"{name} é",
                 repository=name,
             )

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
 from ledger.errors import BaselineMoved
-from ledger.image_records import Standing
+from ledger.image_records import ImageState
 from notify_scan.interpreted_event import InterpretedEvent
 from notify_scan.known_image import MOST_NOTES
 from reporting.channels.delivery import Channel, Delivery
@@ -48,7 +48,7 @@ class Known:
 
     found: int = 0
     has_failed: bool = False
-    told_at: datetime | None = None
+    notified_at: datetime | None = None
 
     def news(self, found: int, now: datetime) -> str | None:
         """Say what is new in a scan, in words of this test."""
@@ -59,7 +59,7 @@ class Known:
         else:
             news = "more" if found > self.found else "less" if found < self.found else None
         is_bad = found == FAILED or found > 0
-        if news is None and is_bad and self.told_at and now - self.told_at >= REMIND_AFTER:
+        if news is None and is_bad and self.notified_at and now - self.notified_at >= REMIND_AFTER:
             return "still"
         return news
 
@@ -164,7 +164,7 @@ class Sequences(RuleBasedStateMachine):
         after = Known(
             found=known.found if found == FAILED else found,
             has_failed=found == FAILED,
-            told_at=self.now if is_told or known.told_at is None else known.told_at,
+            notified_at=self.now if is_told or known.notified_at is None else known.notified_at,
         )
         self.known[image] = after
 
@@ -204,7 +204,7 @@ class Sequences(RuleBasedStateMachine):
             entry = self.ledger.digests.pop(("DAILY", "team/api", f"sha256:{image:064x}"))
             assert in_short(entry.before) == (before.found, before.has_failed)
             known = self.known[image]
-            assert in_short(entry.image.standing) == (known.found, known.has_failed)
+            assert in_short(entry.image.image_state) == (known.found, known.has_failed)
         assert self.ledger.digests == {}
         self.in_digest = {}
 
@@ -224,8 +224,8 @@ class Sequences(RuleBasedStateMachine):
         self.digest_is_sent()
 
 
-def in_short(standing: Standing) -> tuple[int, bool]:
-    return standing.counts.get("CRITICAL", 0), standing.failed
+def in_short(image_state: ImageState) -> tuple[int, bool]:
+    return image_state.counts.get("CRITICAL", 0), image_state.failed
 
 
 QUICK = settings(

@@ -165,7 +165,9 @@ def test_leaves_throttling_to_the_state_machine() -> None:
 def missing(*images: Image) -> FakeImageRecords:
     """Remember scans that were started yesterday, and whose results never came."""
     record = ImageRecord("any", started_at=days_ago(1), started_by="run-0")
-    return FakeImageRecords(*(("team/api", replace(record, digest=it.digest)) for it in images))
+    return FakeImageRecords(
+        *(("team/api", replace(record, image_digest=it.digest)) for it in images)
+    )
 
 
 def test_puts_an_event_for_each_missing_result_that_ecr_tells() -> None:
@@ -192,7 +194,7 @@ def test_tells_once_of_a_result_whose_image_is_due_again() -> None:
         FakeRegistry(images),
         FakeHistory({image.digest: scanned(days_ago(8.9)) for image in images}),
         records=FakeImageRecords(
-            *(("team/api", replace(record, digest=image.digest)) for image in images)
+            *(("team/api", replace(record, image_digest=image.digest)) for image in images)
         ),
     )
     drive.to_its_end(any_work(), most_steps=2)

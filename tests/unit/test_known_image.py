@@ -463,7 +463,7 @@ def digests(people: People) -> dict[str, tuple[int, int]]:
     return {
         mode: (
             entry.before.counts.get("CRITICAL", 0),
-            entry.image.standing.counts.get("CRITICAL", 0),
+            entry.image.image_state.counts.get("CRITICAL", 0),
         )
         for (mode, _, _), entry in people.ledger.digests.items()
     }

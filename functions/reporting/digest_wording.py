@@ -16,7 +16,7 @@ _LEVELS = {
     Change.NEW: Level.HIGH,
     Change.WORSE: Level.HIGH,
     Change.BETTER: Level.LOW,
-    Change.CLEARED: Level.WELL,
+    Change.CLEARED: Level.OK,
 }
 _MODES = {"AFTER_RUN": "after a run", "DAILY": "once a day"}
 
@@ -35,7 +35,7 @@ def message_of_digest(report: DigestReport) -> Message:
         link_text="Open the whole digest in the console",
         subject=report.subject,
         counts=tuple(
-            (_LEVELS.get(kind, Level.NOTICE), (f"{count:,} {_WORDS[kind]}",))
+            (_LEVELS.get(kind, Level.INFO), (f"{count:,} {_WORDS[kind]}",))
             for kind, count in counted
         ),
         facts=(
@@ -53,7 +53,7 @@ def message_of_digest(report: DigestReport) -> Message:
 def _level(report: DigestReport) -> Level:
     if report.severity in SEVERITIES[:4]:
         return Level(report.severity)
-    return Level.WELL if report.changes.keys() == {Change.CLEARED} else Level.NOTICE
+    return Level.OK if report.changes.keys() == {Change.CLEARED} else Level.INFO
 
 
 def _image(image: DigestedImage) -> Line:

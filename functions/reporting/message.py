@@ -21,8 +21,8 @@ class Level(StrEnum):
     HIGH = "HIGH"
     MEDIUM = "MEDIUM"
     LOW = "LOW"
-    NOTICE = "NOTICE"  # findings of lesser severities, or a scan that failed
-    WELL = "WELL"
+    INFO = "INFO"  # findings of lesser severities, or a scan that failed
+    OK = "OK"
 
     @property
     def sign(self) -> str:
@@ -35,8 +35,8 @@ _SIGNS = {
     Level.HIGH: "\N{LARGE ORANGE CIRCLE}",
     Level.MEDIUM: "\N{LARGE YELLOW CIRCLE}",
     Level.LOW: "\N{LARGE BLUE CIRCLE}",
-    Level.NOTICE: "\N{MEDIUM WHITE CIRCLE}",
-    Level.WELL: "\N{LARGE GREEN CIRCLE}",
+    Level.INFO: "\N{MEDIUM WHITE CIRCLE}",
+    Level.OK: "\N{LARGE GREEN CIRCLE}",
 }
 
 

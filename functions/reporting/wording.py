@@ -12,7 +12,7 @@ from reporting.thresholds import OTHER
 _DONE = ("DUE", "STARTED", "FRESH", "RECENT", "DEFERRED", "FAILED")
 _SKIPPED = ("UNSCANNABLE", "UNSUPPORTED", "ARCHIVED", "EXCLUDED", "GONE")
 _LEVELS = {name: Level(name) for name in SEVERITIES[:4]}
-_OUTCOME_LEVELS = {"FAILED": Level.HIGH, "DEFERRED": Level.MEDIUM, "STARTED": Level.WELL}
+_OUTCOME_LEVELS = {"FAILED": Level.HIGH, "DEFERRED": Level.MEDIUM, "STARTED": Level.OK}
 _STILL = "Still: "
 _OPENINGS: dict[Change | None, str] = {Change.WORSE: "Worse: ", Change.BETTER: "Better: "}
 _CHANGES = {
@@ -44,10 +44,10 @@ def message_of_scan(report: ScanReport, decision: Decision) -> Message:
     if report.other:
         found[OTHER] = found.get(OTHER, 0) + report.other
     image = Value.of(report.image)
-    level = Level.WELL
+    level = Level.OK
     title: Line
     if not report.is_complete:
-        level, title = Level.NOTICE, (f"{_STILL if report.is_reminder else ''}Scan failed: ", image)
+        level, title = Level.INFO, (f"{_STILL if report.is_reminder else ''}Scan failed: ", image)
     elif decision.exceeded:
         level = _level(next(iter(decision.exceeded)))
         counted = _listed_severities(decision.exceeded)
@@ -63,7 +63,7 @@ def message_of_scan(report: ScanReport, decision: Decision) -> Message:
         link_text="Open the scan in the console",
         subject=report.subject,
         counts=tuple(
-            (_level(name) if count else Level.NOTICE, _count(name, count))
+            (_level(name) if count else Level.INFO, _count(name, count))
             for name, count in found.items()
         )
         if report.is_complete
@@ -82,7 +82,7 @@ def _opening(report: ScanReport) -> str:
 def message_of_run(report: RunReport) -> Message:
     """Say what a run has done, what it has left, and how to rerun that."""
     return Message(
-        level=Level.WELL if report.status == "FINISHED" else Level.HIGH,
+        level=Level.OK if report.status == "FINISHED" else Level.HIGH,
         title=(
             ("Dry run. " if report.dry_run else "")
             + _RUN_TITLES.get(report.status, "Rescan ended: "),
@@ -92,7 +92,7 @@ def message_of_run(report: RunReport) -> Message:
         link_text="Open the execution in the console",
         subject=report.subject,
         counts=tuple(
-            (_OUTCOME_LEVELS.get(name, Level.NOTICE), _count(name, report.images[name]))
+            (_OUTCOME_LEVELS.get(name, Level.INFO), _count(name, report.images[name]))
             for name in sorted(report.images, key=_importance)
         ),
         facts=_run_facts(report),
@@ -106,7 +106,7 @@ def message_of_run(report: RunReport) -> Message:
 def message_of_notice(report: NoticeReport) -> Message:
     """Say what somebody must put right."""
     return Message(
-        level=Level.NOTICE,
+        level=Level.INFO,
         title=(report.title, Value.of(report.about)),
         link=report.link,
         link_text="Open the document in the console",
@@ -247,7 +247,7 @@ def _count(name: str, count: int) -> Line:
 
 
 def _level(severity: str) -> Level:
-    return _LEVELS.get(severity, Level.NOTICE)
+    return _LEVELS.get(severity, Level.INFO)
 
 
 def _reasons(outcomes: dict[str, dict[str, int]]) -> str:

@@ -203,7 +203,7 @@ def test_sns_lets_subscribers_filter() -> None:
 def test_a_subject_is_one_short_line_of_ascii() -> None:
     content: Any = sns.publication(MESSAGE, REPORT)
     assert content["subject"] == ("[CRITICAL] 1 critical, 2 high, 3 medium, 4 low in team/api:v1")
-    message = replace(MESSAGE, level=Level.WELL, title=("Nüll\ufffd ", Value("x" * 200)))
+    message = replace(MESSAGE, level=Level.OK, title=("Nüll\ufffd ", Value("x" * 200)))
     content = sns.publication(message, REPORT)
     assert content["subject"].startswith("N?ll? xxx")
     assert content["subject"].endswith("xxx...")

@@ -72,9 +72,9 @@ def test_says_what_has_changed_in_an_image(before: Any, image_state: Any, line: 
     [
         (BAD, Level.CRITICAL),
         (ImageState({"LOW": 1}, ("LOW",)), Level.LOW),
-        (ImageState({"OTHER": 1}, ("OTHER",)), Level.NOTICE),
-        (FAILED, Level.NOTICE),
-        (WELL, Level.WELL),
+        (ImageState({"OTHER": 1}, ("OTHER",)), Level.INFO),
+        (FAILED, Level.INFO),
+        (WELL, Level.OK),
     ],
 )
 def test_is_as_bad_as_the_worst_image(image_state: Any, level: Level) -> None:

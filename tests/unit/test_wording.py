@@ -33,16 +33,16 @@ def facts(message: Message) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("given", "level", "title"),
     [
-        ({"status": "FAILED"}, Level.NOTICE, "Scan failed: team/api:v1"),
+        ({"status": "FAILED"}, Level.INFO, "Scan failed: team/api:v1"),
         ({"severities": {"HIGH": 1_234}}, Level.HIGH, "1,234 high in team/api:v1"),
         ({"severities": {"LOW": 1}}, Level.LOW, "1 low in team/api:v1"),
-        ({"severities": {}, "other": 2}, Level.NOTICE, "2 other in team/api:v1"),
+        ({"severities": {}, "other": 2}, Level.INFO, "2 other in team/api:v1"),
         (
             {"severities": {"UNDEFINED": 1}},
-            Level.WELL,
+            Level.OK,
             "Nothing above a threshold in team/api:v1",
         ),
-        ({"severities": {"HIGH": 0}, "tags": ()}, Level.WELL, "No findings in team/api@sha256:"),
+        ({"severities": {"HIGH": 0}, "tags": ()}, Level.OK, "No findings in team/api@sha256:"),
     ],
 )
 def test_a_title_says_what_was_found(given: dict[str, Any], level: Level, title: str) -> None:
@@ -55,9 +55,9 @@ def test_counts_each_severity_and_the_rest() -> None:
     message = on_scan(severities={"HIGH": 2, "LOW": 0, "OTHER": 3, "NO_SUCH": 1}, other=4)
     assert [(level, plain(line)) for level, line in message.counts] == [
         (Level.HIGH, "2 high"),
-        (Level.NOTICE, "0 low"),
-        (Level.NOTICE, "7 other"),
-        (Level.NOTICE, "1 no such"),
+        (Level.INFO, "0 low"),
+        (Level.INFO, "7 other"),
+        (Level.INFO, "1 no such"),
     ]
     assert on_scan(status="FAILED").counts == ()
 
@@ -78,15 +78,15 @@ def test_tells_the_facts_of_a_scan() -> None:
 @pytest.mark.parametrize(
     ("given", "level", "title"),
     [
-        ({}, Level.WELL, "Rescan finished: 5 scans started in 3 repositories"),
+        ({}, Level.OK, "Rescan finished: 5 scans started in 3 repositories"),
         (
             {"dry_run": True, "images": {"DUE": 9}},
-            Level.WELL,
+            Level.OK,
             "Dry run. Rescan finished: 9 images due in 3 repositories",
         ),
         (
             {"repositories": 1, "images": {"STARTED": 1}},
-            Level.WELL,
+            Level.OK,
             "Rescan finished: 1 scan started in 1 repository",
         ),
         (
@@ -127,7 +127,7 @@ def test_tells_the_facts_of_a_run() -> None:
         "Ended": "2026-03-14 03:00 UTC",
         "Account": "123456789012 in eu-central-1",
     }
-    assert [level for level, _ in message.counts] == [Level.WELL, Level.NOTICE]
+    assert [level for level, _ in message.counts] == [Level.OK, Level.INFO]
 
 
 def test_tells_of_a_run_that_broke_off_what_step_functions_told() -> None:

@@ -250,6 +250,6 @@ def test_tells_once_of_what_must_be_put_right_in_the_document(
     put_risks(text)
     for _ in range(3):
         deployed.notify(event_of(deployed.registry, "v1"))
-    assert subjects(deployed) == [f"[NOTICE] {subject}"]
+    assert subjects(deployed) == [f"[INFO] {subject}"]
     assert deployed.undelivered() == []
     assert Counter(each.channel for each in deployed.receivers.received) == Counter(Channel)

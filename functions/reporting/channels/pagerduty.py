@@ -18,9 +18,9 @@ _SEVERITIES = {
     Level.CRITICAL: "critical",
     Level.HIGH: "error",
     Level.MEDIUM: "warning",
-    Level.NOTICE: "warning",
+    Level.INFO: "warning",
     Level.LOW: "info",
-    Level.WELL: "info",
+    Level.OK: "info",
 }
 
 

@@ -21,8 +21,8 @@ _COLOURS = {
     Level.HIGH: "#e8762c",
     Level.MEDIUM: "#e9b824",
     Level.LOW: "#3b7dd8",
-    Level.NOTICE: "#8d8d8d",
-    Level.WELL: "#2f9e57",
+    Level.INFO: "#8d8d8d",
+    Level.OK: "#2f9e57",
 }
 _ESCAPES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 _IN_WORDS = str.maketrans(_ESCAPES)

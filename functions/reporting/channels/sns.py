@@ -6,7 +6,7 @@ Limits: https://docs.aws.amazon.com/sns/latest/api/API_Publish.html
 import json
 
 from reporting.channels.document import document
-from reporting.message import Line, Message, plain
+from reporting.message import Level, Line, Message, plain
 from reporting.reports import Report, ScanReport
 from reporting.text import trimmed, visible
 from runtime.messages import Json
@@ -62,7 +62,7 @@ def _item(line: Line) -> str:
 
 
 def _subject(message: Message) -> str:
-    level = "" if message.level == "WELL" else f"[{message.level}] "
+    level = "" if message.level is Level.OK else f"[{message.level}] "
     return _ascii(level + plain(message.title), LONGEST_SUBJECT)
 
 

@@ -15,8 +15,8 @@ _COLOURS = {
     Level.HIGH: "attention",
     Level.MEDIUM: "warning",
     Level.LOW: "accent",
-    Level.NOTICE: "default",
-    Level.WELL: "good",
+    Level.INFO: "default",
+    Level.OK: "good",
 }
 
 

@@ -73,7 +73,10 @@ class Fleet:
         self._started.clear()
 
     def _work(self, repository: str, records: FakeImageRecords | ImageRecords) -> Progress:
-        registry, history = FakeRegistry(self._images[repository]), FakeHistory(self._scans)
+        registry, history = (
+            FakeRegistry(self._images[repository], names=[repository]),
+            FakeHistory(self._scans),
+        )
         progress, now = Progress(), self.clock.now()
         while not progress.finished:
             progress = find_stale_images(

@@ -108,12 +108,14 @@ class FakeHistory:
         throttle_after: int = 1_000_000,
     ) -> None:
         self.asked: list[str] = []
+        self.calls: list[str] = []  # the repository of each
         self._scans = scans or {}
         self._gone = frozenset(gone)
         self._answers = throttle_after
 
     def last_scans(self, repository: str, digests: Sequence[str]) -> ScanAnswers:
         """Answer up to a number of images."""
+        self.calls.append(repository)
         self.asked.extend(digests)
         answered, unanswered = digests[: self._answers], digests[self._answers :]
         return ScanAnswers(

@@ -49,7 +49,8 @@ class FakeRegistry:
                 raise RepositoryNotFound(f"DescribeRepositories of {name}: does not exist")
 
     def images(self, repository: str, cursor: str | None = None) -> ImagePage:
-        """Turn to the next page; the cursor is its number."""
+        """Turn to the next page of a repository that was given; the cursor is its number."""
+        self.confirm([repository])
         self.listed.append(cursor)
         number = int(cursor or 0)
         page = self._pages[number]

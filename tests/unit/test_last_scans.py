@@ -1,7 +1,7 @@
 from datetime import datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ledger.image_records import ImageRecord, RecordedScan
@@ -120,10 +120,18 @@ def test_goes_by_the_newer_of_two_scans(
     assert newer(one, other) == newer(other, one) == chosen
 
 
+def test_keeps_the_record_of_a_scan_that_the_listing_shows_with_the_same_date() -> None:
+    """The listing counts no findings."""
+    record, listing = LastScan("COMPLETE", NOW, severities={"HIGH": 1}), scanned(NOW)
+    assert newer(record, listing) is record
+
+
 # What is written back
 
 
 @given(ages)
+@example(RESULT_EXPECTED_WITHIN)
+@example(RESULT_EXPECTED_WITHIN - SECOND)
 def test_remembers_a_result_whose_event_is_no_longer_on_its_way(
     age: timedelta,
 ) -> None:

@@ -127,7 +127,21 @@ def test_asks_only_for_images_that_the_listing_says_nothing_of() -> None:
 def test_asks_for_nothing_when_the_listing_says_it_all() -> None:
     history = FakeHistory()
     decided(any_work(), FakeRegistry([any_image(last_scan=scanned(days_ago(9)))]), history)
-    assert history.asked == []
+    assert history.calls == []
+
+
+def test_asks_about_the_repository_of_the_work() -> None:
+    history = FakeHistory()
+    decided(any_work(), FakeRegistry([any_image()]), history)
+    assert history.calls == ["team/api"]
+
+
+def test_leaves_out_what_was_not_pulled_lately_as_of_now() -> None:
+    pulled, unused = any_image(pulled_at=days_ago(29)), any_image(pulled_at=days_ago(31))
+    work = any_work(pulled_within=timedelta(days=30))
+    progress = decided(work, FakeRegistry([pulled, unused]), FakeHistory())
+    assert digests_of(progress.waiting) == (pulled.digest,)
+    assert progress.tally == Tally().plus(Decision(Outcome.EXCLUDED, "not pulled lately"))
 
 
 def test_lists_one_page_and_keeps_the_cursor_to_the_next() -> None:
@@ -327,6 +341,7 @@ def test_finds_a_missing_result_and_leaves_it_to_notify_scan_to_record_it() -> N
         now=NOW,
     )
     assert (found.image_digest, found.image_tags, found.run) == (image.digest, ("v1",), "run-0")
+    assert found.repository == work.repository
     assert records.calls == {"of": 1}
     assert progress == Progress(results_missing=2, results_found=2, tally=Tally().plus(FRESH))
 
@@ -382,7 +397,9 @@ def test_says_at_debug_which_image_came_to_what_and_why(at_debug: None, log: io.
         (archived.digest, "ARCHIVED", "archived"),
         (fresh.digest, "FRESH", "scanned within RescanAfter"),
     ]
-    assert {line["repository"] for line in lines} == {"team/api"}
+    assert {(line["message"], line["run"], line["repository"]) for line in lines} == {
+        ("settled", "run-1", "team/api")
+    }
 
 
 def test_says_nothing_of_single_images_otherwise(log: io.StringIO) -> None:

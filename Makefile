@@ -61,7 +61,7 @@ docs: $(VENVS)/dev/installed ## write the generated parts of the documents: pict
 	$(dev)/python -m tests.support.documents
 
 .PHONY: lock
-lock: $(UV) ## compile requirements/ anew from pyproject.toml
+lock: $(UV) ## compile requirements/ from pyproject.toml
 	for group in dev mutants local sam lambda-runtime; do \
 	  $(UV) pip compile pyproject.toml --group $$group --upgrade --generate-hashes --no-header \
 	    --no-annotate --python-version 3.13 --quiet --output-file requirements/$$group.txt; \

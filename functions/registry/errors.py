@@ -1,11 +1,11 @@
-"""What ECR answers when it does not do what it was asked.
+"""Errors of ECR, by names of our own.
 
 The class names are the error names of the state machines: Retry and Catch match on them.
 """
 
 
 class EcrThrottled(Exception):
-    """ECR refused a call for its rate. The state machine retries it with backoff."""
+    """ECR refused a call because of its rate limit. The state machine retries it with backoff."""
 
 
 class EcrUnavailable(Exception):
@@ -17,11 +17,11 @@ class AccessDenied(Exception):
 
 
 class RepositoryNotFound(Exception):
-    """The repository does not exist, or exists no longer."""
+    """The repository does not exist, or no longer exists."""
 
 
 class ImageNotFound(Exception):
-    """The image does not exist, or exists no longer."""
+    """The image does not exist, or no longer exists."""
 
 
 class ImageArchived(Exception):
@@ -33,7 +33,7 @@ class ImageNotScannable(Exception):
 
 
 class ImageScannedRecently(Exception):
-    """ECR scans an image once in 24 hours, on push or by hand, and has done so."""
+    """ECR refused: the image was scanned in the last 24 hours, on push or manually."""
 
 
 class ScanQuotaExhausted(Exception):
@@ -45,4 +45,4 @@ class ScanNotFound(Exception):
 
 
 class ManualScanningDisabled(Exception):
-    """The registry uses enhanced scanning, which takes no scans started by hand."""
+    """The registry uses enhanced scanning, which accepts no manual scans."""

@@ -1,4 +1,4 @@
-"""Events of ecr-rescan, for NotifyScan and for whoever else listens."""
+"""Events of ecr-rescan, for NotifyScan and other listeners."""
 
 import functools
 import json
@@ -18,7 +18,7 @@ EVENTS_A_CALL = 10  # the most that PutEvents takes
 
 
 class EventRefused(Exception):
-    """EventBridge took the call but not the event."""
+    """EventBridge accepted the call but rejected the event."""
 
 
 class EventBus:
@@ -32,7 +32,7 @@ class EventBus:
         self.put_all(detail_type, [detail], resources=resources)
 
     def put_all(self, detail_type: str, details: Sequence[Json], *, resources: list[str]) -> None:
-        """Put events of one kind, ten a call; raise EventRefused at the first that is refused."""
+        """Put events of one kind, ten per call; raise EventRefused for the first rejected one."""
         for some in batched(details, EVENTS_A_CALL, strict=False):
             response = self._client.put_events(
                 Entries=[

@@ -1,4 +1,4 @@
-"""Record what came of one repository in a run."""
+"""Record the result of one repository in a run."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,7 +11,7 @@ from runtime.entrypoint import entrypoint
 
 
 class ImageScansFailed(Exception):
-    """Scans of some images could not be started, whatever was tried; the others were."""
+    """Scans of some images could not be started after all retries; the others were."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class WorkedRepository:
 
 @dataclass(frozen=True)
 class RepositoryOutcome:
-    """What came of a repository, its images counted by outcome."""
+    """The result of a repository, with its images counted by outcome."""
 
     repository: str
     status: RecordStatus
@@ -39,8 +39,8 @@ def record_repository(
 ) -> RepositoryOutcome:
     """Fold the outcomes of all images into one record.
 
-    Raises ImageScansFailed, after the record is written, so that the child execution is red in the
-    console and a rerun takes the repository again.
+    Raises ImageScansFailed, after the record is written, so that the child execution fails
+    and a rerun selects the repository again.
     """
     progress = work.progress.folded()
     images = progress.tally.outcomes()

@@ -18,7 +18,7 @@ from tests.support.fakes import FakeImageRecords
 
 _numbers = count(1)
 
-# What the template sets when nobody sets anything.
+# The defaults of the template.
 DEFAULT_SETTINGS = {
     "REPOSITORY_FILTER": "",
     "RESCAN_AFTER": "7d",
@@ -98,7 +98,7 @@ def days_ago(days: float) -> datetime:
 
 
 class FakeHistory:
-    """Scan history that knows what it is told; an image it is not told of was never scanned."""
+    """Scan history with given scans; an image without one was never scanned."""
 
     def __init__(
         self,

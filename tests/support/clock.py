@@ -15,7 +15,7 @@ class Clock:
         self._lock = threading.Lock()
 
     def now(self) -> datetime:
-        """Tell the time."""
+        """Return the time."""
         with self._lock:
             return self._now
 
@@ -30,7 +30,7 @@ class Clock:
 
 
 class FastClock(Clock):
-    """Runs a number of times as fast as real time: what waits at once waits together."""
+    """Runs a number of times as fast as real time: concurrent waits pass together."""
 
     def __init__(self, times: float, now: datetime = NOW) -> None:
         super().__init__(now)
@@ -38,7 +38,7 @@ class FastClock(Clock):
         self._origin = time.monotonic()
 
     def now(self) -> datetime:
-        """Tell the time."""
+        """Return the time."""
         return super().now() + timedelta(seconds=(time.monotonic() - self._origin) * self._times)
 
     def sleep(self, seconds: float) -> None:

@@ -73,7 +73,7 @@ class State:
 
     @property
     def is_function(self) -> bool:
-        """Tell whether a Lambda function backs it."""
+        """Return whether a Lambda function backs it."""
         return self.kind == "Task" and "FunctionArn" in self.body["Resource"]
 
 

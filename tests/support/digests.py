@@ -55,7 +55,7 @@ def put_entry(
 
 
 def fill(mode: str, entries: Sequence[DigestEntry]) -> None:
-    """Put many entries into the table at once."""
+    """Put many entries into the table, in batches."""
     client = boto3.client("dynamodb")
     for some in batched(entries, 25, strict=False):
         items = [
@@ -77,7 +77,7 @@ def fill(mode: str, entries: Sequence[DigestEntry]) -> None:
 
 
 def drop_entry(entries: DigestEntries, mode: str, image: DigestImage) -> None:
-    """Take an image out of a digest, as ComposeNotification does when it is told at once."""
+    """Take an image out of a digest, as ComposeNotification does for an immediate notification."""
     boto3.client("dynamodb").transact_write_items(TransactItems=[entries.drop(mode, image)])
 
 

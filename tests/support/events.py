@@ -1,8 +1,8 @@
-"""Events as EventBridge might send them, and as nobody should: strategies, and the samples.
+"""Events as EventBridge might send them, and as it should not: strategies, and the samples.
 
-An `ECR Image Scan` is made by the schema registry's entry; the other kinds, which have none, by
-hand. Of each field an example draws a few values, good and bad, and many events are put together
-from them: Hypothesis is slow at drawing, and a hundred events from one draw are a hundred events.
+An `ECR Image Scan` is made by the schema registry's entry; the other kinds, which have none,
+without it. Of each field an example draws a few values, good and bad, and many events are put
+together from them: Hypothesis is slow at drawing, and a hundred events from one draw are a hundred events.
 """
 
 import json

@@ -35,7 +35,7 @@ class FakeRegistry:
         self._refusals = refusals or {}
 
     def scan_type(self) -> str:
-        """Tell the scan type that was given."""
+        """Return the scan type that was given."""
         return self._scan_type
 
     def repositories(self) -> Iterator[str]:

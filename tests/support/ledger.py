@@ -21,7 +21,7 @@ from notify_scan.known_image import Ledger
 
 
 class LedgerInMemory:
-    """Both adapters at once; `is_lost` makes the table answer nothing, `refused` some calls."""
+    """Both adapters together; `is_lost` makes the table answer nothing, `refused` some calls."""
 
     def __init__(self) -> None:
         self.kept: dict[tuple[str, str], ImageRecord] = {}

@@ -1,4 +1,4 @@
-"""Whoever is told, in one process: webhooks, topics, a bus; each can be made to fail."""
+"""All receivers in one process: webhooks, topics, a bus; each can be made to fail."""
 
 import json
 import re
@@ -75,7 +75,7 @@ class Receivers:
         return 200
 
     def watch(self, client: Any) -> None:
-        """Be told of what a client publishes or puts, or fail before it does."""
+        """Record what a client publishes or puts, or fail before it does."""
         client.meta.events.register("provide-client-params.sns.Publish", self._publish)
         client.meta.events.register("provide-client-params.events.PutEvents", self._put_events)
 

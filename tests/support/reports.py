@@ -1,4 +1,4 @@
-"""Reports, and all channels at once, with what the receivers would say of each delivery."""
+"""Reports, and all channels together, with what the receivers would say of each delivery."""
 
 import json
 from collections.abc import Callable, Iterable, Sequence
@@ -36,7 +36,7 @@ from tests.support.payloads import (
     teams_structure,
 )
 
-# What the template sets when nobody sets anything.
+# The defaults of the template.
 DEFAULT_SETTINGS = {
     "CRITICAL_THRESHOLD": "0",
     "HIGH_THRESHOLD": "0",
@@ -158,7 +158,7 @@ class FakeAcceptedRisks:
         self._risks = RisksInForce(AcceptedRisks.read(text), refusal)
 
     def in_force(self, now: datetime) -> RisksInForce:
-        """Tell what was given."""
+        """Return what was given."""
         del now
         return self._risks
 
@@ -174,9 +174,9 @@ class FakeAcceptedRisks:
 
 
 class FakeScans:
-    """ECR, asked for findings and for the last scan of whatever image; an answer may be an error.
+    """ECR, asked for findings and for the last scan of any image; an answer may be an error.
 
-    Findings are counted as they are taken: ECR is paged only as far as somebody reads.
+    Findings are counted as they are taken: ECR is paged only as far as findings are read.
     """
 
     def __init__(
@@ -196,7 +196,7 @@ class FakeScans:
         yield from self._findings
 
     def last_scan(self, repository: str, digest: str) -> LastScan | None:
-        """Tell of the last scan."""
+        """Return the last scan."""
         self.asked.append(("last scan", repository, digest))
         if isinstance(self._last_scan, Exception):
             raise self._last_scan
@@ -243,7 +243,7 @@ def complaints_about(delivery: Delivery) -> list[str]:
 
 
 def structure_of(delivery: Delivery) -> list[str]:
-    """Say what people's clients read in a delivery, its literal texts aside."""
+    """Return what the receivers' clients read in a delivery, its literal texts aside."""
     content: Any = delivery.content
     readers: dict[Channel, Callable[[], list[str]]] = {
         Channel.SLACK: lambda: slack_structure(content),

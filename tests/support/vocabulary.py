@@ -84,7 +84,7 @@ RULES = (
     Rule("as good as|as good", "the same, counts as", "not plain"),
     Rule("rightly", "expected", "not plain"),
     Rule("nor", "and no, or", "not plain"),
-    Rule("all that(?! (?:is|are|was|were) not)", "everything, what", "not plain"),
+    Rule("all that (?:has|have|is|must|knows|it|ECR|the)", "everything, what", "not plain"),
     Rule(
         rf"(?:{_NUMBER}) (?:{_COUNTED} ){{0,2}}an? (?:{_COUNTER})",
         "one X per Y",

@@ -1,4 +1,4 @@
-"""Custom notifications of Amazon Q Developer in chat applications, once AWS Chatbot.
+"""Custom notifications of Amazon Q Developer in chat applications.
 
 https://docs.aws.amazon.com/chatbot/latest/adminguide/custom-notifs.html, "Event schema" and
 "Parameter details", read from stored copies of the page:
@@ -28,7 +28,7 @@ MOST_DESCRIPTION = 8_000
 MOST_TITLE = 250
 MOST_NEXT_STEP = 350
 MOST_KEYWORD = 75
-# SNS carries no more, whatever the fields allow.
+# SNS carries no more, even if the fields allow it.
 _MOST_METADATA = 8_000
 _MOST_BYTES = 262_144
 

@@ -93,7 +93,7 @@ def size_of(value: object) -> int:
 
 
 def is_web_address(text: str) -> bool:
-    """Tell whether this is an http or https address with a host."""
+    """Return whether this is an http or https address with a host."""
     if re.search(r"[\s<>\"]", text):
         return False
     try:

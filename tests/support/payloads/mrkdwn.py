@@ -21,7 +21,7 @@ _SPANS = {"*": "bold", "_": "italic", "~": "strike"}
 _EMOJI = re.compile(r"(?<![\w:]):(?=[a-z0-9_+'-]*[a-z]|[+-]1:|100:|1234:)[a-z0-9_+'-]+:(?![\w:])")
 _AUTO_MENTION = re.compile(r"(?<![\w@])@(?:channel|here|everyone|group)\b", re.IGNORECASE)
 _AUTO_CHANNEL = re.compile(r"(?<![\w&#])#[a-z0-9][a-z0-9_-]*", re.IGNORECASE)
-# Slack links whatever looks like a host, scheme or none: README.md leads to Moldova.
+# Slack links everything that looks like a host, scheme or none: README.md leads to Moldova.
 _AUTO_LINK = re.compile(
     r"\bhttps?://\S+|\bmailto:\S+|\S+@(?:[\w-]+\.)+[a-z]{2,}\b|(?<![\w.@/-])(?:[\w-]+\.)+[a-z]{2,24}\b",
     re.IGNORECASE,
@@ -29,7 +29,7 @@ _AUTO_LINK = re.compile(
 
 
 def badly_escaped(text: str) -> list[str]:
-    """Find the control characters that neither control nor stand as entities."""
+    """Find the control characters that do not control and are not entities."""
     problems = [
         f"{match[0]!r} is neither a mention nor a link"
         for match in _CONTROL.finditer(text)

@@ -1,7 +1,7 @@
 """Messages to an incoming webhook of Slack.
 
 Fields and lengths: the declarations of the package @slack/types 3.2.0, and
-https://docs.slack.dev/reference/block-kit/blocks. 50 blocks a message, and `msg_blocks_too_long`
+https://docs.slack.dev/reference/block-kit/blocks. 50 blocks per message, and `msg_blocks_too_long`
 above about 13,200 characters of all blocks together, which no document names:
 https://github.com/slackapi/bolt-js/issues/2509. An app's webhook cannot choose channel, user name
 or icon: https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks.
@@ -59,7 +59,7 @@ def _structure(payload: Fields) -> Iterator[str]:
     for number, attachment in enumerate(payload.get("attachments", [])):
         yield f"attachments[{number}]: attachment"
         for name in ("pretext", "text"):
-            # mrkdwn is what Slack takes these for unless told otherwise.
+            # mrkdwn is what Slack takes these for by default.
             found = mrkdwn.structure(attachment.get(name, ""))
             yield from (f"attachments[{number}].{name}: {token}" for token in found)
     blocks = [*_found_blocks(payload)]

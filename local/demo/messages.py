@@ -2,6 +2,7 @@
 
 import html
 import json
+import re
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -14,6 +15,7 @@ from typing import Any, Self
 from local.cloud.engine import Engine
 from local.demo.run import RescanRun, pause_after
 from local.page.message_page import page
+from local.page.overview import reports_in, slack_title, weight
 from local.page.page_screenshots import take_screenshots
 from local.receivers.inbox import Channel, Inbox, Received
 from local.receivers.subscribers import Delivered, Email, Subscribers
@@ -56,7 +58,7 @@ STILL_SECONDS = 90
 STARTED = "ExecutionStarted"
 ENDED_WELL = "ExecutionSucceeded"
 ENDED_BADLY = ("ExecutionFailed", "ExecutionTimedOut", "ExecutionAborted")
-SEVERITIES = ("CRITICAL", "HIGH", "MEDIUM", "LOW", "INFORMATIONAL", "UNDEFINED")
+_MARKS = str.maketrans("", "", "*`")
 
 
 class DemoReceivers:
@@ -368,10 +370,10 @@ class Highlights:
     @classmethod
     def of(cls, requests: Sequence[Received], delivered: Delivered) -> "Highlights":
         """Pick the scan with the worst findings, and a run that did not finish if there is one."""
-        documents = list(_documents(requests, delivered))
-        scans = [each for each in documents if "repository" in each["report"]]
-        runs = [each for each in documents if "run" in each["report"]]
-        scan = max(scans, key=_weight, default=None)
+        reports = reports_in(requests, delivered)
+        scans = [each for each in reports if each["report"]["kind"] == "scan"]
+        runs = [each for each in reports if each["report"]["kind"] == "run"]
+        scan = max(scans, key=weight, default=None)
         run = max(runs, key=lambda each: each["report"]["status"] != "FINISHED", default=None)
         return cls(
             scan["title"] if scan else None,
@@ -418,27 +420,10 @@ def draw(
     return f"every message as its receiver got it: {directory.name}/inbox.html. {pictures}"
 
 
-def _documents(requests: Sequence[Received], delivered: Delivered) -> Iterator[Any]:
-    """Read the reports as machines get them, from a channel that is on and has them."""
-    if delivered.topic_messages:
-        yield from (json.loads(message.text) for message in delivered.topic_messages)
-    elif delivered.events:
-        yield from (event.detail for event in delivered.events)
-    else:
-        yield from (each.json for each in requests if each.channel == "webhook")
-
-
-def _weight(document: Any) -> tuple[list[int], bool]:
-    """Weigh a scan by its findings; between equals, by whether they are known by name."""
-    report = document["report"]
-    counts = report.get("severities", {})
-    return [counts.get(severity, 0) for severity in SEVERITIES], bool(report.get("worst_findings"))
-
-
 def _title(channel: str, message: Any) -> str:
     """Read the title of a message, without what the channel needs around it."""
     if channel == "slack":
-        return html.unescape(message["text"]).replace("`", "")
+        return slack_title(message)
     title = message["attachments"][0]["content"]["body"][0]["inlines"]
     return "".join(run["text"] for run in title).partition(" ")[2]
 
@@ -447,6 +432,11 @@ def _texts_of_slack(message: Any) -> Iterator[str]:
     parts = [message, *message.get("attachments", [])]
     for block in (block for part in parts for block in part.get("blocks", [])):
         if "text" in block:
-            yield block["text"]["text"]
+            yield _shown_by_slack(block["text"]["text"])
         for text in [*block.get("fields", []), *block.get("elements", [])]:
-            yield text["text"].replace("\n", "  ")
+            yield _shown_by_slack(text["text"]).replace("\n", "  ")
+
+
+def _shown_by_slack(marked: str) -> str:
+    """Leave out the marks of text, and of links all but their labels."""
+    return html.unescape(re.sub(r"<[^<>|]+\|([^<>]*)>", r"\1", marked)).translate(_MARKS)

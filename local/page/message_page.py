@@ -1,6 +1,7 @@
 """One HTML page of everything that the receivers got, each message as its receiver sees it."""
 
 import json
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,6 +11,7 @@ from typing import Any
 from markupsafe import Markup, escape
 
 from local.page.elements import box, element, link, span, with_breaks
+from local.page.overview import overview, reports_in, slack_title
 from local.page.slack_rendering import mrkdwn, slack_message
 from local.page.teams_rendering import teams_message
 from local.receivers.inbox import Channel, Received
@@ -50,9 +52,10 @@ def page(
     The anchors are slack, teams, email, sms, pagerduty, chatbot, webhook, queue and events. The
     page is complete in itself.
     """
+    requests, delivered = tuple(requests), delivered or Delivered()
     sections = [
         section
-        for section in _sections(tuple(requests), delivered or Delivered())
+        for section in _sections(requests, delivered)
         if (section.anchor in only if only is not None else section.messages)
     ]
     whole = "Inbox: what ecr-rescan sent, as its receivers got it"
@@ -64,7 +67,10 @@ def page(
         element("title", whole),
         element("style", _style()),
     )
-    top = element("header", element("h1", whole), _navigation(sections)) if only is None else ""
+    top: str = ""
+    if only is None:
+        stories = overview(reports_in(requests, delivered), _anchors(requests))
+        top = element("header", element("h1", whole), stories, _navigation(sections))
     content = [_section(section) for section in sections]
     if not content:
         content = [element("p", "Nothing was received.")]
@@ -79,11 +85,7 @@ def _style() -> Markup:
 
 def _sections(requests: Sequence[Received], delivered: Delivered) -> list[_Section]:
     def posts(channel: Channel, draw: Callable[[Received], Markup]) -> list[Markup]:
-        ours = [request for request in requests if request.channel == channel]
-        return [
-            _posted(request, draw)
-            for request in sorted(ours, key=lambda request: request.received_at)
-        ]
+        return [_posted(request, draw, anchor) for anchor, request in _in_order(requests, channel)]
 
     return [
         _Section(
@@ -100,8 +102,8 @@ def _sections(requests: Sequence[Received], delivered: Delivered) -> list[_Secti
         ),
         _Section(
             "email",
-            "E-mail",
-            "From the SNS topic; AWS adds a line with the link by which to unsubscribe.",
+            "Email",
+            "From the SNS topic. AWS adds a line with the link to unsubscribe.",
             [_email(email) for email in delivered.emails],
         ),
         _Section(
@@ -118,15 +120,14 @@ def _sections(requests: Sequence[Received], delivered: Delivered) -> list[_Secti
         ),
         _Section(
             "chatbot",
-            "AWS Chatbot",
-            "Custom notifications from the SNS topic that Chatbot (Amazon Q Developer in chat "
-            "applications) shows in a channel.",
+            "Amazon Q Developer in chat applications",
+            "Custom notifications from the SNS topic that it subscribes to.",
             [_chatbot(message) for message in delivered.chatbot_messages],
         ),
         _Section(
             "webhook",
             "Webhook",
-            "Requests to a receiver of one's own: the headers and the JSON.",
+            "Requests to your own receiver: the headers and the report.",
             posts("webhook", _webhook),
         ),
         _Section(
@@ -142,6 +143,22 @@ def _sections(requests: Sequence[Received], delivered: Delivered) -> list[_Secti
             [_event(event) for event in delivered.events],
         ),
     ]
+
+
+def _in_order(requests: Iterable[Received], channel: Channel) -> list[tuple[str, Received]]:
+    """Sort the requests to a channel by time, each with an anchor of its own."""
+    ours = [request for request in requests if request.channel == channel]
+    ours.sort(key=lambda request: request.received_at)
+    return [(f"{channel}-{number}", request) for number, request in enumerate(ours, 1)]
+
+
+def _anchors(requests: Iterable[Received]) -> Mapping[str, Sequence[str]]:
+    """Map the titles of messages to the anchors at which Slack's are drawn, in their order."""
+    anchors: defaultdict[str, list[str]] = defaultdict(list)
+    for anchor, request in _in_order(requests, "slack"):
+        if request.is_accepted:
+            anchors[slack_title(request.json)].append(anchor)
+    return anchors
 
 
 def _navigation(sections: Iterable[_Section]) -> Markup:
@@ -171,14 +188,16 @@ def _section(section: _Section) -> Markup:
     )
 
 
-def _posted(request: Received, draw: Callable[[Received], Markup]) -> Markup:
+def _posted(request: Received, draw: Callable[[Received], Markup], anchor: str) -> Markup:
     """Draw a request, and say so when its receiver did not take it."""
     content = draw(request) if request.json is not None else _raw(request.body)
     if request.is_accepted:
-        return _message(_envelope("", request.received_at), content)
+        return element(
+            "div", _envelope("", request.received_at), content, class_="message", id=anchor
+        )
     refusal = f"refused: {request.answer.status} {request.answer.body.decode(errors='replace')}"
     envelope = _envelope("", request.received_at, span("badge bad", refusal.strip()))
-    shown = element("details", element("summary", "what nobody saw"), content)
+    shown = element("details", element("summary", "not shown by the receiver"), content)
     return box("message refused", envelope, shown)
 
 
@@ -310,7 +329,11 @@ def _said(value: object) -> str:
 
 
 def _json(content: object) -> Markup:
-    return element("pre", json.dumps(content, indent=2, ensure_ascii=False))
+    """Draw JSON, folded: a report has dozens of lines."""
+    title = content.get("title") if isinstance(content, dict) else None
+    summary = f"{title} (JSON)" if isinstance(title, str) else "JSON"
+    text = element("pre", json.dumps(content, indent=2, ensure_ascii=False))
+    return element("details", element("summary", summary), text)
 
 
 def _raw(body: bytes) -> Markup:

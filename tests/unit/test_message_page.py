@@ -91,6 +91,73 @@ def test_shows_messages_in_the_order_of_their_time() -> None:
     assert drawn.index('UTC { "text": "early" }') < drawn.index('UTC { "text": "late" }')
 
 
+def a_report(kind: str, title: str, change: str | None = None, **severities: int) -> TopicMessage:
+    report = {"kind": kind, "change": change, "severities": severities}
+    return TopicMessage("arn", None, json.dumps({"title": title, "report": report}), {}, NOON)
+
+
+def stories(drawn: str) -> list[str]:
+    """Read the stories of the overview, one text each."""
+    return [Shown.of(story).words for story in drawn.split('<div class="story ')[1:]]
+
+
+def test_begins_with_what_is_new_worse_and_cleared_and_with_the_runs() -> None:
+    reports = (
+        a_report("scan", "2 high in a", "NEW", HIGH=2),
+        a_report("scan", "1 critical in b", "NEW", CRITICAL=1),
+        a_report("scan", "nothing in c", "CLEARED"),
+        a_report("run", "Rescan finished"),
+        a_report("scan", "failed: d", "FAILED"),
+    )
+
+    new, worse, cleared, runs, failed = stories(page(delivered=Delivered(topic_messages=reports)))
+
+    assert "New 2 1 critical in b 2 high in a" in new  # the worst first
+    assert "Worse 0" in worse
+    assert "Cleared 1 nothing in c" in cleared
+    assert "Runs 1 Rescan finished" in runs
+    assert "Scan failed 1 failed: d" in failed
+
+
+def test_counts_the_reports_that_the_overview_has_no_room_for() -> None:
+    reports = tuple(a_report("scan", f"2 high in {n}", "WORSE", HIGH=2) for n in range(7))
+
+    worse = stories(page(delivered=Delivered(topic_messages=reports)))[1]
+
+    assert worse.count("2 high in") == 5
+    assert "and 2 more" in worse
+
+
+def test_the_overview_leads_to_the_message_in_slack() -> None:
+    def posted(second: int) -> Received:
+        message = {"text": "2 high in `a&amp;b`", "blocks": [], "attachments": []}
+        return a_request("slack", message, at=NOON + timedelta(seconds=second))
+
+    drawn = page(
+        [posted(2), posted(1)],
+        Delivered(topic_messages=(a_report("run", "2 high in a&b"), a_report("run", "other")) * 2),
+    )
+
+    links = [part.split('"')[0] for part in drawn.split('href="#slack-')[1:]]
+    assert links == ["1", "2"]
+    assert drawn.index('id="slack-1"') < drawn.index('id="slack-2"')
+    assert "other" not in Shown.of(drawn).links
+
+
+@pytest.mark.parametrize("channel", ["webhook", "events"])
+def test_the_overview_needs_no_topic(channel: str) -> None:
+    report = {"title": "1 high in a", "report": {"kind": "scan", "severities": {"HIGH": 1}}}
+    requests = [a_request("webhook", report)] if channel == "webhook" else []
+    event = BusEvent("reports", "ecr-rescan", "any", report, (), NOON)
+    delivered = Delivered(events=(event,)) if channel == "events" else Delivered()
+
+    assert "Not compared 1 1 high in a" in stories(page(requests, delivered))[-1]
+
+
+def test_has_no_overview_without_reports() -> None:
+    assert stories(page([a_request("slack", {"text": "hello"})])) == []
+
+
 def test_says_what_was_refused() -> None:
     refused = a_request("slack", {"text": "hello"}, answer=Answer(429, b"rate_limited"))
 
@@ -109,7 +176,7 @@ def test_shows_the_headers_of_a_webhook_and_its_json() -> None:
     )
     drawn = Shown.of(page([request])).words
 
-    assert 'x-signature abc { "high": 4 }' in drawn
+    assert 'x-signature abc JSON { "high": 4 }' in drawn
     assert "127.0.0.1" not in drawn
 
 
@@ -130,7 +197,12 @@ def test_no_text_becomes_html(text: str) -> None:
     assert "<script>" in shown.text
 
 
-@given(any_json("payload", "links", "content", "metadata", "summary", "nextSteps", "keywords"))
+@given(
+    any_json("payload", "links", "content", "metadata", "summary", "nextSteps", "keywords")
+    | st.fixed_dictionaries(
+        {"title": st.text(), "report": any_json("kind", "change", "severities", "worst_findings")}
+    )
+)
 def test_draws_any_json(message: Any) -> None:
     topic_message = TopicMessage("arn", None, json.dumps(message), {}, NOON)
     delivered = Delivered(chatbot_messages=(topic_message,), topic_messages=(topic_message,))

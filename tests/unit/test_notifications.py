@@ -185,18 +185,22 @@ def test_shows_the_worst_scan_and_the_run_that_did_not_finish() -> None:
     delivered = Delivered(
         emails=tuple(Email("any", "any", f"{each}\n\nmore", NOON) for each in (fine, left_over)),
         topic_messages=(
-            queued(fine, {"run": "demo-2", "status": "FINISHED"}),
-            queued(mild, {"repository": "team/api", "severities": {"HIGH": 1}}),
-            queued(worst, {"repository": "team/<web>", "severities": {"CRITICAL": 2}}),
-            queued(left_over, {"run": "demo-1", "status": "INCOMPLETE"}),
+            queued(fine, {"kind": "run", "run": "demo-2", "status": "FINISHED"}),
+            queued(mild, {"kind": "scan", "repository": "team/api", "severities": {"HIGH": 1}}),
+            queued(
+                worst, {"kind": "scan", "repository": "team/<web>", "severities": {"CRITICAL": 2}}
+            ),
+            queued(left_over, {"kind": "run", "run": "demo-1", "status": "INCOMPLETE"}),
         ),
     )
-    worst_in_slack = slack("2 critical in `team/&lt;web&gt;`", "*2 critical*", "more")
+    worst_in_slack = slack(
+        "2 critical in `team/&lt;web&gt;`", "*<https://a.b|2 critical>*", "`&lt;more&gt;`"
+    )
     requests = [slack(mild), worst_in_slack, teams(worst), slack(left_over), teams(fine)]
 
     highlights = Highlights.of(requests, delivered)
 
-    assert highlights.slack_scan() == "*2 critical*\nmore"
+    assert highlights.slack_scan() == "2 critical\n<more>"
     email = highlights.run_email()
     assert email
     assert email.text.startswith(left_over)

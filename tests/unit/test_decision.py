@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.image_records import Standing
-from reporting.changes import standing_of
+from ledger.image_records import ImageState
+from reporting.changes import image_state_of
 from reporting.decision import (
     Before,
     Condition,
@@ -47,21 +47,21 @@ def scan_with(found: Found) -> Interpretation:
     return Interpretation(scan=any_scan_report(**given))
 
 
-def state_after(*scans: Found) -> Standing | None:
+def state_after(*scans: Found) -> ImageState | None:
     """Make what is known of an image after some scans, the oldest first."""
     state, thresholds = None, any_notification_policy().thresholds
     for found in scans:
         report = scan_with(found).scan
         assert report
-        state = standing_of(report, thresholds, state)
+        state = image_state_of(report, thresholds, state)
     return state
 
 
 def on_next_scan(
-    found: Found, *earlier: Found, told_ago: timedelta = DAY, **policy: Any
+    found: Found, *earlier: Found, since_notified: timedelta = DAY, **policy: Any
 ) -> Decision:
     """Decide on a scan of an image, of which earlier scans are known."""
-    before = Before(state_after(*earlier), told_ago)
+    before = Before(state_after(*earlier), since_notified)
     return decide(scan_with(found), any_notification_policy(**policy), before)
 
 
@@ -114,7 +114,7 @@ def test_decides_on_a_scan_by_the_one_before(
         reason,
     )
     assert not decision.is_reminder
-    assert decision.standing == state_after(*earlier, found)
+    assert decision.image_state == state_after(*earlier, found)
 
 
 @pytest.mark.parametrize(
@@ -199,7 +199,7 @@ def test_gives_the_reason_of_what_is_notified_only_where_it_is_asked_for(
 
 def test_notifies_of_no_image_that_stays_without_findings() -> None:
     for notify_on in EVERY_NOTIFY_ON:
-        decision = on_next_scan(0, 0, told_ago=365 * DAY, notify_on=notify_on)
+        decision = on_next_scan(0, 0, since_notified=365 * DAY, notify_on=notify_on)
         assert (decision.tell, decision.condition) == (False, STILL_WELL)
 
 
@@ -231,20 +231,20 @@ def test_the_end_of_a_failure_is_news_only_where_the_failure_was() -> None:
 
 @pytest.mark.parametrize("earlier", [[2], ["FAILED"], [2, "FAILED"]])
 @pytest.mark.parametrize(
-    ("told_ago", "reminds"),
+    ("since_notified", "reminds"),
     [(30 * DAY - timedelta(seconds=1), False), (30 * DAY, True), (300 * DAY, True)],
 )
 def test_reminds_of_what_has_stood_unchanged_for_as_long_as_remind_after(
-    earlier: list[Found], told_ago: timedelta, reminds: bool
+    earlier: list[Found], since_notified: timedelta, reminds: bool
 ) -> None:
-    decision = on_next_scan(earlier[-1], *earlier, told_ago=told_ago)
+    decision = on_next_scan(earlier[-1], *earlier, since_notified=since_notified)
     assert (decision.tell, decision.is_reminder) == (reminds, reminds)
     assert decision.reason == ("stands for longer than RemindAfter" if reminds else "unchanged")
     assert (decision.change, decision.condition) == (Change.UNCHANGED, PROBLEM)
 
 
 def test_goes_by_the_remind_after_of_the_policy() -> None:
-    decisions = (on_next_scan(2, 2, told_ago=7 * DAY, remind_after=n * DAY) for n in (7, 8))
+    decisions = (on_next_scan(2, 2, since_notified=7 * DAY, remind_after=n * DAY) for n in (7, 8))
     assert [decision.is_reminder for decision in decisions] == [True, False]
 
 
@@ -256,7 +256,7 @@ def test_what_has_changed_after_a_long_time_is_no_reminder(
 ) -> None:
     """A change that NotifyOn leaves out stays unreported, however long ago the last report was."""
     for notify_on in EVERY_NOTIFY_ON:
-        decision = on_next_scan(found, *earlier, told_ago=300 * DAY, notify_on=notify_on)
+        decision = on_next_scan(found, *earlier, since_notified=300 * DAY, notify_on=notify_on)
         assert not decision.is_reminder
         assert decision.tell == (kind in notify_on)
 
@@ -269,7 +269,7 @@ def test_reminds_only_of_what_notify_on_reports_in_the_first_place(
     found: Found, words: set[NotifyOn]
 ) -> None:
     for notify_on in EVERY_NOTIFY_ON:
-        decision = on_next_scan(found, found, told_ago=30 * DAY, notify_on=notify_on)
+        decision = on_next_scan(found, found, since_notified=30 * DAY, notify_on=notify_on)
         assert decision.is_reminder == bool(words & notify_on)
         assert decision.tell == bool((words | {NotifyOn.UNCHANGED}) & notify_on)
 
@@ -299,7 +299,7 @@ def test_notes_what_the_next_scan_must_be_compared_with(
 
 
 def test_notes_that_a_notification_is_sent_though_nothing_has_changed() -> None:
-    assert on_next_scan(2, 2, told_ago=30 * DAY).is_noted
+    assert on_next_scan(2, 2, since_notified=30 * DAY).is_noted
     assert on_next_scan(2, 2, notify_on=frozenset({NotifyOn.UNCHANGED})).is_noted
 
 
@@ -309,17 +309,17 @@ class Story:
 
     policy: NotificationPolicy
     remembers_all: bool
-    state: Standing | None = None
-    told_ago: timedelta = timedelta()
+    state: ImageState | None = None
+    since_notified: timedelta = timedelta()
     decisions: list[Decision] = field(default_factory=list)
 
     def scan(self, found: Found, days: int) -> None:
-        self.told_ago += days * DAY if self.state else timedelta()
-        decision = decide(scan_with(found), self.policy, Before(self.state, self.told_ago))
+        self.since_notified += days * DAY if self.state else timedelta()
+        decision = decide(scan_with(found), self.policy, Before(self.state, self.since_notified))
         if decision.tell:
-            self.told_ago = timedelta()
+            self.since_notified = timedelta()
         if decision.is_noted or self.remembers_all:
-            self.state = decision.standing
+            self.state = decision.image_state
         self.decisions.append(replace(decision, is_noted=False))
 
 

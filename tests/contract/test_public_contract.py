@@ -9,6 +9,7 @@ import pytest
 from aws_lambda_powertools import Metrics
 
 from reporting.channels.in_use import DETAIL_TYPES
+from reporting.message import Level
 from reporting.reports import (
     Change,
     DigestReport,
@@ -80,6 +81,10 @@ def test_own_events() -> None:
         for detail_type in pattern["detail-type"]
     }
     assert set(re.findall(r"`([A-Z][\w ]+)`", paragraph)) == matched
+
+
+def test_severities() -> None:
+    assert words(table(section("Reports"), "`severity`")) == list(Level)
 
 
 def test_changes() -> None:

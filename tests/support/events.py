@@ -2,7 +2,8 @@
 
 An `ECR Image Scan` is made by the schema registry's entry; the other kinds, which have none,
 without it. Of each field an example draws a few values, good and bad, and many events are put
-together from them: Hypothesis is slow at drawing, and a hundred events from one draw are a hundred events.
+together from them: Hypothesis is slow at drawing, and a hundred events from one
+draw are a hundred events.
 """
 
 import json

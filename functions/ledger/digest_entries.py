@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
 CONNECTIONS = 16  # the calls that one function has under way at most
+DAILY = "DAILY"
+AFTER_RUN = "AFTER_RUN"  # the other digest that version 0.3.0 had
 
 
 @dataclass(frozen=True)
@@ -133,6 +135,32 @@ class DigestEntries:
             for page in pages:
                 for item in page["Items"]:
                     yield decode(DigestEntry, plain_item(item))
+
+    def adopt(self, mode: str, *, left_in: str) -> None:
+        """Move what a digest that is sent no longer has left into one that is.
+
+        An image that is in both keeps the entry of the one that is sent. Can be done twice.
+        """
+        query = self._client.get_paginator("query")
+        pages = query.paginate(
+            TableName=self._table,
+            KeyConditionExpression="pk = :mode",
+            ExpressionAttributeValues={":mode": {"S": f"digest#{left_in}"}},
+            ConsistentRead=True,
+        )
+        refused = self._client.exceptions.ConditionalCheckFailedException
+        with named_errors():
+            for page in pages:
+                for item in page["Items"]:
+                    with suppress(refused):
+                        self._client.put_item(
+                            TableName=self._table,
+                            Item={**item, "pk": {"S": f"digest#{mode}"}},
+                            ConditionExpression="attribute_not_exists(pk)",
+                        )
+                    self._client.delete_item(
+                        TableName=self._table, Key={"pk": item["pk"], "sk": item["sk"]}
+                    )
 
     def forget(self, mode: str, told: Sequence[DigestEntry]) -> None:
         """Take out what has been told; what has changed since is told with the next digest.

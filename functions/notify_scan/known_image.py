@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from ledger.digest_entries import DigestEntries, DigestImage
+from ledger.digest_entries import DAILY, DigestEntries, DigestImage
 from ledger.image_records import (
     Baseline,
     ImageRecord,
@@ -140,15 +140,12 @@ def remember(
         return
     image = _digest_image(memory, scan, decision, baseline.image_state)
     before = memory.before.image_state or ImageState()
-    if not decision.tell:
+    if not decision.tell or not channels.has_digest:
         changes = []
     elif channels.breaks_through(decision):
-        changes = [ledger.entries.drop(digest, image) for digest in channels.digests]
+        changes = [ledger.entries.drop(DAILY, image)]
     else:
-        changes = [
-            ledger.entries.put(digest, image, before, expires_at=int(asked.expires_at))
-            for digest in channels.digests
-        ]
+        changes = [ledger.entries.put(DAILY, image, before, expires_at=int(asked.expires_at))]
     ledger.records.note_baseline(
         asked.repository,
         asked.digest,
@@ -167,10 +164,9 @@ def keep_up(
     After the baseline, and as often as need be. Raises LedgerUnavailable.
     """
     asked, is_corrected = memory.asked, decision.is_noted and not decision.tell
-    if decision.image_state and is_corrected and not memory.is_late:
+    if decision.image_state and is_corrected and channels.has_digest and not memory.is_late:
         image = _digest_image(memory, scan, decision, decision.image_state)
-        for digest in channels.digests:
-            ledger.entries.correct(digest, image)
+        ledger.entries.correct(DAILY, image)
     # With every scan: a tag may have been with another image meanwhile, and expires unless noted.
     ledger.records.move_tags(
         asked.repository,

@@ -18,7 +18,6 @@ _LEVELS = {
     Change.BETTER: Level.LOW,
     Change.CLEARED: Level.OK,
 }
-_MODES = {"AFTER_RUN": "after a run", "DAILY": "once a day"}
 
 
 def message_of_digest(report: DigestReport) -> Message:
@@ -39,7 +38,6 @@ def message_of_digest(report: DigestReport) -> Message:
             for kind, count in counted
         ),
         facts=(
-            ("Digest", (_MODES.get(report.mode, report.mode.lower()),)),
             ("Images", (f"{images:,}",)),
             ("Document", (Value.of(f"s3://{report.bucket}/{report.document}"),)),
             ("Account", (Value.of(report.account), " in ", Value.of(report.region))),

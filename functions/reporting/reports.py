@@ -199,7 +199,6 @@ class DigestReport:
 
     account: str
     region: str
-    mode: str
     digest: str
     reported_at: datetime
     link: str
@@ -214,7 +213,7 @@ class DigestReport:
     @property
     def subject(self) -> str:
         """Name what all digests of a kind have in common."""
-        return f"ecr-rescan/{self.account}/{self.region}/digest/{self.mode}"
+        return f"ecr-rescan/{self.account}/{self.region}/digest"
 
 
 @dataclass(frozen=True)

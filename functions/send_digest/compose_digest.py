@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from ledger.digest_documents import DigestDocuments, digest_documents
-from ledger.digest_entries import DigestEntries, digest_entries
+from ledger.digest_entries import AFTER_RUN, DAILY, DigestEntries, digest_entries
 from reporting.channels.document import document
 from reporting.channels.in_use import ChannelsInUse, channels_in_use
 from reporting.decision import NotifyOn
@@ -34,12 +34,14 @@ def compose_digest(
 
     Raises DigestAlreadyBegun when another execution was faster: its digest is to be taken up.
     """
-    begun = entries.under_way(request.mode)
-    if begun and (kept := documents.told(begun)):
-        return _composed(request, begun, decode(Told, kept))
-    found = tuple(entries.of(request.mode))
+    for mode in (AFTER_RUN, DAILY):
+        begun = entries.under_way(mode)
+        if begun and (kept := documents.told(begun)):
+            return _composed(request, mode, begun, decode(Told, kept))
+    entries.adopt(DAILY, left_in=AFTER_RUN)
+    found = tuple(entries.of(DAILY))
     if not found:
-        return ComposedDigest(request.mode)
+        return ComposedDigest(DAILY)
     told = Told(0, 0, (), found)
     if images := images_to_tell(found, notify_on):
         key = documents.key_of(request.name)
@@ -50,18 +52,18 @@ def compose_digest(
         documents.write(request.name, document(message, report))
         told = Told(len(images), len(deliveries), deliveries, found)
     documents.write_told(request.name, encode(told))
-    entries.begin(request.mode, request.name, instead_of=begun)
-    return _composed(request, request.name, told)
+    entries.begin(DAILY, request.name, instead_of=begun)
+    return _composed(request, DAILY, request.name, told)
 
 
-def _composed(request: DigestRequest, digest: str, told: Told) -> ComposedDigest:
+def _composed(request: DigestRequest, mode: str, digest: str, told: Told) -> ComposedDigest:
     taken_up, messages = digest != request.name, told.messages
-    return ComposedDigest(request.mode, digest, told.images, messages, taken_up, told.deliveries)
+    return ComposedDigest(mode, digest, told.images, messages, taken_up, told.deliveries)
 
 
 @entrypoint(DigestRequest)
 def handler(request: DigestRequest) -> ComposedDigest:
-    """Run as ComposeDigest, once the results of a run are in, or once a day."""
+    """Run as ComposeDigest, first state of SendDigest."""
     return compose_digest(
         request,
         channels=channels_in_use(),

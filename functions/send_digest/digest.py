@@ -9,7 +9,6 @@ from ledger.digest_entries import DigestEntry
 from registry.findings import SEVERITIES
 from reporting import console_links
 from reporting.changes import change, difference
-from reporting.channels.in_use import NotifyMode
 from reporting.decision import NotifyOn
 from reporting.reports import Change, DigestedImage, DigestReport
 from reporting.text import first
@@ -36,7 +35,6 @@ class DigestRequest:
     execution: its ARN, which the digest is named for.
     """
 
-    mode: NotifyMode
     execution: str
 
     @property
@@ -73,6 +71,7 @@ class Told:
 class ComposedDigest:
     """What is to be sent, if anything.
 
+    mode: the digest in the ledger that its entries are in.
     digest: its name; absent when there is nothing to forget either. images: how many are told.
     is_taken_up: another execution has composed it, and has not come to its end.
     """
@@ -111,7 +110,6 @@ def report_of(
     return DigestReport(
         account=request.account,
         region=request.region,
-        mode=request.mode,
         digest=request.name,
         reported_at=now,
         link=console_links.object_page(request.region, bucket, document),

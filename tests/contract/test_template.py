@@ -1,6 +1,5 @@
 """template.yaml: parameters, environment and code agree; everything is watched and encrypted."""
 
-import json
 import re
 from pathlib import Path
 from typing import Any
@@ -187,26 +186,15 @@ def test_a_rule_loses_no_event() -> None:
         assert properties["DeadLetterConfig"]["Arn"] == {"Fn::GetAtt": ["Undelivered", "Arn"]}
 
 
-def test_a_digest_is_started_where_a_channel_has_its_mode_and_else_not() -> None:
-    events = SEND_DIGEST.properties["Events"]
-    for event, mode in (("RunToDigest", "AFTER_RUN"), ("DigestSchedule", "DAILY")):
-        properties = events[event]["Properties"]
-        assert json.loads(properties["Input"]) == {"mode": mode}
-        assert properties["RetryPolicy"]["MaximumRetryAttempts"] > 0
-        assert properties["DeadLetterConfig"]["Arn"] == {"Fn::GetAtt": ["UnstartedDigests", "Arn"]}
-        assert resolved(properties["State"]) == "DISABLED"
-        for parameter in PARAMETERS:
-            if parameter.endswith("NotifyMode"):
-                assert resolved(properties["State"], {parameter: mode}) == "ENABLED"
-    assert events["DigestSchedule"]["Properties"]["OmitName"] is True
-
-
-def test_every_run_starts_a_digest_however_it_ends() -> None:
-    """Only a run that has summarized sends Rescan Finished."""
-    digest = SEND_DIGEST.properties["Events"]["RunToDigest"]["Properties"]["Pattern"]
-    broke_off = NOTIFY_SCAN.properties["Events"]["RunBrokeOff"]["Properties"]["Pattern"]
-    statuses = ["SUCCEEDED", *broke_off["detail"]["status"]]
-    assert digest == {**broke_off, "detail": {**broke_off["detail"], "status": statuses}}
+def test_a_digest_is_started_where_a_channel_gets_digests_and_else_not() -> None:
+    (event,) = SEND_DIGEST.properties["Events"].values()
+    properties = event["Properties"]
+    assert properties["Input"] == "{}"
+    assert properties["RetryPolicy"]["MaximumRetryAttempts"] > 0
+    assert properties["DeadLetterConfig"]["Arn"] == {"Fn::GetAtt": ["UnstartedDigests", "Arn"]}
+    assert properties["OmitName"] is True
+    assert resolved(properties["State"]) == "DISABLED"
+    assert resolved(properties["State"], {"DigestChannels": "SLACK"}) == "ENABLED"
 
 
 def test_a_digest_knows_the_channels_that_a_notification_knows() -> None:
@@ -215,7 +203,9 @@ def test_a_digest_knows_the_channels_that_a_notification_knows() -> None:
         for name in ("ComposeNotification", "ComposeDigest")
     )
     assert digest.items() <= told.items()
-    assert {name for name in told if name.endswith(("_MODE", "_ARN", "_TOPIC"))} <= digest.keys()
+    assert {
+        name for name in told if name.endswith(("_CHANNELS", "_ARN", "_TOPIC"))
+    } <= digest.keys()
 
 
 def test_thresholds_and_switches_are_what_the_code_takes(monkeypatch: pytest.MonkeyPatch) -> None:

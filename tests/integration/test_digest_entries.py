@@ -102,6 +102,19 @@ def test_forgets_what_was_told_and_nothing_else(entries: DigestEntries) -> None:
     assert kept(entries, "AFTER_RUN") == [any_entry(1)]
 
 
+def test_adopts_what_another_digest_has_left(entries: DigestEntries) -> None:
+    put_entry(entries, MODE, any_digest_image(1), before=WORSE)
+    for number in (1, 2):
+        put_entry(entries, "AFTER_RUN", any_digest_image(number))
+    for _ in range(2):
+        entries.adopt(MODE, left_in="AFTER_RUN")
+        assert kept(entries, "AFTER_RUN") == []
+        assert {entry.image.repository: entry.before for entry in kept(entries)} == {
+            "team/api-1": WORSE,
+            "team/api-2": WELL,
+        }
+
+
 def test_leaves_what_changed_meanwhile_to_the_next_digest_with_what_was_told(
     entries: DigestEntries,
 ) -> None:

@@ -84,13 +84,19 @@ def drop_entry(entries: DigestEntries, mode: str, image: DigestImage) -> None:
 class FakeDigestEntries:
     """The entries of one digest."""
 
-    def __init__(self, *entries: DigestEntry) -> None:
+    def __init__(self, *entries: DigestEntry, left_behind: Sequence[DigestEntry] = ()) -> None:
         self.kept = list(entries)
+        self.left_behind = list(left_behind)
         self.begun: dict[str, str] = {}
 
     def of(self, mode: str) -> list[DigestEntry]:
         """Read them."""
         return list(self.kept)
+
+    def adopt(self, mode: str, *, left_in: str) -> None:
+        """Take over what another digest has left."""
+        self.kept += self.left_behind
+        self.left_behind = []
 
     def forget(self, mode: str, told: Sequence[DigestEntry]) -> None:
         """Take some out."""

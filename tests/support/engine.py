@@ -199,9 +199,9 @@ class Engine:
         """Start NotifyScan with an event, or with deliveries, and wait for its end."""
         return self.wait(self.start(event, workflow=NOTIFY_SCAN))
 
-    def send_digest(self, mode: str = "DAILY", *, name: str | None = None) -> Execution:
+    def send_digest(self, *, name: str | None = None) -> Execution:
         """Start SendDigest and wait for its end, and for that of the messages it has sent."""
-        execution = self.wait(self.start({"mode": mode}, name=name, workflow=SEND_DIGEST))
+        execution = self.wait(self.start({}, name=name, workflow=SEND_DIGEST))
         for started in self.notifications():
             self.wait(started)
         return execution

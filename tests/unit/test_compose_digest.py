@@ -8,7 +8,6 @@ from ledger.digest_entries import DigestEntry
 from ledger.errors import DigestAlreadyBegun
 from ledger.image_records import ImageState
 from reporting.channels.delivery import Channel, Delivery
-from reporting.channels.in_use import NotifyMode
 from reporting.reports import Change
 from send_digest import compose_digest as module
 from send_digest.compose_digest import compose_digest
@@ -29,10 +28,7 @@ from tests.support.template import ROOT, resolved, resources
 
 MACHINE = "arn:aws:states:eu-central-1:123456789012:execution:ecr-rescan-SendDigest"
 NOTIFY_ON = frozenset({Change.NEW, Change.WORSE, Change.CLEARED, Change.FAILED})
-CHANNELS = replace(
-    EVERY_CHANNEL,
-    modes={channel: NotifyMode.DAILY for channel in Channel if channel is not Channel.PAGERDUTY},
-)
+CHANNELS = replace(EVERY_CHANNEL, digest_channels=frozenset(Channel) - {Channel.PAGERDUTY})
 
 
 def composed(
@@ -44,7 +40,7 @@ def composed(
 ) -> tuple[ComposedDigest, FakeDigestDocuments]:
     documents = documents or FakeDigestDocuments()
     digest = compose_digest(
-        DigestRequest(NotifyMode.DAILY, f"{MACHINE}:{name}"),
+        DigestRequest(f"{MACHINE}:{name}"),
         channels=CHANNELS,
         notify_on=notify_on,
         entries=(entries or FakeDigestEntries(*given)).as_entries,
@@ -65,7 +61,7 @@ def report_in(digest: ComposedDigest) -> Any:
     return content["report"]
 
 
-def test_words_a_digest_for_every_channel_of_its_mode() -> None:
+def test_words_a_digest_for_every_channel_that_gets_digests() -> None:
     digest, _ = composed(any_entry(1), any_entry(2, BAD, WORSE), any_entry(3, BAD, WELL))
     deliveries = deliveries_of(digest)
     assert {each.channel for each in deliveries} == set(Channel) - {Channel.PAGERDUTY}
@@ -201,11 +197,26 @@ def test_lets_a_faster_execution_go_first(monkeypatch: pytest.MonkeyPatch) -> No
         composed(entries=entries)
 
 
+def test_includes_what_the_digest_after_runs_of_an_earlier_version_has_left() -> None:
+    entries = FakeDigestEntries(any_entry(1), left_behind=[any_entry(2)])
+    digest, _ = composed(entries=entries)
+    assert (digest.mode, digest.images) == ("DAILY", 2)
+    assert entries.left_behind == []
+
+
+def test_takes_up_a_digest_after_a_run_that_an_earlier_version_has_not_finished() -> None:
+    entries, documents = FakeDigestEntries(any_entry(1)), FakeDigestDocuments()
+    composed(entries=entries, documents=documents, name="after-run")
+    entries.begun = {"AFTER_RUN": "after-run"}
+    digest, _ = composed(entries=entries, documents=documents)
+    assert (digest.mode, digest.digest, digest.is_taken_up) == ("AFTER_RUN", "after-run", True)
+
+
 def test_answers_the_state_machine_with_deliveries(monkeypatch: pytest.MonkeyPatch) -> None:
     variables = resources("AWS::Serverless::Function")["ComposeDigestFunction"]["Environment"]
     for name, value in resolved(variables["Variables"]).items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setenv("SNS_NOTIFY_MODE", "DAILY")
+    monkeypatch.setenv("DIGEST_CHANNELS", "SNS")
     monkeypatch.setattr(module, "digest_entries", lambda: FakeDigestEntries(any_entry(1)))
     monkeypatch.setattr(module, "digest_documents", FakeDigestDocuments)
     event = json.loads((ROOT / "events/send_digest/compose_digest.json").read_text())

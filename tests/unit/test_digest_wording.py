@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from ledger.image_records import ImageState
 from reporting.channels.delivery import Channel, Delivery
-from reporting.channels.in_use import NotifyMode
 from reporting.digest_wording import message_of_digest
 from reporting.message import Level, Message, plain
 from reporting.reports import Change
@@ -23,15 +22,9 @@ from tests.support.events import HOSTILE, LONG, hostile_texts
 from tests.support.reports import EVERY_CHANNEL, complaints_about, structure_of
 
 REQUEST = DigestRequest(
-    NotifyMode.AFTER_RUN,
-    "arn:aws:states:eu-central-1:123456789012:execution:ecr-rescan-SendDigest:digest-1",
+    "arn:aws:states:eu-central-1:123456789012:execution:ecr-rescan-SendDigest:digest-1"
 )
-CHANNELS = replace(
-    EVERY_CHANNEL,
-    modes={
-        channel: NotifyMode.AFTER_RUN for channel in Channel if channel is not Channel.PAGERDUTY
-    },
-)
+CHANNELS = replace(EVERY_CHANNEL, digest_channels=frozenset(Channel) - {Channel.PAGERDUTY})
 FEWER = ImageState({"CRITICAL": 1, "HIGH": 0}, ("CRITICAL",))
 
 
@@ -97,7 +90,6 @@ def test_says_how_many_more_there_are_and_where() -> None:
     ]
     facts = {name: plain(line) for name, line in message.facts}
     assert facts["Document"] == "s3://run-bucket/digests/digest-1.json"
-    assert facts["Digest"] == "after a run"
 
 
 names = st.lists(hostile_texts, min_size=3, max_size=3, unique_by=sendable)

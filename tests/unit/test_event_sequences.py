@@ -20,7 +20,7 @@ from ledger.image_records import ImageState
 from notify_scan.interpreted_event import InterpretedEvent
 from notify_scan.known_image import MOST_NOTES
 from reporting.channels.delivery import Channel, Delivery
-from reporting.channels.in_use import ChannelsInUse, NotifyMode
+from reporting.channels.in_use import ChannelsInUse
 from tests.support.clock import NOW
 from tests.support.ledger import LedgerInMemory
 from tests.support.reports import (
@@ -34,7 +34,7 @@ IMAGES = 2
 REMIND_AFTER = timedelta(days=30)
 AT_ONCE, IN_DIGESTS = (Channel.EVENTBRIDGE, Channel.WEBHOOK), Channel.TEAMS
 CHANNELS = ChannelsInUse(
-    dict.fromkeys((*AT_ONCE, IN_DIGESTS)), modes={IN_DIGESTS: NotifyMode.DAILY}
+    dict.fromkeys((*AT_ONCE, IN_DIGESTS)), digest_channels=frozenset({IN_DIGESTS})
 )
 POLICY = any_notification_policy(include_findings=False, remind_after=REMIND_AFTER)
 FAILED = -1

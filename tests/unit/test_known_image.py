@@ -12,7 +12,7 @@ from ledger.errors import BaselineMoved, LedgerUnavailable
 from notify_scan.notification import LATE, OUTDATED, Notification
 from notify_scan.scan_details import RETRIES
 from reporting.channels.delivery import Channel
-from reporting.channels.in_use import ImmediateFrom, NotifyMode
+from reporting.channels.in_use import ImmediateFrom
 from reporting.decision import NotifyOn
 from reporting.reports import Change, ScanReport
 from tests.support.clock import NOW
@@ -410,7 +410,7 @@ def test_tells_at_once_in_the_end_what_it_cannot_note(log: io.StringIO) -> None:
     told = people.tell(report, "lost", RETRIES)
     assert (told.tell, told.reason) == (True, "above threshold")
     assert {each.channel for each in told.deliveries} == {*Channel}
-    assert digests(people) == {"AFTER_RUN": (0, 1), "DAILY": (0, 1)}
+    assert digests(people) == [(0, 1)]
     assert "told without the ledger" in log.getvalue()
 
 
@@ -426,7 +426,7 @@ def test_what_is_noted_is_told_though_its_tags_cannot_be(log: io.StringIO) -> No
         Channel.SLACK,
         Channel.TEAMS,
     }
-    assert digests(people) == {"AFTER_RUN": (0, 2), "DAILY": (0, 2)}
+    assert digests(people) == [(0, 2)]
     assert "noted in part" in log.getvalue()
 
 
@@ -453,20 +453,20 @@ def test_a_scan_costs_as_many_calls_as_the_documents_say(people: People) -> None
 
 
 def digest_people(immediate_from: ImmediateFrom = ImmediateFrom.NEVER) -> People:
-    modes = {Channel.SLACK: NotifyMode.DAILY, Channel.TEAMS: NotifyMode.AFTER_RUN}
-    channels = replace(EVERY_CHANNEL, modes=modes, immediate_from=immediate_from)
+    waiting = frozenset({Channel.SLACK, Channel.TEAMS})
+    channels = replace(EVERY_CHANNEL, digest_channels=waiting, immediate_from=immediate_from)
     return People(policy=policy(), channels=channels)
 
 
-def digests(people: People) -> dict[str, tuple[int, int]]:
-    """Tell for each digest how many critical findings it says there were, and are."""
-    return {
-        mode: (
+def digests(people: People) -> list[tuple[int, int]]:
+    """Return how many critical findings each entry of the digest says there were, and are."""
+    return [
+        (
             entry.before.counts.get("CRITICAL", 0),
             entry.image.image_state.counts.get("CRITICAL", 0),
         )
-        for (mode, _, _), entry in people.ledger.digests.items()
-    }
+        for entry in people.ledger.digests.values()
+    ]
 
 
 def test_leaves_a_scan_to_the_digests_of_a_channel() -> None:
@@ -476,17 +476,17 @@ def test_leaves_a_scan_to_the_digests_of_a_channel() -> None:
         Channel.SLACK,
         Channel.TEAMS,
     }
-    assert digests(people) == {"AFTER_RUN": (0, 1), "DAILY": (0, 1)}
+    assert digests(people) == [(0, 1)]
     people.scan(1)
     people.scan(4)
-    assert digests(people) == {"AFTER_RUN": (0, 4), "DAILY": (0, 4)}
+    assert digests(people) == [(0, 4)]
 
 
 def test_a_digest_does_not_tell_what_has_gone_meanwhile() -> None:
     people = digest_people()
     people.scan(4)
     people.scan(2)  # better: nobody is told, but the digest must not tell of four
-    assert digests(people) == {"AFTER_RUN": (0, 2), "DAILY": (0, 2)}
+    assert digests(people) == [(0, 2)]
 
 
 def test_a_retry_corrects_what_a_digest_tells() -> None:
@@ -496,10 +496,10 @@ def test_a_retry_corrects_what_a_digest_tells() -> None:
     report = any_scan_report(severities={"CRITICAL": 2}, scanned_at=people.now + HOUR)
     with pytest.raises(LedgerUnavailable):
         people.tell(report, "better")
-    assert digests(people) == {"AFTER_RUN": (0, 4), "DAILY": (0, 4)}
+    assert digests(people) == [(0, 4)]
     people.ledger.refused = set()
     assert not people.tell(report, "better", attempt=1).tell
-    assert digests(people) == {"AFTER_RUN": (0, 2), "DAILY": (0, 2)}
+    assert digests(people) == [(0, 2)]
 
 
 def test_a_retry_that_comes_late_corrects_nothing() -> None:
@@ -512,7 +512,7 @@ def test_a_retry_that_comes_late_corrects_nothing() -> None:
     people.ledger.calls.clear()
     people.tell(report, "better", attempt=1)
     assert people.ledger.calls["correct"] == 0
-    assert digests(people) == {"AFTER_RUN": (0, 5), "DAILY": (0, 5)}
+    assert digests(people) == [(0, 5)]
 
 
 def test_what_is_told_corrects_nothing() -> None:
@@ -526,12 +526,12 @@ def test_what_is_told_corrects_nothing() -> None:
 def test_what_is_critical_breaks_through() -> None:
     people = digest_people(ImmediateFrom.CRITICAL)
     assert people.scan("FAILED").deliveries
-    assert set(digests(people)) == {"AFTER_RUN", "DAILY"}
+    assert len(digests(people)) == 1
     told = people.scan(1)
     assert len(told.deliveries) == len(Channel)
-    assert digests(people) == {}
+    assert digests(people) == []
     people.scan(0)
-    assert digests(people) == {"AFTER_RUN": (1, 0), "DAILY": (1, 0)}
+    assert digests(people) == [(1, 0)]
 
 
 def test_only_what_has_become_more_breaks_through() -> None:

@@ -25,13 +25,12 @@ from tests.support.receivers import ALL_CHANNELS
 from tests.workflow.conftest import Deploy
 
 REGISTRY: dict[str, Any] = {"repositories": []}
-MODES = ("Sns", "Chatbot", "Slack", "Teams", "Webhook", "EventBridge")
-ALL_DAILY = {**ALL_CHANNELS, **{f"{name}NotifyMode": "DAILY" for name in MODES}}
+ALL_DAILY = {**ALL_CHANNELS, "DigestChannels": "SNS,CHATBOT,SLACK,TEAMS,WEBHOOK,EVENTBRIDGE"}
 DIGEST_CHANNELS = set(Channel) - {Channel.PAGERDUTY}
 WEBHOOK_DAILY = {
     "NotificationTopicState": "DISABLED",
     "WebhookSecretArn": "WEBHOOK-secret",
-    "WebhookNotifyMode": "DAILY",
+    "DigestChannels": "WEBHOOK",
     "IncludeFindings": "false",
 }
 _events = count(1)
@@ -104,7 +103,7 @@ def assert_sent(execution: Execution) -> None:
     assert execution.states[-1] == "DigestSent"
 
 
-def test_tells_every_channel_of_the_mode_in_one_message(deploy: Deploy) -> None:
+def test_sends_every_channel_one_message(deploy: Deploy) -> None:
     deployed = deploy(REGISTRY, **ALL_DAILY)
     put(deployed, *(any_digest_image(number) for number in range(12)))
     execution = deployed.send_digest(name="digest-1")
@@ -128,31 +127,28 @@ def test_tells_every_channel_of_the_mode_in_one_message(deploy: Deploy) -> None:
     }
 
 
-def test_leaves_channels_of_other_modes_alone(deploy: Deploy) -> None:
-    deployed = deploy(REGISTRY, **{**ALL_DAILY, "SlackNotifyMode": "AFTER_RUN"})
+def test_leaves_channels_without_digests_alone(deploy: Deploy) -> None:
+    deployed = deploy(REGISTRY, **{**ALL_DAILY, "DigestChannels": "SNS,TEAMS"})
     put(deployed, any_digest_image(1))
-    put(deployed, any_digest_image(2), mode="AFTER_RUN")
-    deployed.send_digest("DAILY")
-    assert {each.channel for each in deployed.receivers.received} == (
-        DIGEST_CHANNELS - {Channel.SLACK}
-    )
-    deployed.receivers.received.clear()
-    deployed.send_digest("AFTER_RUN")
-    assert [each.channel for each in deployed.receivers.received] == [Channel.SLACK]
+    deployed.send_digest()
+    assert {each.channel for each in deployed.receivers.received} == {Channel.SNS, Channel.TEAMS}
 
 
-def test_waits_for_results_after_a_run_and_not_in_the_morning(deploy: Deploy) -> None:
-    deployed = deploy(REGISTRY, SnsNotifyMode="AFTER_RUN")
-    assert deployed.send_digest("DAILY").states[-1] == "NothingToTell"
+def test_sends_what_the_digest_after_runs_of_an_earlier_version_has_left(deploy: Deploy) -> None:
+    deployed = deploy(REGISTRY, **WEBHOOK_DAILY)
+    put(deployed, any_digest_image(1))
+    put(deployed, any_digest_image(1), any_digest_image(2), mode="AFTER_RUN")
+    assert_sent(deployed.send_digest())
+    (report,) = digests(deployed)
+    assert report["changes"] == {"NEW": 2}
+    assert (left(deployed), left(deployed, "AFTER_RUN")) == (0, 0)
+    assert deployed.send_digest().states[-1] == "NothingToTell"
+
+
+def test_a_digest_without_entries_ends_at_once(deploy: Deploy) -> None:
+    deployed = deploy(REGISTRY, DigestChannels="SNS")
+    assert deployed.send_digest().states == ["ComposeDigest", "IsAnythingToTell", "NothingToTell"]
     assert deployed.waits == []
-    assert deployed.send_digest("AFTER_RUN").states == [
-        "IsAfterRun",
-        "WaitForResults",
-        "ComposeDigest",
-        "IsAnythingToTell",
-        "NothingToTell",
-    ]
-    assert deployed.waits == [3600]
 
 
 def test_an_image_that_changed_twice_is_told_with_the_difference_to_what_was_told(
@@ -313,12 +309,6 @@ def test_a_channel_that_does_not_take_the_digest_finds_it_in_the_queue(deploy: D
         "1 image changed: 1 new",
     )
     assert left(deployed) == 0
-
-
-def test_refuses_a_mode_that_is_none(deploy: Deploy) -> None:
-    deployed = deploy(REGISTRY)
-    execution = deployed.send_digest("WEEKLY")
-    assert (execution.status, execution.error) == ("FAILED", "ValueError")
 
 
 @pytest.mark.slow

@@ -1,6 +1,6 @@
 """Which channels the stack has, and what a message becomes in each."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import cast
@@ -23,16 +23,8 @@ DETAIL_TYPES = {
 }
 
 
-class NotifyMode(StrEnum):
-    """When a channel is told of scans."""
-
-    EVERY_SCAN = "EVERY_SCAN"  # at once, a message a scan
-    AFTER_RUN = "AFTER_RUN"  # in one message after each run
-    DAILY = "DAILY"  # in one message a day
-
-
 class ImmediateFrom(StrEnum):
-    """Which severity is told at once, whatever the mode of a channel."""
+    """The lowest severity that is reported at once, in channels with a digest too."""
 
     CRITICAL = "CRITICAL"
     HIGH = "HIGH"
@@ -45,11 +37,11 @@ class ImmediateFrom(StrEnum):
 class ChannelsInUse:
     """Channels with their target: a topic, a bus, or none where a secret holds the address.
 
-    modes: of those that are not told of every scan at once.
+    digest_channels: those that get one digest per day instead of one notification per scan.
     """
 
     targets: dict[Channel, str | None]
-    modes: dict[Channel, NotifyMode] = field(default_factory=dict)
+    digest_channels: frozenset[Channel] = frozenset()
     immediate_from: ImmediateFrom = ImmediateFrom.NEVER
 
     def deliveries(
@@ -76,19 +68,19 @@ class ChannelsInUse:
     def digest(
         self, message: Message, digest: DigestReport, *, now: datetime
     ) -> tuple[Delivery, ...]:
-        """Put a digest into the form of every channel of its mode."""
+        """Put a digest into the form of every channel that gets digests."""
         return tuple(
             self._delivery(
                 channel, message, digest, Condition.UNKNOWN, f"digest-{digest.digest}", now
             )
             for channel in self.targets
-            if self.modes.get(channel) == digest.mode
+            if channel in self.digest_channels
         )
 
     @property
-    def digests(self) -> list[NotifyMode]:
-        """Name the digests that some channel gets."""
-        return sorted(set(self.modes.values()))
+    def has_digest(self) -> bool:
+        """Return whether some channel gets digests."""
+        return not self.digest_channels.isdisjoint(self.targets)
 
     def _is_told(self, channel: Channel, report: Report, decision: Decision) -> bool:
         if channel is Channel.PAGERDUTY:
@@ -98,7 +90,11 @@ class ChannelsInUse:
                 decision.tell and decision.condition is Condition.PROBLEM
             )
         # Without a memory nothing can be left to a digest.
-        waits = report.kind == "scan" and channel in self.modes and decision.change is not None
+        waits = (
+            report.kind == "scan"
+            and channel in self.digest_channels
+            and decision.change is not None
+        )
         return decision.tell and (not waits or self.breaks_through(decision))
 
     def breaks_through(self, decision: Decision) -> bool:
@@ -142,21 +138,9 @@ def channels_in_use() -> ChannelsInUse:
     in_use = {channel: target for channel, target in targets.items() if target} | dict.fromkeys(
         secret_arns()
     )
-    modes = {
-        Channel.SNS: settings.choice("SNS_NOTIFY_MODE", NotifyMode),
-        Channel.CHATBOT: settings.choice("CHATBOT_NOTIFY_MODE", NotifyMode),
-        Channel.EVENTBRIDGE: settings.choice("EVENT_BRIDGE_NOTIFY_MODE", NotifyMode),
-        Channel.SLACK: settings.choice("SLACK_NOTIFY_MODE", NotifyMode),
-        Channel.TEAMS: settings.choice("TEAMS_NOTIFY_MODE", NotifyMode),
-        Channel.WEBHOOK: settings.choice("WEBHOOK_NOTIFY_MODE", NotifyMode),
-    }
     return ChannelsInUse(
         in_use,
-        {
-            channel: mode
-            for channel, mode in modes.items()
-            if channel in in_use and mode is not NotifyMode.EVERY_SCAN
-        },
+        settings.choices("DIGEST_CHANNELS", Channel) - {Channel.PAGERDUTY},  # it has incidents
         settings.choice("IMMEDIATE_FROM", ImmediateFrom),
     )
 

@@ -196,6 +196,11 @@ def test_a_list_may_be_empty() -> None:
             "team/.*, not 'team/(': missing ), unterminated subpattern at position 5.",
         ),
         (
+            document(entry(repositories="[]")),
+            "line 6: repositories of entry 1 (CVE-2024-3094) must be a text of 1 to 500 "
+            "characters, not a list.",
+        ),
+        (
             document(entry(repositories="a{99999999999999999999}")),
             "repositories of entry 1 (CVE-2024-3094) must be a regular expression",
         ),
@@ -269,6 +274,11 @@ def test_says_that_the_text_must_be_in_utf_8() -> None:
 def test_what_it_quotes_is_short() -> None:
     hostile = entry(vulnerability="v" * 500, expires=f"'{'9' * 499}'")
     assert len(refusal_of(document(hostile))) < 300
+
+
+def test_quotes_a_text_up_to_the_longest_that_is_accepted_and_counts_a_longer_one() -> None:
+    for length, quoted in ((LONGEST_TEXT, "not '9999"), (LONGEST_TEXT + 1, "not 501 characters")):
+        assert quoted in refusal_of(document(entry(expires=f"'{'9' * length}'")))
 
 
 @pytest.mark.parametrize(

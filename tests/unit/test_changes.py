@@ -34,6 +34,7 @@ CLEAN, CRITICAL = image_state(), image_state({"CRITICAL": 1})
         (CLEAN, CLEAN, Change.UNCHANGED, {}),
         (CRITICAL, CRITICAL, Change.UNCHANGED, {}),
         (CRITICAL, CLEAN, Change.CLEARED, {"CRITICAL": -1}),
+        (CRITICAL, image_state({"CRITICAL": 2}), Change.WORSE, {"CRITICAL": 1}),
         (CRITICAL, image_state({"CRITICAL": 3}), Change.WORSE, {"CRITICAL": 2}),
         (image_state({"CRITICAL": 3}), CRITICAL, Change.BETTER, {"CRITICAL": -2}),
         # Whatever has become more must be looked at.
@@ -59,6 +60,21 @@ def test_compares_findings_above_thresholds(
 ) -> None:
     assert change(before, now) is expected
     assert difference(before, now) == moved
+
+
+def test_a_severity_without_a_count_is_zero() -> None:
+    uncounted = ImageState({}, ("CRITICAL",))
+    assert change(uncounted, CRITICAL) is Change.WORSE
+    assert difference(uncounted, CRITICAL) == {"CRITICAL": 1}
+    assert difference(CRITICAL, uncounted) == {"CRITICAL": -1}
+
+
+def test_names_the_worst_difference_first() -> None:
+    """Whichever of the severities are above their thresholds before, after, or both."""
+    severe, many = image_state({"CRITICAL": 2, "HIGH": 3}), image_state({"HIGH": 9})
+    assert [*difference(severe, many).items()] == [("CRITICAL", -2), ("HIGH", 6)]
+    assert [*difference(many, severe).items()] == [("CRITICAL", 2), ("HIGH", -6)]
+    assert [*difference(None, severe).items()] == [("CRITICAL", 2), ("HIGH", 3)]
 
 
 def test_a_threshold_that_was_changed_changes_what_is_told() -> None:

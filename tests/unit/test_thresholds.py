@@ -59,6 +59,13 @@ def test_whatever_has_no_severity_of_its_own_goes_by_other(
     assert exceeded({"OTHER": None}, counts, other) == {}
 
 
+def test_counts_a_severity_with_a_name_of_its_own_in_no_other() -> None:
+    accepted: dict[str, int | None] = {"CRITICAL": 0, "HIGH": 1, "OTHER": 1}
+    counts = {"CRITICAL": 3, "HIGH": 1, "MEDIUM": 7, "NOVEL": 1}
+    assert exceeded(accepted, counts) == {"CRITICAL": 3}
+    assert exceeded(accepted, counts, other=1) == {"CRITICAL": 3, "OTHER": 2}
+
+
 def test_takes_the_parameters_of_the_stack(monkeypatch: pytest.MonkeyPatch) -> None:
     for number, (name, value) in enumerate(DEFAULT_SETTINGS.items()):
         monkeypatch.setenv(name, str(number) if name.endswith("_THRESHOLD") else value)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from ledger.errors import BaselineMoved, LedgerUnavailable
+from notify_scan.known_image import MOST_NOTES
 from notify_scan.notification import LATE, OUTDATED, Notification
 from notify_scan.scan_details import RETRIES
 from reporting.channels.delivery import Channel
@@ -250,6 +251,29 @@ def test_an_event_that_was_kept_is_told_though_the_next_scan_has_come(people: Pe
     assert people.tell(report, "kept").tell
     assert not people.scan(1).tell
     assert people.tell(report, "kept").tell
+
+
+def test_an_event_makes_its_message_again_until_as_many_changes_as_are_noted_have_come(
+    people: People,
+) -> None:
+    report = any_scan_report(severities={"CRITICAL": 1}, scanned_at=people.now)
+    people.tell(report, "kept")
+    for found in range(2, MOST_NOTES + 1):
+        people.scan(found)
+    assert people.tell(report, "kept").reason == "above threshold"
+    people.scan(MOST_NOTES + 1)
+    assert people.tell(report, "kept").reason == OUTDATED
+
+
+def test_notes_the_last_few_changes_the_newest_first(people: People) -> None:
+    for found in range(1, MOST_NOTES + 3):
+        people.scan(found)
+    baseline = people.ledger.kept["team/api", DIGEST].baseline
+    assert baseline
+    assert [note.event_id for note in baseline.notes] == [
+        f"event-{number}" for number in range(MOST_NOTES + 2, 2, -1)
+    ]
+    assert baseline.revision == MOST_NOTES + 2
 
 
 @pytest.mark.parametrize(

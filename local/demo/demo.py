@@ -1,4 +1,4 @@
-"""`make demo`: ecr-rescan deployed to an AWS account on this machine, and run on a registry."""
+"""`make demo`: deploy ecr-rescan to the local cloud and run it on a simulated registry."""
 
 import argparse
 import json
@@ -28,6 +28,7 @@ from local.demo.display import (
 from local.demo.document import document_of
 from local.demo.expectations import Script
 from local.demo.messages import (
+    PAGE,
     Decided,
     DemoReceivers,
     Highlights,
@@ -52,33 +53,39 @@ from local.registry.simulated_registry import SimulatedRegistry
 DEMO_REGISTRY = Path("local/demo/registries/demo.yaml")
 INBOX_DIRECTORY = Path(".demo")
 ENGINE_LOG = INBOX_DIRECTORY / "engine.log"
-# Every call at once is a Lambda process: the 50 of the template's defaults are for AWS.
+# Each concurrent call is a Lambda process here; the template's default of 50 is for AWS.
 FEW_PROCESSES = {"MaxConcurrency": "4", "MaxScanConcurrency": "2"}
-# What the demo reads: images with their outcomes, and the executions of NotifyScan.
+# The demo reads image outcomes and NotifyScan's executions from the logs.
 LOG_LEVELS = {"LogLevel": "DEBUG"}
 
 WRONG_ARGUMENTS = 2
 INTERRUPTED = 130
-MOST_EVENTS = 25_000  # of an execution's history, in AWS
-MOST_PAYLOAD = 256  # KiB, of a state's input or output, in AWS
+MOST_EVENTS = 25_000  # in an execution's history, on AWS
+MOST_PAYLOAD = 256  # KiB in a state's input or output, on AWS
 
 EXAMPLES = """\
-through make, options stand in ARGS:
+examples (pass options in ARGS):
   make demo ARGS='--registry local/demo/registries/fleet.yaml'
   make demo ARGS='--json demo.json --input {\\"dry_run\\":true}'
 
-local/README.md explains the registry file and the JSON. The exit code is 0 when everything went as
-the registry file scripts it, 1 when something else went wrong, 2 for wrong arguments.
+exit codes of `.venvs/local/bin/python -m local.demo`:
+  0  everything went as the registry file scripts it
+  1  anything else went wrong; one sentence says what
+  2  wrong arguments or a faulty registry file; nothing was started
+  130  interrupted
+make reports each of 1, 2 and 130 as its own exit code 2.
+
+local/README.md documents the registry file and the JSON output.
 """
 
 
 class WrongArgumentError(Exception):
-    """An option does not make sense: the message says which and why."""
+    """An option is invalid: the message names it and says why."""
 
 
 @dataclass(frozen=True)
-class Journey:
-    """What the demo is to do, checked before anything is started."""
+class Plan:
+    """Everything that the demo was asked to do, validated before anything starts."""
 
     path: Path
     text: str
@@ -89,14 +96,14 @@ class Journey:
     json_path: Path | None
 
     @classmethod
-    def of(cls, options: argparse.Namespace) -> "Journey":
-        """Read the files and the input that the options name."""
+    def of(cls, options: argparse.Namespace) -> "Plan":
+        """Read and validate the files and the input that the options name."""
         try:
             first_input = json.loads(options.input)
         except ValueError as error:
             raise WrongArgumentError(f"--input {options.input} is not JSON: {error}.") from error
         if options.json and (options.json.is_dir() or not options.json.absolute().parent.is_dir()):
-            raise WrongArgumentError(f"--json {options.json}: there is no directory for this file.")
+            raise WrongArgumentError(f"--json {options.json}: this directory does not exist.")
         text = checked_yaml.read(options.registry)
         asked = stack_parameters.of_registry_file(text, name=_shown(options.registry))
         return cls(
@@ -110,7 +117,7 @@ class Journey:
         )
 
     def summary(self) -> str:
-        """Say what is going to happen."""
+        """Return one line about the registry."""
         repositories = self.registry.repositories.values()
         images = sum(len(repository.images) for repository in repositories)
         counts = f"{_counted(len(repositories), 'repository')}, {_counted(images, 'image')}"
@@ -118,19 +125,19 @@ class Journey:
 
 
 @dataclass(frozen=True)
-class Seen:
-    """Everything that is left when the local cloud is gone."""
+class Observed:
+    """Everything that is known once the local cloud has stopped."""
 
     parameters: dict[str, str]
     runs: list[RescanRun]
-    surprise_of_weeks: str | None
+    unexpected_in_weeks: str | None
     notifications: Notifications
     requests: tuple[Received, ...]
     delivered: Delivered
 
 
 class Story:
-    """Everything since the beginning; the logs and receivers that it reads forget nothing."""
+    """All runs of a demo so far, with the scans, decisions and messages that they caused."""
 
     def __init__(
         self,
@@ -153,7 +160,7 @@ class Story:
         self.delivered = Delivered()
 
     def await_messages(self, runs: Sequence[RescanRun]) -> list[Decided]:
-        """Wait until everybody has been told what came of some runs, and give what was decided."""
+        """Wait for what these runs cause: scans, decisions, messages. Return the decisions."""
         of = runs[-1].name
         with self._display.step(f"wait for the scans of {of}"):
             scans = self._watch.scans_ended()
@@ -164,13 +171,13 @@ class Story:
         with self._display.step(f"wait for the messages about {of}"):
             self._failed = self._notify.failed_executions(self._executions)
             self._decisions = self._notify.decisions(self._executions - self._failed)
-            told = sum(each.tell for each in self._decisions)
+            told = sum(each.notify for each in self._decisions)
             published = sum(channel not in CHANNELS_OF_THE_INBOX for channel in self._channels)
             self.delivered = self._subscribers.received(at_least=told * published)
         return list((Counter(self._decisions) - Counter(before)).elements())
 
     def notifications(self, requests: Sequence[Received]) -> Notifications:
-        """Put it all together."""
+        """Return everything about notifications."""
         return Notifications(
             scans_started=self._scans_started,
             scan_events=self._scan_events,
@@ -184,17 +191,17 @@ class Story:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the demo and give its exit code."""
+    """Run the demo and return its exit code."""
     options = _options().parse_args(arguments)
     console, complaints = console_for(), console_for(stderr=True)
     try:
-        journey = Journey.of(options)
+        plan = Plan.of(options)
     except (RegistryFileError, WrongArgumentError) as error:
         return _complain(complaints, str(error), WRONG_ARGUMENTS)
     try:
-        surprise = _travel(journey, console)
+        unexpected = _demonstrate(plan, console)
     except KeyboardInterrupt:
-        return _complain(complaints, "Stopped: nothing of the demo runs any more.", INTERRUPTED)
+        return _complain(complaints, "Interrupted. The local cloud has been stopped.", INTERRUPTED)
     except (
         EngineError,
         DeploymentError,
@@ -205,78 +212,92 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ) as error:
         return _complain(complaints, str(error), 1)
     except (BotoCoreError, ClientError, OSError) as error:
-        return _complain(complaints, f"The local cloud did not answer as it should: {error}", 1)
-    return _complain(complaints, surprise, 1) if surprise else 0
+        return _complain(complaints, f"The local cloud failed: {error}", 1)
+    return _complain(complaints, unexpected, 1) if unexpected else 0
 
 
-def _travel(journey: Journey, console: Console) -> str | None:
-    """Go all the way, and say what was not in the script, if anything."""
+def _demonstrate(plan: Plan, console: Console) -> str | None:
+    """Run the whole demo. Return what was not as scripted, as one sentence, or None."""
     display = DemoDisplay(console)
-    console.print(Text("ecr-rescan, in an AWS account on this machine", "bold"))
-    console.print(Text(journey.summary()))
+    console.print(Text("ecr-rescan in a local AWS account on this machine", "bold"))
+    console.print(Text(plan.summary()))
     console.print()
     with DemoReceivers() as receivers:
         engine = Engine(lambda_environment=receivers.inbox.environment)
         try:
-            seen = _observe(journey, engine, receivers, display, console)
+            observed = _observe(plan, engine, receivers, display, console)
         finally:
             engine.keep_log(REPOSITORY / ENGINE_LOG)
             engine.stop()
-    console.print(summary_of(seen.notifications))
-    highlights = Highlights.of(seen.requests, seen.delivered)
+    console.print(summary_of(observed.notifications))
+    highlights = Highlights.of(observed.requests, observed.delivered)
     console.print()
     console.print(messages_of(highlights), soft_wrap=True)
     with display.step("draw the inbox"):
-        drawn = draw(REPOSITORY / INBOX_DIRECTORY, seen.requests, seen.delivered, highlights)
-    console.print(Text(f"{'':10}{drawn}"))
-    surprise = (
-        Script.of(journey.registry).surprise(seen.runs[: len(seen.runs) - len(journey.weeks)])
-        or seen.notifications.surprise()
-        or seen.surprise_of_weeks
-    )
-    if journey.json_path:
-        document = document_of(
-            seen.runs,
-            registry=_shown(journey.path),
-            parameters=seen.parameters,
-            seconds=display.seconds,
-            notifications=seen.notifications,
-            surprise=surprise,
+        pictures = draw(
+            REPOSITORY / INBOX_DIRECTORY, observed.requests, observed.delivered, highlights
         )
-        journey.json_path.write_text(json.dumps(document, indent=2) + "\n")
-        console.print(Text(f"{'':10}everything in numbers: {journey.json_path}"))
+    unexpected = (
+        Script.of(plan.registry).unexpected(observed.runs[: len(observed.runs) - len(plan.weeks)])
+        or observed.notifications.unexpected()
+        or observed.unexpected_in_weeks
+    )
+    if plan.json_path:
+        document = document_of(
+            observed.runs,
+            registry=_shown(plan.path),
+            parameters=observed.parameters,
+            seconds=display.seconds,
+            notifications=observed.notifications,
+            unexpected=unexpected,
+        )
+        plan.json_path.write_text(json.dumps(document, indent=2) + "\n")
     console.print()
-    return surprise
+    console.print(_what_to_look_at(pictures, plan.json_path), soft_wrap=True)
+    console.print()
+    return unexpected
+
+
+def _what_to_look_at(pictures: str, json_path: Path | None) -> Text:
+    """Return the closing lines: files to look at, the page of all messages first."""
+    lines = [
+        f"Open {INBOX_DIRECTORY / PAGE} in a browser: every message as its receiver got it.",
+        pictures,
+        f"Log of the local cloud: {ENGINE_LOG}",
+    ]
+    if json_path:
+        lines.append(f"All results as JSON: {json_path}")
+    return Text("\n".join(lines))
 
 
 def _observe(
-    journey: Journey,
+    plan: Plan,
     engine: Engine,
     receivers: DemoReceivers,
     display: DemoDisplay,
     console: Console,
-) -> Seen:
-    """Deploy, run, and wait until everybody has been told."""
+) -> Observed:
+    """Deploy, run, and wait until every message has been delivered."""
     with display.step("start the local cloud"):
         engine.__enter__()
     with display.step("build the application"):
         Application().build()
     with display.step("deploy template.yaml"):
-        parameters = FEW_PROCESSES | receivers.parameters(engine) | journey.parameters | LOG_LEVELS
+        parameters = FEW_PROCESSES | receivers.parameters(engine) | plan.parameters | LOG_LEVELS
         outputs = deploy(engine, parameters)
         subscribers = receivers.subscribe(engine, outputs)
-    engine.put_registry(journey.text)
+    engine.put_registry(plan.text)
     watch = RunWatch(engine, outputs)
-    runs = [_run(watch, "demo-1", journey.input, display, console)]
+    runs = [_run(watch, "demo-1", plan.input, display, console)]
     if runs[0].is_incomplete:
-        console.print(Text("The run printed the input of its rerun, so that is started now."))
+        console.print(Text("The run printed the input for a rerun. The demo starts it now."))
         console.print()
         runs.append(_run(watch, "demo-2", runs[0].rerun_input(), display, console))
     notify, on = NotifyWatch(engine, outputs), channels_on(parameters)
     story = Story(watch, notify, subscribers, on, display)
     story.await_messages(runs)
-    surprise = None
-    for week in journey.weeks:
+    unexpected = None
+    for week in plan.weeks:
         console.print()
         console.print(Text(week.title, "bold"))
         let_time_go_by(engine, outputs["LedgerTableName"])
@@ -285,11 +306,11 @@ def _observe(
         runs.append(run)
         decisions = story.await_messages([run])
         console.print(what_is_new(decisions))
-        surprise = surprise or week.surprise(decisions)
+        unexpected = unexpected or week.unexpected(decisions)
     requests = receivers.inbox.received
     notifications = story.notifications(requests)
     delivered = story.delivered
-    return Seen(parameters, runs, surprise, notifications, requests, delivered)
+    return Observed(parameters, runs, unexpected, notifications, requests, delivered)
 
 
 def _run(
@@ -321,8 +342,8 @@ def _options() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="make demo",
         usage="make demo [ARGS='[--registry FILE.yaml] [--input JSON] [--json FILE]']",
-        description="Deploys ecr-rescan to an AWS account that runs on this machine, runs it on a "
-        "simulated registry, and reruns what failed. Needs no AWS account and no Docker.",
+        description="Deploy ecr-rescan to a local AWS account, run it on a simulated registry,\n"
+        "rerun what failed, and show every notification. Needs no AWS account and no Docker.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -331,16 +352,16 @@ def _options() -> argparse.ArgumentParser:
         type=Path,
         default=REPOSITORY / DEMO_REGISTRY,
         metavar="FILE.yaml",
-        help=f"the registry to run on (default: {DEMO_REGISTRY})",
+        help=f"registry file (default: {DEMO_REGISTRY})",
     )
     parser.add_argument(
         "--input",
         default="{}",
         metavar="JSON",
-        help='the execution input of the first run, such as {"repository_filter": "shop/"}',
+        help='execution input of the first run, such as {"repository_filter": "shop/"}',
     )
     parser.add_argument(
-        "--json", type=Path, metavar="FILE", help="write everything to a file, for machines"
+        "--json", type=Path, metavar="FILE", help="also write all results to a JSON file"
     )
     return parser
 
@@ -351,7 +372,7 @@ def _counted(count: int, noun: str) -> str:
 
 
 def _shown(path: Path) -> str:
-    """Write a path as a reader in the repository would."""
+    """Return a path relative to the repository if it is inside."""
     inside = path.absolute().is_relative_to(REPOSITORY)
     return str(path.absolute().relative_to(REPOSITORY) if inside else path)
 

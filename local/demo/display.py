@@ -1,4 +1,7 @@
-"""What the demo shows: its steps, how far a run has come, and what came of runs and messages."""
+"""The demo's terminal output: steps, the progress of a run, and results as tables.
+
+In a terminal, progress is animated. Elsewhere it is lines, few enough for a log.
+"""
 
 import os
 import time
@@ -18,10 +21,10 @@ from local.demo.messages import CHANNELS, Decided, Highlights, Notifications
 from local.demo.run import RescanRun, RunProgress, in_order
 
 WIDTH_OF_A_LOG = 120
-SECONDS_BETWEEN_LINES = 5.0  # at first: each is followed by a pause half as long again
+SECONDS_BETWEEN_LINES = 5.0  # before the first line; each later pause is 1.5 times as long
 MOST_ROWS = 30
 NARROW_NAME = 24  # columns of a repository's name where there is little room
-# Broken by hand, so that a column of numbers stays narrow.
+# With line breaks, so that columns of numbers stay narrow.
 HEADINGS = {
     "STARTED": "STAR-\nTED",
     "RECENT": "RE-\nCENT",
@@ -37,7 +40,7 @@ MARGIN = "    "
 
 
 def console_for(*, stderr: bool = False) -> Console:
-    """Make a console that knows whether somebody watches: CI has terminals, but nobody there."""
+    """Return a console that is animated only in a terminal outside of CI."""
     console = Console(highlight=False, soft_wrap=False, stderr=stderr)
     if console.is_terminal and not os.environ.get("CI"):
         return console
@@ -53,7 +56,7 @@ def console_for(*, stderr: bool = False) -> Console:
 
 
 class DemoDisplay:
-    """The terminal, or what stands for it, and the seconds that each step took."""
+    """Output of steps and runs, and the seconds that each of them took."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -61,7 +64,7 @@ class DemoDisplay:
 
     @contextmanager
     def step(self, title: str) -> Iterator[None]:
-        """Show that a step is under way, and at its end how long it took."""
+        """Show a step while it runs, and then how long it took."""
         began = time.monotonic()
         with self._console.status(f"{title} …"):
             yield
@@ -69,7 +72,7 @@ class DemoDisplay:
 
     @contextmanager
     def run(self, title: str, detail: str) -> Iterator[Callable[[RunProgress], None]]:
-        """Show how far a run has come, whenever what is given here is told."""
+        """Show the progress of a run, whenever the function that this yields is called."""
         began = time.monotonic()
         watch = self._moving if self._console.is_interactive else self._plain
         with watch(title) as show:
@@ -87,27 +90,29 @@ class DemoDisplay:
             SpinnerColumn(),
             TextColumn("{task.description}"),
             BarColumn(bar_width=20),
-            TextColumn("{task.fields[said]}"),
+            TextColumn("{task.fields[line]}"),
         )
         with Progress(*columns, console=self._console, transient=True) as progress:
-            task = progress.add_task(title, total=None, said="")
+            task = progress.add_task(title, total=None, line="")
 
             def show(now: RunProgress) -> None:
-                done, said = now.repositories_done, _wording(now)
-                progress.update(task, completed=done, total=now.repositories, said=said)
+                done, line = now.repositories_done, _wording(now)
+                progress.update(task, completed=done, total=now.repositories, line=line)
 
             yield show
 
     @contextmanager
     def _plain(self, _title: str) -> Iterator[Callable[[RunProgress], None]]:
-        told, told_at, pause = "", time.monotonic(), SECONDS_BETWEEN_LINES
+        shown, shown_at, pause = "", time.monotonic(), SECONDS_BETWEEN_LINES
 
         def show(now: RunProgress) -> None:
-            nonlocal told, told_at, pause
-            said = _wording(now)
-            if said != told and time.monotonic() - told_at >= pause:
-                self._console.print(Text(f"{'':10}{said}"))
-                told, told_at, pause = said, time.monotonic(), pause * 1.5
+            nonlocal shown, shown_at, pause
+            line = _wording(now)
+            is_time = time.monotonic() - shown_at >= pause
+            # A line that stays the last one must not be out of date when the run has ended.
+            if line != shown and (is_time or (shown and now.has_ended)):
+                self._console.print(Text(f"{'':10}{line}"))
+                shown, shown_at, pause = line, time.monotonic(), pause * 1.5
 
         yield show
 
@@ -122,9 +127,9 @@ def _wording(now: RunProgress) -> str:
 
 
 def table_of(run: RescanRun, console: Console) -> RenderableType:
-    """Show what came of each repository: a column an outcome, or one for all where that is wide.
+    """Return a run as a table: one column per outcome, or one for all of them on a narrow console.
 
-    A large registry is cut short to the repositories in which most happened.
+    Of a large registry, only the repositories with failures and with most scans are shown.
     """
     shown = _most_eventful(run)
     table = _table(run, shown, is_wide=True)
@@ -134,16 +139,16 @@ def table_of(run: RescanRun, console: Console) -> RenderableType:
     left_out = len(run.repositories) - len(shown)
     if not left_out:
         return table
-    note = f"{left_out:,} more repositories are in the totals; --json FILE lists them all."
+    note = f"{left_out:,} more repositories are in the totals. --json FILE lists them all."
     return Group(table, Text(note, "dim"))
 
 
 def calls_of(run: RescanRun) -> Table:
-    """Show the calls that ECR was sent, by operation."""
+    """Return the calls to ECR by operation."""
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("ECR operation")
     table.add_column("calls", justify="right")
-    table.add_column("throttled, and retried", justify="right")
+    table.add_column("throttled and retried", justify="right")
     for operation, count in run.calls.by_operation().items():
         table.add_row(operation, f"{count:,}", _number(run.calls.throttled[operation]))
     return table
@@ -153,7 +158,7 @@ def _table(run: RescanRun, repositories: list[str], *, is_wide: bool) -> Table:
     total, calls = run.outcomes(), run.calls.by_repository()
     outcomes = in_order(total)
     table = Table(box=box.SIMPLE_HEAD, show_footer=True, padding=0)
-    # At the bottom of a heading of two lines, but not of a cell that is wrapped.
+    # Bottom of a heading with two lines, top of a wrapped cell.
     align: VerticalAlignMethod = "bottom" if is_wide else "top"
     widest = None if is_wide else NARROW_NAME
     table.add_column(
@@ -184,7 +189,7 @@ def _table(run: RescanRun, repositories: list[str], *, is_wide: bool) -> Table:
 
 
 def _most_eventful(run: RescanRun) -> list[str]:
-    """Pick the repositories to show, all of them where they are few, in the order of the run."""
+    """Return the repositories to show, in the order of the run; all of them if they are few."""
     by_events = sorted(
         run.repositories,
         key=lambda name: (name not in run.unfinished, -run.outcomes_of(name)["STARTED"], name),
@@ -214,49 +219,51 @@ def _status(run: RescanRun, repository: str) -> Text:
 
 
 def summary_of(notifications: Notifications) -> RenderableType:
-    """Show what came back, what became of it, and what each channel received."""
+    """Return the scan events, the decisions on them, and the messages by channel."""
     left = notifications.events_sent - notifications.events_taken
     lines = [
-        f"{notifications.events_sent:,} scan events came back from ECR"
+        f"ECR sent {notifications.events_sent:,} scan events."
         + (
-            f", {left:,} of them of images that it does not support, which no rule takes."
+            f" {left:,} of them reported an unsupported image; no rule matches those."
             if left
-            else "."
+            else ""
         ),
-        f"People were told of {notifications.told_scans:,} scans and {notifications.told_runs} "
-        f"runs: {_reasons_in_words(notifications.told)}.",
-        f"Nobody was told of {notifications.silent.total():,} events: "
-        f"{_reasons_in_words(notifications.silent)}.",
+        f"Notifications were sent for {notifications.notified_scans:,} scans and "
+        f"{notifications.notified_runs:,} runs: {_reasons_in_words(notifications.notified)}.",
+        f"No notification was sent for {notifications.not_notified.total():,} events: "
+        f"{_reasons_in_words(notifications.not_notified)}.",
     ]
     return Group(*map(Text, lines), _channels(notifications), Text(_queue(notifications)))
 
 
 def messages_of(highlights: Highlights) -> RenderableType:
-    """Show a scan as Slack got it and a run as it was mailed; nothing of what was not sent."""
+    """Return a scan as shown by Slack and a run as emailed, if they were sent."""
     shown: list[Text] = []
     if slack := highlights.slack_scan():
-        shown += [Text("The worst scan, as Slack got it:", "bold"), _quoted(slack)]
+        shown += [Text("The worst scan, as Slack shows it:", "bold"), _quoted(slack)]
     if email := highlights.run_email():
         head = f"To: {email.address}\nSubject: {email.subject}\n\n"
-        shown += [Text("The run, as it was mailed:", "bold"), _quoted(head + email.text)]
+        shown += [Text("The run, as emailed:", "bold"), _quoted(head + email.text)]
     return Group(*shown)
 
 
 def what_is_new(decisions: Sequence[Decided]) -> Text:
-    """Show in one line what came of the scans of a week."""
-    told = Counter(each.reason for each in decisions if each.tell and each.is_of_a_scan)
-    silent = Counter(each.reason for each in decisions if not each.tell and each.is_of_a_scan)
-    words = f"People were told of {told.total():,} scans"
-    if told:
-        words += f": {_reasons_in_words(told)}"
-    return Text(f"{words}. Nobody was told of {silent.total():,}: {_reasons_in_words(silent)}.")
+    """Return one line about the scans of a week."""
+    scans = [each for each in decisions if each.is_of_a_scan]
+    notified = Counter(each.reason for each in scans if each.notify)
+    others = Counter(each.reason for each in scans if not each.notify)
+    return Text(
+        f"Notifications were sent for {notified.total():,} of {len(scans):,} scans "
+        f"({_reasons_in_words(notified)}), and none for {others.total():,} "
+        f"({_reasons_in_words(others)})."
+    )
 
 
 def _channels(notifications: Notifications) -> Table:
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("channel")
     table.add_column("messages", justify="right")
-    table.add_column("refused, and sent again", justify="right")
+    table.add_column("refused and sent again", justify="right")
     table.add_column("")
     for channel, received in notifications.received.items():
         refused = notifications.refused.get(channel, 0)
@@ -265,16 +272,16 @@ def _channels(notifications: Notifications) -> Table:
             CHANNELS[channel],
             f"{received:,}",
             Text(f"{refused:,}" if refused else "", "yellow"),
-            Text(
-                f"{closing:,} of them close an incident, if there is one" if closing else "", "dim"
-            ),
+            Text(f"{closing:,} of them are `resolve` events" if closing else "", "dim"),
         )
     return table
 
 
 def _queue(notifications: Notifications) -> str:
     kept = len(notifications.undelivered)
-    return f"The queue Undelivered holds {kept:,} messages." if kept else "Undelivered is empty."
+    return (
+        f"The dead-letter queue Undelivered {f'holds {kept:,} messages' if kept else 'is empty'}."
+    )
 
 
 def _quoted(text: str) -> Text:

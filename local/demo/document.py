@@ -1,4 +1,4 @@
-"""Runs as JSON, for machines: local/README.md describes it."""
+"""The demo's results as JSON. local/README.md documents the keys."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC
@@ -15,14 +15,14 @@ def document_of(
     parameters: Mapping[str, str],
     seconds: Mapping[str, float],
     notifications: Notifications,
-    surprise: str | None,
+    unexpected: str | None,
 ) -> dict[str, Any]:
-    """Put together everything that is known of a demo."""
+    """Return all results of a demo."""
     return {
         "registry": registry,
         "parameters": dict(parameters),
-        "as_scripted": surprise is None,
-        "surprise": surprise,
+        "as_scripted": unexpected is None,
+        "unexpected": unexpected,
         "seconds": {step: round(taken, 1) for step, taken in seconds.items()},
         "scans": {
             "started": notifications.scans_started,

@@ -1,4 +1,4 @@
-"""What a registry file lets go wrong in a run, and whether a run went so."""
+"""What a registry file scripts to go wrong in a run, and whether runs went as scripted."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from local.demo.run import RescanRun
 from local.registry.simulated_registry import SimulatedRegistry
 
-# What the state machine retries, and how often: fewer faults of this kind stop no repository.
+# Errors that the state machine retries, and how often: fewer faults of this kind fail nothing.
 RETRIED_ERRORS = {"ThrottlingException", "ServerException"}
 RETRIES = 15
 NAMED = 5
@@ -14,16 +14,16 @@ NAMED = 5
 
 @dataclass(frozen=True)
 class Script:
-    """The repositories that are scripted to fail, and for each whether they always will.
+    """The repositories that are scripted to fail.
 
-    A fault of the whole registry stands under the name "".
+    lasting: by name, whether a rerun fails too; "" stands for the whole registry.
     """
 
     lasting: Mapping[str, bool]
 
     @classmethod
     def of(cls, registry: SimulatedRegistry) -> "Script":
-        """Read the script of a registry that nobody has called yet."""
+        """Read the script of a registry, before any call has used up a fault."""
         lasting = {
             repository.name: True
             for repository in registry.repositories.values()
@@ -36,8 +36,8 @@ class Script:
             lasting[name] = lasting.get(name, False) or fault.times is None
         return cls(lasting)
 
-    def surprise(self, runs: Sequence[RescanRun]) -> str | None:
-        """Say in one sentence what was not in the script: of a run, and of its rerun if any."""
+    def unexpected(self, runs: Sequence[RescanRun]) -> str | None:
+        """Return what a run or its reruns did that was not scripted as one sentence, or None."""
         first, *reruns = runs
         if first.status == "SUCCEEDED":
             return None
@@ -49,14 +49,14 @@ class Script:
             if name not in self.lasting and "" not in self.lasting
         }
         if unscripted:
-            return f"{first.name} failed where nothing was scripted to fail: {_named(unscripted)}"
+            return f"{first.name}: unscripted failures of repositories: {_named(unscripted)}"
         for rerun in reruns:
             if rerun.status != "SUCCEEDED" and not rerun.is_incomplete:
                 return f"{rerun.name} ended {rerun.status} with {rerun.error}: {rerun.conclusion}"
             if set(rerun.repositories) != set(first.unfinished):
                 return (
-                    f"{rerun.name} took {len(rerun.repositories)} repositories, but "
-                    f"{len(first.unfinished)} others did not finish in {first.name}."
+                    f"{rerun.name} worked on {len(rerun.repositories)} repositories, not on the "
+                    f"{len(first.unfinished)} that did not finish in {first.name}."
                 )
             unscripted = {
                 name: problem
@@ -64,7 +64,7 @@ class Script:
                 if not self.lasting.get(name) and not self.lasting.get("")
             }
             if unscripted:
-                return f"{rerun.name} failed again, which was not scripted: {_named(unscripted)}"
+                return f"{rerun.name}: unscripted failures in a rerun: {_named(unscripted)}"
         return None
 
 

@@ -1,4 +1,4 @@
-"""Messages in a demo: who receives them, what NotifyScan decided, and which of them are shown."""
+"""Notifications in a demo: their receivers, NotifyScan's decisions, and the ones that are shown."""
 
 import html
 import json
@@ -21,40 +21,43 @@ from local.receivers.inbox import Channel, Inbox, Received
 from local.receivers.subscribers import Delivered, Email, Subscribers
 from local.receivers.webhook_services import Answer
 
+PAGE = "inbox.html"
 ADDRESS = "team@example.com"
 NUMBER = "+15555550100"
 BUS = "reports"
-# The template's parameter with the ARN of each webhook's secret.
+# The template parameter that takes the ARN of each webhook's secret.
 SECRET_PARAMETERS: Mapping[Channel, str] = {
     "slack": "SlackWebhookSecretArn",
     "teams": "TeamsWebhookSecretArn",
     "pagerduty": "PagerDutySecretArn",
     "webhook": "WebhookSecretArn",
 }
-# One trouble, so that a retry can be seen: the first message to Teams has to be sent twice.
-TROUBLED: Channel = "teams"
-TROUBLE = Answer(HTTPStatus.SERVICE_UNAVAILABLE)
-# As they are shown: people first. The keys are also the anchors of the page.
+# Teams answers the first message with 503, so that the demo shows a retry.
+REFUSING: Channel = "teams"
+REFUSAL = Answer(HTTPStatus.SERVICE_UNAVAILABLE)
+# In the order of display, channels for people first. The keys are also anchors of the page.
 CHANNELS = {
     "slack": "Slack",
     "teams": "Microsoft Teams",
-    "email": "E-mail",
+    "email": "Email",
     "sms": "SMS",
     "pagerduty": "PagerDuty",
-    "chatbot": "AWS Chatbot",
+    "chatbot": "Amazon Q Developer",
     "webhook": "Webhook",
     "queue": "SQS queue",
     "events": "EventBridge bus",
 }
-# What template.yaml's rule takes, and UNSUPPORTED_IMAGE is not: nobody can act on that.
+# Scan statuses that template.yaml's rule matches. UNSUPPORTED_IMAGE is not among them.
 TAKEN = ("COMPLETE", "FAILED")
 OF_THE_TOPIC = ("email", "sms", "queue")
-# PagerDuty gets these though nobody is told, because they close an incident.
+# Reasons for which no notification is sent but PagerDuty gets `resolve`.
 CLOSING = ("nothing above a threshold", "run finished")
+DECISION = "tell"  # the key of a decision in the log of ComposeNotification
 SECONDS_BETWEEN_READS = 0.5
-# An execution lasts 5 minutes at most, and of many that are under way one ends long before.
+# Give up when no execution has ended for this long. One takes 5 minutes at most, and of several
+# that are running one ends much sooner.
 STILL_SECONDS = 90
-# What an Express execution logs first, and last.
+# The first and the last event in the log of an Express execution.
 STARTED = "ExecutionStarted"
 ENDED_WELL = "ExecutionSucceeded"
 ENDED_BADLY = ("ExecutionFailed", "ExecutionTimedOut", "ExecutionAborted")
@@ -62,15 +65,15 @@ _MARKS = str.maketrans("", "", "*`")
 
 
 class DemoReceivers:
-    """The receivers of every channel, as long as a `with` lasts."""
+    """The receivers of all channels: an inbox on this machine, subscribers in its cloud."""
 
     def __init__(self) -> None:
         self.inbox = Inbox()
 
     def __enter__(self) -> Self:
-        """Begin to listen."""
+        """Start to listen."""
         self.inbox.__enter__()
-        self.inbox.script(TROUBLED, TROUBLE, times=1)
+        self.inbox.script(REFUSING, REFUSAL, times=1)
         return self
 
     def __exit__(
@@ -79,11 +82,11 @@ class DemoReceivers:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Stop listening; what was received can still be read."""
+        """Stop listening. Received messages can still be read."""
         self.inbox.__exit__(kind, error, trace)
 
     def parameters(self, engine: Engine) -> dict[str, str]:
-        """Do what an operator does before a deployment, and give the parameters that come of it."""
+        """Create the secrets and the bus that a deployment needs; return them as parameters."""
         secrets = engine.client("secretsmanager")
         arns = {
             SECRET_PARAMETERS[channel]: secrets.create_secret(
@@ -96,7 +99,7 @@ class DemoReceivers:
 
     @staticmethod
     def subscribe(engine: Engine, outputs: Mapping[str, str]) -> Subscribers:
-        """Subscribe to what the stack has, by its outputs."""
+        """Subscribe to the topics and the bus of a stack."""
         subscribers = Subscribers(engine)
         if topic := outputs.get("NotificationTopicArn"):
             subscribers.subscribe_email(topic, ADDRESS)
@@ -112,16 +115,16 @@ class DemoReceivers:
 class Decided:
     """What ComposeNotification decided on one event.
 
-    about: the image or the stack; empty for an event that says nothing new.
+    about: the image or the stack; empty for an event that brings nothing new.
     """
 
     about: str
-    tell: bool
+    notify: bool
     reason: str
 
     @property
     def is_of_a_scan(self) -> bool:
-        """Tell a scan from a run."""
+        """Return whether the event was about a scan, and not about a run."""
         return self.about.startswith("ecr/")
 
 
@@ -129,10 +132,10 @@ class Decided:
 class Notifications:
     """Decisions and messages of all executions of NotifyScan in a demo.
 
-    scan_events: by the status of the scan; the rule takes those in TAKEN.
-    received: messages that a channel took, of every channel that is on.
-    refused: messages that it did not take.
-    undelivered: what is in the queue of this name.
+    scan_events: by the status of the scan; the rule matches those in TAKEN.
+    received: messages that a channel accepted, of every channel that is on.
+    refused: messages that a channel refused.
+    undelivered: bodies of the messages in the dead-letter queue Undelivered.
     """
 
     scans_started: int
@@ -151,72 +154,73 @@ class Notifications:
 
     @property
     def events_taken(self) -> int:
-        """Count those that the rule takes."""
+        """Count those that the rule matches."""
         return sum(self.scan_events.get(status, 0) for status in TAKEN)
 
     @property
-    def told_scans(self) -> int:
-        """Count the scans that people were told of."""
-        return sum(decision.tell and decision.is_of_a_scan for decision in self.decisions)
+    def notified_scans(self) -> int:
+        """Count the scans that a notification was sent for."""
+        return sum(decision.notify and decision.is_of_a_scan for decision in self.decisions)
 
     @property
-    def told_runs(self) -> int:
-        """Count the runs that people were told of."""
-        return sum(decision.tell and not decision.is_of_a_scan for decision in self.decisions)
+    def notified_runs(self) -> int:
+        """Count the runs that a notification was sent for."""
+        return sum(decision.notify and not decision.is_of_a_scan for decision in self.decisions)
 
     @property
-    def told(self) -> Counter[str]:
-        """Count what people were told of, by the reason."""
-        return Counter(decision.reason for decision in self.decisions if decision.tell)
+    def notified(self) -> Counter[str]:
+        """Count the notifications, by reason."""
+        return Counter(decision.reason for decision in self.decisions if decision.notify)
 
     @property
-    def silent(self) -> Counter[str]:
-        """Count what nobody was told of, by the reason."""
-        return Counter(decision.reason for decision in self.decisions if not decision.tell)
+    def not_notified(self) -> Counter[str]:
+        """Count the events that caused no notification, by reason."""
+        return Counter(decision.reason for decision in self.decisions if not decision.notify)
 
     @property
     def resolved(self) -> int:
-        """Count what nobody was told of but PagerDuty, which closes an incident."""
-        return sum(self.silent[reason] for reason in CLOSING)
+        """Count the events that only PagerDuty gets: they resolve an incident."""
+        return sum(self.not_notified[reason] for reason in CLOSING)
 
     def expected(self, channel: str) -> int:
-        """Count the messages that a channel has to get."""
-        return self.told.total() + (self.resolved if channel == "pagerduty" else 0)
+        """Count the messages that a channel should get."""
+        return self.notified.total() + (self.resolved if channel == "pagerduty" else 0)
 
-    def surprise(self) -> str | None:
-        """Say in one sentence what went wrong, if anything did."""
+    def unexpected(self) -> str | None:
+        """Return what went wrong as one sentence, or None."""
         if self.events_sent != self.scans_started:
             return (
-                f"{self.scans_started} scans were started, and ECR sent {self.events_sent} events."
+                f"{self.scans_started} scans were started, but ECR sent {self.events_sent} events."
             )
         if self.executions_failed:
-            return f"Of {self.executions} executions of NotifyScan {self.executions_failed} failed."
+            return f"{self.executions_failed} of {self.executions} executions of NotifyScan failed."
         if len(self.decisions) != self.executions:
             return (
-                f"NotifyScan was to decide {self.executions} times, and did {len(self.decisions)} "
-                "times."
+                f"NotifyScan should have logged {self.executions} decisions, but logged "
+                f"{len(self.decisions)}."
             )
         if self.undelivered:
             return (
-                f"The queue Undelivered holds {len(self.undelivered)} messages; the first says: "
+                f"The dead-letter queue Undelivered holds {len(self.undelivered)} messages. The "
+                "first: "
                 f"{_trouble(self.undelivered[0])}"
             )
         for channel, received in self.received.items():
             if received != self.expected(channel):
                 return (
-                    f"{CHANNELS[channel]} received {received} messages, and not the "
-                    f"{self.expected(channel)} that were to be expected."
+                    f"{CHANNELS[channel]} received {received} messages instead of "
+                    f"{self.expected(channel)}."
                 )
         return None
 
     def document(self) -> dict[str, Any]:
-        """Put everything together for machines."""
+        """Return everything as JSON."""
         return {
             "scan_events": dict(self.scan_events),
             "executions": self.executions,
             "executions_failed": self.executions_failed,
-            "told": dict(self.told.most_common()),
-            "silent": dict(self.silent.most_common()),
+            "notified": dict(self.notified.most_common()),
+            "not_notified": dict(self.not_notified.most_common()),
             "messages": dict(self.received),
             "refused": dict(self.refused),
             "undelivered": len(self.undelivered),
@@ -224,7 +228,7 @@ class Notifications:
 
 
 def channels_on(parameters: Mapping[str, str]) -> list[str]:
-    """Name the channels that a stack with these parameters has, in the order of their display."""
+    """Return the channels that a stack with these parameters has, in the order of display."""
     on = dict.fromkeys(OF_THE_TOPIC, parameters.get("NotificationTopicState") != "DISABLED")
     on["chatbot"] = parameters.get("ChatbotTopicState") == "ENABLED"
     on["events"] = bool(parameters.get("ReportEventBusArn"))
@@ -236,7 +240,7 @@ def channels_on(parameters: Mapping[str, str]) -> list[str]:
 def received_by_channel(
     channels: Iterable[str], requests: Sequence[Received], delivered: Delivered
 ) -> dict[str, int]:
-    """Count what each of these channels took."""
+    """Count the messages that each of these channels accepted."""
     taken = Counter[str](request.channel for request in requests if request.is_accepted)
     taken.update(
         {
@@ -251,12 +255,12 @@ def received_by_channel(
 
 
 def refused_by_channel(requests: Iterable[Received]) -> dict[str, int]:
-    """Count what the channels did not take; those that took everything are left out."""
+    """Count the messages that channels refused; channels that refused none are left out."""
     return dict(Counter(request.channel for request in requests if not request.is_accepted))
 
 
 def _trouble(body: str) -> str:
-    """Read why a message is in the queue: its own words, or all of it when EventBridge put it."""
+    """Return the error in a message of the queue, or the whole message if EventBridge sent it."""
     try:
         kept = json.loads(body)
         return f"{kept['error']}: {kept['cause']}"
@@ -265,11 +269,11 @@ def _trouble(body: str) -> str:
 
 
 class NotificationsTimeoutError(Exception):
-    """Executions of NotifyScan are missing, or do not end: the message says how many."""
+    """Executions of NotifyScan are missing or do not end; the message says how many."""
 
 
 class NotifyWatch:
-    """What NotifyScan leaves in its log and in that of its functions."""
+    """The deployed NotifyScan, observed through its logs and its dead-letter queue."""
 
     def __init__(self, engine: Engine, outputs: Mapping[str, str]) -> None:
         self._logs = engine.client("logs")
@@ -277,7 +281,7 @@ class NotifyWatch:
         self._outputs = outputs
 
     def failed_executions(self, expected: int) -> int:
-        """Wait until so many executions have ended, and all that have started; count the failed."""
+        """Wait until this many executions, and all that started, have ended; count the failed."""
         last, last_change = Counter[str](), time.monotonic()
         while True:
             polled_at = time.monotonic()
@@ -290,23 +294,22 @@ class NotifyWatch:
                 last, last_change = events, polled_at
             if polled_at - last_change > STILL_SECONDS:
                 raise NotificationsTimeoutError(
-                    f"{expected} executions of NotifyScan were to be expected, but only {ended} "
-                    f"have ended, of {events[STARTED]} that have started, and for "
-                    f"{STILL_SECONDS} s none has ended."
+                    f"NotifyScan should have ended {expected} executions. {events[STARTED]} have "
+                    f"started and {ended} have ended, none in the last {STILL_SECONDS} s."
                 )
             time.sleep(pause_after(time.monotonic() - polled_at))
 
     def decisions(self, expected: int, *, within_seconds: float = 10.0) -> tuple[Decided, ...]:
-        """Read what ComposeNotification decided, once it is so much or the time is over."""
+        """Read ComposeNotification's decisions, once there are enough or time is up."""
         deadline = time.monotonic() + within_seconds
         while True:
-            decisions = tuple(decisions_in(self._messages("FunctionLogGroup", '"tell"')))
+            decisions = tuple(decisions_in(self._messages("FunctionLogGroup", f'"{DECISION}"')))
             if len(decisions) >= expected or time.monotonic() > deadline:
                 return decisions
             time.sleep(SECONDS_BETWEEN_READS)
 
     def undelivered(self) -> tuple[str, ...]:
-        """Read what is in the queue Undelivered, without taking it out."""
+        """Read the messages in the dead-letter queue Undelivered and leave them there."""
         url = self._outputs["UndeliveredQueueUrl"]
         bodies: list[str] = []
         while True:
@@ -335,7 +338,7 @@ class NotifyWatch:
 
 
 def executions_caused(scan_events: Mapping[str, int], runs: Sequence[RescanRun]) -> int:
-    """Count the executions of NotifyScan: one a scan, one a summary, one a run that went red."""
+    """Count the executions of NotifyScan: one per scan, per summary, and per failed run."""
     return sum(scan_events.get(status, 0) for status in TAKEN) + sum(
         _events_of(run) for run in runs
     )
@@ -346,21 +349,21 @@ def decisions_in(lines: Iterator[str]) -> Iterator[Decided]:
     for line in lines:
         try:
             said = json.loads(line)
-        except ValueError:  # of a process that died: not one of ours
+        except ValueError:  # written by a process that died, not by a function
             continue
-        if isinstance(said, dict) and {"tell", "reason", "about"} <= said.keys():
-            yield Decided(about=said["about"], tell=said["tell"], reason=said["reason"])
+        if isinstance(said, dict) and {DECISION, "reason", "about"} <= said.keys():
+            yield Decided(about=said["about"], notify=said[DECISION], reason=said["reason"])
 
 
 def _events_of(run: RescanRun) -> int:
-    went_red = run.status != "SUCCEEDED"
+    has_failed = run.status != "SUCCEEDED"
     has_summary = run.is_incomplete or "conclusion" in (run.output or {})
-    return went_red + has_summary
+    return has_failed + has_summary
 
 
 @dataclass(frozen=True)
 class Highlights:
-    """The titles of the worst scan and of the run, and what the channels made of them."""
+    """The messages that a demo shows: the worst scan, and the run with most to say."""
 
     scan_title: str | None = None
     run_title: str | None = None
@@ -369,7 +372,7 @@ class Highlights:
 
     @classmethod
     def of(cls, requests: Sequence[Received], delivered: Delivered) -> "Highlights":
-        """Pick the scan with the worst findings, and a run that did not finish if there is one."""
+        """Pick the scan with the worst findings, and an incomplete run if there is one."""
         reports = reports_in(requests, delivered)
         scans = [each for each in reports if each["report"]["kind"] == "scan"]
         runs = [each for each in reports if each["report"]["kind"] == "run"]
@@ -383,7 +386,7 @@ class Highlights:
         )
 
     def pictured(self) -> tuple[Received, ...]:
-        """Give the two messages as Slack and Teams took them."""
+        """Return the two messages as Slack and Teams accepted them."""
         titles = [title for title in (self.scan_title, self.run_title) if title]
         return tuple(
             request
@@ -393,12 +396,12 @@ class Highlights:
         )
 
     def slack_scan(self) -> str | None:
-        """Give the texts of the scan's message in Slack, as they are in its blocks."""
+        """Return the text of the scan's message as Slack shows it."""
         posted = self._posted("slack", self.scan_title)
         return "\n".join(_texts_of_slack(posted[0].json)) if posted else None
 
     def run_email(self) -> Email | None:
-        """Give the e-mail on the run."""
+        """Return the email about the run."""
         title = self.run_title
         return next((each for each in self.emails if title and each.text.startswith(title)), None)
 
@@ -413,15 +416,14 @@ class Highlights:
 def draw(
     directory: Path, requests: Sequence[Received], delivered: Delivered, highlights: Highlights
 ) -> str:
-    """Draw all messages on a page, and picture those two; say what there is to look at."""
+    """Write the page of all messages and the pictures of two; return a line about the pictures."""
     directory.mkdir(parents=True, exist_ok=True)
-    (directory / "inbox.html").write_text(page(requests, delivered))
-    pictures = take_screenshots(highlights.pictured(), None, directory)
-    return f"every message as its receiver got it: {directory.name}/inbox.html. {pictures}"
+    (directory / PAGE).write_text(page(requests, delivered))
+    return take_screenshots(highlights.pictured(), None, directory)
 
 
 def _title(channel: str, message: Any) -> str:
-    """Read the title of a message, without what the channel needs around it."""
+    """Return the title of a message, without the channel's formatting."""
     if channel == "slack":
         return slack_title(message)
     title = message["attachments"][0]["content"]["body"][0]["inlines"]

@@ -1,4 +1,4 @@
-"""Runs of RescanRegistry in the local cloud: watched from outside, and read at their end."""
+"""Runs of RescanRegistry in the local cloud: observed from outside, and read at their end."""
 
 import json
 import time
@@ -10,7 +10,7 @@ from typing import Any
 
 from local.cloud.engine import Engine
 
-# As a reader asks: what was done, what was not needed, what is not possible, what went wrong.
+# In the order of display: done, not needed, not possible, failed.
 OUTCOMES = (
     "STARTED",
     "DUE",
@@ -27,8 +27,8 @@ OUTCOMES = (
 type ImageOutcomes = dict[str, dict[str, ImageOutcome]]
 _KEYS = ("run", "repository", "digest", "outcome", "reason")
 POLL_SECONDS = 0.3
-POLL_SHARE = 0.1  # of the time at most: to be asked slows the engine down
-LONGEST_POLL_SECONDS = 2.0  # between two looks all the same: one may have met a busy moment
+POLL_SHARE = 0.1  # most of the time that is spent on polling, which slows the engine down
+LONGEST_PAUSE_SECONDS = 2.0  # between two polls, also after a slow one
 LONGEST_RUN_SECONDS = 3600
 LOG_TIMEOUT_SECONDS = 30
 SCANS_TIMEOUT_SECONDS = 60
@@ -36,7 +36,7 @@ SCANS_TIMEOUT_SECONDS = 60
 
 @dataclass(frozen=True)
 class ImageOutcome:
-    """What a run decided for one image, and why."""
+    """The outcome of one image in a run, and the reason."""
 
     outcome: str
     reason: str
@@ -47,7 +47,7 @@ class RepositoryRecord:
     """The ledger's record of one repository in one run.
 
     status: FINISHED, GONE or FAILED.
-    images: counted by what was decided.
+    images: number of images by outcome and reason.
     """
 
     status: str
@@ -58,24 +58,24 @@ class RepositoryRecord:
 
 @dataclass(frozen=True)
 class EcrCalls:
-    """Calls that ECR was sent, refused ones included, and those of them that it throttled.
+    """Calls to ECR, including refused ones, and those of them that it throttled.
 
-    made: by operation and repository, which is "" where a call names none.
+    made: by operation and repository; "" if a call names no repository.
     """
 
     made: Counter[tuple[str, str]] = field(default_factory=Counter)
     throttled: Counter[str] = field(default_factory=Counter)
 
     def since(self, earlier: "EcrCalls") -> "EcrCalls":
-        """Leave out the calls of before."""
+        """Return the calls since an earlier count."""
         return EcrCalls(self.made - earlier.made, self.throttled - earlier.throttled)
 
     def by_operation(self) -> Counter[str]:
-        """Add up the calls of each operation."""
+        """Sum the calls of each operation."""
         return _added_up((operation, count) for (operation, _), count in self.made.items())
 
     def by_repository(self) -> Counter[str]:
-        """Add up the calls for each repository."""
+        """Sum the calls for each repository."""
         return _added_up((repository, count) for (_, repository), count in self.made.items())
 
 
@@ -83,7 +83,7 @@ class EcrCalls:
 class Histories:
     """Event counts, as AWS counts them, and the largest text in any event, in bytes.
 
-    largest: of the execution with the most events, which is of `largest_of`.
+    largest: events of the longest history, which is that of `largest_of`.
     """
 
     parent: int
@@ -94,10 +94,10 @@ class Histories:
 
 @dataclass(frozen=True)
 class RescanRun:
-    """One execution of RescanRegistry that has ended, and what it left behind.
+    """One execution of RescanRegistry that has ended, and its results.
 
-    repositories: the names that it was to work on.
-    images: what was decided for each image, by repository and digest.
+    repositories: the names of those that it should work on.
+    images: outcomes by repository and image digest.
     """
 
     name: str
@@ -117,30 +117,30 @@ class RescanRun:
 
     @property
     def conclusion(self) -> str:
-        """Give the sentence with which the run ended."""
+        """Return the sentence with which the run ended."""
         if self.status != "SUCCEEDED":
             return _message_in(self.cause)
         return str(self.output.get("conclusion") or self.output.get("notice") or "")
 
     @property
     def is_incomplete(self) -> bool:
-        """Tell whether the run came to its end and left repositories to rerun."""
+        """Return whether the run completed and some repositories need a rerun."""
         return self.status == "FAILED" and self.error == "RescanIncomplete"
 
     @property
     def unfinished(self) -> dict[str, str]:
-        """Name the repositories that did not finish, each with the reason."""
+        """Return the repositories that did not finish, with the reason."""
         problems: dict[str, str] = {}
         for name in self.repositories:
             record = self.records.get(name)
             if record is None:
-                problems[name] = "not reached, or stopped half-way"
+                problems[name] = "not started, or stopped before it finished"
             elif record.status == "FAILED":
                 problems[name] = f"{record.error}: {_message_in(record.cause)}"
         return problems
 
     def rerun_input(self) -> Any:
-        """Read the input that the cause of an incomplete run ends with."""
+        """Return the input at the end of an incomplete run's cause."""
         cause = self.cause or ""
         return json.loads(cause[cause.rindex("{") :])
 
@@ -156,7 +156,7 @@ class RescanRun:
 
 
 def in_order(outcomes: Iterable[str]) -> list[str]:
-    """Sort outcomes as they are always shown; new names come last."""
+    """Sort outcomes in the order of display, unknown names last."""
     return sorted(
         outcomes, key=lambda name: (OUTCOMES.index(name) if name in OUTCOMES else 99, name)
     )
@@ -170,7 +170,7 @@ def _added_up(counts: Iterable[tuple[str, int]]) -> Counter[str]:
 
 
 def _message_in(cause: str | None) -> str:
-    """Read the message inside a Lambda's cause, or take all of it."""
+    """Return the message in the cause of a Lambda error, or the whole cause."""
     try:
         return str(json.loads(cause or "")["errorMessage"])
     except (ValueError, TypeError, KeyError):
@@ -178,26 +178,26 @@ def _message_in(cause: str | None) -> str:
 
 
 class OutcomesDisagreeError(Exception):
-    """The log tells other outcomes than the records: one of them is wrong."""
+    """The log and the records disagree about outcomes: one of them is wrong."""
 
 
 def read_log(run: str, lines: Iterable[str]) -> ImageOutcomes:
-    """Read the outcomes from the functions' log lines, which name an image each."""
+    """Read outcomes from the functions' log, one line per image."""
     images: ImageOutcomes = {}
     for line in lines:
         try:
             said = json.loads(line)
-        except ValueError:  # of a process that died: not one of ours
+        except ValueError:  # written by a process that died, not by a function
             continue
         if isinstance(said, dict) and said.get("run") == run and said.keys() >= set(_KEYS):
             decided = ImageOutcome(said["outcome"], said["reason"])
-            # A slice that is retried decides again: the last line is the one that counts.
+            # A retried step decides again, so the last line counts.
             images.setdefault(said["repository"], {})[said["digest"]] = decided
     return images
 
 
 def disagreement(images: ImageOutcomes, records: Mapping[str, RepositoryRecord]) -> str | None:
-    """Compare images with the records, and say in one sentence where they disagree, if they do.
+    """Return where images and records disagree as one sentence, or None.
 
     A repository that failed before its images were counted has a record without images.
     """
@@ -207,9 +207,8 @@ def disagreement(images: ImageOutcomes, records: Mapping[str, RepositoryRecord])
         decided = Counter(images.get(repository, {}).values())
         if decided != record.images:
             return (
-                f"{repository}: its record counts {_wording(record.images - decided)} that its log "
-                f"does not show, and its log {_wording(decided - record.images)} that its record "
-                "does not count."
+                f"{repository}: only its record has {_wording(record.images - decided)}; only its "
+                f"log has {_wording(decided - record.images)}."
             )
     return None
 
@@ -222,29 +221,30 @@ def _wording(images: Counter[ImageOutcome]) -> str:
 
 
 class RunTimeoutError(Exception):
-    """A run did not end in an hour, which no registry that fits here takes."""
+    """A run has not ended after LONGEST_RUN_SECONDS."""
 
 
 @dataclass(frozen=True)
 class RunProgress:
-    """How far a run has come; `repositories` is none before they are listed."""
+    """The progress of a run; `repositories` is None before they are listed."""
 
     repositories: int | None
     repositories_done: int
     scans_started: int
     throttled: int
+    has_ended: bool = False
 
 
 @dataclass(frozen=True)
 class EndedScans:
-    """The scans that were started, and the events that ECR sent of them by status."""
+    """The number of scans started, and of the events that ECR sent about them, by status."""
 
     started: int
     events: Counter[str]
 
 
 class RunWatch:
-    """The deployed RescanRegistry, seen from outside as an operator sees it."""
+    """The deployed RescanRegistry, observed from outside like an operator does."""
 
     def __init__(self, engine: Engine, outputs: Mapping[str, str]) -> None:
         self._engine = engine
@@ -253,12 +253,12 @@ class RunWatch:
         self._s3 = engine.client("s3")
         self._logs = engine.client("logs")
         dynamodb = engine.session().resource("dynamodb", endpoint_url=engine.url)
-        # Typed as whatever DynamoDB may hold, where the table holds what the template says.
+        # Any: the stubs allow every type of DynamoDB for every attribute.
         self._ledger: Any = dynamodb.Table(outputs["LedgerTableName"])
         self._listed: dict[str, tuple[str, ...]] = {}
 
     def run(self, name: str, input: object, show: Callable[[RunProgress], object]) -> RescanRun:  # noqa: A002
-        """Start an execution, show its progress until its end, and read what it left."""
+        """Start an execution, show its progress until it ends, and return its results."""
         before = self._engine.registry_counters()
         arn = self._states.start_execution(
             stateMachineArn=self._outputs["RescanRegistryArn"], name=name, input=json.dumps(input)
@@ -267,15 +267,16 @@ class RunWatch:
         while True:
             polled_at = time.monotonic()
             described = self._states.describe_execution(executionArn=arn)
-            show(self._progress(name, before))
-            if described["status"] != "RUNNING":
+            has_ended = described["status"] != "RUNNING"
+            show(self._progress(name, before, has_ended=has_ended))
+            if has_ended:
                 return self._read(described, _calls(before))
             if time.monotonic() > deadline:
-                raise RunTimeoutError(f"{name} still runs after {LONGEST_RUN_SECONDS} s.")
+                raise RunTimeoutError(f"{name} is still running after {LONGEST_RUN_SECONDS} s.")
             time.sleep(pause_after(time.monotonic() - polled_at))
 
     def scans_ended(self) -> EndedScans:
-        """Wait a while for the scans under way; count what was started, and what was sent."""
+        """Wait until the running scans have ended or time is up; count scans and events."""
         deadline = time.monotonic() + SCANS_TIMEOUT_SECONDS
         while True:
             counters = self._engine.registry_counters()
@@ -284,7 +285,7 @@ class RunWatch:
                 return EndedScans(started, Counter(counters["events_sent_by_status"]))
             time.sleep(POLL_SECONDS)
 
-    def _progress(self, run: str, before: dict[str, Any]) -> RunProgress:
+    def _progress(self, run: str, before: dict[str, Any], *, has_ended: bool) -> RunProgress:
         now = self._engine.registry_counters()
         listed = self._repositories(run)
         return RunProgress(
@@ -292,6 +293,7 @@ class RunWatch:
             repositories_done=len(self._records(run)),
             scans_started=_scans_started(now) - _scans_started(before),
             throttled=_calls(now).since(_calls(before)).throttled.total(),
+            has_ended=has_ended,
         )
 
     def _read(self, described: dict[str, Any], before: EcrCalls) -> RescanRun:
@@ -316,7 +318,7 @@ class RunWatch:
         )
 
     def _repositories(self, run: str) -> tuple[str, ...]:
-        """Read the list that the run works on; it is empty until the run has written it."""
+        """Read the run's list of repositories; empty until the run has written it."""
         if run not in self._listed:
             try:
                 document = self._s3.get_object(
@@ -350,7 +352,7 @@ class RunWatch:
         records: Mapping[str, RepositoryRecord],
         failures: ImageOutcomes,
     ) -> ImageOutcomes:
-        """Read the log until it tells of every image: it is written some time after the call."""
+        """Read the log until it has every image: lines arrive some time after the invocation."""
         deadline = time.monotonic() + LOG_TIMEOUT_SECONDS
         while True:
             images = read_log(run, self._log_lines(started_at))
@@ -360,7 +362,7 @@ class RunWatch:
             if wrong is None:
                 return images
             if time.monotonic() > deadline:
-                raise OutcomesDisagreeError(f"The outcomes of {run} do not add up. {wrong}")
+                raise OutcomesDisagreeError(f"The log and the records of {run} disagree. {wrong}")
             time.sleep(POLL_SECONDS)
 
     def _log_lines(self, since: datetime) -> list[str]:
@@ -384,8 +386,8 @@ class RunWatch:
 
 
 def pause_after(seconds: float) -> float:
-    """Say how long to wait after a look that took so long."""
-    return min(max(POLL_SECONDS, seconds / POLL_SHARE), LONGEST_POLL_SECONDS)
+    """Return how long to wait after a poll that took this long."""
+    return min(max(POLL_SECONDS, seconds / POLL_SHARE), LONGEST_PAUSE_SECONDS)
 
 
 def _calls(counters: dict[str, Any]) -> EcrCalls:
@@ -404,7 +406,7 @@ def _scans_started(counters: dict[str, Any]) -> int:
 
 
 def _failures(children: list[dict[str, Any]]) -> ImageOutcomes:
-    """Read the images whose scan could not be started: their function had no last word to log."""
+    """Read the images whose scan could not be started, which their function could not log."""
     failures: ImageOutcomes = {}
     for child in children:
         for image in child["entered"]:

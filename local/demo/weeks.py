@@ -1,7 +1,7 @@
-"""The weeks after the demo's first run: nothing has changed, and then what the file says has.
+"""The weeks after the demo's first run: one without changes, and one with changed findings.
 
-A week goes by in the registry, whose ages count anew, and in the ledger, where every date is set
-back. Only the repositories in which something changes are rescanned.
+Time passes by loading the registry file again, whose ages count from now, and by setting back every
+date in the ledger. Only the repositories that have changes are rescanned.
 """
 
 import re
@@ -16,17 +16,17 @@ from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from local.cloud.engine import Engine
 from local.demo.messages import Decided
 
-AWAY = timedelta(days=8)  # more than RescanAfter, so that all is due again
+PASSING = timedelta(days=8)  # more than RescanAfter, so that every image is due again
 SCAN_DURATION = "1s"
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}\+00:00")
 
 
 @dataclass(frozen=True)
 class Week:
-    """A run a week after the one before.
+    """One week and its run.
 
-    text: the registry file as it is then. repositories: those that are rescanned.
-    changes: whether people are to be told of scans, or of none.
+    text: the registry file of that week. repositories: those to rescan.
+    changes: whether at least one notification about a scan is expected, or none.
     """
 
     title: str
@@ -36,22 +36,25 @@ class Week:
 
     @property
     def input(self) -> Mapping[str, Any]:
-        """Make the input of its run."""
+        """Return the execution input of its run."""
         return {"repositories": list(self.repositories)}
 
-    def surprise(self, decisions: Sequence[Decided]) -> str | None:
-        """Say in one sentence what people should not, or should, have been told, if anything."""
-        told = [each.about for each in decisions if each.tell and each.is_of_a_scan]
-        if told and not self.changes:
-            return f"Nothing had changed, but people were told of {len(told)} scans: {told[0]} …"
-        if self.changes and not told:
-            return "Findings had changed, but people were told of no scan."
+    def unexpected(self, decisions: Sequence[Decided]) -> str | None:
+        """Return which notification was wrong or is missing as one sentence, or None."""
+        notified = [each.about for each in decisions if each.notify and each.is_of_a_scan]
+        if notified and not self.changes:
+            return (
+                f"Nothing had changed, but notifications were sent for {len(notified)} scans, the "
+                f"first for {notified[0]}."
+            )
+        if self.changes and not notified:
+            return "Findings had changed, but no notification was sent."
         return None
 
 
 def weeks_of(text: str) -> list[Week]:
-    """Make two weeks of a registry file in which some images have findings `later`; else none."""
-    now, later = _without_troubles(text), _without_troubles(text)
+    """Return two weeks if images in the registry file have findings `later`, else none."""
+    now, later = _without_faults(text), _without_faults(text)
     names = []
     for repository in later["repositories"]:
         changing = [image for image in repository.get("images", ()) if "later" in image]
@@ -63,13 +66,17 @@ def weeks_of(text: str) -> list[Week]:
         return []
     repositories = tuple(names)
     return [
-        Week("A week later nothing has changed.", yaml.safe_dump(now), repositories, changes=False),
-        Week("Another week, and findings have changed.", yaml.safe_dump(later), repositories, True),
+        Week(
+            "A week later, nothing has changed.", yaml.safe_dump(now), repositories, changes=False
+        ),
+        Week(
+            "Another week later, findings have changed.", yaml.safe_dump(later), repositories, True
+        ),
     ]
 
 
 def let_time_go_by(engine: Engine, table: str) -> None:
-    """Set back every date of what is known of images."""
+    """Set back every date in the image records of the ledger."""
     client = engine.client("dynamodb")
     read, write = TypeDeserializer().deserialize, TypeSerializer().serialize
     pages = client.get_paginator("scan").paginate(TableName=table)
@@ -79,8 +86,8 @@ def let_time_go_by(engine: Engine, table: str) -> None:
             client.put_item(TableName=table, Item=aged)
 
 
-def _without_troubles(text: str) -> dict[str, Any]:
-    """Read a registry file, without the faults of the first run, and with quick scans."""
+def _without_faults(text: str) -> dict[str, Any]:
+    """Return a registry file without the faults of the first run, and with quick scans."""
     registry: dict[str, Any] = yaml.safe_load(text)
     for part in _parts(registry):
         part.pop("faults", None)
@@ -96,7 +103,7 @@ def _parts(registry: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 def _aged(value: Any) -> Any:
     if isinstance(value, str) and _TIME.fullmatch(value):
-        return (datetime.fromisoformat(value) - AWAY).isoformat()
+        return (datetime.fromisoformat(value) - PASSING).isoformat()
     if isinstance(value, dict):
         return {name: _aged(item) for name, item in value.items()}
     return [_aged(item) for item in value] if isinstance(value, list) else value

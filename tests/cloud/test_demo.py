@@ -84,33 +84,35 @@ class TestShippedDemo:
 
         # Four runs have a summary, and the first of them went red.
         assert notified["executions"] == taken + 5
-        assert sum(notified["told"].values()) + sum(notified["silent"].values()) == taken + 5
+        assert (
+            sum(notified["notified"].values()) + sum(notified["not_notified"].values()) == taken + 5
+        )
         assert notified["executions_failed"] == 0
 
     def test_tells_every_channel_of_everything_that_matters(
         self, shipped: tuple[str, dict[str, Any]]
     ) -> None:
         notified = shipped[1]["notifications"]
-        told = sum(notified["told"].values())
+        sent = sum(notified["notified"].values())
 
-        assert notified["told"]["scan failed"] == 1
-        assert notified["told"]["run did not finish"] == 1
-        assert notified["told"]["run finished"] == 3
+        assert notified["notified"]["scan failed"] == 1
+        assert notified["notified"]["run did not finish"] == 1
+        assert notified["notified"]["run finished"] == 3
         assert notified["messages"].keys() == set(CHANNELS)
-        closing = notified["silent"]["nothing above a threshold"]
+        closing = notified["not_notified"]["nothing above a threshold"]
         assert notified["messages"] == {
-            channel: told + closing if channel == "pagerduty" else told for channel in CHANNELS
+            channel: sent + closing if channel == "pagerduty" else sent for channel in CHANNELS
         }
 
-    def test_says_why_nobody_is_told(self, shipped: tuple[str, dict[str, Any]]) -> None:
-        silent = shipped[1]["notifications"]["silent"]
+    def test_says_why_no_notification_is_sent(self, shipped: tuple[str, dict[str, Any]]) -> None:
+        others = shipped[1]["notifications"]["not_notified"]
 
-        assert silent.keys() == {
+        assert others.keys() == {
             "nothing above a threshold",
             "the run itself has sent Rescan Finished",
             "unchanged",
         }
-        assert silent["nothing above a threshold"] > 0
+        assert others["nothing above a threshold"] > 0
 
     def test_tells_nothing_new_a_week_later_and_then_the_difference(
         self, shipped: tuple[str, dict[str, Any]]
@@ -119,10 +121,12 @@ class TestShippedDemo:
         unchanged, changed = (run["outcomes"]["STARTED"] for run in document["runs"][2:])
 
         assert unchanged == changed == 8
-        assert "People were told of 0 scans. Nobody was told of 8: 8 unchanged." in text
-        assert "People were told of 2 scans" in text
-        assert document["notifications"]["told"]["worse than before"] == 1
-        assert document["notifications"]["told"]["no longer above a threshold"] == 1
+        assert (
+            "Notifications were sent for 0 of 8 scans (none), and none for 8 (8 unchanged)." in text
+        )
+        assert "Notifications were sent for 2 of 8 scans" in text
+        assert document["notifications"]["notified"]["worse than before"] == 1
+        assert document["notifications"]["notified"]["no longer above a threshold"] == 1
 
     def test_loses_nothing_when_a_receiver_is_down_for_a_moment(
         self, shipped: tuple[str, dict[str, Any]]

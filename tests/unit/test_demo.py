@@ -11,11 +11,18 @@ import pytest
 from rich.console import Console
 
 from local.demo.demo import main
-from local.demo.display import MOST_ROWS, calls_of, table_of
+from local.demo.display import MOST_ROWS, DemoDisplay, calls_of, table_of
 from local.demo.document import document_of
 from local.demo.expectations import Script
 from local.demo.messages import Decided, Notifications
-from local.demo.run import EcrCalls, Histories, ImageOutcome, RepositoryRecord, RescanRun
+from local.demo.run import (
+    EcrCalls,
+    Histories,
+    ImageOutcome,
+    RepositoryRecord,
+    RescanRun,
+    RunProgress,
+)
 from local.registry import registry_file
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -67,9 +74,9 @@ NOTIFIED = Notifications(
     executions=3,
     executions_failed=0,
     decisions=(
-        Decided("ecr/1/r/team/api/a", tell=True, reason="above threshold"),
-        Decided("ecr/1/r/team/api/b", tell=False, reason="nothing above a threshold"),
-        Decided("ecr-rescan/1/r/machine", tell=True, reason="run finished"),
+        Decided("ecr/1/r/team/api/a", notify=True, reason="above threshold"),
+        Decided("ecr/1/r/team/api/b", notify=False, reason="nothing above a threshold"),
+        Decided("ecr-rescan/1/r/machine", notify=True, reason="run finished"),
     ),
     received={"slack": 2, "pagerduty": 3},
     refused={"slack": 1},
@@ -102,7 +109,7 @@ def script(text: str) -> Script:
     [
         (["--input", "{"], "--input { is not JSON"),
         (["--registry", "nowhere.yaml"], "nowhere.yaml cannot be read: No such file"),
-        (["--json", "no/such/directory/demo.json"], "there is no directory for this file"),
+        (["--json", "no/such/directory/demo.json"], "this directory does not exist"),
     ],
 )
 def test_refuses_wrong_options_before_anything_starts(
@@ -148,6 +155,32 @@ def test_fits_a_narrow_terminal() -> None:
     assert "1 STARTED, 1 FRESH" in text
 
 
+def test_the_last_line_of_progress_in_a_log_is_up_to_date(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("local.demo.display.SECONDS_BETWEEN_LINES", 0)
+    console = Console(width=100, file=io.StringIO(), color_system=None)
+
+    with DemoDisplay(console).run("run demo-1", "") as show:
+        show(RunProgress(2, 0, 3, 0))
+        monkeypatch.setattr("local.demo.display.time.monotonic", lambda: 0)  # no line is due
+        show(RunProgress(2, 1, 3, 0))
+        show(RunProgress(2, 2, 3, 0, has_ended=True))
+
+    assert isinstance(console.file, io.StringIO)
+    first, last, _ = console.file.getvalue().splitlines()
+    assert "0 of 2 repositories done" in first
+    assert "2 of 2 repositories done" in last
+
+
+def test_a_short_run_has_no_progress_in_a_log() -> None:
+    console = Console(width=100, file=io.StringIO(), color_system=None)
+
+    with DemoDisplay(console).run("run demo-1", "") as show:
+        show(RunProgress(2, 2, 3, 0, has_ended=True))
+
+    assert isinstance(console.file, io.StringIO)
+    assert "repositories done" not in console.file.getvalue()
+
+
 def test_cuts_a_fleet_short_but_keeps_what_failed() -> None:
     names = (*(f"fleet/{n}" for n in range(300)), "team/api")
 
@@ -172,7 +205,7 @@ def test_writes_everything_for_machines() -> None:
         parameters={"RescanAfter": "7d"},
         seconds={"run demo-1": 1.23},
         notifications=NOTIFIED,
-        surprise=None,
+        unexpected=None,
     )
 
     assert json.loads(json.dumps(document)) == document
@@ -182,8 +215,8 @@ def test_writes_everything_for_machines() -> None:
         "scan_events": {"COMPLETE": 2},
         "executions": 3,
         "executions_failed": 0,
-        "told": {"above threshold": 1, "run finished": 1},
-        "silent": {"nothing above a threshold": 1},
+        "notified": {"above threshold": 1, "run finished": 1},
+        "not_notified": {"nothing above a threshold": 1},
         "messages": {"slack": 2, "pagerduty": 3},
         "refused": {"slack": 1},
         "undelivered": 0,
@@ -210,69 +243,68 @@ def test_counts_only_the_calls_of_this_run() -> None:
 
 
 def test_is_content_with_a_run_that_succeeds() -> None:
-    assert script("repositories: []").surprise([FINISHED_RUN]) is None
+    assert script("repositories: []").unexpected([FINISHED_RUN]) is None
 
 
 def test_is_content_when_only_what_was_scripted_fails_and_the_rerun_succeeds() -> None:
-    assert script(FAULTY).surprise([INCOMPLETE_RUN, RERUN]) is None
+    assert script(FAULTY).unexpected([INCOMPLETE_RUN, RERUN]) is None
 
 
 def test_reports_a_repository_that_fails_without_a_script() -> None:
-    surprise = script("repositories: []").surprise([INCOMPLETE_RUN, RERUN])
+    unexpected = script("repositories: []").unexpected([INCOMPLETE_RUN, RERUN])
 
-    assert surprise == (
-        "demo-1 failed where nothing was scripted to fail: "
-        "team/api (ImageScansFailed: 1 image failed)"
+    assert unexpected == (
+        "demo-1: unscripted failures of repositories: team/api (ImageScansFailed: 1 image failed)"
     )
 
 
 def test_reports_a_repository_without_a_record() -> None:
     lost = replace(INCOMPLETE_RUN, records={})
 
-    surprise = script(FAULTY).surprise([lost, RERUN])
+    unexpected = script(FAULTY).unexpected([lost, RERUN])
 
-    assert surprise
-    assert "team/web (not reached, or stopped half-way)" in surprise
-    assert "team/api" not in surprise
+    assert unexpected
+    assert "team/web (not started, or stopped before it finished)" in unexpected
+    assert "team/api" not in unexpected
 
 
 def test_reports_a_rerun_that_fails_again() -> None:
     again = replace(INCOMPLETE_RUN, name="demo-2", repositories=("team/api",))
 
-    surprise = script(FAULTY).surprise([INCOMPLETE_RUN, again])
+    unexpected = script(FAULTY).unexpected([INCOMPLETE_RUN, again])
 
-    assert surprise
-    assert surprise.startswith("demo-2 failed again, which was not scripted: team/api")
+    assert unexpected
+    assert unexpected.startswith("demo-2: unscripted failures in a rerun: team/api")
 
 
 def test_expects_a_fault_without_an_end_to_fail_the_rerun_too() -> None:
     again = replace(INCOMPLETE_RUN, name="demo-2", repositories=("team/api",))
 
-    assert script(FAULTY.replace(", times: 1", "")).surprise([INCOMPLETE_RUN, again]) is None
+    assert script(FAULTY.replace(", times: 1", "")).unexpected([INCOMPLETE_RUN, again]) is None
 
 
 def test_reports_a_rerun_that_took_other_repositories() -> None:
     everything = replace(RERUN, repositories=("team/api", "team/web"))
 
-    surprise = script(FAULTY).surprise([INCOMPLETE_RUN, everything])
+    unexpected = script(FAULTY).unexpected([INCOMPLETE_RUN, everything])
 
-    assert surprise
-    assert surprise.startswith("demo-2 took 2 repositories")
+    assert unexpected
+    assert unexpected.startswith("demo-2 worked on 2 repositories")
 
 
 @pytest.mark.parametrize("error", ["ThrottlingException", "ServerException"])
 def test_expects_what_is_retried_to_stop_nothing(error: str) -> None:
     faulty = FAULTY.replace("AccessDeniedException, times: 1", f"{error}, times: 15")
 
-    assert script(faulty).surprise([INCOMPLETE_RUN, RERUN])
-    assert script(faulty.replace("15", "16")).surprise([INCOMPLETE_RUN, RERUN]) is None
+    assert script(faulty).unexpected([INCOMPLETE_RUN, RERUN])
+    assert script(faulty.replace("15", "16")).unexpected([INCOMPLETE_RUN, RERUN]) is None
 
 
 def test_reports_a_wrong_input_in_the_words_of_the_run() -> None:
     cause = json.dumps({"errorMessage": "The execution input has no key 'repos'", "stackTrace": []})
     refused = replace(FINISHED_RUN, status="FAILED", error="InvalidRescanRequest", cause=cause)
 
-    assert script(FAULTY).surprise([refused]) == (
+    assert script(FAULTY).unexpected([refused]) == (
         "demo-1 ended FAILED with InvalidRescanRequest: The execution input has no key 'repos'"
     )
 
@@ -281,4 +313,4 @@ def test_takes_the_notice_of_a_run_that_had_nothing_to_do() -> None:
     idle = replace(FINISHED_RUN, output={"notice": "Enhanced scanning is on."}, repositories=())
 
     assert idle.conclusion == "Enhanced scanning is on."
-    assert script("repositories: []").surprise([idle]) is None
+    assert script("repositories: []").unexpected([idle]) is None

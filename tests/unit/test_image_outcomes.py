@@ -48,14 +48,14 @@ def test_says_what_the_log_does_not_show() -> None:
     said = disagreement({"team/api": {"a": STARTED}}, record(started=1, fresh=2))
 
     assert said
-    assert said.startswith("team/api: its record counts 2 FRESH (scanned lately)")
+    assert said.startswith("team/api: only its record has 2 FRESH (scanned lately)")
 
 
 def test_says_what_the_record_does_not_count() -> None:
     said = disagreement({"team/api": {"a": STARTED}}, record())
 
     assert said
-    assert "its log 1 STARTED (accepted) that its record does not count" in said
+    assert "only its log has 1 STARTED (accepted)" in said
 
 
 def test_excuses_a_repository_that_failed_before_it_was_counted() -> None:

@@ -1,4 +1,4 @@
-"""Who is to get how many messages in the demo, when that is a surprise, and which are shown."""
+"""Who is to get how many messages in the demo, when that is a unexpected, and which are shown."""
 
 import json
 from collections import Counter
@@ -32,10 +32,10 @@ from local.receivers.subscribers import Delivered, Email, TopicMessage
 from local.receivers.webhook_services import Answer
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
-ABOVE = Decided("ecr/1/r/team/api/a", tell=True, reason="above threshold")
-CLEAN = Decided("ecr/1/r/team/api/b", tell=False, reason="nothing above a threshold")
-RUN = Decided("ecr-rescan/1/r/machine", tell=True, reason="run finished")
-KNOWN = Decided("", tell=False, reason="the run itself has sent Rescan Finished")
+ABOVE = Decided("ecr/1/r/team/api/a", notify=True, reason="above threshold")
+CLEAN = Decided("ecr/1/r/team/api/b", notify=False, reason="nothing above a threshold")
+RUN = Decided("ecr-rescan/1/r/machine", notify=True, reason="run finished")
+KNOWN = Decided("", notify=False, reason="the run itself has sent Rescan Finished")
 ALL_WELL = Notifications(
     scans_started=3,
     scan_events={"COMPLETE": 2, "UNSUPPORTED_IMAGE": 1},
@@ -71,32 +71,32 @@ def queued(title: str, report: Mapping[str, Any]) -> TopicMessage:
 
 
 def test_is_content_when_every_channel_got_every_message() -> None:
-    assert ALL_WELL.surprise() is None
+    assert ALL_WELL.unexpected() is None
 
 
 def test_counts_scans_and_runs_apart() -> None:
-    assert (ALL_WELL.told_scans, ALL_WELL.told_runs) == (1, 1)
-    assert ALL_WELL.silent == {CLEAN.reason: 1, KNOWN.reason: 1}
+    assert (ALL_WELL.notified_scans, ALL_WELL.notified_runs) == (1, 1)
+    assert ALL_WELL.not_notified == {CLEAN.reason: 1, KNOWN.reason: 1}
 
 
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"scans_started": 4}, "4 scans were started, and ECR sent 3 events."),
-        ({"executions_failed": 1}, "Of 4 executions of NotifyScan 1 failed."),
-        ({"executions": 5}, "NotifyScan was to decide 5 times, and did 4 times."),
+        ({"scans_started": 4}, "4 scans were started, but ECR sent 3 events."),
+        ({"executions_failed": 1}, "1 of 4 executions of NotifyScan failed."),
+        ({"executions": 5}, "should have logged 5 decisions, but logged 4."),
         (
             {"undelivered": [json.dumps({"error": "WebhookRefused", "cause": "Slack said no"})]},
-            "The queue Undelivered holds 1 messages; the first says: WebhookRefused: Slack said no",
+            "Undelivered holds 1 messages. The first: WebhookRefused: Slack said no",
         ),
-        ({"undelivered": ["from EventBridge"]}, "the first says: from EventBridge"),
-        ({"received": {"slack": 1}}, "Slack received 1 messages, and not the 2"),
-        ({"received": {"slack": 3}}, "Slack received 3 messages, and not the 2"),
-        ({"received": {"pagerduty": 2}}, "PagerDuty received 2 messages, and not the 3"),
+        ({"undelivered": ["from EventBridge"]}, "The first: from EventBridge"),
+        ({"received": {"slack": 1}}, "Slack received 1 messages instead of 2."),
+        ({"received": {"slack": 3}}, "Slack received 3 messages instead of 2."),
+        ({"received": {"pagerduty": 2}}, "PagerDuty received 2 messages instead of 3."),
     ],
 )
 def test_says_what_went_wrong(change: dict[str, Any], said: str) -> None:
-    assert said in (replace(ALL_WELL, **change).surprise() or "")
+    assert said in (replace(ALL_WELL, **change).unexpected() or "")
 
 
 def test_knows_the_channels_of_a_stack_by_its_parameters() -> None:
@@ -142,7 +142,7 @@ def test_reads_decisions_from_a_log_that_holds_more() -> None:
 
     read = decisions_in(iter(["Traceback", "[]", '{"tell": true}', json.dumps(decision)]))
 
-    assert list(read) == [Decided("ecr/x", tell=True, reason="above threshold")]
+    assert list(read) == [Decided("ecr/x", notify=True, reason="above threshold")]
 
 
 class LogOfExecutions:
@@ -175,7 +175,7 @@ def test_gives_up_on_executions_that_never_start(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("local.demo.messages.STILL_SECONDS", 0)
     monkeypatch.setattr("local.demo.messages.time.sleep", lambda _: None)
 
-    with pytest.raises(NotificationsTimeoutError, match=r"2 executions .* only 1 have ended, of 1"):
+    with pytest.raises(NotificationsTimeoutError, match=r"2 executions\. 1 have started and 1 have ended"):
         watch("ExecutionStarted", "ExecutionSucceeded").failed_executions(2)
 
 
@@ -223,11 +223,11 @@ def test_shows_what_came_back_and_what_became_of_it() -> None:
 
     lines = [line.split() for line in captured.get().splitlines()]
     assert ["Slack", "2", "1"] in lines
-    told = "People were told of 1 scans and 1 runs: 1 above threshold, 1 run finished."
-    assert told in captured.get().splitlines()
+    sent = "Notifications were sent for 1 scans and 1 runs: 1 above threshold, 1 run finished."
+    assert sent in captured.get().splitlines()
     assert "Undelivered is empty." in captured.get()
     assert max(map(len, captured.get().splitlines())) <= 100
 
 
 def test_counts_reasons() -> None:
-    assert ALL_WELL.told == Counter({"above threshold": 1, "run finished": 1})
+    assert ALL_WELL.notified == Counter({"above threshold": 1, "run finished": 1})

@@ -21,7 +21,7 @@ help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 .PHONY: demo
-demo: cloud ## run everything in an AWS account on this machine; options: ARGS='--help'
+demo: cloud ## deploy and run ecr-rescan in a local AWS account; options: ARGS='--help'
 	@$(VENVS)/local/bin/python -m local.demo $(ARGS)
 
 .PHONY: test
@@ -77,11 +77,24 @@ clean: ## remove everything that these targets made
 cloud: ## install what the local cloud needs
 cloud: $(VENVS)/local/installed $(VENVS)/lambda-runtime/installed $(VENVS)/sam/installed
 
+define require_python
+@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13))' 2>/dev/null || { \
+  echo "Python 3.13 is required, and '$(PYTHON)' is not it: install Python 3.13, or name one with 'make PYTHON=/path/to/python3.13 ...'." >&2; exit 1; }
+endef
+
+define require_cache
+@cache=$$($(UV) cache dir); mkdir -p "$$cache" 2>/dev/null && test -w "$$cache" || { \
+  echo "The cache directory of uv, '$$cache', is not writable: make it writable, or set UV_CACHE_DIR to a directory that is." >&2; exit 1; }
+endef
+
 $(VENVS)/uv/bin/uv:
+	$(require_python)
 	$(PYTHON) -m venv $(VENVS)/uv
 	$(VENVS)/uv/bin/pip install --quiet uv
 
 $(VENVS)/%/installed: requirements/%.txt | $(UV)
+	$(require_python)
+	$(require_cache)
 	$(UV) venv --quiet --clear --python $(PYTHON) $(VENVS)/$*
 	$(UV) pip sync --quiet --python $(VENVS)/$*/bin/python --require-hashes $<
 	@# localemu finds its plugins by the entry points of this project.

@@ -175,7 +175,7 @@ def test_gives_up_on_executions_that_never_start(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("local.demo.messages.STILL_SECONDS", 0)
     monkeypatch.setattr("local.demo.messages.time.sleep", lambda _: None)
 
-    with pytest.raises(NotificationsTimeoutError, match=r"2 executions\. 1 have started and 1 have ended"):
+    with pytest.raises(NotificationsTimeoutError, match="1 have started and 1 have ended"):
         watch("ExecutionStarted", "ExecutionSucceeded").failed_executions(2)
 
 

@@ -8,7 +8,7 @@ NOW = datetime(2026, 3, 14, 3, 0, tzinfo=UTC)
 
 
 class Clock:
-    """Stands still until it is moved."""
+    """A clock that shows one time until it is moved."""
 
     def __init__(self, now: datetime = NOW) -> None:
         self._now = now

@@ -43,7 +43,7 @@ class Workflow:
 
     @property
     def definition(self) -> dict[str, Any]:
-        """Its definition, the placeholders as they stand."""
+        """Its definition, with its placeholders."""
         return _load(self.path)
 
     @property
@@ -59,7 +59,7 @@ class Workflow:
 
 @dataclass(frozen=True)
 class State:
-    """One state, with the scope of states that it stands in."""
+    """One state, with the scope of states that it is in."""
 
     workflow: Workflow
     name: str

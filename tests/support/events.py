@@ -78,7 +78,7 @@ def interpreted_event(event: Any) -> InterpretedEvent:
 
 
 def interpreted(event: Any) -> Interpretation:
-    """Read an event as InterpretEvent does, and leave aside what is to be recorded."""
+    """Read an event as InterpretEvent does, without the record that it makes."""
     return interpreted_event(event).interpretation
 
 
@@ -185,7 +185,7 @@ class Batch:
     chance: random.Random
 
     def events(self, number: int) -> Iterator[Any]:
-        """Put so many events together; in every fourth, one field in twelve is wrong."""
+        """Put a number of events together; in every fourth, one field in twelve is wrong."""
         for _ in range(number):
             (kind,) = self.chance.choices([*_SCHEMAS], _WEIGHTS)
             badness = self.chance.choice((0, 0, 0, 1 / 12))

@@ -125,7 +125,7 @@ class LedgerInMemory:
         )
 
     def correct(self, mode: str, image: DigestImage) -> None:
-        """Note how an image stands by now, if it is in a digest."""
+        """Record the current state of an image, if it is in a digest."""
         self._count("correct")
         key = (mode, image.repository, image.image_digest)
         known = self.digests.get(key)

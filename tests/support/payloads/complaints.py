@@ -41,7 +41,7 @@ class Complaints:
         return value
 
     def text(self, path: str, value: object, *, most: int, least: int = 1) -> bool:
-        """Want a string of so many characters."""
+        """Want a string with a number of characters."""
         if not isinstance(value, str):
             self.say(path, "a string is accepted")
             return False
@@ -51,7 +51,7 @@ class Complaints:
         return True
 
     def items(self, path: str, value: object, *, most: int, least: int = 1) -> list[Any]:
-        """Want a list of so many items; give what of it can be read on."""
+        """Want a list with a number of items; give what of it can be read on."""
         if not isinstance(value, list):
             self.say(path, "a list is accepted")
             return []
@@ -77,7 +77,7 @@ class Complaints:
             self.say(path, "an http or https address without spaces is accepted")
 
     def size(self, path: str, value: object, *, below: int) -> None:
-        """Want the value to take less than so many bytes of UTF-8 JSON."""
+        """Want the value to take less than a number of bytes of UTF-8 JSON."""
         try:
             taken = size_of(value)
         except (TypeError, ValueError) as problem:

@@ -87,7 +87,7 @@ def _validator() -> Any:
 
 
 def _with_whole_words(schema: Any) -> Any:
-    """Let a word be written in any case, and let nothing stand around it.
+    """Let a word be written in any case, with nothing around it.
 
     The schema's own patterns are not anchored, so that "not warning" passes for a colour.
     """

@@ -88,6 +88,18 @@ def test_every_input_of_a_run_is_one_that_it_takes(path: Path) -> None:
             read_request(json.loads(text))
 
 
+def test_the_layout_is_that_of_the_repository() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    (tree,) = re.findall(r"## Layout\n\n```\n(.*?)```", text, re.S)
+    parent, drawn = "", set[str]()
+    for indent, name in re.findall(r"^( *)(\S+) ", tree, re.M):
+        drawn.add(name if not indent else parent + name)
+        parent = parent if indent else name
+    packages = {f"functions/{path.parent.name}/" for path in ROOT.glob("functions/*/__init__.py")}
+    assert {name for name in drawn if name.startswith("functions/")} == {"functions/", *packages}
+    assert all((ROOT / name).exists() for name in drawn)
+
+
 def test_every_make_target_that_is_named_exists() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
     for path in DOCUMENTS:

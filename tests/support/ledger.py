@@ -27,6 +27,7 @@ class LedgerInMemory:
         self.kept: dict[tuple[str, str], ImageRecord] = {}
         self.digests: dict[tuple[str, str, str], DigestEntry] = {}
         self.tags: dict[tuple[str, str], tuple[str, datetime]] = {}
+        self.expiries: dict[object, int] = {}  # of digests and tags, by the same keys
         self.calls: Counter[str] = Counter()
         self.is_lost = False
         self.refused: set[str] = set()
@@ -94,18 +95,17 @@ class LedgerInMemory:
         expires_at: int,
     ) -> None:
         """Note who has the tags, unless a newer scan has seen them elsewhere."""
-        del expires_at
         self._count("move_tags")
         for tag in tags:
             known = self.tags.get((repository, tag))
             if known is None or known[1] < scanned_at:
                 self.tags[repository, tag] = digest, scanned_at
+                self.expiries[repository, tag] = expires_at
 
     def put(
         self, mode: str, image: DigestImage, before: ImageState, *, expires_at: int
     ) -> Callable[[], None]:
         """Say how to put an image into a digest."""
-        del expires_at
         key = (mode, image.repository, image.image_digest)
 
         def change() -> None:
@@ -115,6 +115,7 @@ class LedgerInMemory:
                 known.before if known else before,
                 known.first_event if known else image.event_id,
             )
+            self.expiries[key] = expires_at
 
         return change
 

@@ -8,13 +8,16 @@ from typing import Any
 
 import pytest
 
+from ledger.digest_entries import DAILY, DigestEntry, DigestImage
 from ledger.errors import BaselineMoved, LedgerUnavailable
-from notify_scan.known_image import MOST_NOTES
+from ledger.image_records import ImageRecord, ImageState
+from notify_scan.known_image import MOST_NOTES, recall
 from notify_scan.notification import LATE, OUTDATED, Notification
 from notify_scan.scan_details import RETRIES
+from reporting.changes import image_state_of
 from reporting.channels.delivery import Channel
 from reporting.channels.in_use import ImmediateFrom
-from reporting.decision import NotifyOn
+from reporting.decision import Before, NotifyOn
 from reporting.reports import Change, ScanReport
 from tests.support.clock import NOW
 from tests.support.ledger import LedgerInMemory
@@ -350,6 +353,14 @@ def test_looks_up_what_it_cannot_read_in_the_answer_of_the_record(
     assert people.ledger.calls["get"] == 1
 
 
+def test_a_reminder_that_is_repeated_is_a_reminder_again(people: People) -> None:
+    people.scan(2)
+    people.now += timedelta(days=30)
+    report = any_scan_report(severities={"CRITICAL": 2}, scanned_at=people.now)
+    reminders = [people.tell(report, "reminder") for _ in range(2)]
+    assert [each.reason for each in reminders] == ["stands for longer than RemindAfter"] * 2
+
+
 # A new image with an old tag
 
 
@@ -384,6 +395,30 @@ def test_after_a_rollback_a_new_image_is_compared_with_the_one_that_has_the_tag_
     people.scan(5)
     told = people.scan(6, digest=f"sha256:{9:064x}")
     assert f"worse: +1 critical, compared with `{DIGEST[:19]}`" in slack(told)
+
+
+def test_an_image_whose_record_is_lost_is_compared_with_another_that_had_its_tag(
+    people: People,
+) -> None:
+    people.scan(2, digest=OTHER_DIGEST, tags=("v1",))
+    people.scan(2, tags=("v2",))
+    del people.ledger.kept["team/api", DIGEST]
+    told = people.scan(3, tags=("v1", "v2"))
+    assert f"worse: +1 critical, compared with `{OTHER_DIGEST[:19]}`" in slack(told)
+
+
+def test_an_image_that_is_not_in_the_ledger_has_an_empty_record() -> None:
+    interpreted = replace(interpreted_of(any_scan_report()), known={})
+    memory = recall(interpreted, LedgerInMemory().as_ledger.records, attempt=0, now=NOW)
+    assert memory
+    assert memory.record == ImageRecord(DIGEST)
+    assert (memory.before, memory.compared_with) == (Before(), None)
+
+
+def test_a_tag_expires_with_the_record_of_its_image(people: People) -> None:
+    people.scan(1)
+    kept_for = timedelta(days=180)  # as interpreted_of has it
+    assert people.ledger.expiries == {("team/api", "v1"): int((people.now + kept_for).timestamp())}
 
 
 def test_a_tag_is_kept_as_long_as_the_image_is_scanned(people: People) -> None:
@@ -504,6 +539,47 @@ def test_leaves_a_scan_to_the_digests_of_a_channel() -> None:
     people.scan(1)
     people.scan(4)
     assert digests(people) == [(0, 4)]
+
+
+def test_an_entry_of_a_digest_has_what_a_message_says_of_the_image() -> None:
+    people = digest_people()
+    report = any_scan_report(severities={"CRITICAL": 3}, scanned_at=people.now)
+    people.tell(report, "new")
+    assert people.ledger.digests == {
+        (DAILY, "team/api", DIGEST): DigestEntry(
+            image=DigestImage(
+                repository="team/api",
+                image_digest=DIGEST,
+                image=report.image,
+                link=report.link,
+                account=report.account,
+                region=report.region,
+                scanned_at=report.scanned_at,
+                image_state=image_state_of(report, policy().thresholds, None),
+                event_id="new",
+            ),
+            before=ImageState(),
+            first_event="new",
+        )
+    }
+    expires_at = people.ledger.expiries[DAILY, "team/api", DIGEST]
+    assert expires_at == int((people.now + timedelta(days=180)).timestamp())
+
+
+def test_a_reminder_in_a_digest_says_that_it_is_one() -> None:
+    people = digest_people()
+    people.scan(2)
+    people.ledger.digests.clear()
+    people.now += timedelta(days=30)
+    people.scan(2)
+    (entry,) = people.ledger.digests.values()
+    assert entry.image.is_reminder
+
+
+def test_a_digest_names_an_image_elsewhere_by_its_registry() -> None:
+    people = digest_people()
+    people.scan(1, is_elsewhere=True, account="210987654321", region="eu-west-1")
+    assert [*people.ledger.digests] == [(DAILY, "210987654321:eu-west-1:team/api", DIGEST)]
 
 
 def test_a_digest_does_not_tell_what_has_gone_meanwhile() -> None:

@@ -92,7 +92,7 @@ def test_the_layout_is_that_of_the_repository() -> None:
     text = (ROOT / "docs" / "architecture.md").read_text()
     (tree,) = re.findall(r"## Layout\n\n```\n(.*?)```", text, re.S)
     parent, drawn = "", set[str]()
-    for indent, name in re.findall(r"^( *)(\S+) ", tree, re.M):
+    for indent, name in re.findall(r"^( *)(\S+)", tree, re.M):
         drawn.add(name if not indent else parent + name)
         parent = parent if indent else name
     packages = {f"functions/{path.parent.name}/" for path in ROOT.glob("functions/*/__init__.py")}

@@ -11,7 +11,7 @@ from notify_scan.known_image import Ledger
 from notify_scan.notification import Composer, Notification
 from registry.ecr import ecr_registry
 from reporting.channels.in_use import channels_in_use
-from reporting.decision import policy_in_force
+from reporting.decision import policy_in_effect
 from reporting.wording import message_of_notice
 from runtime import clock
 from runtime.entrypoint import entrypoint
@@ -31,7 +31,7 @@ def handler(composition: Composition) -> Notification:
     now, document, channels = clock.now(), accepted_risks_document(), channels_in_use()
     in_force = document.in_force(now)
     composer = Composer(
-        policy=policy_in_force(),
+        policy=policy_in_effect(),
         risks=in_force.risks,
         channels=channels,
         registry=ecr_registry(),

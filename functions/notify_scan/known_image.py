@@ -34,7 +34,7 @@ class Ledger:
 
 
 @dataclass(frozen=True)
-class Memory:
+class KnownImage:
     """The record of an image, and what a report on it is compared with.
 
     asked: what the event is to leave in the ledger. event_id: names the event.
@@ -71,7 +71,7 @@ class Memory:
         note = Note(self.event_id, now, self.before.image_state, notified_at)
         return Baseline(
             image_state=decision.image_state,
-            notified_at=now if decision.tell else notified_at,
+            notified_at=now if decision.notify else notified_at,
             revision=seen.revision + 1 if seen else 1,
             notes=(note, *(seen.notes if seen else ()))[:MOST_NOTES],
         )
@@ -79,7 +79,7 @@ class Memory:
 
 def recall(
     interpreted: InterpretedEvent, records: ImageRecords, *, attempt: int, now: datetime
-) -> Memory | None:
+) -> KnownImage | None:
     """Look up what was known; none of an event that names no image.
 
     What RecordScan has found is as good as a look into the table, at the first attempt.
@@ -89,42 +89,42 @@ def recall(
     if asked is None:
         return None
     record = _record(asked, interpreted.known if attempt == 0 else None, records)
-    memory = Memory(asked, interpreted.event, record)
+    known = KnownImage(asked, interpreted.event, record)
     baseline = record.baseline
     if baseline is None:
-        return _of_new_image(memory, records, now)
+        return _of_new_image(known, records, now)
     for note in baseline.notes:
         if note.event_id == interpreted.event:
             return replace(
-                memory,
+                known,
                 before=Before(note.before, note.noted_at - note.before_notified_at),
                 is_repeated=True,
                 is_late=note is not baseline.notes[0],
             )
-    return replace(memory, before=Before(baseline.image_state, now - baseline.notified_at))
+    return replace(known, before=Before(baseline.image_state, now - baseline.notified_at))
 
 
-def _record(asked: ScanRecord, known: object | None, records: ImageRecords) -> ImageRecord:
+def _record(asked: ScanRecord, found: object | None, records: ImageRecords) -> ImageRecord:
     # What the state machine hands on is DynamoDB's answer as Step Functions prints it.
     with suppress(TypeError, KeyError, ValueError, AttributeError):
-        if isinstance(known, Mapping):
+        if isinstance(found, Mapping):
             # DynamoDB leaves out the attributes of an item that was not there.
-            item: Mapping[str, Any] = known.get("Attributes") or {}
+            item: Mapping[str, Any] = found.get("Attributes") or {}
             return image_record(item) if item else ImageRecord(asked.digest)
     return records.get(asked.repository, asked.digest)
 
 
-def _of_new_image(memory: Memory, records: ImageRecords, now: datetime) -> Memory:
-    asked = memory.asked
+def _of_new_image(known: KnownImage, records: ImageRecords, now: datetime) -> KnownImage:
+    asked = known.asked
     earlier = records.predecessor(asked.repository, asked.digest, asked.tags)
     if earlier is None or earlier.baseline is None:
-        return memory
+        return known
     before = Before(earlier.baseline.image_state, now - earlier.baseline.notified_at)
-    return replace(memory, before=before, compared_with=earlier.image_digest)
+    return replace(known, before=before, compared_with=earlier.image_digest)
 
 
 def remember(
-    memory: Memory,
+    known: KnownImage,
     scan: ScanReport,
     decision: Decision,
     ledger: Ledger,
@@ -135,12 +135,12 @@ def remember(
 
     Raises BaselineMoved when another event was faster, and LedgerUnavailable.
     """
-    asked, baseline = memory.asked, memory.baseline(decision, now)
+    asked, baseline = known.asked, known.baseline(decision, now)
     if baseline is None:
         return
-    image = _digest_image(memory, scan, decision, baseline.image_state)
-    before = memory.before.image_state or ImageState()
-    if not decision.tell or not channels.has_digest:
+    image = _digest_image(known, scan, decision, baseline.image_state)
+    before = known.before.image_state or ImageState()
+    if not decision.notify or not channels.has_digest:
         changes = []
     elif channels.breaks_through(decision):
         changes = [ledger.entries.drop(DAILY, image)]
@@ -150,22 +150,22 @@ def remember(
         asked.repository,
         asked.digest,
         baseline,
-        seen=memory.record.baseline,
+        seen=known.record.baseline,
         scanned_at=scan.scanned_at,
         also=changes,
     )
 
 
 def keep_up(
-    memory: Memory, scan: ScanReport, decision: Decision, ledger: Ledger, channels: ChannelsInUse
+    known: KnownImage, scan: ScanReport, decision: Decision, ledger: Ledger, channels: ChannelsInUse
 ) -> None:
     """Correct what digests tell of the image, and note which tags it has.
 
     After the baseline, and as often as need be. Raises LedgerUnavailable.
     """
-    asked, is_corrected = memory.asked, decision.is_noted and not decision.tell
-    if decision.image_state and is_corrected and channels.has_digest and not memory.is_late:
-        image = _digest_image(memory, scan, decision, decision.image_state)
+    asked, is_corrected = known.asked, decision.is_noted and not decision.notify
+    if decision.image_state and is_corrected and channels.has_digest and not known.is_late:
+        image = _digest_image(known, scan, decision, decision.image_state)
         ledger.entries.correct(DAILY, image)
     # With every scan: a tag may have been with another image meanwhile, and expires unless noted.
     ledger.records.move_tags(
@@ -178,17 +178,17 @@ def keep_up(
 
 
 def _digest_image(
-    memory: Memory, scan: ScanReport, decision: Decision, image_state: ImageState
+    known: KnownImage, scan: ScanReport, decision: Decision, image_state: ImageState
 ) -> DigestImage:
     return DigestImage(
-        repository=memory.asked.repository,
-        image_digest=memory.asked.digest,
+        repository=known.asked.repository,
+        image_digest=known.asked.digest,
         image=scan.image,
         link=scan.link,
         account=scan.account,
         region=scan.region,
         scanned_at=scan.scanned_at,
         image_state=image_state,
-        event_id=memory.event_id,
+        event_id=known.event_id,
         is_reminder=decision.is_reminder,
     )

@@ -6,17 +6,16 @@ from datetime import datetime
 from accepted_risks.risks import AcceptedRisks
 from ledger.errors import LedgerUnavailable
 from notify_scan.interpreted_event import InterpretedEvent
-from notify_scan.known_image import Ledger, Memory, keep_up, recall, remember
+from notify_scan.known_image import KnownImage, Ledger, keep_up, recall, remember
 from notify_scan.scan_details import NO_RISKS, RETRIES, with_details
 from registry.ecr import EcrRegistry
 from reporting.channels.delivery import Delivery
 from reporting.channels.in_use import ChannelsInUse
-from reporting.decision import Condition, Decision, NotificationPolicy, decide
-from reporting.reports import Interpretation, ScanReport
+from reporting.decision import Decision, Incident, NotificationPolicy, decide
+from reporting.reports import Reason, ScanReport
 from reporting.wording import message_of_run, message_of_scan
 from runtime.log import logger
 
-OUTDATED = "a newer scan of the image is known"
 LATE = "This comes late: there has been a newer scan of the image."
 
 
@@ -28,8 +27,8 @@ class Notification:
     """
 
     about: str
-    tell: bool
-    reason: str
+    notify: bool
+    reason: Reason
     deliveries: tuple[Delivery, ...] = ()
 
 
@@ -56,43 +55,44 @@ class Composer:
         """
         if interpreted.interpretation.scan:
             return self._of_scan(interpreted, interpreted.interpretation.scan)
-        decision = decide(interpreted.interpretation, self.policy)
         run = interpreted.interpretation.run
         if run is None:
-            return Notification("", decision.tell, decision.reason)
+            silence = interpreted.interpretation.silence or Reason.NOT_AN_IMAGE
+            return Notification("", notify=False, reason=silence)
+        decision = decide(run, self.policy)
         deliveries = self.channels.deliveries(
             message_of_run(run), run, decision, event=interpreted.event, now=self.now
         )
-        return Notification(run.subject, decision.tell, decision.reason, deliveries)
+        return Notification(run.subject, decision.notify, decision.reason, deliveries)
 
     def _of_scan(self, interpreted: InterpretedEvent, scan: ScanReport) -> Notification:
         """Compare, or not. Without the ledger people are told too often, and not too little."""
         try:
-            memory = recall(interpreted, self.ledger.records, attempt=self.attempt, now=self.now)
-            return self._compared(interpreted, scan, memory)
+            known = recall(interpreted, self.ledger.records, attempt=self.attempt, now=self.now)
+            return self._compared(interpreted, scan, known)
         except LedgerUnavailable as error:
             self._warn_in_the_end("told without the ledger", error)
             return self._compared(interpreted, scan, None)
 
     def _compared(
-        self, interpreted: InterpretedEvent, scan: ScanReport, memory: Memory | None
+        self, interpreted: InterpretedEvent, scan: ScanReport, known: KnownImage | None
     ) -> Notification:
-        if memory and memory.is_outdated(scan.scanned_at):
-            return Notification(scan.subject, tell=False, reason=OUTDATED)
-        scan, decision = self._decided(scan, memory)
-        if memory and memory.is_late:
+        if known and known.is_outdated(scan.scanned_at):
+            return Notification(scan.subject, notify=False, reason=Reason.OUTDATED)
+        scan, decision = self._decided(scan, known)
+        if known and known.is_late:
             scan = replace(scan, remarks=(*scan.remarks, LATE))
-            if not (memory.is_alarm and decision.condition is Condition.PROBLEM):
-                decision = replace(decision, condition=Condition.UNKNOWN)
+            if not (known.is_alarm and decision.incident is Incident.TRIGGER):
+                decision = replace(decision, incident=Incident.NONE)
         deliveries = self.channels.deliveries(
             message_of_scan(scan, decision), scan, decision, event=interpreted.event, now=self.now
         )
-        if memory:
-            remember(memory, scan, decision, self.ledger, self.channels, self.now)
-            self._keep_up(memory, scan, decision)
-        return Notification(scan.subject, decision.tell, decision.reason, deliveries)
+        if known:
+            remember(known, scan, decision, self.ledger, self.channels, self.now)
+            self._keep_up(known, scan, decision)
+        return Notification(scan.subject, decision.notify, decision.reason, deliveries)
 
-    def _decided(self, scan: ScanReport, memory: Memory | None) -> tuple[ScanReport, Decision]:
+    def _decided(self, scan: ScanReport, known: KnownImage | None) -> tuple[ScanReport, Decision]:
         """Decide, and complete the report; ECR is asked once at most, and only if it matters."""
         policy, asked = self.policy, self.policy.include_findings
         risks = self.risks.in_force(scan.repository, self.now.date()) if asked else NO_RISKS
@@ -101,23 +101,23 @@ class Composer:
             scan = with_details(
                 scan, self.registry, findings=asked, attempt=self.attempt, risks=risks
             )
-        before = memory.before if memory else None
-        decision = decide(Interpretation(scan=scan), policy, before)
+        before = known.before if known else None
+        decision = decide(scan, policy, before)
         scan = replace(
             scan,
             change=decision.change,
             difference=decision.difference,
-            compared_with=memory.compared_with if memory else None,
+            compared_with=known.compared_with if known else None,
             is_reminder=decision.is_reminder,
         )
-        if decision.tell and self.channels.targets and not has_details:
+        if decision.notify and self.channels.targets and not has_details:
             scan = with_details(scan, self.registry, findings=asked, attempt=self.attempt)
         return scan, decision
 
-    def _keep_up(self, memory: Memory, scan: ScanReport, decision: Decision) -> None:
+    def _keep_up(self, known: KnownImage, scan: ScanReport, decision: Decision) -> None:
         """Note what is not worth a message: the baseline is noted, and people are told by it."""
         try:
-            keep_up(memory, scan, decision, self.ledger, self.channels)
+            keep_up(known, scan, decision, self.ledger, self.channels)
         except LedgerUnavailable as error:
             self._warn_in_the_end("noted in part", error)
 

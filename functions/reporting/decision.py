@@ -1,4 +1,4 @@
-"""Whether people are told of a report, and why."""
+"""Decide whether a report is sent, and why."""
 
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -6,13 +6,13 @@ from enum import StrEnum
 
 from ledger.image_records import ImageState
 from reporting.changes import change, difference, image_state_of
-from reporting.reports import Change, Interpretation, RunReport, ScanReport
-from reporting.thresholds import Thresholds, thresholds_in_force
+from reporting.reports import Change, Reason, RunReport, ScanReport
+from reporting.thresholds import Thresholds, thresholds_in_effect
 from runtime import settings
 
 
 class NotifyOnRun(StrEnum):
-    """Which runs people are told of."""
+    """Which runs are reported."""
 
     ALWAYS = "ALWAYS"
     INCOMPLETE = "INCOMPLETE"
@@ -31,20 +31,20 @@ class NotifyOn(StrEnum):
     CLEAN = "CLEAN"  # the first scan of an image found nothing above a threshold
 
 
-class Condition(StrEnum):
-    """What a report says of the image, or of the runs."""
+class Incident(StrEnum):
+    """What a report does to the PagerDuty incident of its image, or of the runs of a stack."""
 
-    PROBLEM = "PROBLEM"  # somebody must act
-    WELL = "WELL"  # nobody must act, and an open incident can be closed
-    STILL_WELL = "STILL_WELL"  # nobody must act, and no incident is open
-    UNKNOWN = "UNKNOWN"  # neither can be said
+    TRIGGER = "TRIGGER"
+    RESOLVE = "RESOLVE"
+    NONE = "NONE"
 
 
 @dataclass(frozen=True)
 class Before:
     """What was known of an image before a report.
 
-    image_state: absent when nothing was known. since_notified: how long ago people were told of it.
+    image_state: absent when nothing was known.
+    since_notified: how long ago the last notification about the image was sent.
     """
 
     image_state: ImageState | None = None
@@ -53,31 +53,33 @@ class Before:
 
 @dataclass(frozen=True)
 class Decision:
-    """Whether people are told, and the reason, one of a few constant phrases.
+    """Whether a notification is sent, and the reason.
 
-    exceeded: the severities with more findings than accepted.
-    change, difference: since what was known before; absent when nobody remembers that.
+    exceeded: findings by severity of those above their threshold, the worst first.
+    change, difference: compared with what was known before; absent when that cannot be read.
     image_state: what the next report on the image is compared with.
-    is_reminder: nothing has changed, but it stands for long.
-    is_noted: whether the image_state, or that people are told, is to be remembered.
+    is_first: no earlier scan of the image is known.
+    is_reminder: nothing has changed, but the image has been in ALARM for RemindAfter.
+    is_noted: the image state, or the time of the notification, is to be stored in the ledger.
     """
 
-    tell: bool
-    condition: Condition
-    reason: str
+    notify: bool
+    incident: Incident
+    reason: Reason
     exceeded: dict[str, int] = field(default_factory=dict)
     change: Change | None = None
     difference: dict[str, int] = field(default_factory=dict)
     image_state: ImageState | None = None
+    is_first: bool = False
     is_reminder: bool = False
     is_noted: bool = False
 
 
 @dataclass(frozen=True)
 class NotificationPolicy:
-    """What people want to be told of.
+    """The stack's parameters that decide which reports are sent.
 
-    remind_after: they are told again of what stands unchanged for as long.
+    remind_after: an image that stays in ALARM without a change is reported again after this time.
     """
 
     thresholds: Thresholds
@@ -88,16 +90,16 @@ class NotificationPolicy:
     on_run: NotifyOnRun = NotifyOnRun.ALWAYS
     include_findings: bool = True
 
-    def is_told_of(self, *, failed: bool) -> bool:
-        """Tell whether NotifyOn has what brings about a failed scan, or one above a threshold."""
+    def is_notified(self, *, failed: bool) -> bool:
+        """Return whether NotifyOn reports failed scans, or images above a threshold, at all."""
         entries = {NotifyOn.FAILED} if failed else {NotifyOn.NEW, NotifyOn.WORSE}
         return not self.notify_on.isdisjoint(entries)
 
 
-def policy_in_force() -> NotificationPolicy:
-    """Take the stack's parameters."""
+def policy_in_effect() -> NotificationPolicy:
+    """Return the policy that the stack's parameters set."""
     return NotificationPolicy(
-        thresholds=thresholds_in_force(),
+        thresholds=thresholds_in_effect(),
         notify_on=settings.choices("NOTIFY_ON", NotifyOn),
         remind_after=settings.duration("REMIND_AFTER"),
         on_run=settings.choice("NOTIFY_ON_RUN", NotifyOnRun),
@@ -106,114 +108,102 @@ def policy_in_force() -> NotificationPolicy:
 
 
 def decide(
-    interpretation: Interpretation, policy: NotificationPolicy, before: Before | None = None
+    report: ScanReport | RunReport, policy: NotificationPolicy, before: Before | None = None
 ) -> Decision:
-    """Come to a decision on whatever an event was understood to be.
+    """Decide whether a report is sent.
 
-    before: what was known of the image; absent when that cannot be known, and then people are told
-    of every scan rather than of none.
+    before: what was known of the image; absent when that cannot be read. Without it, every scan
+    above a threshold and every failed one is reported, because its change is unknown.
     """
-    if interpretation.scan:
-        if before is None:
-            return _on_scan_alone(interpretation.scan, policy)
-        return _on_scan(interpretation.scan, policy, before)
-    if interpretation.run:
-        return _on_run(interpretation.run, policy)
-    return Decision(
-        tell=False, condition=Condition.UNKNOWN, reason=interpretation.silence or "nothing to tell"
-    )
+    if isinstance(report, RunReport):
+        return _on_run(report, policy)
+    if before is None:
+        return _on_scan_alone(report, policy)
+    return _on_scan(report, policy, before)
 
 
 def _on_scan(report: ScanReport, policy: NotificationPolicy, before: Before) -> Decision:
-    image_state = image_state_of(report, policy.thresholds, before.image_state)
-    kind = change(before.image_state, image_state)
+    now = image_state_of(report, policy.thresholds, before.image_state)
+    kind = change(before.image_state, now)
+    is_first = before.image_state is None
     is_reminder = (
         kind is Change.UNCHANGED
-        and image_state.is_alarm
+        and now.is_alarm
         and before.since_notified >= policy.remind_after
-        and policy.is_told_of(failed=image_state.failed)
+        and policy.is_notified(failed=now.failed)
     )
-    is_first = before.image_state is None
-    is_clean_news = is_first and not image_state.is_alarm and NotifyOn.CLEAN in policy.notify_on
-    well = Condition.WELL if is_first or kind is Change.CLEARED else Condition.STILL_WELL
-    left_out = _left_out(kind, policy, before.image_state, is_alarm=image_state.is_alarm)
-    tell = left_out is None or is_reminder or is_clean_news
+    is_clean_news = is_first and not now.is_alarm and NotifyOn.CLEAN in policy.notify_on
+    excluded = _excluded(kind, policy, before.image_state, is_alarm=now.is_alarm)
+    notify = excluded is None or is_reminder or is_clean_news
+    resolves = Incident.RESOLVE if is_first or kind is Change.CLEARED else Incident.NONE
     return Decision(
-        tell=tell,
-        condition=Condition.PROBLEM if image_state.is_alarm else well,
-        reason=_reason(kind, left_out, is_first=is_first, is_reminder=is_reminder),
-        exceeded={} if image_state.failed else policy.thresholds.exceeded(report),
+        notify=notify,
+        incident=Incident.TRIGGER if now.is_alarm else resolves,
+        reason=_reason(kind, excluded, is_first=is_first, is_reminder=is_reminder),
+        exceeded={} if now.failed else policy.thresholds.exceeded(report),
         change=kind,
-        difference={} if kind is Change.NEW else difference(before.image_state, image_state),
-        image_state=image_state,
+        difference={} if kind is Change.NEW else difference(before.image_state, now),
+        image_state=now,
+        is_first=is_first,
         is_reminder=is_reminder,
-        is_noted=tell
+        is_noted=notify
         or is_first
         or kind is not Change.UNCHANGED
-        or (before.image_state is not None and before.image_state.failed != image_state.failed),
+        or (before.image_state is not None and before.image_state.failed != now.failed),
     )
 
 
-def _left_out(
+def _excluded(
     kind: Change, policy: NotificationPolicy, before: ImageState | None, *, is_alarm: bool
 ) -> Change | None:
-    """Name what NotifyOn leaves out and a scan would be told for; none when it is told."""
+    """Return the change that NotifyOn excludes, or None if the scan is to be reported."""
     if kind is Change.UNCHANGED and not is_alarm:
         return kind
-    # Nobody has heard of a failure that was left out, so that its end is no news.
+    # The end of a failure is reported only where the failure itself was.
     is_end_of_failure = kind is Change.CLEARED and before is not None and not before.exceeded
-    if is_end_of_failure and not policy.is_told_of(failed=True):
+    if is_end_of_failure and not policy.is_notified(failed=True):
         return Change.FAILED
     return None if NotifyOn(kind) in policy.notify_on else kind
 
 
-def _reason(kind: Change, left_out: Change | None, *, is_first: bool, is_reminder: bool) -> str:
+def _reason(kind: Change, excluded: Change | None, *, is_first: bool, is_reminder: bool) -> Reason:
     if is_reminder:
-        return "stands for longer than RemindAfter"
+        return Reason.REMINDER
     if kind is Change.UNCHANGED:
-        return "nothing above a threshold" if is_first else "unchanged"
-    return f"NotifyOn leaves out {left_out}" if left_out else _REASONS[kind]
-
-
-_REASONS = {
-    Change.NEW: "above threshold",
-    Change.WORSE: "worse than before",
-    Change.BETTER: "better than before",
-    Change.CLEARED: "no longer above a threshold",
-    Change.FAILED: "scan failed",
-}
+        return Reason.NOTHING_ABOVE_THRESHOLD if is_first else Reason.UNCHANGED
+    return Reason[f"{excluded}_EXCLUDED"] if excluded else Reason[kind]
 
 
 def _on_scan_alone(report: ScanReport, policy: NotificationPolicy) -> Decision:
-    tell = policy.is_told_of(failed=not report.is_complete)
+    notify = policy.is_notified(failed=not report.is_complete)
     if not report.is_complete:
         return Decision(
-            tell=tell,
-            condition=Condition.PROBLEM if tell else Condition.UNKNOWN,
-            reason=_REASONS[Change.FAILED] if tell else "NotifyOn leaves out FAILED",
+            notify=notify,
+            incident=Incident.TRIGGER if notify else Incident.NONE,
+            reason=Reason.FAILED if notify else Reason.FAILED_EXCLUDED,
         )
     if exceeded := policy.thresholds.exceeded(report):
         return Decision(
-            tell=tell,
-            condition=Condition.PROBLEM,
-            reason=_REASONS[Change.NEW] if tell else "NotifyOn leaves out NEW",
+            notify=notify,
+            incident=Incident.TRIGGER,
+            reason=Reason.NEW if notify else Reason.NEW_EXCLUDED,
             exceeded=exceeded,
         )
     return Decision(
-        tell=NotifyOn.CLEAN in policy.notify_on,
-        condition=Condition.WELL,
-        reason="nothing above a threshold",
+        notify=NotifyOn.CLEAN in policy.notify_on,
+        incident=Incident.RESOLVE,
+        reason=Reason.NOTHING_ABOVE_THRESHOLD,
     )
 
 
 def _on_run(report: RunReport, policy: NotificationPolicy) -> Decision:
     if policy.on_run is NotifyOnRun.NEVER:
-        return Decision(tell=False, condition=Condition.UNKNOWN, reason="NotifyOnRun is NEVER")
+        return Decision(False, Incident.NONE, Reason.RUNS_EXCLUDED)
     if report.status != "FINISHED":
-        return Decision(tell=True, condition=Condition.PROBLEM, reason="run did not finish")
-    # A dry run has done nothing that could put an earlier run right.
+        return Decision(True, Incident.TRIGGER, Reason.RUN_NOT_FINISHED)
+    # A dry run starts no scan, so it cannot resolve the incident of an earlier run.
     return Decision(
-        tell=policy.on_run is NotifyOnRun.ALWAYS,
-        condition=Condition.UNKNOWN if report.dry_run else Condition.WELL,
-        reason="run finished",
+        notify=policy.on_run is NotifyOnRun.ALWAYS,
+        incident=Incident.NONE if report.dry_run else Incident.RESOLVE,
+        reason=Reason.RUN_FINISHED,
     )

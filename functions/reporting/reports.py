@@ -28,6 +28,33 @@ class Change(StrEnum):
     UNCHANGED = "UNCHANGED"
 
 
+class Reason(StrEnum):
+    """Why a notification is sent, or not: the only values of `reason` in the log."""
+
+    # Sent.
+    NEW = "above a threshold"
+    WORSE = "worse than before"
+    BETTER = "better than before"
+    CLEARED = "no longer above a threshold"  # or the scan no longer fails
+    FAILED = "scan failed"
+    REMINDER = "unchanged for RemindAfter"
+    RUN_FINISHED = "run finished"  # not sent where NotifyOnRun is INCOMPLETE
+    RUN_NOT_FINISHED = "run did not finish"
+    # Sent only where NotifyOn has CLEAN, or UNCHANGED.
+    NOTHING_ABOVE_THRESHOLD = "nothing above a threshold"
+    UNCHANGED = "unchanged"
+    # Not sent.
+    NEW_EXCLUDED = "NotifyOn excludes NEW"
+    WORSE_EXCLUDED = "NotifyOn excludes WORSE"
+    BETTER_EXCLUDED = "NotifyOn excludes BETTER"
+    CLEARED_EXCLUDED = "NotifyOn excludes CLEARED"
+    FAILED_EXCLUDED = "NotifyOn excludes FAILED"
+    RUNS_EXCLUDED = "NotifyOnRun is NEVER"
+    OUTDATED = "a newer scan of the image is known"
+    NOT_AN_IMAGE = "the scan is not of an image in ECR"
+    RUN_REPORTED_ALREADY = "the run itself has sent Rescan Finished"
+
+
 _COMPLETE = {"COMPLETE", "INITIAL_SCAN_COMPLETE"}
 
 
@@ -245,8 +272,8 @@ type Report = ScanReport | RunReport | DigestReport | NoticeReport
 
 @dataclass(frozen=True)
 class Interpretation:
-    """One event, understood: a report, or the reason why it is about nothing to report."""
+    """What an event says: a report, or the reason why there is nothing to report."""
 
     scan: ScanReport | None = None
     run: RunReport | None = None
-    silence: str | None = None
+    silence: Reason | None = None

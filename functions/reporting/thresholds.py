@@ -36,7 +36,7 @@ class Thresholds:
         }
 
 
-def thresholds_in_force() -> Thresholds:
+def thresholds_in_effect() -> Thresholds:
     """Take the stack's parameters."""
     other = settings.number_or_off("OTHER_THRESHOLD")
     return Thresholds(

@@ -52,7 +52,7 @@ TAKEN = ("COMPLETE", "FAILED")
 OF_THE_TOPIC = ("email", "sms", "queue")
 # Reasons for which no notification is sent but PagerDuty gets `resolve`.
 CLOSING = ("nothing above a threshold", "run finished")
-DECISION = "tell"  # the key of a decision in the log of ComposeNotification
+DECISION = "notify"  # the key of a decision in the log of ComposeNotification
 SECONDS_BETWEEN_READS = 0.5
 # Give up when no execution has ended for this long. One takes 5 minutes at most, and of several
 # that are running one ends much sooner.

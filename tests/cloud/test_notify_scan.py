@@ -169,7 +169,7 @@ def test_what_people_know_is_told_once(people: People, repository: str) -> None:
 
     def decided() -> list[str]:
         return [
-            line for line in people.stack.log_lines() if repository in line and '"tell"' in line
+            line for line in people.stack.log_lines() if repository in line and '"notify"' in line
         ]
 
     eventually(decided, until=lambda decisions: len(decisions) == 3)

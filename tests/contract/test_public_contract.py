@@ -14,6 +14,7 @@ from reporting.reports import (
     Change,
     DigestReport,
     NoticeReport,
+    Reason,
     RunReport,
     ScanReport,
 )
@@ -43,7 +44,7 @@ def table(text: str, first: str) -> Iterator[list[str]]:
     _, found, rest = text.partition(f"| {first} |")
     assert found, first
     for line in rest.splitlines()[2:]:
-        if not line.startswith("|"):
+        if not line.lstrip().startswith("|"):
             return
         yield [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
 
@@ -89,6 +90,12 @@ def test_severities() -> None:
 
 def test_changes() -> None:
     assert words(table(section("Reports"), "`change` of a scan")) == list(Change)
+
+
+def test_reasons() -> None:
+    documented = words(table(section("Why was this scan not reported?"), "reason"))
+    parameters = {"DigestChannels", "NotifyOnRun=INCOMPLETE"}
+    assert sorted(set(documented) - parameters) == sorted(Reason)
 
 
 def test_outcomes() -> None:

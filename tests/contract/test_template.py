@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reporting.decision import policy_in_force as notification_policy
+from reporting.decision import policy_in_effect as notification_policy
 from reporting.reports import Change
 from rescan_registry.image_cache import kept_for
 from rescan_registry.policy import policy_in_force

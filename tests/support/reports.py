@@ -20,7 +20,7 @@ from registry.images import LastScan
 from reporting.channels.delivery import Channel, Delivery
 from reporting.channels.in_use import ChannelsInUse
 from reporting.decision import NotificationPolicy
-from reporting.reports import Interpretation, RunReport, ScanReport, ScanType
+from reporting.reports import Interpretation, Reason, RunReport, ScanReport, ScanType
 from reporting.thresholds import Thresholds
 from tests.support.clock import NOW
 from tests.support.ledger import LedgerInMemory
@@ -117,9 +117,9 @@ def any_notification_policy(**given: Any) -> NotificationPolicy:
 
 
 def interpreted_of(
-    report: ScanReport | RunReport | str, event: str = "event-1"
+    report: ScanReport | RunReport | Reason, event: str = "event-1"
 ) -> InterpretedEvent:
-    """Understand an event that brings a report, or the reason of a silence."""
+    """Make an interpreted event with a report, or with the reason why there is none."""
     match report:
         case ScanReport():
             record = record_of(report, kept_for=timedelta(days=180))

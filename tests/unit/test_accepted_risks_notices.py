@@ -8,7 +8,7 @@ from accepted_risks.document import Refusal
 from accepted_risks.risks import LONGEST_TEXT
 from notify_scan.accepted_risks_notices import MOST_NOTICES, due_notices
 from reporting.channels.delivery import Channel
-from reporting.reports import NoticeReport
+from reporting.reports import NoticeReport, Reason
 from reporting.wording import message_of_notice
 from runtime import messages
 from tests.support.clock import NOW
@@ -110,7 +110,7 @@ def test_the_longest_notices_fit_a_state_beside_a_message(text: str) -> None:
 
 def test_a_silence_brings_nothing() -> None:
     document = FakeAcceptedRisks(EXPIRED)
-    assert due(document, "of no interest") == []
+    assert due(document, Reason.NOT_AN_IMAGE) == []
     assert document.claims == {}
 
 

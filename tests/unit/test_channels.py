@@ -8,9 +8,9 @@ from reporting.channels import chatbot, pagerduty, slack, sns, teams
 from reporting.channels.delivery import Channel
 from reporting.channels.document import document
 from reporting.channels.in_use import ChannelsInUse, channels_in_use
-from reporting.decision import Condition, NotificationPolicy, decide
+from reporting.decision import Incident, NotificationPolicy, decide
 from reporting.message import Level, Message, Value
-from reporting.reports import Interpretation, ScanReport
+from reporting.reports import ScanReport
 from reporting.wording import message_of_run, message_of_scan
 from tests.support.reports import (
     DEFAULT_SETTINGS,
@@ -35,7 +35,7 @@ POLICY: NotificationPolicy = any_notification_policy()
 
 
 def message_about(report: ScanReport) -> Message:
-    return message_of_scan(report, decide(Interpretation(scan=report), POLICY))
+    return message_of_scan(report, decide(report, POLICY))
 
 
 def run_message(**given: Any) -> Message:
@@ -257,7 +257,7 @@ def test_a_chat_application_gets_no_empty_code() -> None:
 
 
 def test_an_incident_is_about_an_image() -> None:
-    event: Any = pagerduty.event(MESSAGE, REPORT, Condition.PROBLEM)
+    event: Any = pagerduty.event(MESSAGE, REPORT, Incident.TRIGGER)
     assert (event["event_action"], event["dedup_key"]) == ("trigger", REPORT.subject)
     assert event["payload"]["severity"] == "critical"
     assert event["payload"]["component"] == "team/api"
@@ -266,7 +266,7 @@ def test_an_incident_is_about_an_image() -> None:
 
 def test_an_incident_of_a_run_has_a_time_only_if_the_run_has_one() -> None:
     report = any_run_report(status="FAILED", error="Any", ended_at=None)
-    event: Any = pagerduty.event(run_message(status="FAILED"), report, Condition.PROBLEM)
+    event: Any = pagerduty.event(run_message(status="FAILED"), report, Incident.TRIGGER)
     assert "timestamp" not in event["payload"]
     assert (event["payload"]["component"], event["payload"]["severity"]) == ("run-1", "error")
 

@@ -11,7 +11,7 @@ from registry.errors import EcrThrottled
 from registry.images import LastScan
 from reporting.channels.delivery import TRANSPORTS, Channel
 from reporting.decision import NotifyOn, NotifyOnRun
-from reporting.reports import RunReport, ScanReport
+from reporting.reports import Reason, RunReport, ScanReport
 from tests.support.engine import any_lambda_context
 from tests.support.ledger import LedgerInMemory
 from tests.support.reports import (
@@ -35,7 +35,7 @@ CLEAN = any_scan_report(severities={"CRITICAL": 0})
 
 
 def composed(
-    report: ScanReport | RunReport | str,
+    report: ScanReport | RunReport | Reason,
     scans: FakeScans | None = None,
     *,
     attempt: int = 0,
@@ -58,7 +58,7 @@ def content_of(notification: Notification, channel: Channel) -> Any:
 
 def test_words_a_scan_for_every_channel() -> None:
     notification = composed(any_scan_report())
-    assert (notification.tell, notification.reason) == (True, "above threshold")
+    assert (notification.notify, notification.reason) == (True, "above a threshold")
     assert notification.about == f"ecr/123456789012/eu-central-1/team/api/{DIGEST}"
     assert {each.channel: each.transport for each in notification.deliveries} == TRANSPORTS
     assert {each.about for each in notification.deliveries} == {
@@ -110,7 +110,7 @@ def test_sends_the_message_without_details_after_the_last_retry() -> None:
 
 def test_closes_an_incident_though_nobody_is_told() -> None:
     notification = composed(CLEAN)
-    assert (notification.tell, notification.reason) == (False, "nothing above a threshold")
+    assert (notification.notify, notification.reason) == (False, "nothing above a threshold")
     (delivery,) = notification.deliveries
     assert delivery.channel is Channel.PAGERDUTY
     assert delivery.content == {
@@ -140,7 +140,7 @@ def test_leaves_an_incident_alone_when_nothing_can_be_said() -> None:
 
 def test_words_a_run_for_every_channel() -> None:
     notification = composed(any_run_report())
-    assert (notification.tell, notification.reason) == (True, "run finished")
+    assert (notification.notify, notification.reason) == (True, "run finished")
     assert len(notification.deliveries) == 7
     assert content_of(notification, Channel.EVENTBRIDGE)["detail_type"] == "Run Report"
     assert composed(any_run_report(), on_run=NotifyOnRun.INCOMPLETE).deliveries[0].channel is (
@@ -148,16 +148,15 @@ def test_words_a_run_for_every_channel() -> None:
     )
 
 
-def test_has_nothing_to_say_of_a_silence() -> None:
-    assert composed("of no interest") == Notification(
-        about="", tell=False, reason="of no interest", deliveries=()
-    )
+def test_an_event_without_a_report_ends_with_its_reason() -> None:
+    reason = Reason.RUN_REPORTED_ALREADY
+    assert composed(reason) == Notification(about="", notify=False, reason=reason, deliveries=())
 
 
 def test_tells_nobody_where_no_channel_is_configured() -> None:
     composer = any_composer(channels=replace(EVERY_CHANNEL, targets={}))
     notification = composer.compose(interpreted_of(any_scan_report()))
-    assert (notification.tell, notification.deliveries) == (True, ())
+    assert (notification.notify, notification.deliveries) == (True, ())
 
 
 def test_answers_the_state_machine_with_deliveries(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -173,7 +172,7 @@ def test_answers_the_state_machine_with_deliveries(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(module, "digest_entries", LedgerInMemory)
     event = json.loads((ROOT / "events/notify_scan/compose_notification.json").read_text())
     told: Any = module.handler(event, any_lambda_context())
-    assert (told["tell"], told["reason"]) == (True, "above threshold")
+    assert (told["notify"], told["reason"]) == (True, "above a threshold")
     assert [
         (each["channel"], each["transport"], each["target"]) for each in told["deliveries"]
     ] == [

@@ -13,15 +13,15 @@ from ledger.image_records import ImageState
 from reporting.changes import image_state_of
 from reporting.decision import (
     Before,
-    Condition,
     Decision,
+    Incident,
     NotificationPolicy,
     NotifyOn,
     NotifyOnRun,
     decide,
-    policy_in_force,
+    policy_in_effect,
 )
-from reporting.reports import Change, Interpretation
+from reporting.reports import Change, ScanReport
 from tests.support.reports import (
     DEFAULT_SETTINGS,
     any_notification_policy,
@@ -29,8 +29,7 @@ from tests.support.reports import (
     any_scan_report,
 )
 
-PROBLEM, WELL, UNKNOWN = Condition.PROBLEM, Condition.WELL, Condition.UNKNOWN
-STILL_WELL = Condition.STILL_WELL
+TRIGGER, RESOLVE, NONE = Incident.TRIGGER, Incident.RESOLVE, Incident.NONE
 DAY = timedelta(days=1)
 EVERY_NOTIFY_ON = [
     frozenset(words)
@@ -42,18 +41,16 @@ notify_ons = st.frozensets(st.sampled_from(NotifyOn))
 type Found = int | str
 
 
-def scan_with(found: Found) -> Interpretation:
+def scan_with(found: Found) -> ScanReport:
     given = {"status": found} if isinstance(found, str) else {"severities": {"CRITICAL": found}}
-    return Interpretation(scan=any_scan_report(**given))
+    return any_scan_report(**given)
 
 
 def state_after(*scans: Found) -> ImageState | None:
     """Make what is known of an image after some scans, the oldest first."""
     state, thresholds = None, any_notification_policy().thresholds
     for found in scans:
-        report = scan_with(found).scan
-        assert report
-        state = image_state_of(report, thresholds, state)
+        state = image_state_of(scan_with(found), thresholds, state)
     return state
 
 
@@ -67,50 +64,48 @@ def on_next_scan(
 
 def on_scan_alone(given: dict[str, Any], **policy: Any) -> Decision:
     """Decide on a scan of an image of which nothing can be known."""
-    interpretation = Interpretation(scan=any_scan_report(**given))
-    return decide(interpretation, any_notification_policy(**policy))
+    return decide(any_scan_report(**given), any_notification_policy(**policy))
 
 
 def on_run(on_run: NotifyOnRun, **given: Any) -> Decision:
-    interpretation = Interpretation(run=any_run_report(**given))
-    return decide(interpretation, any_notification_policy(on_run=on_run))
+    return decide(any_run_report(**given), any_notification_policy(on_run=on_run))
 
 
 # A scan, compared with what is known
 
 
 @pytest.mark.parametrize(
-    ("earlier", "found", "kind", "tell", "condition", "reason"),
+    ("earlier", "found", "kind", "notify", "incident", "reason"),
     [
-        ([], 0, Change.UNCHANGED, False, WELL, "nothing above a threshold"),
-        ([], 2, Change.NEW, True, PROBLEM, "above threshold"),
-        ([], "FAILED", Change.FAILED, True, PROBLEM, "scan failed"),
-        ([0], 0, Change.UNCHANGED, False, STILL_WELL, "unchanged"),
-        ([0], 2, Change.NEW, True, PROBLEM, "above threshold"),
-        ([0], "FAILED", Change.FAILED, True, PROBLEM, "scan failed"),
-        ([2], 0, Change.CLEARED, True, WELL, "no longer above a threshold"),
-        ([2], 1, Change.BETTER, False, PROBLEM, "NotifyOn leaves out BETTER"),
-        ([2], 2, Change.UNCHANGED, False, PROBLEM, "unchanged"),
-        ([2], 3, Change.WORSE, True, PROBLEM, "worse than before"),
-        ([2], "FAILED", Change.FAILED, True, PROBLEM, "scan failed"),
-        (["FAILED"], 0, Change.CLEARED, True, WELL, "no longer above a threshold"),
-        (["FAILED"], 2, Change.NEW, True, PROBLEM, "above threshold"),
-        (["FAILED"], "FAILED", Change.UNCHANGED, False, PROBLEM, "unchanged"),
-        ([2, "FAILED"], 0, Change.CLEARED, True, WELL, "no longer above a threshold"),
-        ([2, "FAILED"], 1, Change.BETTER, False, PROBLEM, "NotifyOn leaves out BETTER"),
-        ([2, "FAILED"], 2, Change.UNCHANGED, False, PROBLEM, "unchanged"),
-        ([2, "FAILED"], 3, Change.WORSE, True, PROBLEM, "worse than before"),
-        ([2, "FAILED"], "FAILED", Change.UNCHANGED, False, PROBLEM, "unchanged"),
+        ([], 0, Change.UNCHANGED, False, RESOLVE, "nothing above a threshold"),
+        ([], 2, Change.NEW, True, TRIGGER, "above a threshold"),
+        ([], "FAILED", Change.FAILED, True, TRIGGER, "scan failed"),
+        ([0], 0, Change.UNCHANGED, False, NONE, "unchanged"),
+        ([0], 2, Change.NEW, True, TRIGGER, "above a threshold"),
+        ([0], "FAILED", Change.FAILED, True, TRIGGER, "scan failed"),
+        ([2], 0, Change.CLEARED, True, RESOLVE, "no longer above a threshold"),
+        ([2], 1, Change.BETTER, False, TRIGGER, "NotifyOn excludes BETTER"),
+        ([2], 2, Change.UNCHANGED, False, TRIGGER, "unchanged"),
+        ([2], 3, Change.WORSE, True, TRIGGER, "worse than before"),
+        ([2], "FAILED", Change.FAILED, True, TRIGGER, "scan failed"),
+        (["FAILED"], 0, Change.CLEARED, True, RESOLVE, "no longer above a threshold"),
+        (["FAILED"], 2, Change.NEW, True, TRIGGER, "above a threshold"),
+        (["FAILED"], "FAILED", Change.UNCHANGED, False, TRIGGER, "unchanged"),
+        ([2, "FAILED"], 0, Change.CLEARED, True, RESOLVE, "no longer above a threshold"),
+        ([2, "FAILED"], 1, Change.BETTER, False, TRIGGER, "NotifyOn excludes BETTER"),
+        ([2, "FAILED"], 2, Change.UNCHANGED, False, TRIGGER, "unchanged"),
+        ([2, "FAILED"], 3, Change.WORSE, True, TRIGGER, "worse than before"),
+        ([2, "FAILED"], "FAILED", Change.UNCHANGED, False, TRIGGER, "unchanged"),
     ],
 )
 def test_decides_on_a_scan_by_the_one_before(
-    earlier: list[Found], found: Found, kind: Change, tell: bool, condition: Condition, reason: str
+    earlier: list[Found], found: Found, kind: Change, notify: bool, incident: Incident, reason: str
 ) -> None:
     decision = on_next_scan(found, *earlier)
-    assert (decision.change, decision.tell, decision.condition, decision.reason) == (
+    assert (decision.change, decision.notify, decision.incident, decision.reason) == (
         kind,
-        tell,
-        condition,
+        notify,
+        incident,
         reason,
     )
     assert not decision.is_reminder
@@ -143,13 +138,13 @@ def test_counts_what_is_above_thresholds_and_what_has_changed(
 def test_does_not_count_findings_of_a_failed_scan() -> None:
     """An event of Amazon Inspector may have counts of a scan that failed."""
     report = any_scan_report(status="FAILED", severities={"CRITICAL": 2})
-    decision = decide(Interpretation(scan=report), any_notification_policy(), Before())
+    decision = decide(report, any_notification_policy(), Before())
     assert (decision.change, decision.exceeded) == (Change.FAILED, {})
 
 
 def test_goes_by_the_thresholds_of_the_policy() -> None:
     lenient = replace(any_notification_policy().thresholds, accepted={"CRITICAL": 2})
-    assert not on_next_scan(2, thresholds=lenient).tell
+    assert not on_next_scan(2, thresholds=lenient).notify
     assert on_next_scan(3, thresholds=lenient).exceeded == {"CRITICAL": 3}
     assert on_next_scan(2, 2, thresholds=lenient).change is Change.CLEARED
 
@@ -176,10 +171,10 @@ def test_notifies_of_a_change_where_notify_on_names_it_and_nowhere_else(
     for notify_on in EVERY_NOTIFY_ON:
         decision = on_next_scan(found, *earlier, notify_on=notify_on)
         assert decision.change is kind
-        assert decision.tell == (kind in notify_on), notify_on
-        is_left_out = decision.reason == f"NotifyOn leaves out {kind}"
+        assert decision.notify == (kind in notify_on), notify_on
+        is_left_out = decision.reason == f"NotifyOn excludes {kind}"
         assert is_left_out == (kind not in notify_on and kind is not Change.UNCHANGED)
-        assert decision.condition == (WELL if kind is Change.CLEARED else PROBLEM)
+        assert decision.incident == (RESOLVE if kind is Change.CLEARED else TRIGGER)
 
 
 @pytest.mark.parametrize(
@@ -194,36 +189,36 @@ def test_gives_the_reason_of_what_is_notified_only_where_it_is_asked_for(
 ) -> None:
     found = 1 if kind is Change.BETTER else 2
     decision = on_next_scan(found, 2, notify_on=frozenset({NotifyOn(kind)}))
-    assert (decision.change, decision.tell, decision.reason) == (kind, True, reason)
+    assert (decision.change, decision.notify, decision.reason) == (kind, True, reason)
 
 
 def test_notifies_of_no_image_that_stays_without_findings() -> None:
     for notify_on in EVERY_NOTIFY_ON:
         decision = on_next_scan(0, 0, since_notified=365 * DAY, notify_on=notify_on)
-        assert (decision.tell, decision.condition) == (False, STILL_WELL)
+        assert (decision.notify, decision.incident) == (False, NONE)
 
 
 def test_notifies_of_the_first_scan_without_findings_where_notify_on_has_clean() -> None:
     for notify_on in EVERY_NOTIFY_ON:
         decision = on_next_scan(0, notify_on=notify_on)
-        assert decision.tell == (NotifyOn.CLEAN in notify_on)
-        assert (decision.condition, decision.reason) == (WELL, "nothing above a threshold")
+        assert decision.notify == (NotifyOn.CLEAN in notify_on)
+        assert (decision.incident, decision.reason) == (RESOLVE, "nothing above a threshold")
 
 
 @pytest.mark.parametrize("found", [2, "FAILED"])
 def test_an_image_with_findings_or_a_failed_scan_is_not_clean(found: Found) -> None:
-    assert not on_next_scan(found, notify_on=frozenset({NotifyOn.CLEAN})).tell
+    assert not on_next_scan(found, notify_on=frozenset({NotifyOn.CLEAN})).notify
 
 
 def test_the_end_of_a_failure_is_news_only_where_the_failure_was() -> None:
     for notify_on in EVERY_NOTIFY_ON:
         decision = on_next_scan(0, "FAILED", notify_on=notify_on)
-        assert decision.tell == ({NotifyOn.CLEARED, NotifyOn.FAILED} <= notify_on)
-        assert decision.condition is WELL  # an incident may be open from other days
+        assert decision.notify == ({NotifyOn.CLEARED, NotifyOn.FAILED} <= notify_on)
+        assert decision.incident is RESOLVE  # an incident may be open from other days
         if NotifyOn.FAILED not in notify_on:
-            assert decision.reason == "NotifyOn leaves out FAILED"
+            assert decision.reason == "NotifyOn excludes FAILED"
         elif NotifyOn.CLEARED not in notify_on:
-            assert decision.reason == "NotifyOn leaves out CLEARED"
+            assert decision.reason == "NotifyOn excludes CLEARED"
 
 
 # Reminders
@@ -238,9 +233,9 @@ def test_reminds_of_what_has_stood_unchanged_for_as_long_as_remind_after(
     earlier: list[Found], since_notified: timedelta, reminds: bool
 ) -> None:
     decision = on_next_scan(earlier[-1], *earlier, since_notified=since_notified)
-    assert (decision.tell, decision.is_reminder) == (reminds, reminds)
-    assert decision.reason == ("stands for longer than RemindAfter" if reminds else "unchanged")
-    assert (decision.change, decision.condition) == (Change.UNCHANGED, PROBLEM)
+    assert (decision.notify, decision.is_reminder) == (reminds, reminds)
+    assert decision.reason == ("unchanged for RemindAfter" if reminds else "unchanged")
+    assert (decision.change, decision.incident) == (Change.UNCHANGED, TRIGGER)
 
 
 def test_goes_by_the_remind_after_of_the_policy() -> None:
@@ -254,11 +249,11 @@ def test_goes_by_the_remind_after_of_the_policy() -> None:
 def test_what_has_changed_after_a_long_time_is_no_reminder(
     earlier: list[Found], found: Found, kind: Change
 ) -> None:
-    """A change that NotifyOn leaves out stays unreported, however long ago the last report was."""
+    """A change that NotifyOn excludes stays unreported, however long ago the last report was."""
     for notify_on in EVERY_NOTIFY_ON:
         decision = on_next_scan(found, *earlier, since_notified=300 * DAY, notify_on=notify_on)
         assert not decision.is_reminder
-        assert decision.tell == (kind in notify_on)
+        assert decision.notify == (kind in notify_on)
 
 
 @pytest.mark.parametrize(
@@ -271,7 +266,7 @@ def test_reminds_only_of_what_notify_on_reports_in_the_first_place(
     for notify_on in EVERY_NOTIFY_ON:
         decision = on_next_scan(found, found, since_notified=30 * DAY, notify_on=notify_on)
         assert decision.is_reminder == bool(words & notify_on)
-        assert decision.tell == bool((words | {NotifyOn.UNCHANGED}) & notify_on)
+        assert decision.notify == bool((words | {NotifyOn.UNCHANGED}) & notify_on)
 
 
 # What is noted
@@ -316,7 +311,7 @@ class Story:
     def scan(self, found: Found, days: int) -> None:
         self.since_notified += days * DAY if self.state else timedelta()
         decision = decide(scan_with(found), self.policy, Before(self.state, self.since_notified))
-        if decision.tell:
+        if decision.notify:
             self.since_notified = timedelta()
         if decision.is_noted or self.remembers_all:
             self.state = decision.image_state
@@ -344,7 +339,7 @@ def test_what_is_not_noted_makes_no_difference_later(
 def test_notifies_of_findings_above_a_threshold() -> None:
     counts = {"CRITICAL": 0, "HIGH": 2, "INFORMATIONAL": 9}
     assert on_scan_alone({"severities": counts}) == Decision(
-        tell=True, condition=PROBLEM, reason="above threshold", exceeded={"HIGH": 2}
+        notify=True, incident=TRIGGER, reason="above a threshold", exceeded={"HIGH": 2}
     )
 
 
@@ -352,9 +347,9 @@ def test_notify_on_is_kept_for_findings_though_nothing_is_remembered() -> None:
     for notify_on in EVERY_NOTIFY_ON:
         is_notified = bool(notify_on & {NotifyOn.NEW, NotifyOn.WORSE})
         assert on_scan_alone({"severities": {"HIGH": 2}}, notify_on=notify_on) == Decision(
-            tell=is_notified,
-            condition=PROBLEM,
-            reason="above threshold" if is_notified else "NotifyOn leaves out NEW",
+            notify=is_notified,
+            incident=TRIGGER,
+            reason="above a threshold" if is_notified else "NotifyOn excludes NEW",
             exceeded={"HIGH": 2},
         )
 
@@ -363,57 +358,46 @@ def test_notify_on_is_kept_for_a_failed_scan_though_nothing_is_remembered() -> N
     for notify_on in EVERY_NOTIFY_ON:
         is_notified = NotifyOn.FAILED in notify_on
         assert on_scan_alone({"status": "FAILED"}, notify_on=notify_on) == Decision(
-            tell=is_notified,
+            notify=is_notified,
             # Whether an incident is open for its findings cannot be known.
-            condition=PROBLEM if is_notified else UNKNOWN,
-            reason="scan failed" if is_notified else "NotifyOn leaves out FAILED",
+            incident=TRIGGER if is_notified else NONE,
+            reason="scan failed" if is_notified else "NotifyOn excludes FAILED",
         )
 
 
 def test_notify_on_is_kept_for_a_clean_image_though_nothing_is_remembered() -> None:
     for notify_on in EVERY_NOTIFY_ON:
         assert on_scan_alone({"severities": {"INFORMATIONAL": 9}}, notify_on=notify_on) == Decision(
-            tell=NotifyOn.CLEAN in notify_on, condition=WELL, reason="nothing above a threshold"
+            notify=NotifyOn.CLEAN in notify_on, incident=RESOLVE, reason="nothing above a threshold"
         )
 
 
-# Runs, and events without a report
+# Runs
 
 
 @pytest.mark.parametrize(
-    ("status", "policy", "tell", "condition", "reason"),
+    ("status", "policy", "notify", "incident", "reason"),
     [
-        ("FINISHED", NotifyOnRun.ALWAYS, True, WELL, "run finished"),
-        ("FINISHED", NotifyOnRun.INCOMPLETE, False, WELL, "run finished"),
-        ("FINISHED", NotifyOnRun.NEVER, False, UNKNOWN, "NotifyOnRun is NEVER"),
-        ("INCOMPLETE", NotifyOnRun.ALWAYS, True, PROBLEM, "run did not finish"),
-        ("INCOMPLETE", NotifyOnRun.INCOMPLETE, True, PROBLEM, "run did not finish"),
-        ("INCOMPLETE", NotifyOnRun.NEVER, False, UNKNOWN, "NotifyOnRun is NEVER"),
-        ("TIMED_OUT", NotifyOnRun.INCOMPLETE, True, PROBLEM, "run did not finish"),
-        ("ABORTED", NotifyOnRun.NEVER, False, UNKNOWN, "NotifyOnRun is NEVER"),
+        ("FINISHED", NotifyOnRun.ALWAYS, True, RESOLVE, "run finished"),
+        ("FINISHED", NotifyOnRun.INCOMPLETE, False, RESOLVE, "run finished"),
+        ("FINISHED", NotifyOnRun.NEVER, False, NONE, "NotifyOnRun is NEVER"),
+        ("INCOMPLETE", NotifyOnRun.ALWAYS, True, TRIGGER, "run did not finish"),
+        ("INCOMPLETE", NotifyOnRun.INCOMPLETE, True, TRIGGER, "run did not finish"),
+        ("INCOMPLETE", NotifyOnRun.NEVER, False, NONE, "NotifyOnRun is NEVER"),
+        ("TIMED_OUT", NotifyOnRun.INCOMPLETE, True, TRIGGER, "run did not finish"),
+        ("ABORTED", NotifyOnRun.NEVER, False, NONE, "NotifyOnRun is NEVER"),
     ],
 )
 def test_notifies_of_the_runs_that_are_asked_for(
-    status: str, policy: NotifyOnRun, tell: bool, condition: Condition, reason: str
+    status: str, policy: NotifyOnRun, notify: bool, incident: Incident, reason: str
 ) -> None:
-    assert on_run(policy, status=status) == Decision(tell, condition, reason)
+    assert on_run(policy, status=status) == Decision(notify, incident, reason)
 
 
 def test_a_dry_run_closes_no_incident() -> None:
-    assert on_run(NotifyOnRun.ALWAYS, dry_run=True) == Decision(True, UNKNOWN, "run finished")
+    assert on_run(NotifyOnRun.ALWAYS, dry_run=True) == Decision(True, NONE, "run finished")
     failed = on_run(NotifyOnRun.ALWAYS, dry_run=True, status="FAILED")
-    assert failed == Decision(True, PROBLEM, "run did not finish")
-
-
-def test_gives_the_reason_of_a_silence() -> None:
-    policy = any_notification_policy()
-    for interpretation, reason in (
-        (Interpretation(silence="of no interest"), "of no interest"),
-        (Interpretation(), "nothing to tell"),
-    ):
-        assert decide(interpretation, policy) == Decision(
-            tell=False, condition=UNKNOWN, reason=reason
-        )
+    assert failed == Decision(True, TRIGGER, "run did not finish")
 
 
 # The parameters of the stack
@@ -422,7 +406,7 @@ def test_gives_the_reason_of_a_silence() -> None:
 def policy_with(monkeypatch: pytest.MonkeyPatch, parameters: dict[str, str]) -> NotificationPolicy:
     for name, value in {**DEFAULT_SETTINGS, **parameters}.items():
         monkeypatch.setenv(name, value)
-    return policy_in_force()
+    return policy_in_effect()
 
 
 def test_has_the_default_parameters_as_the_default_policy(monkeypatch: pytest.MonkeyPatch) -> None:

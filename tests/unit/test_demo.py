@@ -74,7 +74,7 @@ NOTIFIED = Notifications(
     executions=3,
     executions_failed=0,
     decisions=(
-        Decided("ecr/1/r/team/api/a", notify=True, reason="above threshold"),
+        Decided("ecr/1/r/team/api/a", notify=True, reason="above a threshold"),
         Decided("ecr/1/r/team/api/b", notify=False, reason="nothing above a threshold"),
         Decided("ecr-rescan/1/r/machine", notify=True, reason="run finished"),
     ),
@@ -215,7 +215,7 @@ def test_writes_everything_for_machines() -> None:
         "scan_events": {"COMPLETE": 2},
         "executions": 3,
         "executions_failed": 0,
-        "notified": {"above threshold": 1, "run finished": 1},
+        "notified": {"above a threshold": 1, "run finished": 1},
         "not_notified": {"nothing above a threshold": 1},
         "messages": {"slack": 2, "pagerduty": 3},
         "refused": {"slack": 1},

@@ -140,8 +140,8 @@ class Sequences(RuleBasedStateMachine):
             self.executions.append(replace(execution, attempt=execution.attempt + 1))
             return
         if self.baseline(image) is not noted_before:
-            self.check_news(image, execution, is_told=notification.tell)
-        elif notification.tell:
+            self.check_news(image, execution, is_told=notification.notify)
+        elif notification.notify:
             assert execution.interpreted.event in self.expected
         if dies:  # after it has noted everything, before it has delivered anything
             self.executions.append(replace(execution, attempt=execution.attempt + 1))

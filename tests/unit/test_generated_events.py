@@ -106,8 +106,8 @@ def passed(interpreted: InterpretedEvent, chance: random.Random) -> tuple[str, N
         assert not notification.deliveries
         return "silence", notification
     # A dry run is told everywhere but in PagerDuty, which also hears of silent scans that are well.
-    assert len(notification.deliveries) in ((6, 7) if notification.tell else (0, 1))
-    return f"{report.kind} {'told' if notification.tell else 'not told'}", notification
+    assert len(notification.deliveries) in ((6, 7) if notification.notify else (0, 1))
+    return f"{report.kind} {'told' if notification.notify else 'not told'}", notification
 
 
 def passed_on(message: object) -> str:

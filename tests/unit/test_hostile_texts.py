@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from registry.findings import Finding
 from reporting.channels.delivery import Channel, Delivery
 from reporting.decision import NotifyOn, NotifyOnRun, decide
-from reporting.reports import Interpretation, Problem, RunReport, ScanReport, ScanType
+from reporting.reports import Problem, RunReport, ScanReport, ScanType
 from reporting.text import sendable
 from reporting.thresholds import Thresholds
 from reporting.wording import message_of_run, message_of_scan
@@ -169,10 +169,10 @@ def run(dry_run: bool, status: str, words: list[str], say: Say) -> tuple[Deliver
 
 def deliveries_about(report: ScanReport | RunReport) -> tuple[Delivery, ...]:
     if isinstance(report, ScanReport):
-        decision = decide(Interpretation(scan=report), POLICY)
+        decision = decide(report, POLICY)
         message = message_of_scan(report, decision)
     else:
-        decision = decide(Interpretation(run=report), POLICY)
+        decision = decide(report, POLICY)
         message = message_of_run(report)
     deliveries = EVERY_CHANNEL.deliveries(message, report, decision, event="any", now=NOW)
     assert {delivery.channel for delivery in deliveries} >= {*Channel} - {Channel.PAGERDUTY}

@@ -7,9 +7,7 @@ import pytest
 
 from notify_scan import interpret_event as module
 from notify_scan.events.fields import UnreadableScanEvent
-from notify_scan.events.runs import TOLD_ALREADY
-from notify_scan.events.scans import NOT_AN_IMAGE
-from reporting.reports import Interpretation, ScanReport, ScanType
+from reporting.reports import Interpretation, Reason, ScanReport, ScanType
 from tests.support.engine import any_lambda_context
 from tests.support.events import interpreted, interpreted_event, sample
 from tests.support.template import ROOT
@@ -96,7 +94,7 @@ def test_tells_other_registries_from_our_own(
         ("ecr_scan_resource_change", "of the kind 'ECR Scan Resource Change' from 'aws.ecr'"),
         ("execution_failed", "run FAILED"),
         ("inspector2_finding", "of the kind 'Inspector2 Finding' from 'aws.inspector2'"),
-        ("inspector2_scan_ec2_instance", NOT_AN_IMAGE),
+        ("inspector2_scan_ec2_instance", Reason.NOT_AN_IMAGE),
         ("inspector2_scan_ecr", "scan INITIAL_SCAN_COMPLETE"),
         ("rescan_finished", "run INCOMPLETE"),
         ("scan_result_found", "scan COMPLETE"),
@@ -226,4 +224,4 @@ def test_answers_the_state_machine_with_one_shape(monkeypatch: pytest.MonkeyPatc
 def test_keeps_silent_on_a_run_that_has_told_of_itself() -> None:
     event = sample("execution_failed")
     event["detail"]["error"] = "RescanIncomplete"
-    assert interpreted(event) == Interpretation(silence=TOLD_ALREADY)
+    assert interpreted(event) == Interpretation(silence=Reason.RUN_REPORTED_ALREADY)

@@ -12,13 +12,13 @@ from ledger.digest_entries import DAILY, DigestEntry, DigestImage
 from ledger.errors import BaselineMoved, LedgerUnavailable
 from ledger.image_records import ImageRecord, ImageState
 from notify_scan.known_image import MOST_NOTES, recall
-from notify_scan.notification import LATE, OUTDATED, Notification
+from notify_scan.notification import LATE, Notification
 from notify_scan.scan_details import RETRIES
 from reporting.changes import image_state_of
 from reporting.channels.delivery import Channel
 from reporting.channels.in_use import ImmediateFrom
 from reporting.decision import Before, NotifyOn
-from reporting.reports import Change, ScanReport
+from reporting.reports import Change, Reason, ScanReport
 from tests.support.clock import NOW
 from tests.support.ledger import LedgerInMemory
 from tests.support.reports import (
@@ -89,15 +89,15 @@ def test_tells_what_is_new_and_what_is_worse_and_what_is_over(people: People) ->
     told = [people.scan(found) for found in (0, 1, 1, 3, 2, 2, 0, 0)]
     assert [each.reason for each in told] == [
         "nothing above a threshold",
-        "above threshold",
+        "above a threshold",
         "unchanged",
         "worse than before",
-        "NotifyOn leaves out BETTER",
+        "NotifyOn excludes BETTER",
         "unchanged",
         "no longer above a threshold",
         "unchanged",
     ]
-    assert [each.tell for each in told] == [False, True, False, True, False, False, True, False]
+    assert [each.notify for each in told] == [False, True, False, True, False, False, True, False]
 
 
 def test_says_the_difference(people: People) -> None:
@@ -112,18 +112,19 @@ def test_says_the_difference(people: People) -> None:
 
 
 def test_what_has_become_better_is_compared_with_that(people: People) -> None:
-    assert [people.scan(found).tell for found in (5, 3, 4)] == [True, False, True]
+    assert [people.scan(found).notify for found in (5, 3, 4)] == [True, False, True]
 
 
 def test_tells_of_a_failure_once_and_when_it_is_over(people: People) -> None:
-    told = [people.scan(found).tell for found in ("FAILED", "FAILED", 0, "FAILED", 2, "FAILED", 2)]
+    scans = ("FAILED", "FAILED", 0, "FAILED", 2, "FAILED", 2)
+    told = [people.scan(found).notify for found in scans]
     assert told == [True, False, True, True, True, True, False]
 
 
 def test_reports_a_second_failure_after_the_same_findings_as_before(people: People) -> None:
     """The scan in between changes no count, but it ends the first failure."""
     notifications = [people.scan(found) for found in (2, "FAILED", 2, "FAILED")]
-    assert [each.tell for each in notifications] == [True, True, False, True]
+    assert [each.notify for each in notifications] == [True, True, False, True]
     assert "Scan failed: " in slack(notifications[-1])
 
 
@@ -141,11 +142,11 @@ def test_opens_and_closes_an_incident_once(people: People) -> None:
 def test_reminds_of_what_still_stands(people: People) -> None:
     people.scan(2)
     people.now += timedelta(days=30) - 2 * HOUR
-    assert not people.scan(2).tell
+    assert not people.scan(2).notify
     reminder = people.scan(2)
-    assert (reminder.tell, reminder.reason) == (True, "stands for longer than RemindAfter")
+    assert (reminder.notify, reminder.reason) == (True, "unchanged for RemindAfter")
     assert "Still: 2 critical in" in slack(reminder)
-    assert not people.scan(2).tell
+    assert not people.scan(2).notify
     people.scan("FAILED")
     people.now += timedelta(days=30)
     assert "Still: Scan failed: " in slack(people.scan("FAILED"))
@@ -154,21 +155,21 @@ def test_reminds_of_what_still_stands(people: People) -> None:
 def test_what_is_told_silently_does_not_put_a_reminder_off(people: People) -> None:
     people.scan(5)
     people.now += timedelta(days=20)
-    assert not people.scan(3).tell
+    assert not people.scan(3).notify
     people.now += timedelta(days=10)
-    assert people.scan(3).reason == "stands for longer than RemindAfter"
+    assert people.scan(3).reason == "unchanged for RemindAfter"
 
 
 def test_reminds_of_nothing_that_is_well(people: People) -> None:
     people.scan(0)
     people.now += timedelta(days=90)
-    assert not people.scan(0).tell
+    assert not people.scan(0).notify
 
 
 def test_tells_of_each_change_that_is_asked_for() -> None:
     people = People(policy=policy(notify_on=frozenset({Change.BETTER, Change.UNCHANGED})))
     told = [people.scan(found) for found in (3, 2, 2, 0, 0, "FAILED", "FAILED")]
-    assert [each.tell for each in told] == [False, True, True, False, False, False, True]
+    assert [each.notify for each in told] == [False, True, True, False, False, False, True]
     assert "Better: 2 critical in" in slack(told[1])
 
 
@@ -194,15 +195,15 @@ def test_reminds_only_of_what_notify_on_would_tell(
     people.scan(found)
     people.now += timedelta(days=90)
     told = people.scan(found)
-    assert told.tell == reminds
+    assert told.notify == reminds
     assert incident(told) == ("trigger" if reminds else None)
 
 
 def test_the_end_of_a_failure_that_nobody_was_told_of_is_no_news() -> None:
     people = People(policy=policy(notify_on=WITHOUT_FAILED))
     told = [people.scan(found) for found in (0, "FAILED", 0, 0)]
-    assert [each.tell for each in told] == [False] * 4
-    assert [each.reason for each in told[1:]] == [*["NotifyOn leaves out FAILED"] * 2, "unchanged"]
+    assert [each.notify for each in told] == [False] * 4
+    assert [each.reason for each in told[1:]] == [*["NotifyOn excludes FAILED"] * 2, "unchanged"]
     # One may be open from when NotifyOn still had FAILED.
     assert [incident(each) for each in told[1:]] == [None, "resolve", None]
 
@@ -210,13 +211,13 @@ def test_the_end_of_a_failure_that_nobody_was_told_of_is_no_news() -> None:
 def test_what_was_found_before_a_failure_that_nobody_was_told_of_is_over() -> None:
     people = People(policy=policy(notify_on=WITHOUT_FAILED))
     told = [people.scan(found) for found in (1, "FAILED", 0)]
-    assert [each.tell for each in told] == [True, False, True]
+    assert [each.notify for each in told] == [True, False, True]
     assert told[-1].reason == "no longer above a threshold"
 
 
 def test_tells_once_that_an_image_is_clean_if_asked_to() -> None:
     people = People(policy=policy(notify_on=DEFAULT_NOTIFY_ON | {NotifyOn.CLEAN}))
-    assert [people.scan(0).tell for _ in range(2)] == [True, False]
+    assert [people.scan(0).notify for _ in range(2)] == [True, False]
 
 
 # One event, several times
@@ -229,7 +230,7 @@ def test_the_same_event_makes_the_same_message(people: People) -> None:
     first, again = (people.tell(report, "twice") for _ in range(2))
     people.now += timedelta(days=3)
     later = people.tell(report, "twice", attempt=2)
-    assert first.tell
+    assert first.notify
     assert slack(first) == slack(again) == slack(later)
     ids = {each.message_id for told in (first, again, later) for each in told.deliveries}
     assert ids == {"twice"}
@@ -237,23 +238,23 @@ def test_the_same_event_makes_the_same_message(people: People) -> None:
 
 def test_the_same_scan_in_another_event_is_nothing_new(people: People) -> None:
     report = any_scan_report(scanned_at=people.now)
-    assert [people.tell(report, event).tell for event in ("one", "other")] == [True, False]
+    assert [people.tell(report, event).notify for event in ("one", "other")] == [True, False]
 
 
 def test_an_older_scan_is_nothing_to_tell(people: People) -> None:
     people.scan(1)
     late = any_scan_report(severities={"CRITICAL": 7}, scanned_at=NOW)
     told = people.tell(late, "late")
-    assert (told.tell, told.reason, told.deliveries) == (False, OUTDATED, ())
-    assert not people.scan(1).tell
+    assert (told.notify, told.reason, told.deliveries) == (False, Reason.OUTDATED, ())
+    assert not people.scan(1).notify
 
 
 def test_an_event_that_was_kept_is_told_though_the_next_scan_has_come(people: People) -> None:
     """The next one found nothing new, compared with what this event had noted and not told."""
     report = any_scan_report(severities={"CRITICAL": 1}, scanned_at=people.now)
-    assert people.tell(report, "kept").tell
-    assert not people.scan(1).tell
-    assert people.tell(report, "kept").tell
+    assert people.tell(report, "kept").notify
+    assert not people.scan(1).notify
+    assert people.tell(report, "kept").notify
 
 
 def test_an_event_makes_its_message_again_until_as_many_changes_as_are_noted_have_come(
@@ -263,9 +264,9 @@ def test_an_event_makes_its_message_again_until_as_many_changes_as_are_noted_hav
     people.tell(report, "kept")
     for found in range(2, MOST_NOTES + 1):
         people.scan(found)
-    assert people.tell(report, "kept").reason == "above threshold"
+    assert people.tell(report, "kept").reason == "above a threshold"
     people.scan(MOST_NOTES + 1)
-    assert people.tell(report, "kept").reason == OUTDATED
+    assert people.tell(report, "kept").reason == Reason.OUTDATED
 
 
 def test_notes_the_last_few_changes_the_newest_first(people: People) -> None:
@@ -298,7 +299,7 @@ def test_a_change_that_is_told_late_says_so_and_leaves_what_has_changed_since(
     for found in meanwhile:
         people.scan(found)
     told = people.tell(report, "kept")
-    assert told.tell
+    assert told.notify
     assert LATE in slack(told)
     assert LATE not in slack(in_time)
     assert incident(told) == becomes
@@ -313,10 +314,10 @@ def test_of_two_scans_at_once_the_slower_looks_again(people: People) -> None:
     )
     one, other = people.ledger.record_scan(one), people.ledger.record_scan(other)
     composer = any_composer(policy=policy(), ledger=people.ledger.as_ledger, now=NOW)
-    assert composer.compose(other).reason == "above threshold"
+    assert composer.compose(other).reason == "above a threshold"
     with pytest.raises(BaselineMoved):
         composer.compose(one)
-    assert replace(composer, attempt=1).compose(one).reason == OUTDATED
+    assert replace(composer, attempt=1).compose(one).reason == Reason.OUTDATED
 
 
 def test_of_the_same_event_at_once_both_come_to_the_same(people: People) -> None:
@@ -349,7 +350,7 @@ def test_looks_up_what_it_cannot_read_in_the_answer_of_the_record(
     interpreted = people.ledger.record_scan(interpreted_of(report, "other"))
     composer = any_composer(policy=policy(), ledger=people.ledger.as_ledger, now=people.now)
     told = composer.compose(replace(interpreted, known={"Attributes": attributes}))
-    assert (told.tell, told.reason) == (False, "unchanged")
+    assert (told.notify, told.reason) == (False, "unchanged")
     assert people.ledger.calls["get"] == 1
 
 
@@ -358,7 +359,7 @@ def test_a_reminder_that_is_repeated_is_a_reminder_again(people: People) -> None
     people.now += timedelta(days=30)
     report = any_scan_report(severities={"CRITICAL": 2}, scanned_at=people.now)
     reminders = [people.tell(report, "reminder") for _ in range(2)]
-    assert [each.reason for each in reminders] == ["stands for longer than RemindAfter"] * 2
+    assert [each.reason for each in reminders] == ["unchanged for RemindAfter"] * 2
 
 
 # A new image with an old tag
@@ -367,16 +368,16 @@ def test_a_reminder_that_is_repeated_is_a_reminder_again(people: People) -> None
 def test_a_new_image_is_compared_with_the_one_that_had_its_tag(people: People) -> None:
     people.scan(2)
     same = people.scan(2, digest=OTHER_DIGEST)
-    assert (same.tell, same.reason) == (False, "unchanged")
-    assert not people.scan(2, digest=OTHER_DIGEST).tell
+    assert (same.notify, same.reason) == (False, "unchanged")
+    assert not people.scan(2, digest=OTHER_DIGEST).notify
     worse = people.scan(3, digest=f"sha256:{9:064x}")
     assert f"worse: +1 critical, compared with `{OTHER_DIGEST[:19]}`" in slack(worse)
 
 
 def test_a_new_image_with_a_new_tag_is_new(people: People) -> None:
     people.scan(2)
-    assert people.scan(2, digest=OTHER_DIGEST, tags=("v2",)).reason == "above threshold"
-    assert people.scan(2, digest=f"sha256:{9:064x}", tags=()).reason == "above threshold"
+    assert people.scan(2, digest=OTHER_DIGEST, tags=("v2",)).reason == "above a threshold"
+    assert people.scan(2, digest=f"sha256:{9:064x}", tags=()).reason == "above a threshold"
 
 
 def test_a_reminder_goes_from_image_to_image(people: People) -> None:
@@ -384,7 +385,7 @@ def test_a_reminder_goes_from_image_to_image(people: People) -> None:
     people.now += timedelta(days=20)
     people.scan(2, digest=OTHER_DIGEST)
     people.now += timedelta(days=10)
-    assert people.scan(2, digest=OTHER_DIGEST).reason == "stands for longer than RemindAfter"
+    assert people.scan(2, digest=OTHER_DIGEST).reason == "unchanged for RemindAfter"
 
 
 def test_after_a_rollback_a_new_image_is_compared_with_the_one_that_has_the_tag_again(
@@ -454,7 +455,7 @@ def test_asks_the_ledger_again_and_tells_without_it_in_the_end(people: People) -
         with pytest.raises(LedgerUnavailable):
             people.tell(report, "lost", attempt)
     told = people.tell(report, "lost", RETRIES)
-    assert (told.tell, told.reason) == (True, "above threshold")
+    assert (told.notify, told.reason) == (True, "above a threshold")
     assert "Change" not in slack(told)
 
 
@@ -467,7 +468,7 @@ def test_tells_at_once_in_the_end_what_it_cannot_note(log: io.StringIO) -> None:
         with pytest.raises(LedgerUnavailable):
             people.tell(report, "lost", attempt)
     told = people.tell(report, "lost", RETRIES)
-    assert (told.tell, told.reason) == (True, "above threshold")
+    assert (told.notify, told.reason) == (True, "above a threshold")
     assert {each.channel for each in told.deliveries} == {*Channel}
     assert digests(people) == [(0, 1)]
     assert "told without the ledger" in log.getvalue()
@@ -490,7 +491,7 @@ def test_what_is_noted_is_told_though_its_tags_cannot_be(log: io.StringIO) -> No
 
 
 def test_an_image_without_a_digest_is_told_each_time(people: People) -> None:
-    assert [people.scan(1, digest=None).tell for _ in range(2)] == [True, True]
+    assert [people.scan(1, digest=None).notify for _ in range(2)] == [True, True]
     assert people.ledger.calls.total() == 0
 
 
@@ -598,7 +599,7 @@ def test_a_retry_corrects_what_a_digest_tells() -> None:
         people.tell(report, "better")
     assert digests(people) == [(0, 4)]
     people.ledger.refused = set()
-    assert not people.tell(report, "better", attempt=1).tell
+    assert not people.tell(report, "better", attempt=1).notify
     assert digests(people) == [(0, 2)]
 
 
@@ -640,7 +641,7 @@ def test_only_what_has_become_more_breaks_through() -> None:
     medium = {"CRITICAL": 1, "MEDIUM": 5}
     people.now += HOUR
     told = people.tell(any_scan_report(severities=medium, scanned_at=people.now), "medium")
-    assert told.tell
+    assert told.notify
     assert Channel.SLACK not in {each.channel for each in told.deliveries}
 
 

@@ -32,7 +32,7 @@ from local.receivers.subscribers import Delivered, Email, TopicMessage
 from local.receivers.webhook_services import Answer
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
-ABOVE = Decided("ecr/1/r/team/api/a", notify=True, reason="above threshold")
+ABOVE = Decided("ecr/1/r/team/api/a", notify=True, reason="above a threshold")
 CLEAN = Decided("ecr/1/r/team/api/b", notify=False, reason="nothing above a threshold")
 RUN = Decided("ecr-rescan/1/r/machine", notify=True, reason="run finished")
 KNOWN = Decided("", notify=False, reason="the run itself has sent Rescan Finished")
@@ -138,11 +138,11 @@ def test_expects_an_execution_for_each_event_that_a_rule_takes() -> None:
 
 
 def test_reads_decisions_from_a_log_that_holds_more() -> None:
-    decision = {"about": "ecr/x", "tell": True, "reason": "above threshold", "level": "INFO"}
+    decision = {"about": "ecr/x", "notify": True, "reason": "above a threshold", "level": "INFO"}
 
-    read = decisions_in(iter(["Traceback", "[]", '{"tell": true}', json.dumps(decision)]))
+    read = decisions_in(iter(["Traceback", "[]", '{"notify": true}', json.dumps(decision)]))
 
-    assert list(read) == [Decided("ecr/x", notify=True, reason="above threshold")]
+    assert list(read) == [Decided("ecr/x", notify=True, reason="above a threshold")]
 
 
 class LogOfExecutions:
@@ -230,4 +230,4 @@ def test_shows_what_came_back_and_what_became_of_it() -> None:
 
 
 def test_counts_reasons() -> None:
-    assert ALL_WELL.notified == Counter({"above threshold": 1, "run finished": 1})
+    assert ALL_WELL.notified == Counter({"above a threshold": 1, "run finished": 1})

@@ -1,7 +1,7 @@
 import pytest
 
 from registry.findings import SEVERITIES
-from reporting.thresholds import Thresholds, thresholds_in_force
+from reporting.thresholds import Thresholds, thresholds_in_effect
 from runtime.settings import SettingsError
 from tests.support.reports import DEFAULT_SETTINGS, any_scan_report
 
@@ -70,7 +70,7 @@ def test_takes_the_parameters_of_the_stack(monkeypatch: pytest.MonkeyPatch) -> N
     for number, (name, value) in enumerate(DEFAULT_SETTINGS.items()):
         monkeypatch.setenv(name, str(number) if name.endswith("_THRESHOLD") else value)
     monkeypatch.setenv("MEDIUM_THRESHOLD", "off")
-    assert thresholds_in_force() == Thresholds(
+    assert thresholds_in_effect() == Thresholds(
         {
             "CRITICAL": 0,
             "HIGH": 1,
@@ -83,4 +83,4 @@ def test_takes_the_parameters_of_the_stack(monkeypatch: pytest.MonkeyPatch) -> N
     )
     monkeypatch.setenv("LOW_THRESHOLD", "-1")
     with pytest.raises(SettingsError, match="LOW_THRESHOLD must be a whole number or off"):
-        thresholds_in_force()
+        thresholds_in_effect()

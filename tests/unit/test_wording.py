@@ -4,7 +4,7 @@ import pytest
 
 from reporting.decision import decide
 from reporting.message import Level, Message, plain
-from reporting.reports import AcceptedFinding, Interpretation, Problem, ScanType
+from reporting.reports import AcceptedFinding, Problem, ScanType
 from reporting.thresholds import Thresholds
 from reporting.wording import message_of_run, message_of_scan
 from tests.support.reports import (
@@ -19,7 +19,7 @@ POLICY = any_notification_policy(thresholds=Thresholds({**DEFAULT_THRESHOLDS, "O
 
 def on_scan(**given: Any) -> Message:
     report = any_scan_report(**given)
-    return message_of_scan(report, decide(Interpretation(scan=report), POLICY))
+    return message_of_scan(report, decide(report, POLICY))
 
 
 def on_run(**given: Any) -> Message:
@@ -162,7 +162,7 @@ def test_says_how_to_rerun_a_run_that_may_have_listed_nothing(status: str) -> No
 
 def facts_of(**given: Any) -> dict[str, str]:
     report = any_scan_report(**given)
-    message = message_of_scan(report, decide(Interpretation(scan=report), POLICY))
+    message = message_of_scan(report, decide(report, POLICY))
     return {name: plain(line) for name, line in message.facts}
 
 

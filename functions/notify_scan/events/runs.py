@@ -4,10 +4,9 @@ import json
 
 from notify_scan.events.fields import LONGEST_REGION, MOST, Fields, UnreadableScanEvent
 from reporting import console_links
-from reporting.reports import Interpretation, Problem, RunReport
+from reporting.reports import Interpretation, Problem, Reason, RunReport
 from reporting.text import first
 
-TOLD_ALREADY = "the run itself has sent Rescan Finished"
 MOST_PROBLEMS = 10
 LONGEST_PROBLEM = 500  # characters
 MOST_OF_PROBLEMS = 4_000  # characters of all: a state, and an event, have 256 KiB
@@ -55,7 +54,7 @@ def execution_ended(event: Fields) -> Interpretation:
     detail = event.part("detail")
     error = detail.long_text("error", most=300)
     if error == "RescanIncomplete":
-        return Interpretation(silence=TOLD_ALREADY)
+        return Interpretation(silence=Reason.RUN_REPORTED_ALREADY)
     region, run = event.text("region", most=LONGEST_REGION), detail.text("name")
     execution_arn, status = detail.text("executionArn"), detail.text("status")
     dry_run, has_list = _was_dry(detail), error == _IN_THE_MAP or status in _AT_ANY_TIME

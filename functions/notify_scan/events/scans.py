@@ -6,7 +6,7 @@ from datetime import datetime
 from notify_scan.events.fields import LONGEST_REGION, Fields, UnreadableScanEvent
 from registry.findings import SEVERITIES
 from reporting import console_links
-from reporting.reports import Interpretation, ScanReport, ScanType
+from reporting.reports import Interpretation, Reason, ScanReport, ScanType
 from reporting.text import first
 
 # ECR names only the severities that it has found, so one that is absent is 0.
@@ -19,8 +19,6 @@ MOST_TAGS = 2_000  # characters: an image can have more tags than a message has 
 MOST_UNKNOWN = 10  # severities that AWS does not document
 LONGEST_UNKNOWN = 50  # characters of such a name
 
-NOT_AN_IMAGE = "the scan is not of an image in ECR"
-
 
 def basic_scan(event: Fields) -> Interpretation:
     """Read an ECR Image Scan event."""
@@ -30,7 +28,7 @@ def basic_scan(event: Fields) -> Interpretation:
 def enhanced_scan(event: Fields) -> Interpretation:
     """Read an Inspector2 Scan event, which may also be about an instance, a function or an AMI."""
     if event.part("detail").optional_text("repository-name") is None:
-        return Interpretation(silence=NOT_AN_IMAGE)
+        return Interpretation(silence=Reason.NOT_AN_IMAGE)
     return Interpretation(scan=_report(event, ScanType.ENHANCED))
 
 

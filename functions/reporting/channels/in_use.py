@@ -9,7 +9,7 @@ from registry.findings import SEVERITIES
 from reporting.channels import chatbot, pagerduty, slack, sns, teams
 from reporting.channels.delivery import CLAIMED_FOR, TRANSPORTS, Channel, Delivery
 from reporting.channels.document import document
-from reporting.decision import Condition, Decision
+from reporting.decision import Decision, Incident
 from reporting.message import Message, plain
 from reporting.reports import Change, DigestReport, NoticeReport, Report, RunReport, ScanReport
 from runtime import settings
@@ -49,7 +49,7 @@ class ChannelsInUse:
     ) -> tuple[Delivery, ...]:
         """Put a message into the form of every channel that is to have it now."""
         return tuple(
-            self._delivery(channel, message, report, decision.condition, event, now)
+            self._delivery(channel, message, report, decision.incident, event, now)
             for channel in self.targets
             if self._is_told(channel, report, decision)
         )
@@ -60,7 +60,7 @@ class ChannelsInUse:
         """Put a notice into the form of every channel but PagerDuty, where it would stay open."""
         event = notice.topic.rpartition("/")[2]
         return tuple(
-            self._delivery(channel, message, notice, Condition.UNKNOWN, event, now)
+            self._delivery(channel, message, notice, Incident.NONE, event, now)
             for channel in self.targets
             if channel is not Channel.PAGERDUTY
         )
@@ -70,9 +70,7 @@ class ChannelsInUse:
     ) -> tuple[Delivery, ...]:
         """Put a digest into the form of every channel that gets digests."""
         return tuple(
-            self._delivery(
-                channel, message, digest, Condition.UNKNOWN, f"digest-{digest.digest}", now
-            )
+            self._delivery(channel, message, digest, Incident.NONE, f"digest-{digest.digest}", now)
             for channel in self.targets
             if channel in self.digest_channels
         )
@@ -86,8 +84,8 @@ class ChannelsInUse:
         if channel is Channel.PAGERDUTY:
             # An incident that is over is closed, though nobody wants to be told; and what says
             # neither good nor bad, such as a dry run, neither opens nor closes one.
-            return decision.condition is Condition.WELL or (
-                decision.tell and decision.condition is Condition.PROBLEM
+            return decision.incident is Incident.RESOLVE or (
+                decision.notify and decision.incident is Incident.TRIGGER
             )
         # Without a memory nothing can be left to a digest.
         waits = (
@@ -95,7 +93,7 @@ class ChannelsInUse:
             and channel in self.digest_channels
             and decision.change is not None
         )
-        return decision.tell and (not waits or self.breaks_through(decision))
+        return decision.notify and (not waits or self.breaks_through(decision))
 
     def breaks_through(self, decision: Decision) -> bool:
         """Tell whether a change is so bad that no channel waits for its digest."""
@@ -113,7 +111,7 @@ class ChannelsInUse:
         channel: Channel,
         message: Message,
         report: Report,
-        condition: Condition,
+        incident: Incident,
         event: str,
         now: datetime,
     ) -> Delivery:
@@ -121,7 +119,7 @@ class ChannelsInUse:
             channel=channel,
             transport=TRANSPORTS[channel],
             about=plain(message.title),
-            content=_content(channel, message, report, condition),
+            content=_content(channel, message, report, incident),
             message_id=event,
             claimed_until=str(int((now + CLAIMED_FOR).timestamp())),
             target=self.targets[channel],
@@ -156,7 +154,7 @@ def secret_arns() -> dict[Channel, str]:
     return {channel: arn for channel, arn in arns.items() if arn}
 
 
-def _content(channel: Channel, message: Message, report: Report, condition: Condition) -> Json:
+def _content(channel: Channel, message: Message, report: Report, incident: Incident) -> Json:
     match channel:
         case Channel.SNS:
             return sns.publication(message, report)
@@ -168,8 +166,7 @@ def _content(channel: Channel, message: Message, report: Report, condition: Cond
             return teams.webhook_message(message)
         case Channel.PAGERDUTY:
             # No digest and no notice goes there.
-            incident = cast("ScanReport | RunReport", report)
-            return pagerduty.event(message, incident, condition)
+            return pagerduty.event(message, cast("ScanReport | RunReport", report), incident)
         case Channel.WEBHOOK:
             return document(message, report)
     return {"detail_type": DETAIL_TYPES[report.kind], "detail": document(message, report)}

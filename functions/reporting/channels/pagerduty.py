@@ -1,11 +1,11 @@
-"""PagerDuty: Events API v2. An image has one incident, opened by a problem, closed when it is well.
+"""PagerDuty Events API v2: one incident per image, and one for the runs of a stack.
 
 Format and limits: https://developer.pagerduty.com/docs/events-api-v2-overview
 """
 
 import hashlib
 
-from reporting.decision import Condition
+from reporting.decision import Incident
 from reporting.message import Level, Message, plain
 from reporting.reports import RunReport, ScanReport
 from reporting.text import trimmed
@@ -24,9 +24,9 @@ _SEVERITIES = {
 }
 
 
-def event(message: Message, report: ScanReport | RunReport, condition: Condition) -> Json:
+def event(message: Message, report: ScanReport | RunReport, incident: Incident) -> Json:
     """Make the event, without the routing key, which is a secret and is added when it is sent."""
-    if condition is Condition.WELL:
+    if incident is Incident.RESOLVE:
         return {"event_action": "resolve", "dedup_key": dedup_key(message.subject)}
     time = report.reported_at
     return {

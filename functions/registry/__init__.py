@@ -1,1 +1,1 @@
-"""All that knows Amazon ECR: images, calls, error names."""
+"""Everything that depends on Amazon ECR: images, calls, error names."""

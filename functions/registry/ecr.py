@@ -24,9 +24,9 @@ MOST_FINDINGS = 5_000  # of an image that are looked at: five calls
 NAMES_A_CALL = 100  # the most names that DescribeRepositories takes in one call
 CONNECTIONS = 16  # the calls that one function has under way at most
 
-# One attempt: the state machine retries, where an operator sees it in the history and nobody pays
-# for a Lambda that sleeps. botocore's standard mode would also retry LimitExceededException, which
-# is ECR's rule of one scan a day and not throttling.
+# One attempt: the state machine retries, where an operator sees it in the history and no function
+# is billed for sleeping. botocore's standard mode would also retry LimitExceededException, which is
+# ECR's limit of one scan per image in 24 hours and no throttling.
 CLIENT_CONFIG = Config(
     retries={"mode": "standard", "total_max_attempts": 1},
     connect_timeout=3,
@@ -66,13 +66,13 @@ class EcrRegistry:
         self._client = client
 
     def scan_type(self) -> str:
-        """Tell whether the registry scans BASIC or ENHANCED."""
+        """Return the scan type of the registry: BASIC or ENHANCED."""
         with _named_errors("GetRegistryScanningConfiguration", "the registry"):
             response = self._client.get_registry_scanning_configuration()
         return response["scanningConfiguration"]["scanType"]
 
     def repositories(self) -> Iterator[str]:
-        """List the names of all repositories, a thousand a call."""
+        """List the names of all repositories, 1,000 per call."""
         pages = self._client.get_paginator("describe_repositories").paginate(
             PaginationConfig={"PageSize": PAGE}
         )
@@ -87,7 +87,7 @@ class EcrRegistry:
                 self._client.describe_repositories(repositoryNames=some)
 
     def images(self, repository: str, cursor: str | None = None) -> ImagePage:
-        """List up to a thousand images, archived ones too, from the cursor of the page before."""
+        """List up to a thousand images, archived ones too, from the cursor of the previous page."""
         with _named_errors("DescribeImages", repository):
             # Two calls, because botocore refuses nextToken=None.
             response = (
@@ -108,10 +108,10 @@ class EcrRegistry:
         )
 
     def last_scan(self, repository: str, digest: str) -> LastScan | None:
-        """Ask for the newest scan of an image; none when it was never scanned."""
+        """Return the newest scan of an image, or None if it was never scanned."""
         try:
             with _named_errors("DescribeImageScanFindings", f"{repository}@{digest}"):
-                # One finding is the least that can be asked for; only status and time are wanted.
+                # maxResults is at least 1, and no finding is needed.
                 response = self._client.describe_image_scan_findings(
                     repositoryName=repository, imageId={"imageDigest": digest}, maxResults=1
                 )
@@ -127,7 +127,7 @@ class EcrRegistry:
         )
 
     def findings(self, repository: str, digest: str) -> Iterator[Finding]:
-        """List the findings of the last basic scan of an image, a thousand a call."""
+        """List the findings of the last basic scan of an image, 1,000 per call."""
         pages = self._client.get_paginator("describe_image_scan_findings").paginate(
             repositoryName=repository,
             imageId={"imageDigest": digest},
@@ -153,7 +153,7 @@ def ecr_registry() -> EcrRegistry:
 
 @contextmanager
 def _named_errors(operation: str, subject: str) -> Iterator[None]:
-    """Turn ECR's error codes into the error names of the state machine; leave the rest alone."""
+    """Turn ECR's error codes into the error names of the state machine; pass others through."""
     try:
         yield
     except ClientError as error:
@@ -196,7 +196,7 @@ def _image(detail: "ImageDetailTypeDef") -> Image:
 
 
 def _hint(detail: "ImageDetailTypeDef") -> LastScan | None:
-    """Read the date that the listing showed before basic scanning became AWS native."""
+    """Return the scan that the listing showed before basic scanning became AWS native."""
     completed_at = detail.get("imageScanFindingsSummary", {}).get("imageScanCompletedAt")
     if completed_at is None:
         return None

@@ -12,7 +12,7 @@ class Finding:
     """One vulnerability in one package.
 
     name: as ECR has it, mostly a CVE.
-    score: CVSS, the newest version that ECR tells; 0 where it tells none.
+    score: CVSS base score, of the newest version that ECR returns; 0 if it returns none.
     """
 
     name: str
@@ -24,7 +24,7 @@ class Finding:
 
 
 def worst(findings: Iterable[Finding], most: int) -> tuple[Finding, ...]:
-    """Pick the worst: by severity, then by score, then by name, so that the pick is steady."""
+    """Return the worst findings: by severity, then score, then name."""
     return tuple(sorted(findings, key=_badness)[:most])
 
 

@@ -1,4 +1,4 @@
-"""Images as a listing shows them, and what can be known from that alone."""
+"""Images as DescribeImages returns them."""
 
 import re
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ INDEX_TYPES = frozenset(
     }
 )
 HELM_CHART_TYPE = "application/vnd.cncf.helm.config.v1+json"
-# Artifact types that basic scanning takes; an absent type is left to ECR to judge.
+# Artifact types that basic scanning accepts. Without a type, ECR decides.
 SCANNABLE_TYPES = frozenset(
     {
         "application/vnd.docker.container.image.v1+json",
@@ -32,8 +32,8 @@ class LastScan:
 
     status: as ECR names it (COMPLETE, FAILED, IN_PROGRESS, UNSUPPORTED_IMAGE …).
     completed_at: absent while the scan runs, and for scans that ended without findings.
-    description: ECR's own words on the status, often empty.
-    severities: findings by severity; empty where there are none or nobody has counted.
+    description: of the status, by ECR; often empty.
+    severities: findings by severity; empty if there are none, or if ECR did not return counts.
     """
 
     status: str
@@ -49,7 +49,7 @@ class Image:
     pulled_at: refreshed by ECR at least once in 24 hours; absent when never pulled.
     subject: the digest that a referrer (signature, attestation, SBOM) speaks of.
     status: ACTIVE, ARCHIVED or ACTIVATING.
-    last_scan: what the listing happened to show; empty under today's basic scanning.
+    last_scan: from the listing; absent with AWS native basic scanning.
     """
 
     digest: str
@@ -64,7 +64,7 @@ class Image:
 
 
 def why_unscannable(image: Image) -> str | None:
-    """Say why ECR would refuse to scan the artifact, if the listing shows it."""
+    """Return why ECR would refuse to scan the artifact, or None if the listing does not show it."""
     if image.media_type in INDEX_TYPES:
         return "image index"
     if image.artifact_type == HELM_CHART_TYPE:

@@ -1,4 +1,4 @@
-"""When images were last scanned."""
+"""Last scans of images, from ECR."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -14,11 +14,11 @@ from registry.images import LastScan
 
 @dataclass(frozen=True)
 class ScanAnswers:
-    """What is known of some images.
+    """The last scans of some images.
 
     scans: by digest; none for an image that was never scanned.
-    gone: images that exist no longer.
-    unanswered: images to ask for again, because ECR throttled or time ran out.
+    gone: images that no longer exist.
+    unanswered: images to ask for again, because ECR throttled or the time was used up.
     """
 
     scans: dict[str, LastScan | None]
@@ -27,18 +27,18 @@ class ScanAnswers:
 
 
 class ScanHistory(Protocol):
-    """Whoever knows when images were last scanned."""
+    """A source of last scans."""
 
     def last_scans(self, repository: str, digests: Sequence[str]) -> ScanAnswers:
-        """Tell the last scan of each image.
+        """Return the last scan of each image.
 
-        Raises EcrThrottled or EcrUnavailable only when there is no answer at all, so that a caller
-        who asks again for what is unanswered always gets further.
+        Raises EcrThrottled or EcrUnavailable only if there is no answer at all, so that a caller
+        that asks again for the unanswered images always makes progress.
         """
 
 
 class EcrScanHistory:
-    """Scan history asked of ECR itself, a call an image, several at once."""
+    """Last scans from ECR, one call per image, several calls in parallel."""
 
     # Twice the time that a thousand calls of 300 ms take, and a third of the time of the function.
     ASK_FOR = timedelta(seconds=30)
@@ -66,7 +66,7 @@ class EcrScanHistory:
                 refusals.append(refusal)
                 stop.set()
             except Exception:
-                stop.set()  # what one call is refused, the others would be refused too
+                stop.set()  # the other calls would be refused too
                 raise
 
         with ThreadPoolExecutor(max_workers=CONNECTIONS) as pool:

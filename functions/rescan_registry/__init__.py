@@ -1,1 +1,1 @@
-"""RescanRegistry: which images are due for a scan, and start them."""
+"""RescanRegistry: starts a scan of every image that is due."""

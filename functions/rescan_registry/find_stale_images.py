@@ -1,4 +1,4 @@
-"""Find the images of one repository that are due for a scan, a slice at a time."""
+"""Find the images of one repository that are due for a scan, one step per invocation."""
 
 from datetime import datetime
 
@@ -6,7 +6,7 @@ from registry.ecr import EcrRegistry, ecr_registry
 from registry.errors import RepositoryNotFound
 from registry.scan_history import EcrScanHistory, ScanHistory
 from rescan_registry.event_bus import EventBus, event_bus
-from rescan_registry.image_cache import ImageMemory, image_memory
+from rescan_registry.image_cache import ImageCache, image_cache
 from rescan_registry.missing_results import SCAN_RESULT_FOUND
 from rescan_registry.progress import Progress
 from rescan_registry.repository_step import RepositoryInRun, decide_next, hand_out
@@ -19,16 +19,16 @@ def find_stale_images(
     *,
     registry: EcrRegistry,
     history: ScanHistory,
-    memory: ImageMemory,
+    cache: ImageCache,
     bus: EventBus,
     now: datetime,
 ) -> Progress:
-    """Take one step: count the last wave of scans, decide more images, hand out the next wave."""
+    """Count the outcomes of the last batch, evaluate more images, and return the next batch."""
     progress = work.progress.folded()
     if not progress.waiting or not work.is_to_start(progress, now):
         try:
             progress, found = decide_next(
-                work, progress, registry=registry, history=history, memory=memory, now=now
+                work, progress, registry=registry, history=history, cache=cache, now=now
             )
         except RepositoryNotFound:
             return progress.of_deleted_repository()
@@ -45,7 +45,7 @@ def handler(work: RepositoryInRun) -> Progress:
         work,
         registry=registry,
         history=EcrScanHistory(registry, clock.now),
-        memory=image_memory(work.repository, now),
+        cache=image_cache(work.repository, now),
         bus=event_bus(),
         now=now,
     )

@@ -1,4 +1,4 @@
-"""What the ledger remembers of the images of one repository, as long as it answers."""
+"""The ledger's records of the images of one repository, used as a cache of ECR."""
 
 import threading
 from collections.abc import Callable, Collection, Mapping
@@ -14,11 +14,11 @@ WRITES_AT_ONCE = 16
 RETENTION_DAYS = {"least": 30, "most": 3_650}
 
 
-class ImageMemory:
+class ImageCache:
     """The image records of one repository, for one invocation.
 
-    Without the ledger nothing is remembered and ECR is asked instead, which costs calls. So no
-    method raises LedgerUnavailable: the first one is logged, and the table is left alone after it.
+    Without the ledger, every image is unknown and ECR is asked, which costs calls. No method raises
+    LedgerUnavailable: the first one is logged, and the table is not called again.
     """
 
     def __init__(self, records: ImageRecords, repository: str, *, kept_until: datetime) -> None:
@@ -29,7 +29,7 @@ class ImageMemory:
         self._lock = threading.Lock()
 
     def recall(self, digests: Collection[str]) -> dict[str, ImageRecord]:
-        """Read what is known of some images, all of them at once."""
+        """Return the records of some images by digest, in one query."""
         return self._attempt(
             lambda: {
                 record.image_digest: record
@@ -39,7 +39,7 @@ class ImageMemory:
         )
 
     def note_started(self, digest: str, *, run: str, at: datetime) -> None:
-        """Remember that a run has started a scan."""
+        """Record that a run has started a scan."""
         self._attempt(
             lambda: self._records.note_started(
                 self._repository, digest, run=run, at=at, expires_at=self._expires_at
@@ -48,7 +48,7 @@ class ImageMemory:
         )
 
     def note_scans(self, scans: Mapping[str, RecordedScan]) -> None:
-        """Remember what ECR has told of some images."""
+        """Record scans that ECR has returned, by digest."""
 
         def note(digest: str) -> None:
             self._attempt(
@@ -77,11 +77,11 @@ class ImageMemory:
             return otherwise
 
 
-def image_memory(repository: str, now: datetime) -> ImageMemory:
-    """Make the memory of a repository in the stack's table."""
-    return ImageMemory(image_records(), repository, kept_until=now + kept_for())
+def image_cache(repository: str, now: datetime) -> ImageCache:
+    """Return the cache of one repository in the stack's table."""
+    return ImageCache(image_records(), repository, kept_until=now + kept_for())
 
 
 def kept_for() -> timedelta:
-    """Tell how long an image is remembered after its last scan."""
+    """Return how long an image record is kept after the last scan of the image."""
     return timedelta(days=settings.whole_number("IMAGE_RECORD_RETENTION_DAYS", **RETENTION_DAYS))

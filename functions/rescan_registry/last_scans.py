@@ -1,4 +1,4 @@
-"""What the ledger's record of an image says of its last scan, and what ECR must be asked for."""
+"""The last scan of an image as its record has it, and when ECR must be asked instead."""
 
 from datetime import datetime, timedelta
 
@@ -6,11 +6,11 @@ from ledger.image_records import ImageRecord, RecordedScan
 from registry.images import LastScan
 from rescan_registry.staleness import UNSUPPORTED, unsupported_status
 
-CLOCK_SKEW = timedelta(minutes=5)  # between our clock and ECR's, generously
+CLOCK_SKEW = timedelta(minutes=5)  # most that our clock and ECR's may differ
 # A scan takes minutes and its event seconds. Without a result for this long, ECR is asked for it.
 RESULT_EXPECTED_WITHIN = timedelta(hours=6)
 BASIC = "BASIC"
-# After these nothing is to be found out by asking ECR; after a failure, how it goes on may be.
+# ECR has nothing to add to these statuses. After a failure, it may have scanned the image again.
 KNOWN_STATUSES = frozenset({"COMPLETE", *UNSUPPORTED})
 
 
@@ -26,15 +26,15 @@ def known_scan(record: ImageRecord, now: datetime) -> LastScan | None:
 
 
 def missing_since(record: ImageRecord, now: datetime) -> datetime | None:
-    """Tell when a run has started the scan whose result should have arrived by now, if any."""
+    """Return when a run started the scan whose result is overdue, or None."""
     started_at = _awaited_since(record)
     return started_at if started_at and now - started_at >= RESULT_EXPECTED_WITHIN else None
 
 
 def newer(one: LastScan | None, other: LastScan | None) -> LastScan | None:
-    """Choose the newer of two scans of one image; without a date it is under way, or all we have.
+    """Return the newer of two scans of the same image.
 
-    Never to be asked of scans of two images.
+    A scan without a date is in progress and counts as the newer one.
     """
     if one is None or other is None:
         return one or other
@@ -43,12 +43,12 @@ def newer(one: LastScan | None, other: LastScan | None) -> LastScan | None:
     return one if one.completed_at >= other.completed_at else other
 
 
-def worth_remembering(scan: LastScan | None, now: datetime) -> RecordedScan | None:
-    """Choose what to write of ECR's answer: what counts as known when it is read again.
+def scan_to_store(scan: LastScan | None, now: datetime) -> RecordedScan | None:
+    """Return the scan to store from ECR's answer, or None if ECR must be asked again.
 
-    A result so young that its event may be on its way is left to NotifyScan, which would take that
-    event for an old one. An image that ECR cannot read is remembered from now on where ECR tells
-    no date, so that it is tried again some time.
+    A result whose event may still arrive is left to NotifyScan, which would otherwise treat that
+    event as outdated. An image that ECR cannot scan is stored with the current time if ECR returns
+    no date, so that UnsupportedRetryAfter counts from now.
     """
     if scan is None:
         return None
@@ -62,7 +62,7 @@ def worth_remembering(scan: LastScan | None, now: datetime) -> RecordedScan | No
 
 
 def _awaited_since(record: ImageRecord) -> datetime | None:
-    """Tell when a run has started the scan whose result has not arrived, if any."""
+    """Return when a run started the scan whose result has not arrived, or None."""
     scan, started_at = record.last_scan, record.started_at
     if started_at and scan and scan.scanned_at >= started_at - CLOCK_SKEW:
         return None

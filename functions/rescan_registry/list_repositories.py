@@ -9,7 +9,7 @@ from registry.ecr import EcrRegistry, ecr_registry
 from rescan_registry.policy import policy_in_force
 from rescan_registry.repository_choice import (
     RunPlan,
-    repositories_to_take,
+    chosen_repositories,
     tolerated_failure_percentage,
 )
 from rescan_registry.request import read_request
@@ -19,7 +19,7 @@ from runtime.entrypoint import entrypoint
 
 @dataclass(frozen=True)
 class RunStart:
-    """A run as it starts: its execution name and its input, as yet unchecked."""
+    """The execution name of a run, and its input before it is checked."""
 
     run: str
     input: object
@@ -33,7 +33,7 @@ def list_repositories(
     records: RunRecords,
     now: datetime,
 ) -> RunPlan:
-    """Check what a run is asked for, choose its repositories and write their list.
+    """Check the execution input, choose the repositories of the run, and store the list.
 
     Raises InvalidRescanRequest for an input that cannot be met.
     """
@@ -43,11 +43,11 @@ def list_repositories(
     names: list[str] = []
     if scan_type == "ENHANCED":
         notice = (
-            "The registry uses enhanced scanning: Amazon Inspector rescans its images, and ECR "
-            "takes no scans started by hand. Nothing was started."
+            "The registry uses enhanced scanning. Amazon Inspector rescans its images, and ECR "
+            "accepts no manual scans. No scan was started."
         )
     else:
-        names, notice = repositories_to_take(request, registry, documents, records)
+        names, notice = chosen_repositories(request, registry, documents, records)
     kept_for = timedelta(days=settings.whole_number("RUN_RETENTION_DAYS", least=15, most=3_650))
     return RunPlan(
         run=start.run,

@@ -1,4 +1,4 @@
-"""Results that should have arrived, and are found by asking ECR: told late rather than never."""
+"""Results of scans whose event never arrived, found by asking ECR."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -8,14 +8,14 @@ from rescan_registry.last_scans import CLOCK_SKEW
 from rescan_registry.staleness import unsupported_status
 from runtime.messages import Json, encode
 
-SCAN_RESULT_FOUND = "Scan Result Found"  # the detail type of the event, which NotifyScan reads
-MOST_TAGS = 100  # an event names, so that ten events fit the 256 KiB of one call
+SCAN_RESULT_FOUND = "Scan Result Found"  # the detail type, which NotifyScan matches
+MOST_TAGS = 100  # per event, so that ten events fit the 256 KiB of one call
 _ENDED = frozenset({"COMPLETE", "FAILED"})
 
 
 @dataclass(frozen=True)
 class FoundResult:
-    """The result of a scan that a run has started, as ECR told it when it was asked.
+    """The result of a scan that a run started, as ECR returned it.
 
     scanned_at: when the scan ended; for a failure without a date, when it was started.
     """
@@ -29,7 +29,7 @@ class FoundResult:
     run: str | None
 
     def detail(self) -> Json:
-        """Shape the event Scan Result Found, with the keys of ECR's own."""
+        """Return the detail of the event Scan Result Found, with the keys of ECR's own event."""
         return {
             "repository-name": self.repository,
             "image-digest": self.image_digest,
@@ -43,14 +43,14 @@ class FoundResult:
 
 @dataclass(frozen=True)
 class MissingResult:
-    """A scan that a run has started, and whose result should have arrived by now."""
+    """A scan that a run started and whose result is overdue."""
 
     image: Image
     started_at: datetime
     run: str | None
 
     def found_in(self, scan: LastScan | None, repository: str) -> FoundResult | None:
-        """Make ECR's answer the missing result, if it is that."""
+        """Return the missing result from ECR's answer, or None if the answer is of another scan."""
         if scan is None or scan.status not in _ENDED or unsupported_status(scan):
             return None
         undated = self.started_at if scan.status == "FAILED" else None

@@ -1,4 +1,4 @@
-"""What can happen to an image in a run: the vocabulary of records, metrics and messages."""
+"""Outcomes of images in a run: the vocabulary of records, metrics and messages."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -6,17 +6,17 @@ from enum import StrEnum
 
 
 class Outcome(StrEnum):
-    """The one thing that happened to an image in a run."""
+    """The outcome of one image in a run. Every image has exactly one."""
 
     STARTED = "STARTED"  # ECR accepted the scan
     FRESH = "FRESH"  # last scan younger than RescanAfter
-    RECENT = "RECENT"  # ECR refused: scanned within 24 hours, which is as good
+    RECENT = "RECENT"  # ECR refused: scanned in the last 24 hours. Counts as done
     UNSCANNABLE = "UNSCANNABLE"  # not a container image: index, chart, signature …
-    UNSUPPORTED = "UNSUPPORTED"  # an earlier scan found nothing that ECR can read
+    UNSUPPORTED = "UNSUPPORTED"  # ECR cannot scan the image, by an earlier scan
     ARCHIVED = "ARCHIVED"  # archived in ECR
     EXCLUDED = "EXCLUDED"  # outside the selection that the parameters make
     GONE = "GONE"  # deleted between listing and call
-    DEFERRED = "DEFERRED"  # due, but a budget, a time limit or a quota was used up
+    DEFERRED = "DEFERRED"  # due, but the budget, the time limit or the quota was used up
     FAILED = "FAILED"  # anything else, by error name
     DUE = "DUE"  # in a dry run only: a scan would have been started
 
@@ -48,7 +48,7 @@ class Tally:
         return self.merged(Tally.of(Counter(decisions)))
 
     def plus_many(self, decision: Decision, images: int) -> "Tally":
-        """Count many images alike."""
+        """Count many images with the same decision."""
         return self.merged(Tally.of(Counter({decision: images})))
 
     def merged(self, other: "Tally") -> "Tally":
@@ -69,7 +69,7 @@ class Tally:
 
     @classmethod
     def of(cls, counter: Counter[Decision]) -> "Tally":
-        """Make a tally with outcomes and reasons in a steady order."""
+        """Return a tally with outcomes and reasons in a stable order."""
         counts: dict[Outcome, dict[str, int]] = {}
         for decision in sorted(counter, key=lambda each: (each.outcome, each.reason)):
             if counter[decision]:

@@ -1,4 +1,4 @@
-"""What is known of a page of images before ECR is asked, and what its answers add to that."""
+"""Last scans of a page of images: from the ledger, the listing, and ECR's answers."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
@@ -7,21 +7,21 @@ from datetime import datetime
 from ledger.image_records import ImageRecord, RecordedScan
 from registry.images import Image, LastScan
 from registry.scan_history import ScanAnswers
-from rescan_registry.image_cache import ImageMemory
-from rescan_registry.last_scans import known_scan, missing_since, newer, worth_remembering
+from rescan_registry.image_cache import ImageCache
+from rescan_registry.last_scans import known_scan, missing_since, newer, scan_to_store
 from rescan_registry.missing_results import FoundResult, MissingResult
 
 
 @dataclass(frozen=True)
-class Recollection:
-    """What is known of images that are decided together.
+class PageKnowledge:
+    """Last scans that are known before ECR is asked.
 
     unknown: digests to ask ECR for, those with missing results first.
     scans: last scans by digest, of the images for which ECR need not be asked.
     hints: last scans that the listing shows, by digest.
     missing: results that should have arrived, by digest.
-    unreported: digests of other missing results, of which no more is known any longer. Nothing is
-        remembered of them, so that another run finds them missing again.
+    unreported: digests of other missing results, from an earlier step. Nothing is stored of them,
+        so that the next run finds them missing again.
     """
 
     unknown: tuple[str, ...]
@@ -31,41 +31,43 @@ class Recollection:
     unreported: frozenset[str] = frozenset()
 
     def misses(self, digest: str) -> bool:
-        """Tell whether the result of a started scan of an image is missing."""
+        """Return whether the result of a started scan is missing."""
         return digest in self.missing or digest in self.unreported
 
     def scans_with(self, answers: ScanAnswers) -> dict[str, LastScan | None]:
-        """Tell all last scans, now that ECR has answered."""
-        told = {digest: scan or self.hints.get(digest) for digest, scan in answers.scans.items()}
-        return self.scans | told
+        """Return all last scans, with those from ECR's answers."""
+        answered = {
+            digest: scan or self.hints.get(digest) for digest, scan in answers.scans.items()
+        }
+        return self.scans | answered
 
     def results_found(self, repository: str, answers: ScanAnswers) -> tuple[FoundResult, ...]:
-        """Pick the missing results that ECR has told after all."""
+        """Return the missing results that ECR's answers contain."""
         found = (
             missing.found_in(answers.scans.get(digest), repository)
             for digest, missing in self.missing.items()
         )
         return tuple(result for result in found if result)
 
-    def worth_remembering(
+    def scan_to_store(
         self,
         answers: ScanAnswers,
         found: Collection[FoundResult],
         now: datetime,
     ) -> dict[str, RecordedScan]:
-        """Choose what to write back of ECR's answers: not what NotifyScan is going to write."""
+        """Return the scans to store in the ledger, without those that NotifyScan will record."""
         left_to_others = self.unreported | {result.image_digest for result in found}
         recorded = {
-            digest: worth_remembering(scan, now)
+            digest: scan_to_store(scan, now)
             for digest, scan in answers.scans.items()
             if digest not in left_to_others
         }
         return {digest: scan for digest, scan in recorded.items() if scan}
 
 
-def recollect(images: Sequence[Image], memory: ImageMemory, now: datetime) -> Recollection:
-    """Put together what the ledger and the listing know of a page."""
-    records = memory.recall([image.digest for image in images]) if images else {}
+def gather(images: Sequence[Image], cache: ImageCache, now: datetime) -> PageKnowledge:
+    """Return the last scans of a page that the ledger and the listing know."""
+    records = cache.recall([image.digest for image in images]) if images else {}
     scans: dict[str, LastScan] = {}
     missing: dict[str, MissingResult] = {}
     unknown: list[str] = []
@@ -77,7 +79,7 @@ def recollect(images: Sequence[Image], memory: ImageMemory, now: datetime) -> Re
             scans[image.digest] = last_scan
         else:
             unknown.append(image.digest)
-    return Recollection(
+    return PageKnowledge(
         unknown=(*missing, *unknown),
         scans=scans,
         hints={image.digest: image.last_scan for image in images if image.last_scan},

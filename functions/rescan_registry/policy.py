@@ -1,4 +1,4 @@
-"""The policy in force in a run: decided once, carried to every repository of it."""
+"""The rescan policy: computed once per run and passed to each repository."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -12,7 +12,7 @@ from runtime.settings import SettingsError
 
 
 class ImageSelection(StrEnum):
-    """Which images are looked at, in ECR's words for a tag status."""
+    """Which images are evaluated, by tag status as ECR names it."""
 
     ANY = "ANY"
     TAGGED = "TAGGED"
@@ -26,21 +26,22 @@ class ChildExecutionType(StrEnum):
     EXPRESS = "EXPRESS"
 
 
-# Step Functions kills an Express execution after 5 minutes, and then nobody records what it did.
-# No new wave of scans starts after this time, which leaves one wave three minutes for its retries.
+# Step Functions stops an Express execution after 5 minutes, and nothing is recorded then. No new
+# batch starts after this time, which leaves the last batch three minutes for its retries.
 EXPRESS_TIME_LIMIT = timedelta(minutes=2)
 
 
 @dataclass(frozen=True)
 class RescanPolicy:
-    """What makes an image due, and how much is done for one repository.
+    """When an image is due, and limits for one repository.
 
-    max_scans_per_repository: scans started in a run at most; the rest is deferred.
-    max_images_per_repository: only so many of the newest images are looked at; 0 is no limit.
-    pulled_within: only images pulled, or else pushed, within this time are looked at.
+    max_scans_per_repository: most scans that a run starts; the other due images are deferred.
+    max_images_per_repository: most images that are evaluated, newest first; 0 is no limit.
+    pulled_within: only images pulled within this time are evaluated; of an image that was never
+        pulled, the push counts.
     exclude_tag_pattern: a regular expression, anchored at the start; an image all of whose tags
-        match is left out.
-    time_limit_seconds: what a child execution has; absent where it has no limit.
+        match is excluded.
+    time_limit_seconds: of a child execution; absent if it has no limit.
     """
 
     rescan_after: timedelta
@@ -55,9 +56,9 @@ class RescanPolicy:
 
 
 def policy_in_force(request: RescanRequest) -> RescanPolicy:
-    """Take the stack's parameters, and what the request sets instead.
+    """Return the policy from the parameters of the stack and the execution input.
 
-    Raises SettingsError for a parameter that makes no sense.
+    Raises SettingsError for a parameter whose value is not accepted.
     """
     rescan_after = request.rescan_after or settings.duration("RESCAN_AFTER")
     if rescan_after < LEAST_RESCAN_AFTER:
@@ -86,9 +87,9 @@ def policy_in_force(request: RescanRequest) -> RescanPolicy:
 
 
 def _refuse_to_forget_too_soon(unsupported_retry_after: timedelta) -> None:
-    """Refuse a retention that ends before what is remembered is of use.
+    """Refuse a retention that expires records before they are used.
 
-    A longer rescan_after of a single run costs calls, and is nobody's mistake.
+    A longer rescan_after of a single run is accepted: it only costs calls.
     """
     longest = max(settings.duration("RESCAN_AFTER"), unsupported_retry_after)
     if kept_for() <= longest:

@@ -1,16 +1,16 @@
-"""How far the work on one repository has come, carried from slice to slice."""
+"""The progress of one repository in a run, passed from step to step."""
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from rescan_registry.outcomes import REPOSITORY_GONE, Decision, Tally
 
-WAVE = 100  # scans handed out at a time, so that a used-up quota or time limit is soon noticed
+BATCH = 100  # scans per batch: few, so that an exhausted quota or time limit is noticed soon
 
 
 @dataclass(frozen=True)
 class DueImage:
-    """An image whose scan is to be started; absent dates are those of images never scanned."""
+    """An image that is due. scanned_at: absent if it was never scanned."""
 
     digest: str
     scanned_at: datetime | None = None
@@ -18,19 +18,19 @@ class DueImage:
 
 @dataclass(frozen=True)
 class Progress:
-    """The work on one repository between two slices.
+    """The progress of one repository between two steps.
 
-    due: digests whose scans are to be started now, at most a wave; oldest scan first.
-    outcomes: what came of them, in the same order; filled in by ForEachStaleImage.
-    waiting: the images that are due after them, oldest scan first; no more than can be started.
-    undecided: digests whose last scan ECR did not tell, because it throttled.
-    missing: for how many of them, the first ones, the result of a started scan is missing too.
+    due: image digests of the next batch, oldest scan first.
+    outcomes: their outcomes, in the same order; filled in by ForEachStaleImage.
+    waiting: due images after that batch, oldest scan first; no more than can be started.
+    undecided: image digests whose last scan ECR did not return, because it throttled.
+    missing: how many of them, the first ones, are missing the result of a started scan.
     cursor: ECR's token for the next page of the listing; absent after the last.
-    handed_out: scans of this repository handed out in this run, whatever came of them.
-    results_missing: images whose scan a run has started and whose result has not arrived in time.
-    results_found: those of them whose result ECR has told, and which NotifyScan is told of.
-    finished: nothing is left to hand out, to decide or to list.
-    repository_gone: the repository was deleted since it was listed.
+    handed_out: images in all batches of this run so far, regardless of outcome.
+    results_missing: images whose scan a run started and whose result is overdue.
+    results_found: those of them whose result ECR returned and NotifyScan receives.
+    finished: nothing is left to start, to evaluate, or to list.
+    repository_gone: the repository was deleted after it was listed.
     """
 
     due: tuple[str, ...] = ()
@@ -48,15 +48,15 @@ class Progress:
 
     @property
     def is_decided(self) -> bool:
-        """Tell whether all pages that were begun with have come to their end."""
+        """Return whether every listed image is evaluated and no page is left."""
         return not (self.undecided or self.cursor)
 
     def folded(self) -> "Progress":
-        """Count what came of the last wave."""
+        """Return the progress with the outcomes of the last batch counted."""
         return replace(self, due=(), outcomes=(), tally=self.tally.plus(*self.outcomes))
 
     def of_deleted_repository(self) -> "Progress":
-        """Finish: what was still to be decided or started went with its repository."""
+        """Return the final progress of a repository that was deleted during the run."""
         left = len(self.undecided) + len(self.waiting)
         return Progress(
             tally=self.tally.plus_many(REPOSITORY_GONE, left),

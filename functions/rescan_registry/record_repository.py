@@ -16,7 +16,7 @@ class ImageScansFailed(Exception):
 
 @dataclass(frozen=True)
 class WorkedRepository:
-    """One repository, worked to its end."""
+    """One repository whose images all have an outcome."""
 
     run: str
     repository: str

@@ -1,4 +1,4 @@
-"""What a run is going to do: which repositories it takes, under which policy."""
+"""The repositories of a run, and how many of them may fail."""
 
 import math
 import re
@@ -15,14 +15,14 @@ from runtime import settings
 
 @dataclass(frozen=True)
 class RunPlan:
-    """What a run is going to do.
+    """The plan of a run, as ListRepositories returns it.
 
-    scan_type: BASIC or ENHANCED, as ECR calls them.
-    repositories: how many it takes.
-    list_key: where in the run bucket their names are.
-    tolerated_failure_percentage: when more of them fail, Step Functions stops the run.
-    records_expire_at: seconds since 1970, as text, for that is how DynamoDB takes numbers.
-    notice: one sentence for whoever reads the history.
+    scan_type: BASIC or ENHANCED, as ECR names it.
+    repositories: how many.
+    list_key: object in the run bucket with their names.
+    tolerated_failure_percentage: if more of them fail, Step Functions stops the run.
+    records_expire_at: seconds since 1970, as text, because DynamoDB takes numbers as text.
+    notice: one sentence for the reader of the execution history.
     """
 
     run: str
@@ -35,10 +35,10 @@ class RunPlan:
     notice: str
 
 
-def repositories_to_take(
+def chosen_repositories(
     request: RescanRequest, registry: EcrRegistry, documents: RunDocuments, records: RunRecords
 ) -> tuple[list[str], str]:
-    """Name the repositories that a request asks for, and say in one sentence how they came about.
+    """Return the names of the repositories, and one sentence that says how they were chosen.
 
     Raises InvalidRescanRequest for a repository or a run that does not exist.
     """
@@ -62,9 +62,10 @@ def repositories_to_take(
 
 
 def tolerated_failure_percentage(request: RescanRequest, repositories: int) -> int:
-    """Tell how many of so many repositories may fail: always one, and all that somebody chose.
+    """Return the percentage of repositories that may fail before the run is stopped.
 
-    A share says that something is wrong with all of them only where there are enough.
+    At least one repository may fail; a run with an explicit choice of repositories tolerates all
+    failures.
     """
     tolerated = settings.whole_number("TOLERATED_FAILURE_PERCENTAGE", least=0, most=100)
     if request.rerun_of or request.repositories:
@@ -76,8 +77,8 @@ def _unfinished(run: str, documents: RunDocuments, records: RunRecords) -> tuple
     names = documents.repositories(run)
     if names is None:
         raise InvalidRescanRequest(
-            f"rerun_of: no list of repositories is kept for a run named {run!r}; it never existed, "
-            "ended before it had listed any, or is older than RunRetentionDays"
+            f"rerun_of: no repository list found for run {run!r}. It does not exist, ended before "
+            "it listed repositories, or is older than RunRetentionDays."
         )
     done = {record.repository for record in records.of(run) if record.is_done}
     unfinished = [name for name in names if name not in done]

@@ -1,7 +1,7 @@
-"""One slice of the work on a repository: a page of images decided, or a wave of scans handed out.
+"""One step of a repository: evaluate a page of images, or return a batch of due ones.
 
-All pages come before the first wave, or the budget would go to the images that ECR lists first, run
-after run, and older scans on later pages would never have their turn.
+All pages are evaluated before the first batch. Otherwise the images that ECR lists first would use
+up the budget in every run, and older scans on later pages would never be renewed.
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,12 +11,12 @@ from datetime import UTC, datetime, timedelta
 from registry.ecr import EcrRegistry
 from registry.images import Image
 from registry.scan_history import ScanAnswers, ScanHistory
-from rescan_registry.image_cache import ImageMemory
+from rescan_registry.image_cache import ImageCache
 from rescan_registry.missing_results import FoundResult
 from rescan_registry.outcomes import GIVEN_UP, IMAGE_GONE, SCAN_QUOTA, Decision, Outcome
-from rescan_registry.page_knowledge import Recollection, recollect
+from rescan_registry.page_knowledge import PageKnowledge, gather
 from rescan_registry.policy import RescanPolicy
-from rescan_registry.progress import WAVE, DueImage, Progress
+from rescan_registry.progress import BATCH, DueImage, Progress
 from rescan_registry.selection import left_out, newest
 from rescan_registry.staleness import why_not_due
 from runtime.log import logger
@@ -32,9 +32,9 @@ _NEVER = datetime.min.replace(tzinfo=UTC)
 
 @dataclass(frozen=True)
 class RepositoryInRun:
-    """One repository in one run, and how far the work on it has come.
+    """One repository in one run, and its progress.
 
-    started_at: when the child execution started, which an Express time limit counts from.
+    started_at: start of the child execution, from which an Express time limit counts.
     """
 
     run: str
@@ -44,12 +44,12 @@ class RepositoryInRun:
     progress: Progress = field(default_factory=Progress)
 
     def is_out_of_time(self, now: datetime) -> bool:
-        """Tell whether the child execution must come to its end."""
+        """Return whether the child execution has used up its time."""
         limit = self.policy.time_limit_seconds
         return limit is not None and now - self.started_at > timedelta(seconds=limit)
 
     def is_to_start(self, progress: Progress, now: datetime) -> bool:
-        """Tell whether scans are handed out: all is decided, or half of the time limit is over."""
+        """Return whether batches are due: all pages are evaluated, or half of the time is over."""
         limit = self.policy.time_limit_seconds
         is_late = limit is not None and now - self.started_at > timedelta(seconds=limit) / 2
         return progress.is_decided or is_late
@@ -61,21 +61,21 @@ def decide_next(
     *,
     registry: EcrRegistry,
     history: ScanHistory,
-    memory: ImageMemory,
+    cache: ImageCache,
     now: datetime,
 ) -> tuple[Progress, tuple[FoundResult, ...]]:
-    """Decide the images that ECR left undecided, or else those of the next page.
+    """Evaluate the images that ECR left undecided, or else those of the next page.
 
-    Tells with it the missing results that were found. Raises RepositoryNotFound when the repository
-    was deleted meanwhile.
+    Also returns the missing results that were found. Raises RepositoryNotFound if the repository
+    was deleted in the meantime.
     """
     if progress.undecided:
-        known = Recollection(
+        known = PageKnowledge(
             unknown=progress.undecided, unreported=frozenset(progress.undecided[: progress.missing])
         )
     else:
         progress, images = _list_next(work, progress, registry, now)
-        known = recollect(images, memory, now)
+        known = gather(images, cache, now)
     unknown = known.unknown
     if work.is_out_of_time(now):
         progress = _settled(work, progress, dict.fromkeys(unknown, OUT_OF_TIME))
@@ -83,8 +83,8 @@ def decide_next(
     answers = history.last_scans(work.repository, unknown) if unknown else ScanAnswers({})
     scans = known.scans_with(answers)
     found = known.results_found(work.repository, answers)
-    if new := known.worth_remembering(answers, found, now):
-        memory.note_scans(new)
+    if new := known.scan_to_store(answers, found, now):
+        cache.note_scans(new)
 
     decisions = {
         digest: why_not_due(last_scan, work.policy, now) for digest, last_scan in scans.items()
@@ -107,9 +107,9 @@ def decide_next(
 
 
 def hand_out(work: RepositoryInRun, progress: Progress, now: datetime) -> Progress:
-    """Hand out the next wave of scans, or say why no more are started."""
+    """Return the next batch, or defer what is left if no more scans can be started."""
     due = progress.waiting
-    wave: tuple[DueImage, ...] = ()
+    batch: tuple[DueImage, ...] = ()
     budget = work.policy.max_scans_per_repository - progress.handed_out
     stop = _why_no_more(work, progress, now)
     due, left = ((), due) if stop else (due[:budget], due[budget:])
@@ -118,12 +118,12 @@ def hand_out(work: RepositoryInRun, progress: Progress, now: datetime) -> Progre
         if work.policy.dry_run:
             progress = _settled(work, progress, _all(due, DRY_RUN))
             progress, due = replace(progress, handed_out=progress.handed_out + len(due)), ()
-        wave, due = due[:WAVE], due[WAVE:]
+        batch, due = due[:BATCH], due[BATCH:]
     return replace(
         progress,
-        due=tuple(image.digest for image in wave),
+        due=tuple(image.digest for image in batch),
         waiting=due,
-        handed_out=progress.handed_out + len(wave),
+        handed_out=progress.handed_out + len(batch),
         finished=progress.is_decided and not due,
     )
 
@@ -133,7 +133,7 @@ def _all(images: Iterable[DueImage], decision: Decision) -> dict[str, Decision]:
 
 
 def _why_no_more(work: RepositoryInRun, progress: Progress, now: datetime) -> Decision | None:
-    """Say why no further wave is started, if the waves before or the time speak against it."""
+    """Return why no further batch is started, or None."""
     if progress.tally.of_decision(SCAN_QUOTA):
         return SCAN_QUOTA
     if progress.tally.of_decision(GIVEN_UP):
@@ -144,7 +144,7 @@ def _why_no_more(work: RepositoryInRun, progress: Progress, now: datetime) -> De
 def _list_next(
     work: RepositoryInRun, progress: Progress, registry: EcrRegistry, now: datetime
 ) -> tuple[Progress, list[Image]]:
-    """List the next page; all pages where only the newest images are wanted, for ECR sorts none."""
+    """List the next page, or all pages for MaxImagesPerRepository, because ECR does not sort."""
     most = work.policy.max_images_per_repository
     page = registry.images(work.repository, progress.cursor)
     images = list(page.images)
@@ -165,7 +165,7 @@ def _list_next(
 def _settled(
     work: RepositoryInRun, progress: Progress, decisions: Mapping[str, Decision | None]
 ) -> Progress:
-    """Count the images that a decision was made on; at DEBUG also say which and why."""
+    """Count the images with a decision, and log each at DEBUG."""
     made = {digest: decision for digest, decision in decisions.items() if decision}
     for digest, decision in made.items():
         logger.debug(

@@ -1,4 +1,4 @@
-"""The execution input: what an operator may ask of a run."""
+"""The execution input of a run, checked field by field."""
 
 import re
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from runtime import durations
 
-# ECR's floor: "A basic image scan can only be started once per 24 hours on an individual image."
+# "A basic image scan can only be started once per 24 hours on an individual image."
 # https://docs.aws.amazon.com/AmazonECR/latest/userguide/image-scanning-basic.html
 LEAST_RESCAN_AFTER = timedelta(hours=24)
 
@@ -21,12 +21,12 @@ _EXECUTION_NAME = re.compile(r"[^\s<>{}\[\]?*\"#%\\^|~`$&,;:/\x00-\x1f\x7f-\x9f]
 
 
 class InvalidRescanRequest(Exception):
-    """The execution input asks for something that cannot be done. Never retried."""
+    """The execution input is not valid or names something that does not exist. Never retried."""
 
 
 @dataclass(frozen=True)
 class RescanRequest:
-    """What a run was asked for; what is absent is as the stack's parameters say."""
+    """A checked execution input. An absent field means that the stack's parameter applies."""
 
     repositories: tuple[str, ...] | None = None
     repository_filter: str | None = None
@@ -43,11 +43,11 @@ def read_request(document: object) -> RescanRequest:
     if not isinstance(document, dict):
         raise InvalidRescanRequest(
             f"The execution input must be a JSON object with any of {', '.join(KEYS)}; "
-            "for a run over the whole registry it is {}"
+            "for a run over the whole registry, use {}"
         )
     if unknown := sorted(str(key) for key in document.keys() - {*KEYS, _IGNORED}):
         raise InvalidRescanRequest(
-            f"The execution input has no key {unknown[0]!r}; known are {', '.join(KEYS)}"
+            f"Unknown key {unknown[0]!r} in the execution input. Valid keys: {', '.join(KEYS)}"
         )
     request = RescanRequest(
         repositories=_repositories(document.get("repositories")),
@@ -63,7 +63,7 @@ def read_request(document: object) -> RescanRequest:
     ):
         if getattr(request, one) is not None and getattr(request, other) is not None:
             raise InvalidRescanRequest(
-                f"{one} and {other} both say which repositories to take: give one of them"
+                f"{one} and {other} cannot be combined: both select the repositories of a run"
             )
     return request
 
@@ -112,7 +112,7 @@ def _rescan_after(value: object) -> timedelta | None:
     if rescan_after < LEAST_RESCAN_AFTER:
         raise InvalidRescanRequest(
             f"rescan_after must be at least 24h, not {value!r}: "
-            "ECR scans an image once in 24 hours and refuses more"
+            "ECR allows one basic scan per image in 24 hours"
         )
     return rescan_after
 
@@ -137,6 +137,6 @@ def _flag(value: object) -> bool:
 
 
 def _shown(value: object) -> str:
-    """Show a wrong value, cut short where it is long."""
+    """Return a wrong value as text of at most 80 characters."""
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."

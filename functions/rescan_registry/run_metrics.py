@@ -1,4 +1,4 @@
-"""What a run is counted as: metrics in the log, in CloudWatch's embedded format."""
+"""Metrics of a run, in CloudWatch's embedded metric format."""
 
 from aws_lambda_powertools import Metrics
 from aws_lambda_powertools.metrics import MetricUnit
@@ -8,7 +8,7 @@ from rescan_registry.run_report import RunReport
 
 
 def count(report: RunReport, metrics: Metrics) -> None:
-    """Emit one number an outcome; names of repositories and digests are never dimensions."""
+    """Emit one metric per outcome. Repositories and images are never dimensions."""
     outcomes = report.images.outcomes()
     for outcome in Outcome:
         metrics.add_metric(f"images_{outcome.lower()}", MetricUnit.Count, outcomes.get(outcome, 0))

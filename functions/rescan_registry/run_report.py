@@ -1,4 +1,4 @@
-"""What came of a whole run."""
+"""The result of a run."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -11,7 +11,7 @@ from rescan_registry.outcomes import Outcome, Tally
 from runtime.messages import Json, encode
 
 NAMED = 10  # repositories that a message names before it only counts them
-NEVER_REACHED = "not reached, or stopped half-way"
+NEVER_REACHED = "not started, or stopped before it finished"
 
 
 class RunStatus(StrEnum):
@@ -31,11 +31,11 @@ class Problem:
 
 @dataclass(frozen=True)
 class RunReport:
-    """What came of a run, in full: the document summary.json.
+    """The full result of a run: the document summary.json.
 
     images: counted by outcome and reason, over all repositories.
     results_missing: scans of earlier runs whose result had not arrived when this run looked.
-    results_found: those of them whose result ECR has told after all.
+    results_found: those of them whose result ECR returned when it was asked.
     problems: every repository that did not finish.
     rerun: the execution input that takes only those; of a dry run it is one too.
     """
@@ -54,7 +54,7 @@ class RunReport:
     rerun: dict[str, object] | None
 
     def sentence(self) -> str:
-        """Say in one paragraph what an operator must know and do."""
+        """Return one paragraph for the operator: what did not finish, and how to rerun it."""
         if not self.problems:
             return f"Every repository is done, {self.repositories} in all."
         named = ", ".join(f"{each.repository} ({each.problem})" for each in self.problems[:NAMED])
@@ -66,7 +66,7 @@ class RunReport:
         )
 
     def detail(self, summary_key: str) -> Json:
-        """Shape the event Rescan Finished: small enough for any target, so not every problem."""
+        """Return the detail of the event Rescan Finished, with the first problems only."""
         return {
             "run": self.run,
             "status": self.status,
@@ -88,10 +88,10 @@ class RunReport:
 
 @dataclass(frozen=True)
 class RunSummary:
-    """What the execution ends with, small enough for any history.
+    """The output of the execution, without what does not fit the history.
 
-    conclusion: what an operator must know and do; the cause that the console shows of a red run.
-    summary_key: where in the run bucket the whole report is.
+    conclusion: one paragraph for the operator; the cause of a failed run in the console.
+    summary_key: object in the run bucket with the full report.
     """
 
     run: str
@@ -108,7 +108,7 @@ class RunSummary:
 
     @classmethod
     def of(cls, report: RunReport, summary_key: str) -> "RunSummary":
-        """Leave out what does not fit a history."""
+        """Return the summary of a report."""
         return cls(
             run=report.run,
             status=report.status,
@@ -133,7 +133,7 @@ def report_of(
     started_at: datetime,
     now: datetime,
 ) -> RunReport:
-    """Compare the list of a run with its records: what has no record did not finish."""
+    """Compare the list of a run with its records; a repository without a record did not finish."""
     by_name = {record.repository: record for record in records}
     problems = tuple(
         Problem(name, record.problem() if record else NEVER_REACHED)

@@ -1,4 +1,4 @@
-"""Which images of a repository are looked at at all."""
+"""The selection of images that are evaluated."""
 
 import heapq
 import re
@@ -11,7 +11,7 @@ from rescan_registry.policy import ImageSelection, RescanPolicy
 
 
 def left_out(image: Image, policy: RescanPolicy, now: datetime) -> Decision | None:
-    """Say why an image is not looked at, going by the listing alone; none when it is."""
+    """Return why an image is not evaluated, from the listing alone, or None if it is."""
     if image.status != "ACTIVE":
         return ARCHIVED
     if reason := why_unscannable(image):
@@ -22,7 +22,7 @@ def left_out(image: Image, policy: RescanPolicy, now: datetime) -> Decision | No
 
 
 def newest(images: Iterable[Image], most: int) -> list[Image]:
-    """Keep the images that were pushed last."""
+    """Return the images that were pushed last."""
     return heapq.nlargest(most, images, key=lambda image: (image.pushed_at, image.digest))
 
 
@@ -34,7 +34,7 @@ def _why_excluded(image: Image, policy: RescanPolicy, now: datetime) -> str | No
     if policy.pulled_within and (image.pulled_at or image.pushed_at) < now - policy.pulled_within:
         return "not pulled lately"
     pattern = policy.exclude_tag_pattern
-    # All tags, so that an image is not lost to a run for one throw-away tag beside a real one.
+    # All tags must match: one temporary tag must not exclude an image that has a real one.
     if pattern and image.tags and all(re.match(pattern, tag) for tag in image.tags):
         return "tag excluded"
     return None

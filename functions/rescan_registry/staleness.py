@@ -1,4 +1,4 @@
-"""Whether an image is due for a scan: the rule that the product exists for."""
+"""Staleness: the rule that decides whether an image is due for a scan."""
 
 from datetime import datetime
 
@@ -7,7 +7,7 @@ from rescan_registry.outcomes import ARCHIVED, Decision, Outcome
 from rescan_registry.policy import RescanPolicy
 
 _UNDER_WAY = frozenset({"IN_PROGRESS", "PENDING"})
-# ECR reports what it cannot read as a status of its own, or as a failure with this description:
+# ECR reports an image that it cannot scan by a status, or by a failure with this description:
 # https://docs.aws.amazon.com/AmazonECR/latest/userguide/image-scanning-troubleshooting.html
 _UNSUPPORTED_ERROR = "UnsupportedImageError"
 UNSUPPORTED = {
@@ -17,10 +17,10 @@ UNSUPPORTED = {
 
 
 def why_not_due(last_scan: LastScan | None, policy: RescanPolicy, now: datetime) -> Decision | None:
-    """Say why an image needs no scan now; none when it is due.
+    """Return why an image needs no scan now, or None if it is due.
 
-    Never scanned is due, and so is a scan without a date, whatever came of it. Exactly
-    RescanAfter old is due.
+    An image is due if it was never scanned, if its last scan has no date, or if that scan is at
+    least RescanAfter old.
     """
     if last_scan is None:
         return None
@@ -30,7 +30,7 @@ def why_not_due(last_scan: LastScan | None, policy: RescanPolicy, now: datetime)
         return ARCHIVED
     scanned_at = last_scan.completed_at
     if unsupported := unsupported_status(last_scan):
-        # Without a date nobody can tell when to try again, and trying daily is what nobody wants.
+        # Without a date, UnsupportedRetryAfter cannot be applied, and a daily attempt is a waste.
         retry = scanned_at is not None and now - scanned_at >= policy.unsupported_retry_after
         return None if retry else Decision(Outcome.UNSUPPORTED, UNSUPPORTED[unsupported])
     if scanned_at is None or now - scanned_at >= policy.rescan_after:
@@ -39,7 +39,7 @@ def why_not_due(last_scan: LastScan | None, policy: RescanPolicy, now: datetime)
 
 
 def unsupported_status(scan: LastScan) -> str | None:
-    """Name the status of a scan that ended because ECR cannot read the image; none of any other."""
+    """Return the status of a scan that ended because ECR cannot scan the image, else None."""
     if scan.status == "FAILED" and scan.description.startswith(_UNSUPPORTED_ERROR):
         return "UNSUPPORTED_IMAGE"
     return scan.status if scan.status in UNSUPPORTED else None

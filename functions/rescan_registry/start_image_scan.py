@@ -12,7 +12,7 @@ from registry.errors import (
     RepositoryNotFound,
     ScanQuotaExhausted,
 )
-from rescan_registry.image_cache import ImageMemory, image_memory
+from rescan_registry.image_cache import ImageCache, image_cache
 from rescan_registry.outcomes import (
     ARCHIVED,
     IMAGE_GONE,
@@ -26,7 +26,7 @@ from runtime.entrypoint import entrypoint
 
 STARTED = Decision(Outcome.STARTED, "accepted")
 
-# What ECR may refuse without anything being wrong. Every other error is a fault, and is raised.
+# Expected refusals. Every other error is a fault and is raised.
 _REFUSALS: dict[type[Exception], Decision] = {
     ImageScannedRecently: Decision(Outcome.RECENT, "scanned within 24 hours"),
     ScanQuotaExhausted: SCAN_QUOTA,
@@ -39,7 +39,7 @@ _REFUSALS: dict[type[Exception], Decision] = {
 
 @dataclass(frozen=True)
 class ImageInRun:
-    """One image that is due in a run."""
+    """One due image in a run."""
 
     run: str
     repository: str
@@ -47,24 +47,27 @@ class ImageInRun:
 
 
 def start_image_scan(
-    image: ImageInRun, *, registry: EcrRegistry, memory: ImageMemory, now: datetime
+    image: ImageInRun, *, registry: EcrRegistry, cache: ImageCache, now: datetime
 ) -> Decision:
-    """Make one call and come to one outcome; remember what was started, so that it is missed."""
+    """Start one scan and return its outcome.
+
+    Record the start in the ledger, so that a later run can detect a missing result.
+    """
     try:
         registry.start_scan(image.repository, image.digest)
     except tuple(_REFUSALS) as refusal:
         return _REFUSALS[type(refusal)]
-    memory.note_started(image.digest, run=image.run, at=now)
+    cache.note_started(image.digest, run=image.run, at=now)
     return STARTED
 
 
 @entrypoint(ImageInRun)
 def handler(image: ImageInRun) -> Decision:
-    """Run as StartImageScan, once for every image that is due."""
+    """Run as StartImageScan, once per due image."""
     now = clock.now()
     return start_image_scan(
         image,
         registry=ecr_registry(),
-        memory=image_memory(image.repository, now),
+        cache=image_cache(image.repository, now),
         now=now,
     )

@@ -1,4 +1,4 @@
-"""Summarize a run: for the operator, the dashboard and the people who are told."""
+"""Summarize a run: in the run bucket, as metrics, and as the event Rescan Finished."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -34,7 +34,7 @@ def summarize_rescan(
     metrics: Metrics,
     now: datetime,
 ) -> RunSummary:
-    """Compare the run's list with its records, and tell everyone who is to know."""
+    """Store the summary of a run, send its event, and emit its metrics."""
     report = report_of(
         ended.run,
         documents.repositories(ended.run) or [],
@@ -45,7 +45,7 @@ def summarize_rescan(
     )
     summary_key = documents.write_summary(ended.run, encode(report))
     bus.put("Rescan Finished", report.detail(summary_key), resources=[ended.execution_arn])
-    count(report, metrics)  # last, for a retry would count the run twice
+    count(report, metrics)  # last, because a retry would count the run twice
     return RunSummary.of(report, summary_key)
 
 

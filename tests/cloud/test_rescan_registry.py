@@ -234,14 +234,14 @@ def test_reruns_what_a_run_stopped_half_way_did_not_reach(engine: Engine, stack:
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
-        ({"repos": ["team/api"]}, "no key 'repos'; known are repositories, repository_filter"),
+        ({"repos": ["team/api"]}, "Unknown key 'repos' in the execution input"),
         ({"repository_filter": "("}, "repository_filter must be a regular expression"),
         ({"rescan_after": "weekly"}, "rescan_after must be a duration such as 7d"),
         ({"rescan_after": "12h"}, "rescan_after must be at least 24h"),
         ({"repositories": ["team/nope"]}, "repositories must name repositories of this registry"),
         (
             {"rerun_of": "never"},
-            "rerun_of: no list of repositories is kept for a run named 'never'",
+            "rerun_of: no repository list found for run 'never'",
         ),
         ([], "The execution input must be a JSON object"),
     ],

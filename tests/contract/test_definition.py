@@ -276,14 +276,14 @@ def test_a_message_that_finds_no_taker_gets_to_the_queue_in_time() -> None:
 def test_the_budget_keeps_a_child_below_the_history_limit() -> None:
     """Though the repository is as large as ECR allows, and ECR throttles three calls of four.
 
-    A wave in which a scan is given up is the last; before it, scans are retried three times each
-    on average, or one of their waves would have been the last.
+    A batch in which a scan is given up is the last; before it, scans are retried three times each
+    on average, or one of their batches would have been the last.
     """
     most, average = int(str(ECR_RETRIER["MaxAttempts"])), 3
-    slices = 100 + 10  # pages of 100,000 images, waves of 1,000 scans
-    child = 2 + slices * (5 + 3 * average + 4 + 2)  # FindStaleImages, the Map, the Choice
+    steps = 100 + 10  # pages of 100,000 images, batches of 1,000 scans
+    child = 2 + steps * (5 + 3 * average + 4 + 2)  # FindStaleImages, the Map, the Choice
     child += 900 * (7 + 3 * average)
-    child += 100 * (7 + 3 * most + 2)  # the last wave, and the Pass for what is given up
+    child += 100 * (7 + 3 * most + 2)  # the last batch, and the Pass for what is given up
     child += 5 + 5 + 1  # RecordRepository, RecordFailure, RepositoryFailed
     assert child < MAX_EVENTS
 

@@ -18,8 +18,8 @@ from rescan_registry.record_repository import WorkedRepository, record_repositor
 from rescan_registry.start_image_scan import ImageInRun, start_image_scan
 from tests.support.builders import (
     FakeHistory,
+    any_cache,
     any_image,
-    any_memory,
     any_work,
     days_ago,
     scanned,
@@ -83,7 +83,7 @@ class Fleet:
                 replace(any_work(progress), repository=repository),
                 registry=registry,
                 history=history,
-                memory=any_memory(records, repository),
+                cache=any_cache(records, repository),
                 bus=self.bus,
                 now=now,
             )
@@ -93,7 +93,7 @@ class Fleet:
                     start_image_scan(
                         ImageInRun("run-1", repository, digest),
                         registry=registry,
-                        memory=any_memory(records, repository),
+                        cache=any_cache(records, repository),
                         now=now,
                     )
                     for digest in progress.due

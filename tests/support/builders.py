@@ -9,7 +9,7 @@ from typing import Any
 from ledger.run_records import RecordStatus, RunRecord
 from registry.images import Image, LastScan
 from registry.scan_history import ScanAnswers
-from rescan_registry.image_cache import ImageMemory
+from rescan_registry.image_cache import ImageCache
 from rescan_registry.policy import RescanPolicy
 from rescan_registry.progress import Progress
 from rescan_registry.repository_step import RepositoryInRun
@@ -79,12 +79,10 @@ def any_record(repository: str, **given: Any) -> RunRecord:
     return replace(record, **given)
 
 
-def any_memory(
-    records: FakeImageRecords | None = None, repository: str = "team/api"
-) -> ImageMemory:
+def any_cache(records: FakeImageRecords | None = None, repository: str = "team/api") -> ImageCache:
     """Make the memory of a repository; one that knows nothing, if no records are given."""
     kept_until = NOW + timedelta(days=180)
-    return ImageMemory(records or FakeImageRecords(), repository, kept_until=kept_until)  # type: ignore[arg-type]
+    return ImageCache(records or FakeImageRecords(), repository, kept_until=kept_until)  # type: ignore[arg-type]
 
 
 def scanned(when: datetime | None, status: str = "COMPLETE", description: str = "") -> LastScan:

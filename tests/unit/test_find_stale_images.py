@@ -25,15 +25,15 @@ from rescan_registry.outcomes import (
     Outcome,
     Tally,
 )
-from rescan_registry.progress import WAVE, DueImage, Progress
+from rescan_registry.progress import BATCH, DueImage, Progress
 from rescan_registry.repository_step import OUT_OF_TIME, RepositoryInRun
 from rescan_registry.start_image_scan import STARTED
 from runtime.messages import decode, encode
 from tests.support.builders import (
     FakeHistory,
+    any_cache,
     any_digest,
     any_image,
-    any_memory,
     any_work,
     days_ago,
     scanned,
@@ -52,7 +52,7 @@ def found(
         work,
         registry=registry,
         history=history or FakeHistory(),
-        memory=any_memory(),
+        cache=any_cache(),
         bus=FakeBus(),
         now=NOW,
     )
@@ -68,23 +68,23 @@ class Drive:
     step: timedelta = timedelta()
     records: FakeImageRecords = field(default_factory=FakeImageRecords)
     bus: FakeBus = field(default_factory=FakeBus)
-    waves: list[tuple[str, ...]] = field(default_factory=list)
+    batches: list[tuple[str, ...]] = field(default_factory=list)
 
     def to_its_end(self, work: RepositoryInRun, *, most_steps: int) -> Progress:
-        """Loop until it is finished, and count the last wave as RecordRepository does."""
+        """Loop until it is finished, and count the last batch as RecordRepository does."""
         clock = Clock()
         for _ in range(most_steps):
             progress = find_stale_images(
                 work,
                 registry=self.registry,
                 history=self.history,
-                memory=any_memory(self.records),
+                cache=any_cache(self.records),
                 bus=self.bus,
                 now=clock.now(),
             )
             # Through JSON, as the state machine carries it.
             progress = decode(Progress, json.loads(json.dumps(encode(progress))))
-            self.waves.append(progress.due)
+            self.batches.append(progress.due)
             progress = replace(progress, outcomes=tuple(map(self.answer, progress.due)))
             if progress.finished:
                 return progress.folded()
@@ -94,7 +94,7 @@ class Drive:
 
     @property
     def handed_out(self) -> list[str]:
-        return list(chain.from_iterable(self.waves))
+        return list(chain.from_iterable(self.batches))
 
 
 # One step
@@ -188,7 +188,7 @@ def test_puts_an_event_for_each_missing_result_that_ecr_tells() -> None:
 
 
 def test_tells_once_of_a_result_whose_image_is_due_again() -> None:
-    images = [any_image() for _ in range(WAVE + 1)]
+    images = [any_image() for _ in range(BATCH + 1)]
     record = ImageRecord("any", started_at=days_ago(9), started_by="run-0")
     drive = Drive(
         FakeRegistry(images),
@@ -198,7 +198,7 @@ def test_tells_once_of_a_result_whose_image_is_due_again() -> None:
         ),
     )
     drive.to_its_end(any_work(), most_steps=2)
-    assert len(drive.handed_out) == len(drive.bus.events) == WAVE + 1
+    assert len(drive.handed_out) == len(drive.bus.events) == BATCH + 1
 
 
 def test_puts_no_event_in_a_dry_run_but_counts_what_it_would_tell() -> None:
@@ -237,7 +237,7 @@ def test_keeps_its_counts_when_the_repository_is_deleted_half_way() -> None:
 
 
 def test_hands_out_waves_of_the_oldest_scans_of_all_pages() -> None:
-    ages = [[*range(8, 8 + WAVE * 2)], [*range(300, 300 + WAVE)], [*range(500, 530)]]
+    ages = [[*range(8, 8 + BATCH * 2)], [*range(300, 300 + BATCH)], [*range(500, 530)]]
     pages = [[any_image() for _ in page] for page in ages]
     scans = {
         image.digest: scanned(days_ago(age))
@@ -246,9 +246,9 @@ def test_hands_out_waves_of_the_oldest_scans_of_all_pages() -> None:
     }
     drive = Drive(FakeRegistry(*pages), FakeHistory(scans))
     progress = drive.to_its_end(any_work(), most_steps=6)
-    assert [len(wave) for wave in drive.waves] == [0, 0, WAVE, WAVE, WAVE, 30]
+    assert [len(batch) for batch in drive.batches] == [0, 0, BATCH, BATCH, BATCH, 30]
     assert drive.handed_out == [image.digest for image in reversed([*chain.from_iterable(pages)])]
-    assert progress.tally == Tally().plus_many(STARTED, WAVE * 3 + 30)
+    assert progress.tally == Tally().plus_many(STARTED, BATCH * 3 + 30)
 
 
 def test_no_image_waits_for_ever_where_more_are_due_than_a_run_starts() -> None:
@@ -269,20 +269,20 @@ def test_no_image_waits_for_ever_where_more_are_due_than_a_run_starts() -> None:
 
 
 def test_notices_after_a_wave_that_the_quota_is_used_up() -> None:
-    pages = [[any_image() for _ in range(WAVE * 2)], [any_image() for _ in range(10)]]
+    pages = [[any_image() for _ in range(BATCH * 2)], [any_image() for _ in range(10)]]
     answers = chain([STARTED] * 40, cycle([SCAN_QUOTA]))
     drive = Drive(FakeRegistry(*pages), answer=lambda _: next(answers))
     progress = drive.to_its_end(any_work(), most_steps=4)
-    assert [len(wave) for wave in drive.waves] == [0, WAVE, 0]
+    assert [len(batch) for batch in drive.batches] == [0, BATCH, 0]
     assert progress.tally == Tally().plus_many(STARTED, 40).plus_many(SCAN_QUOTA, 170)
 
 
 def test_starts_no_wave_after_the_time_limit() -> None:
-    pages = [[any_image() for _ in range(WAVE * 3)], [any_image() for _ in range(10)]]
+    pages = [[any_image() for _ in range(BATCH * 3)], [any_image() for _ in range(10)]]
     drive = Drive(FakeRegistry(*pages), step=timedelta(seconds=70))
     progress = drive.to_its_end(any_work(time_limit_seconds=120), most_steps=5)
-    assert [len(wave) for wave in drive.waves] == [0, WAVE, 0, 0]
-    assert progress.tally == Tally().plus_many(STARTED, WAVE).plus_many(OUT_OF_TIME, 210)
+    assert [len(batch) for batch in drive.batches] == [0, BATCH, 0, 0]
+    assert progress.tally == Tally().plus_many(STARTED, BATCH).plus_many(OUT_OF_TIME, 210)
 
 
 def test_lists_each_page_once_whatever_ecr_leaves_undecided() -> None:
@@ -290,7 +290,7 @@ def test_lists_each_page_once_whatever_ecr_leaves_undecided() -> None:
     drive = Drive(registry, FakeHistory(throttle_after=3))
     drive.to_its_end(any_work(), most_steps=8)
     assert registry.listed == [None, "1"]
-    assert [len(wave) for wave in drive.waves] == [0, 0, 0, 0, 0, 0, 0, 20]
+    assert [len(batch) for batch in drive.batches] == [0, 0, 0, 0, 0, 0, 0, 20]
 
 
 # Any repository. A kind of image, and the outcome that it must come to; none where it is due.
@@ -397,7 +397,7 @@ def test_brings_every_image_to_one_outcome_and_ends(
     assert len(drive.handed_out) == len(set(drive.handed_out))
     assert all(KINDS[kinds[digest]] is None for digest in drive.handed_out)
     assert len(drive.handed_out) <= (0 if dry_run else budget)
-    assert all(len(wave) <= WAVE for wave in drive.waves)
+    assert all(len(batch) <= BATCH for batch in drive.batches)
     assert progress.handed_out <= budget
     expected = Counter(outcome for kind in listed if (outcome := KINDS[kind]))
     counted = progress.tally.outcomes()

@@ -7,7 +7,7 @@ import pytest
 
 from ledger.image_records import ImageRecord, RecordedScan
 from rescan_registry import image_cache as module
-from rescan_registry.image_cache import ImageMemory, image_memory
+from rescan_registry.image_cache import ImageCache, image_cache
 from runtime.settings import SettingsError
 from tests.support.builders import any_digest
 from tests.support.clock import NOW
@@ -17,8 +17,8 @@ SCAN = RecordedScan(NOW, "COMPLETE", "BASIC", severities={"HIGH": 1})
 KEPT_UNTIL = NOW + timedelta(days=180)
 
 
-def memory_of(records: FakeImageRecords) -> ImageMemory:
-    return ImageMemory(records, "team/api", kept_until=KEPT_UNTIL)
+def cache_of(records: FakeImageRecords) -> ImageCache:
+    return ImageCache(records, "team/api", kept_until=KEPT_UNTIL)
 
 
 def test_recalls_the_images_asked_for_with_one_query() -> None:
@@ -28,14 +28,14 @@ def test_recalls_the_images_asked_for_with_one_query() -> None:
         ("team/api", ImageRecord(other, last_scan=SCAN)),
         ("team/web", ImageRecord(unknown, last_scan=SCAN)),
     )
-    recalled = memory_of(records).recall([known, unknown])
+    recalled = cache_of(records).recall([known, unknown])
     assert recalled == {known: ImageRecord(known, last_scan=SCAN)}
     assert records.calls == {"of": 1}
 
 
 def test_remembers_each_scan_until_the_record_expires() -> None:
     records, digests = FakeImageRecords(), [any_digest() for _ in range(50)]
-    memory_of(records).note_scans(dict.fromkeys(digests, SCAN))
+    cache_of(records).note_scans(dict.fromkeys(digests, SCAN))
     assert records.kept == {
         "team/api": {digest: ImageRecord(digest, last_scan=SCAN) for digest in digests}
     }
@@ -47,11 +47,11 @@ def test_warns_once_and_asks_no_more_when_the_ledger_does_not_answer(
     failing: str, log: io.StringIO
 ) -> None:
     records = FakeImageRecords(fails=[failing])
-    memory = memory_of(records)
-    assert memory.recall([any_digest()]) == {}
-    memory.note_scans({any_digest(): SCAN for _ in range(100)})
-    memory.note_started(any_digest(), run="run-1", at=NOW)
-    assert memory.recall([any_digest()]) == {}
+    cache = cache_of(records)
+    assert cache.recall([any_digest()]) == {}
+    cache.note_scans({any_digest(): SCAN for _ in range(100)})
+    cache.note_started(any_digest(), run="run-1", at=NOW)
+    assert cache.recall([any_digest()]) == {}
     (line,) = map(json.loads, log.getvalue().splitlines())
     assert (line["level"], line["message"]) == ("WARNING", "ledger unavailable")
     assert line["repository"] == "team/api"
@@ -71,7 +71,7 @@ class FailingTogether(FakeImageRecords):
 
 
 def test_warns_once_though_many_writes_fail_at_once(log: io.StringIO) -> None:
-    memory_of(FailingTogether()).note_scans({any_digest(): SCAN, any_digest(): SCAN})
+    cache_of(FailingTogether()).note_scans({any_digest(): SCAN, any_digest(): SCAN})
     assert len(log.getvalue().splitlines()) == 1
 
 
@@ -79,7 +79,7 @@ def test_remembers_as_long_as_the_parameter_says(monkeypatch: pytest.MonkeyPatch
     records, digest = FakeImageRecords(), any_digest()
     monkeypatch.setattr(module, "image_records", lambda: records)
     monkeypatch.setenv("IMAGE_RECORD_RETENTION_DAYS", "180")
-    image_memory("team/api", NOW).note_started(digest, run="run-1", at=NOW)
+    image_cache("team/api", NOW).note_started(digest, run="run-1", at=NOW)
     assert records.expiries == {("team/api", digest): int(KEPT_UNTIL.timestamp())}
 
 

@@ -12,7 +12,7 @@ from rescan_registry.last_scans import (
     known_scan,
     missing_since,
     newer,
-    worth_remembering,
+    scan_to_store,
 )
 from rescan_registry.staleness import why_not_due
 from tests.support.builders import any_digest, any_policy, days_ago, scanned
@@ -136,7 +136,7 @@ def test_remembers_a_result_whose_event_is_no_longer_on_its_way(
     age: timedelta,
 ) -> None:
     scan = LastScan("COMPLETE", NOW - age, severities={"LOW": 2})
-    remembered = worth_remembering(scan, NOW)
+    remembered = scan_to_store(scan, NOW)
     kept = RecordedScan(NOW - age, "COMPLETE", "BASIC", severities={"LOW": 2})
     assert remembered == (None if age < RESULT_EXPECTED_WITHIN else kept)
 
@@ -152,7 +152,7 @@ def test_remembers_a_result_whose_event_is_no_longer_on_its_way(
 def test_remembers_an_image_that_ecr_cannot_read_from_when_it_was_asked(
     scan: LastScan, status: str
 ) -> None:
-    remembered = worth_remembering(scan, NOW)
+    remembered = scan_to_store(scan, NOW)
     assert remembered == RecordedScan(NOW, status, "BASIC")
     known = known_scan(ImageRecord(any_digest(), last_scan=remembered), NOW)
     assert known is not None
@@ -163,7 +163,7 @@ def test_remembers_an_image_that_ecr_cannot_read_from_when_it_was_asked(
 
 def test_remembers_the_date_that_ecr_tells_of_such_an_image() -> None:
     scan = scanned(days_ago(4), "UNSUPPORTED_IMAGE")
-    assert worth_remembering(scan, NOW) == RecordedScan(days_ago(4), "UNSUPPORTED_IMAGE", "BASIC")
+    assert scan_to_store(scan, NOW) == RecordedScan(days_ago(4), "UNSUPPORTED_IMAGE", "BASIC")
 
 
 @pytest.mark.parametrize(
@@ -178,13 +178,13 @@ def test_remembers_the_date_that_ecr_tells_of_such_an_image() -> None:
     ],
 )
 def test_remembers_nothing_that_would_have_to_be_asked_again(scan: LastScan | None) -> None:
-    assert worth_remembering(scan, NOW) is None
+    assert scan_to_store(scan, NOW) is None
 
 
 @given(ages, st.booleans())
 def test_knows_of_what_it_remembers_the_same_as_ecr_told(age: timedelta, unsupported: bool) -> None:
     scan = scanned(NOW - age, "UNSUPPORTED_IMAGE" if unsupported else "COMPLETE")
-    if remembered := worth_remembering(scan, NOW):
+    if remembered := scan_to_store(scan, NOW):
         known = known_scan(ImageRecord(any_digest(), last_scan=remembered), NOW)
         assert why_not_due(known, any_policy(), NOW) == why_not_due(scan, any_policy(), NOW)
         assert known is not None

@@ -125,7 +125,9 @@ def test_has_nothing_to_rerun_when_all_is_done() -> None:
 
 
 def test_refuses_to_rerun_a_run_that_nobody_knows() -> None:
-    with pytest.raises(InvalidRescanRequest, match=r"rerun_of: no list .* a run named 'run-1'"):
+    with pytest.raises(
+        InvalidRescanRequest, match="rerun_of: no repository list found for run 'run-1'"
+    ):
         plan({"rerun_of": "run-1"})
 
 
@@ -133,7 +135,7 @@ def test_lists_nothing_where_amazon_inspector_scans() -> None:
     documents = FakeDocuments()
     planned = plan({}, registry=FakeRegistry(scan_type="ENHANCED"), documents=documents)
     assert (planned.scan_type, planned.repositories, planned.list_key) == ("ENHANCED", 0, None)
-    assert "Nothing was started" in planned.notice
+    assert "No scan was started" in planned.notice
     assert documents.kept == {}
 
 

@@ -12,7 +12,7 @@ from registry.errors import RepositoryNotFound
 from registry.images import HELM_CHART_TYPE, Image
 from rescan_registry.outcomes import ARCHIVED, IMAGE_GONE, SCAN_QUOTA, Decision, Outcome, Tally
 from rescan_registry.policy import ImageSelection
-from rescan_registry.progress import WAVE, DueImage, Progress
+from rescan_registry.progress import BATCH, DueImage, Progress
 from rescan_registry.repository_step import (
     DRY_RUN,
     NOT_AMONG_NEWEST,
@@ -26,9 +26,9 @@ from runtime.log import logger
 from runtime.messages import encode
 from tests.support.builders import (
     FakeHistory,
+    any_cache,
     any_digest,
     any_image,
-    any_memory,
     any_work,
     days_ago,
     scanned,
@@ -52,7 +52,7 @@ def decided_with(
         work.progress,
         registry=registry,
         history=history,
-        memory=any_memory(records),
+        cache=any_cache(records),
         now=NOW,
     )
     return progress
@@ -210,7 +210,7 @@ def test_asks_for_no_dates_when_time_is_up() -> None:
         work.progress,
         registry=FakeRegistry([unknown, hinted]),
         history=history,
-        memory=any_memory(),
+        cache=any_cache(),
         now=NOW + timedelta(seconds=121),
     )
     assert history.asked == []
@@ -337,7 +337,7 @@ def test_finds_a_missing_result_and_leaves_it_to_notify_scan_to_record_it() -> N
         Progress(results_missing=1, results_found=1),
         registry=FakeRegistry([image]),
         history=FakeHistory({image.digest: scan}),
-        memory=any_memory(records),
+        cache=any_cache(records),
         now=NOW,
     )
     assert (found.image_digest, found.image_tags, found.run) == (image.digest, ("v1",), "run-0")
@@ -410,13 +410,13 @@ def test_says_nothing_of_single_images_otherwise(log: io.StringIO) -> None:
 
 
 def test_hands_out_a_wave_at_a_time() -> None:
-    waiting = due_images(WAVE + 5)
+    waiting = due_images(BATCH + 5)
     progress = hand_out(any_work(), Progress(waiting=waiting), NOW)
     assert progress == Progress(
-        due=digests_of(waiting[:WAVE]), waiting=waiting[WAVE:], handed_out=WAVE
+        due=digests_of(waiting[:BATCH]), waiting=waiting[BATCH:], handed_out=BATCH
     )
     assert hand_out(any_work(), progress, NOW) == Progress(
-        due=digests_of(waiting[WAVE:]), handed_out=WAVE + 5, finished=True
+        due=digests_of(waiting[BATCH:]), handed_out=BATCH + 5, finished=True
     )
 
 
@@ -426,8 +426,8 @@ def test_hands_out_a_wave_at_a_time() -> None:
         ({}, True),
         ({"cursor": "1"}, False),
         ({"undecided": digests(1)}, False),
-        ({"waiting": due_images(WAVE + 1)}, False),
-        ({"waiting": due_images(WAVE)}, True),
+        ({"waiting": due_images(BATCH + 1)}, False),
+        ({"waiting": due_images(BATCH)}, True),
     ],
 )
 def test_is_finished_when_nothing_is_left_to_list_decide_or_hand_out(
@@ -449,12 +449,12 @@ def test_hands_out_no_more_than_the_budget(handed_out: int, more: int) -> None:
 
 
 def test_hands_out_the_oldest_when_the_budget_is_short() -> None:
-    waiting = due_images(WAVE * 2)
-    work = any_work(max_scans_per_repository=WAVE + 1)
+    waiting = due_images(BATCH * 2)
+    work = any_work(max_scans_per_repository=BATCH + 1)
     progress = hand_out(work, Progress(waiting=waiting), NOW)
-    assert progress.due == digests_of(waiting[:WAVE])
-    assert progress.waiting == waiting[WAVE : WAVE + 1]
-    assert progress.tally == Tally().plus_many(OUT_OF_BUDGET, WAVE - 1)
+    assert progress.due == digests_of(waiting[:BATCH])
+    assert progress.waiting == waiting[BATCH : BATCH + 1]
+    assert progress.tally == Tally().plus_many(OUT_OF_BUDGET, BATCH - 1)
 
 
 def test_defers_the_rest_once_the_quota_of_the_registry_was_refused() -> None:
@@ -483,11 +483,11 @@ def test_defers_the_rest_once_the_execution_is_out_of_time(
 
 
 def test_starts_nothing_in_a_dry_run_but_counts_what_it_would_start() -> None:
-    work = any_work(dry_run=True, max_scans_per_repository=WAVE + 20)
-    progress = hand_out(work, Progress(waiting=due_images(WAVE + 50)), NOW)
+    work = any_work(dry_run=True, max_scans_per_repository=BATCH + 20)
+    progress = hand_out(work, Progress(waiting=due_images(BATCH + 50)), NOW)
     assert progress == Progress(
-        handed_out=WAVE + 20,
-        tally=Tally().plus_many(DRY_RUN, WAVE + 20).plus_many(OUT_OF_BUDGET, 30),
+        handed_out=BATCH + 20,
+        tally=Tally().plus_many(DRY_RUN, BATCH + 20).plus_many(OUT_OF_BUDGET, 30),
         finished=True,
     )
 

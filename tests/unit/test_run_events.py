@@ -50,7 +50,7 @@ def test_reads_a_run_that_has_reported_on_itself() -> None:
         reasons=sample("rescan_finished")["detail"]["reasons"],
         problems=(
             Problem("shop/legacy", "AccessDenied: DescribeImages of shop/legacy: the role may not"),
-            Problem("shop/archive", "not reached, or stopped half-way"),
+            Problem("shop/archive", "not started, or stopped before it finished"),
         ),
         rerun={"rerun_of": "scheduled-2026-03-14"},
     )

@@ -95,7 +95,7 @@ def test_says_what_failed_and_how_to_rerun_it() -> None:
     sentence = report(names, [any_record("team/api"), failed("team/web")]).sentence()
     assert sentence == (
         "2 of 3 repositories did not finish: team/web (EcrThrottled: Rate), "
-        "team/cli (not reached, or stopped half-way). "
+        "team/cli (not started, or stopped before it finished). "
         'To rerun only them, start an execution with the input {"rerun_of": "run-1"}'
     )
 

@@ -7,7 +7,7 @@ import pytest
 from ledger.image_records import ImageRecord
 from registry import errors
 from rescan_registry import start_image_scan as module
-from rescan_registry.image_cache import ImageMemory
+from rescan_registry.image_cache import ImageCache
 from rescan_registry.outcomes import Decision, Outcome
 from rescan_registry.start_image_scan import ImageInRun, start_image_scan
 from tests.support.builders import any_digest
@@ -20,8 +20,8 @@ KEPT_FOR = timedelta(days=180)
 
 
 def start(registry: FakeRegistry, records: FakeImageRecords | None = None) -> Decision:
-    memory = ImageMemory(records or FakeImageRecords(), "team/api", kept_until=NOW + KEPT_FOR)
-    return start_image_scan(IMAGE, registry=registry, memory=memory, now=NOW)
+    cache = ImageCache(records or FakeImageRecords(), "team/api", kept_until=NOW + KEPT_FOR)
+    return start_image_scan(IMAGE, registry=registry, cache=cache, now=NOW)
 
 
 def test_starts_the_scan_of_one_image() -> None:

@@ -278,7 +278,7 @@ def test_refuses_to_rerun_a_run_that_never_was(deploy: Deploy) -> None:
     deployed = deploy(registry(repository("team/api")))
     execution = deployed.run({"rerun_of": "no-such-run"})
     assert execution.error == "InvalidRescanRequest"
-    assert "no list of repositories is kept for a run named 'no-such-run'" in message_of(execution)
+    assert "no repository list found for run 'no-such-run'" in message_of(execution)
 
 
 def test_reruns_what_a_stopped_run_did_not_reach(deploy: Deploy) -> None:
@@ -311,7 +311,7 @@ def test_reruns_what_a_stopped_run_did_not_reach(deploy: Deploy) -> None:
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
-        ({"repos": ["team/api"]}, "no key 'repos'; known are repositories, repository_filter"),
+        ({"repos": ["team/api"]}, "Unknown key 'repos' in the execution input"),
         ({"repository_filter": "("}, "repository_filter must be a regular expression"),
         ({"rescan_after": "weekly"}, "rescan_after must be a duration such as 7d"),
         ({"rescan_after": "12h"}, "rescan_after must be at least 24h"),
@@ -396,7 +396,7 @@ def test_defers_what_the_daily_quota_of_the_registry_leaves_over(deploy: Deploy)
     deployed = deploy(registry(repository("team/api", old), scans_per_day=20))
     execution = deployed.run()
     assert summary_of(execution)["images"] == {"DEFERRED": 130, "STARTED": 20}
-    # The first wave finds out; nothing of the second is tried.
+    # The first batch finds out; nothing of the second is tried.
     assert deployed.registry.calls["StartImageScan"] == 100
     record = deployed.records(execution.name)["team/api"]
     assert record.images["DEFERRED"] == {"registry scan quota": 130}
@@ -510,14 +510,14 @@ def test_ends_express_children_before_step_functions_kills_them(deploy: Deploy) 
     deployed = deploy(
         registry(repository("team/api", {"tags": "v{n}", "count": 250, "scanned": "8d"}))
     )
-    waves: list[int] = []
+    batches: list[int] = []
 
     def take_long(payload: dict[str, Any]) -> None:
         payload["policy"]["time_limit_seconds"] = 120
-        waves.append(len(payload["progress"].get("outcomes", ())))
+        batches.append(len(payload["progress"].get("outcomes", ())))
         deployed.clock.move(timedelta(seconds=80))
 
     deployed.faults["FindStaleImages"] = take_long
     summary = summary_of(deployed.run())
     assert summary["images"] == {"DEFERRED": 150, "STARTED": 100}
-    assert waves == [0, 100]
+    assert batches == [0, 100]

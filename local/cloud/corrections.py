@@ -1,6 +1,8 @@
-"""Where localemu 1.3.2 differs from AWS, or from what two engines on one machine need.
+"""Corrections of localemu 1.3.2: where it differs from AWS, is slow, or cannot run twice.
 
-Every correction changes names of localemu that are not public, which is why it is pinned exactly.
+Each correction says what it is for, which foreign names it replaces, whether the fault is known
+upstream, and when to remove it. Many of the names are private, so localemu is pinned exactly. This
+module and moto_tables.py are the only ones in local/ that use private names of other packages.
 """
 
 import contextlib
@@ -22,68 +24,106 @@ from jsonpath_ng.ext import parser as extended_parser
 from twisted.internet import endpoints  # type: ignore[import-not-found] # not in dev
 from twisted.web import http  # type: ignore[import-not-found] # not in dev
 
-MOST_INVOCATIONS = 8  # at once, of all functions
-LOG_SECONDS = 0.2
-LOG_BATCH = 500  # lines, of the 10,000 and 1 MiB of a call
+MOST_INVOCATIONS = 8  # concurrent ones, of all functions together
+LOG_SECONDS = 0.2  # a log line of an execution waits this long for others
+LOG_BATCH = 500  # lines per call; CloudWatch Logs takes 10,000 and 1 MiB
+CREDENTIALS_SECONDS = 900  # how long credentials of a role are reused; they last an hour
 
 
 def correct_before_import() -> None:
-    """Change what localemu copies when it is imported."""
-    # It binds all interfaces even with GATEWAY_LISTEN=127.0.0.1:…; its runtime/server/twisted.py
-    # says `TODO: interface = host?`.
+    """Apply the corrections of what localemu binds to names when it is imported."""
+    _listen_on_loopback()
+    _reuse_path_parsers()
+    _cache_content_types()
+
+
+def _listen_on_loopback() -> None:
+    """Listen on 127.0.0.1 only, as GATEWAY_LISTEN says, not on all interfaces.
+
+    Replaces: twisted.internet.endpoints.TCP4ServerEndpoint.
+    Upstream: https://github.com/localstack/localstack/pull/11601 (names the fault, keeps it)
+    Remove when GATEWAY_LISTEN=127.0.0.1:… binds no other interface.
+    """
     endpoints.TCP4ServerEndpoint = functools.partial(
         endpoints.TCP4ServerEndpoint, interface="127.0.0.1"
     )
-    # Step Functions parses a path whenever it reads one, with a parser made anew: 45 ms each, 0.6 s
-    # an iteration of a Map. And a ResultPath when it writes one, by another parser of the package.
-    extended: Any = extended_parser  # typed as if it held nothing
+
+
+def _reuse_path_parsers() -> None:
+    """Parse each JSONPath once: jsonpath-ng builds its parser anew per call, 45 ms each.
+
+    An iteration of a Map took 0.6 s longer. Input paths and ResultPath use different parsers.
+
+    Replaces: jsonpath_ng.parse, jsonpath_ng.ext.parse.
+    Upstream: https://github.com/h2non/jsonpath-ng/issues/233
+    Remove when jsonpath-ng keeps its parse tables, or localemu its parsed paths.
+    """
+    extended: Any = extended_parser  # its stubs are empty
     setattr(jsonpath, "parse", _parse_with_one(extended.ExtentedJsonPathParser))  # noqa: B010
     setattr(jsonpath_ng, "parse", _parse_with_one(jsonpath_parser.JsonPathParser))  # noqa: B010
-    # It reads the Content-Type of every request as that of an e-mail: 3 ms, a sixth of its time.
+
+
+def _cache_content_types() -> None:
+    """Parse each Content-Type once: twisted uses the parser of emails, 3 ms per request.
+
+    Replaces: twisted.web.http._parseContentType.
+    Upstream: no issue is known.
+    Remove when twisted parses the header in less than 0.1 ms.
+    """
     http._parseContentType = functools.lru_cache(maxsize=256)(http._parseContentType)
 
 
 def _parse_with_one(parser_class: Callable[[], Any]) -> Callable[[str], Any]:
-    """Make a function that parses a path by one parser, and each path once."""
+    """Return a function that parses with a single parser, and each path once."""
     parser, lock = parser_class(), threading.Lock()
 
     @functools.lru_cache(maxsize=4096)
     def parse(path: str) -> Any:
-        with lock:  # a parser keeps its state in itself
+        with lock:  # a parser is not thread-safe
             return parser.parse(path)
 
     return parse
 
 
 def correct_after_import() -> None:
-    """Change what localemu looks up while it runs."""
-    _keep_objects_apart()
-    _name_ecr_resources()
-    _name_tables()
-    _keep_transactions_apart()
-    _leave_disabled_rules_alone()
-    _name_state_machines()
-    _tell_conditions()
-    _log_where_told()
-    _part_children()
-    _measure_no_invocations()
-    _invoke_few_at_once()
-    _report_no_calls()
-    _parse_definitions_once()
-    _log_states_in_batches()
-    _assume_roles_once()
-    _send_the_subject()
+    """Apply the corrections of what localemu looks up while it runs."""
+    _use_own_s3_directory()
+    _resolve_ecr_arns()
+    _resolve_table_arns()
+    _serialize_table_calls()
+    _skip_disabled_rules()
+    _resolve_state_machine_arns()
+    _fill_condition_keys()
+    _log_to_configured_group()
+    _separate_child_executions()
+    _skip_invocation_metrics()
+    _limit_concurrent_invocations()
+    _skip_cloudtrail_events()
+    _reuse_parsed_definitions()
+    _batch_execution_logs()
+    _reuse_role_credentials()
+    _send_email_subjects()
 
 
-def _keep_objects_apart() -> None:
-    """Give this engine's S3 a directory of its own; localemu has one for all of a machine."""
+def _use_own_s3_directory() -> None:
+    """Give this engine its own S3 directory; localemu shares one among all engines of a machine.
+
+    Replaces: localemu.services.s3.provider.DEFAULT_S3_TMP_DIR.
+    Upstream: no issue is known.
+    Remove when a setting of localemu names the directory.
+    """
     from localemu.services.s3 import provider  # noqa: PLC0415
 
     provider.DEFAULT_S3_TMP_DIR = tempfile.mkdtemp(prefix="s3-")
 
 
-def _name_ecr_resources() -> None:
-    """Let a policy name ECR repositories, as AWS does; localemu knows `arn:…:*` only."""
+def _resolve_ecr_arns() -> None:
+    """Let policies name ECR repositories, as on AWS; localemu resolves `arn:…:*` only.
+
+    Replaces: arn_builder._SERVICE_ARN_BUILDERS["ecr"].
+    Upstream: no issue is known.
+    Remove when localemu resolves the ARN of a repository.
+    """
     from localemu.services.iam_enforcement import arn_builder  # noqa: PLC0415
 
     def arn(parameters: dict[str, Any], region: str, account: str) -> str:
@@ -93,8 +133,13 @@ def _name_ecr_resources() -> None:
     arn_builder._SERVICE_ARN_BUILDERS["ecr"] = arn
 
 
-def _name_state_machines() -> None:
-    """Let a policy name a state machine that is started; localemu asks for `stepfunctions:…`."""
+def _resolve_state_machine_arns() -> None:
+    """Let policies allow `states:StartExecution`; localemu checks `stepfunctions:` actions.
+
+    Replaces: service_action_map.ACTION_MAP, arn_builder._SERVICE_ARN_BUILDERS["stepfunctions"].
+    Upstream: no issue is known.
+    Remove when localemu checks `states:` actions.
+    """
     from localemu.services.iam_enforcement import arn_builder, service_action_map  # noqa: PLC0415
 
     start = ("stepfunctions", "StartExecution")
@@ -102,10 +147,15 @@ def _name_state_machines() -> None:
     arn_builder._SERVICE_ARN_BUILDERS["stepfunctions"] = arn_builder._states_arn
 
 
-def _name_tables() -> None:
-    """Let a policy name the table of calls that have several; localemu knows `table/*` only.
+def _resolve_table_arns() -> None:
+    """Let policies name the table of batch and transaction calls; localemu resolves `table/*` only.
 
-    And ask of a transaction what AWS asks: leave for what it does, here never a check alone.
+    A transaction needs the permissions of its writes, on AWS too. None here contains a
+    ConditionCheck, which localemu requires of all.
+
+    Replaces: arn_builder._SERVICE_ARN_BUILDERS["dynamodb"], service_action_map.ACTION_MAP.
+    Upstream: no issue is known.
+    Remove when localemu resolves the tables and the actions of TransactItems.
     """
     from localemu.services.iam_enforcement import (  # noqa: PLC0415
         arn_builder,
@@ -127,20 +177,26 @@ def _name_tables() -> None:
     transaction.remove("dynamodb:ConditionCheckItem")
 
 
-def _keep_transactions_apart() -> None:
-    """Let calls of DynamoDB wait for each other: a transaction undoes what others have written."""
-    from moto.dynamodb.models import DynamoDBBackend  # noqa: PLC0415
-    from moto.dynamodb.responses import DynamoHandler  # noqa: PLC0415
+def _serialize_table_calls() -> None:
+    """Run calls of DynamoDB one at a time, and make transactions cheap: see moto_tables.py.
 
+    Replaces: what moto_tables.replacements() lists.
+    Upstream: no issue is known.
+    Remove when a transaction of moto does not undo concurrent writes.
+    """
     from local.cloud import moto_tables  # noqa: PLC0415
 
-    call, transact = DynamoHandler.call_action, DynamoDBBackend.transact_write_items
-    DynamoHandler.call_action = moto_tables.one_at_a_time(call)
-    DynamoDBBackend.transact_write_items = moto_tables.lightly(transact)
+    for owner, name, replacement in moto_tables.replacements():
+        setattr(owner, name, replacement)
 
 
-def _leave_disabled_rules_alone() -> None:
-    """Send a disabled rule no events, which localemu does."""
+def _skip_disabled_rules() -> None:
+    """Send no events through a disabled EventBridge rule; localemu does.
+
+    Replaces: EventsProvider._process_rules.
+    Upstream: no issue is known.
+    Remove when a disabled rule with an event pattern has no effect.
+    """
     from localemu.services.events.provider import EventsProvider  # noqa: PLC0415
 
     process = EventsProvider._process_rules
@@ -152,10 +208,14 @@ def _leave_disabled_rules_alone() -> None:
     EventsProvider._process_rules = process_enabled
 
 
-def _tell_conditions() -> None:
-    """Fill condition keys that AWS fills: with them missing, sound policies refuse everything.
+def _fill_condition_keys() -> None:
+    """Fill condition keys that AWS fills; without them, correct policies deny everything.
 
     aws:SecureTransport: the loopback interface stands for a TLS connection.
+
+    Replaces: enforcer._build_conditions.
+    Upstream: no issue is known.
+    Remove when localemu fills `aws:SecureTransport` and `events:source`.
     """
     from localemu.services.iam_enforcement import enforcer  # noqa: PLC0415
 
@@ -173,8 +233,13 @@ def _tell_conditions() -> None:
     enforcer._build_conditions = conditions
 
 
-def _log_where_told() -> None:
-    """Write a function's log to the log group of its LoggingConfig."""
+def _log_to_configured_group() -> None:
+    """Write a function's log to the log group in its LoggingConfig.
+
+    Replaces: ExecutionEnvironment.get_log_group_name.
+    Upstream: no issue is known.
+    Remove when localemu reads LoggingConfig.LogGroup.
+    """
     from localemu.services.lambda_.invocation.execution_environment import (  # noqa: PLC0415
         ExecutionEnvironment,
     )
@@ -186,10 +251,14 @@ def _log_where_told() -> None:
     ExecutionEnvironment.get_log_group_name = log_group
 
 
-def _part_children() -> None:
-    """Make each child of a distributed Map an execution with a history of its own, as AWS does.
+def _separate_child_executions() -> None:
+    """Give each child of a distributed Map its own name, start time and history, as on AWS.
 
-    In localemu they share one history, which is thrown away, and the context of their parent.
+    In localemu, children share the context of their parent and one history, which is discarded.
+
+    Replaces: DistributedItemProcessorWorker._eval_input and ._eval_job.
+    Upstream: https://github.com/localstack/localstack/pull/9205 (lists the limits of Map runs)
+    Remove when ListExecutions by Map run and GetExecutionHistory show children.
     """
     from localemu.services.stepfunctions.asl.component.state.state_execution.state_map.iteration.itemprocessor.distributed_item_processor_worker import (  # noqa: E501, PLC0415
         DistributedItemProcessorWorker,
@@ -205,7 +274,7 @@ def _part_children() -> None:
 
     def make_input_and_begin(worker: Any, env_frame: Any) -> None:
         make_input(worker, env_frame)
-        # Only now: what makes the input, the ItemSelector, still belongs to the parent.
+        # Only now, because the ItemSelector is still evaluated in the parent's context.
         name = str(uuid.uuid4())
         context = env_frame.states.context_object.context_object_data
         map_run: str = worker._map_run_record.map_run_arn
@@ -234,8 +303,13 @@ def _part_children() -> None:
     DistributedItemProcessorWorker._eval_job = evaluate_apart
 
 
-def _measure_no_invocations() -> None:
-    """Keep no CloudWatch metrics of single invocations: they cost half of the engine's time."""
+def _skip_invocation_metrics() -> None:
+    """Record no CloudWatch metrics of invocations: they took half of the engine's time.
+
+    Replaces: version_manager.record_cw_metric_invocation and .record_cw_metric_error.
+    Upstream: no issue is known.
+    Remove when a setting of localemu turns them off, or they take less than 5 % of the time.
+    """
     from localemu.services.lambda_.invocation import version_manager  # noqa: PLC0415
 
     def keep_nothing(*_: Any, **__: Any) -> None:
@@ -245,11 +319,14 @@ def _measure_no_invocations() -> None:
     version_manager.record_cw_metric_error = keep_nothing
 
 
-def _invoke_few_at_once() -> None:
-    """Let an invocation wait for a free process where AWS would start another one.
+def _limit_concurrent_invocations() -> None:
+    """Let an invocation wait for a free process where AWS would start another environment.
 
-    Seventy scans that end in the same second would otherwise be a hundred processes, most of whose
-    time goes into starting.
+    Otherwise 70 scans that end in the same second would start 100 processes.
+
+    Replaces: AssignmentService.get_environment.
+    Upstream: none, this is a choice of ours for small machines.
+    Remove when the demo no longer runs on two cores.
     """
     from localemu.services.lambda_.invocation.assignment import (  # noqa: PLC0415
         AssignmentService,
@@ -266,10 +343,14 @@ def _invoke_few_at_once() -> None:
     AssignmentService.get_environment = wait_for_environment
 
 
-def _parse_definitions_once() -> None:
-    """Give each execution a copy of its definition as it was read for the first one.
+def _reuse_parsed_definitions() -> None:
+    """Parse each state machine definition once, and give executions copies of the result.
 
-    localemu parses the text anew: 60 to 170 ms of its one thread, where a copy takes 1 ms.
+    localemu parses the text per execution: 60 to 170 ms of its one thread. A copy takes 1 ms.
+
+    Replaces: ExecutionWorker._get_evaluation_entrypoint.
+    Upstream: no issue is known.
+    Remove when localemu keeps parsed definitions.
     """
     from localemu.services.stepfunctions.asl.parse.asl_parser import (  # noqa: PLC0415
         AmazonStateLanguageParser,
@@ -289,10 +370,14 @@ def _parse_definitions_once() -> None:
     ExecutionWorker._get_evaluation_entrypoint = program
 
 
-def _report_no_calls() -> None:
-    """Put no event on the bus for each call of any API, as CloudTrail does: nothing listens.
+def _skip_cloudtrail_events() -> None:
+    """Put no `AWS API Call via CloudTrail` events on the bus: no rule here matches them.
 
-    localemu keeps a thread for a minute for each, which are thousands, and then makes another call.
+    localemu keeps a thread for a minute per API call, thousands of them, and calls PutEvents.
+
+    Replaces: recording_hook._emit_cloudtrail_to_eventbridge.
+    Upstream: no issue is known.
+    Remove when a setting of localemu turns them off.
     """
     from localemu.services.cloudtrail import recording_hook  # noqa: PLC0415
 
@@ -302,10 +387,14 @@ def _report_no_calls() -> None:
     recording_hook._emit_cloudtrail_to_eventbridge = put_nothing
 
 
-def _log_states_in_batches() -> None:
-    """Write the log of executions some tenths of a second later and many lines at once, as AWS.
+def _batch_execution_logs() -> None:
+    """Write execution logs in batches, some tenths of a second later, as AWS does.
 
-    localemu makes a call for each event of an execution, which waits for it.
+    localemu makes one PutLogEvents call per history event, and the execution waits for it.
+
+    Replaces: CloudWatchLoggingSession.publish_history_log.
+    Upstream: https://github.com/localstack/localstack/pull/10975 (brought the logs)
+    Remove when logging does not block an execution.
     """
     from localemu.services.stepfunctions.asl.eval.event import logging as states  # noqa: PLC0415
 
@@ -325,7 +414,9 @@ def _log_states_in_batches() -> None:
                 timestamp = int(event["event_timestamp"].timestamp() * 1000)
                 events.append({"timestamp": timestamp, "message": states.to_json_str(event)})
             for session, events in streams.values():
-                events.sort(key=lambda event: event["timestamp"])  # anything else is refused
+                events.sort(
+                    key=lambda event: event["timestamp"]
+                )  # CloudWatch Logs refuses any other order
                 for begin in range(0, len(events), LOG_BATCH):
                     session._publish_history_log_or_setup(events[begin : begin + LOG_BATCH])
 
@@ -333,10 +424,14 @@ def _log_states_in_batches() -> None:
     threading.Thread(target=write, name="states-log", daemon=True).start()
 
 
-def _assume_roles_once() -> None:
-    """Keep the credentials of a role, as AWS's services do, for a quarter of the hour they last.
+def _reuse_role_credentials() -> None:
+    """Reuse the credentials of a role for CREDENTIALS_SECONDS, as AWS services do.
 
-    localemu assumes the role anew for every task of a state machine, and makes a new client.
+    localemu assumes the role and makes a client for every task of a state machine.
+
+    Replaces: ClientFactory.with_assumed_role.
+    Upstream: no issue is known.
+    Remove when localemu reuses the client of a role.
     """
     from localemu.aws.connect import ClientFactory  # noqa: PLC0415
 
@@ -345,8 +440,8 @@ def _assume_roles_once() -> None:
     lock = threading.Lock()
 
     def assume_once(factory: Any, **arguments: Any) -> Any:
-        quarter = time.monotonic() // 900
-        key = (id(factory), quarter, *sorted(arguments.items(), key=lambda item: item[0]))
+        period = time.monotonic() // CREDENTIALS_SECONDS
+        key = (id(factory), period, *sorted(arguments.items(), key=lambda item: item[0]))
         with lock:
             if key not in assumed:
                 assumed[key] = assume(factory, **arguments)
@@ -355,8 +450,13 @@ def _assume_roles_once() -> None:
     ClientFactory.with_assumed_role = assume_once
 
 
-def _send_the_subject() -> None:
-    """Give an e-mail of SNS the subject that was published; localemu gives all the same one."""
+def _send_email_subjects() -> None:
+    """Send emails of SNS with the published subject; localemu sends all with the same one.
+
+    Replaces: EmailJsonTopicPublisher._publish.
+    Upstream: https://github.com/localstack/localstack/pull/3571 (brought the emails)
+    Remove when localemu passes the subject of Publish.
+    """
     from localemu.services.sns import publisher  # noqa: PLC0415
 
     def publish(sender: Any, context: Any, subscriber: Any) -> None:
@@ -368,7 +468,7 @@ def _send_the_subject() -> None:
         ses.verify_email_address(EmailAddress=address)
         ses.verify_email_address(EmailAddress=source)
         text = sender.prepare_message(context.message, subscriber, context.topic_attributes)
-        # Without one AWS sends this: https://docs.aws.amazon.com/sns/latest/api/API_Publish.html
+        # AWS's subject if none is published: https://docs.aws.amazon.com/sns/latest/api/API_Publish.html
         subject = context.message.subject or "AWS Notification Message"
         ses.send_email(
             Source=source,

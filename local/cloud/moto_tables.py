@@ -1,7 +1,11 @@
-"""moto's DynamoDB, which tests and localemu share, made fit for many callers at once.
+"""A correction of moto's DynamoDB, which tests and localemu share: safe for concurrent callers.
 
-A transaction of moto copies the whole table first, and puts the copy back when it fails: that takes
-as long as there are items, fails when somebody writes meanwhile, and undoes what they have written.
+A transaction of moto copies the whole table first, and restores the copy if it fails. That is slow
+for large tables, fails if another thread writes meanwhile, and undoes what that thread has written.
+
+Replaces: what replacements() lists. Uses: DynamoType, Table, and the module `copy` in models.
+Upstream: no issue is known; https://github.com/getmoto/moto/pull/2879 brought transactions.
+Remove when a transaction of moto copies only the items that it names, under a lock.
 """
 
 import copy
@@ -12,12 +16,26 @@ from typing import Any
 from unittest import mock
 
 from moto.dynamodb import models
+from moto.dynamodb.models import DynamoDBBackend
 from moto.dynamodb.models.dynamo_type import DynamoType
 from moto.dynamodb.models.table import Table
+from moto.dynamodb.responses import DynamoHandler
+
+
+def replacements() -> tuple[tuple[type, str, Callable[..., Any]], ...]:
+    """Return the methods of moto to replace: class, name, and replacement."""
+    return (
+        (DynamoHandler, "call_action", one_at_a_time(DynamoHandler.call_action)),
+        (
+            DynamoDBBackend,
+            "transact_write_items",
+            lightly(DynamoDBBackend.transact_write_items),
+        ),
+    )
 
 
 def one_at_a_time(call_action: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Make the handler of all calls take one after the other."""
+    """Return a handler of calls that runs one after the other."""
     lock = threading.Lock()
 
     def call(handler: Any) -> Any:
@@ -28,7 +46,7 @@ def one_at_a_time(call_action: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 
 def lightly(transact: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
-    """Make a transaction copy no more than it may change."""
+    """Return a transaction that copies only the items that it names."""
 
     def transact_lightly(backend: Any, transact_items: list[dict[str, Any]]) -> None:
         with mock.patch.object(models, "copy", _CopyingItems(transact_items)):
@@ -38,7 +56,7 @@ def lightly(transact: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
 
 
 class _CopyingItems:
-    """Stands for the module copy: copies of a table the items that a transaction names."""
+    """Stands in for the module `copy`: copies only the items of a table that are named."""
 
     def __init__(self, transact_items: list[dict[str, Any]]) -> None:
         parts = [part for item in transact_items for part in item.values()]

@@ -127,3 +127,55 @@ def test_nothing_happens_at_import_but_definitions() -> None:
 def test_no_module_is_a_drawer(word: str) -> None:
     for folder in ("functions", "local", "tests"):
         assert not list((ROOT / folder).rglob(f"{word}*.py"))
+
+
+# What local/ uses of packages that are not made for it
+
+
+def test_localemu_and_moto_are_behind_few_modules() -> None:
+    users = {
+        str(path.relative_to(LOCAL))
+        for path in LOCAL.rglob("*.py")
+        if {"localemu", "moto", "jsonpath_ng", "twisted"} & set(imported(path))
+    }
+    assert users == {
+        "cloud/child_executions.py",  # a route on localemu's gateway
+        "cloud/corrections.py",
+        "cloud/ecr_provider.py",  # a provider plugin
+        "cloud/lambda_executor.py",  # a runtime executor plugin
+        "cloud/localemu_process.py",
+        "cloud/moto_tables.py",
+    }
+
+
+def test_only_corrections_use_private_names_of_other_packages() -> None:
+    users = set()
+    for path in LOCAL.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Attribute) and re.match(r"_[^_]", node.attr):
+                owner = node.value
+                if not (isinstance(owner, ast.Name) and owner.id in {"self", "cls"}):
+                    users.add(str(path.relative_to(LOCAL)))
+    assert users == {"cloud/corrections.py"}
+
+
+def test_every_correction_says_what_it_replaces_and_when_to_remove_it() -> None:
+    corrections = LOCAL / "cloud" / "corrections.py"
+    functions = {
+        node.name: node
+        for node in ast.parse(corrections.read_text()).body
+        if isinstance(node, ast.FunctionDef)
+    }
+    applied = {
+        call.func.id
+        for name in ("correct_before_import", "correct_after_import")
+        for call in ast.walk(functions[name])
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name)
+    }
+    texts = {name: ast.get_docstring(functions[name]) or "" for name in applied}
+    tables = LOCAL / "cloud" / "moto_tables.py"
+    texts["moto_tables"] = ast.get_docstring(ast.parse(tables.read_text())) or ""
+    assert len(texts) == 20
+    for name, text in texts.items():
+        for line in (r"Replaces: \S", r"Upstream: \S", r"Remove when \S"):
+            assert re.search(rf"^{line}", text, re.M), (name, line)

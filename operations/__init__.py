@@ -1,1 +1,1 @@
-"""What operators run against a deployed stack, with their own credentials."""
+"""Commands that operators run against a deployed stack, with their own credentials."""

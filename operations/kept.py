@@ -1,4 +1,4 @@
-"""What stands in the queue Undelivered: a delivery, or an event that came to nothing."""
+"""Messages in the dead-letter queue Undelivered: a delivery, or an event."""
 
 import json
 from dataclasses import dataclass
@@ -6,17 +6,17 @@ from typing import Any
 
 
 class UnknownMessageError(Exception):
-    """A message in the queue is not one that ecr-rescan has put there."""
+    """A message in the queue is not one of ecr-rescan's."""
 
 
 @dataclass(frozen=True)
 class Kept:
     """One message of the queue.
 
-    what: the channel, or the kind of event.
-    about: what was to be told.
+    what: the channel, or the detail type of the event.
+    about: the image, the run or the digest.
     why: what went wrong, in one line.
-    execution_input: starts NotifyScan so that it tries this again, and nothing else.
+    execution_input: the input with which NotifyScan retries this message and nothing else.
     """
 
     what: str
@@ -26,10 +26,10 @@ class Kept:
 
 
 def read(body: str, message_id: str) -> Kept:
-    """Read a message as NotifyScan, or EventBridge for a rule, has put it there.
+    """Read a message that NotifyScan, or EventBridge on behalf of a rule, has put there.
 
-    message_id: that of the queue. A delivery is claimed by it, for it has been claimed before by
-    whoever could not make it; and what the queue gives out twice is still sent once.
+    message_id: that of the queue, which becomes part of the new delivery claim. The claim of the
+    failed delivery still exists, and a message that the queue returns twice must be sent once.
     """
     try:
         message = json.loads(body)
@@ -44,16 +44,16 @@ def read(body: str, message_id: str) -> Kept:
         case {"detail-type": str(), "detail": _}:
             why = "EventBridge could not start NotifyScan"
             return Kept(_kind(message), _subject(message), why, message)
-    raise UnknownMessageError(f"has none of the forms that are kept: {body[:60]!r}")
+    raise UnknownMessageError(f"has an unknown form: {body[:60]!r}")
 
 
 def _why(message: dict[str, Any]) -> str:
     cause = message.get("cause", "")
     try:
-        told = json.loads(cause)["errorMessage"]
+        message_of_error = json.loads(cause)["errorMessage"]
     except (ValueError, TypeError, KeyError):
-        told = cause
-    return " ".join(f"{message.get('error')}: {told}".split())[:200]
+        message_of_error = cause
+    return " ".join(f"{message.get('error')}: {message_of_error}".split())[:200]
 
 
 def _kind(event: Any) -> str:

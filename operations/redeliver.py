@@ -1,8 +1,8 @@
-"""`make redeliver`: send again what is kept in the queue Undelivered.
+"""`make redeliver`: send the messages in the dead-letter queue Undelivered again.
 
-Each message starts an execution of NotifyScan that tries it alone, and is deleted from the queue
-once that execution is started. What fails again is kept again, so nothing is lost on the way; and
-what the queue gives out twice is sent once, because NotifyScan claims each delivery.
+Each message starts its own execution of NotifyScan, and is deleted from the queue once that
+execution has started. A message that fails again returns to the queue, so none is lost. A message
+that the queue returns twice is sent once, because NotifyScan claims each delivery.
 """
 
 import argparse
@@ -27,23 +27,23 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs.type_defs import MessageTypeDef
     from mypy_boto3_stepfunctions import SFNClient
 
-MESSAGES_A_CALL = 10
+MESSAGES_PER_CALL = 10
 
 
 class StackNotFoundError(Exception):
-    """There is no such stack of ecr-rescan here."""
+    """The stack does not exist, or is not one of ecr-rescan."""
 
 
 @dataclass(frozen=True)
 class Stack:
-    """Where a stack keeps what it could not deliver, and what delivers."""
+    """The queue and the state machine of a deployed stack."""
 
     queue_url: str
     notify_scan_arn: str
 
     @classmethod
     def named(cls, name: str, cloudformation: "CloudFormationClient") -> "Stack":
-        """Look up the outputs of a deployed stack."""
+        """Read the outputs of a deployed stack."""
         try:
             (stack,) = cloudformation.describe_stacks(StackName=name)["Stacks"]
         except ClientError as error:
@@ -58,7 +58,7 @@ class Stack:
 
 
 class Undelivered:
-    """The queue, looked through once: what is kept while this goes on is for the next time."""
+    """One pass through the queue; messages that arrive meanwhile are left for the next one."""
 
     def __init__(self, stack: Stack, queue: "SQSClient", states: "SFNClient") -> None:
         self._stack = stack
@@ -66,7 +66,7 @@ class Undelivered:
         self._states = states
 
     def look(self) -> list[Kept | UnknownMessageError]:
-        """Read every message, and leave it."""
+        """Read all messages and leave them in the queue."""
         messages = list(self._messages())
         for message in messages:
             self._queue.change_message_visibility(
@@ -77,9 +77,9 @@ class Undelivered:
         return [_read(message) for message in messages]
 
     def send_again(self) -> Iterator[Kept | UnknownMessageError]:
-        """Start an execution for every message and delete it.
+        """Start an execution for every message, and delete the message.
 
-        What is not ours, or came meanwhile, is left; it can be seen again in a minute.
+        Unknown messages are left in the queue, and are visible again after a minute.
         """
         for message in self._messages():
             kept = _read(message)
@@ -97,7 +97,7 @@ class Undelivered:
         began = datetime.now(UTC)
         while messages := self._queue.receive_message(
             QueueUrl=self._stack.queue_url,
-            MaxNumberOfMessages=MESSAGES_A_CALL,
+            MaxNumberOfMessages=MESSAGES_PER_CALL,
             WaitTimeSeconds=1,
             MessageSystemAttributeNames=["SentTimestamp"],
         ).get("Messages"):
@@ -108,7 +108,7 @@ class Undelivered:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command and give its exit code."""
+    """Run the command and return its exit code."""
     options = _options().parse_args(arguments)
     console, complaints = Console(highlight=False), Console(stderr=True, highlight=False)
     try:
@@ -123,9 +123,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         console.print(_table(kept))
     for each in found:
         if isinstance(each, UnknownMessageError):
-            complaints.print(Text(f"Left in the queue, for it {each}", "yellow"), soft_wrap=True)
-    done = "kept" if options.list else "sent again; what fails again is back within 5 minutes"
-    console.print(f"{len(kept)} {done}." if kept else "Nothing is kept in Undelivered.")
+            complaints.print(
+                Text(f"Left in the queue: a message that {each}", "yellow"), soft_wrap=True
+            )
+    done = "in the queue" if options.list else "sent again; failures return within 5 minutes"
+    console.print(f"{len(kept)} {done}." if kept else "The queue Undelivered is empty.")
     return 0
 
 
@@ -141,7 +143,7 @@ def _read(message: "MessageTypeDef") -> Kept | UnknownMessageError:
 
 
 def _table(found: list[Kept]) -> Table:
-    table = Table("what", "about", "why it was kept", box=None, pad_edge=False)
+    table = Table("what", "about", "why it failed", box=None, pad_edge=False)
     for kept in found:
         table.add_row(*(Text(text) for text in (kept.what, kept.about, kept.why)))
     return table
@@ -151,11 +153,13 @@ def _options() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="make redeliver",
         usage="make redeliver [ARGS='[--stack NAME] [--list]']",
-        description="Sends again what is kept in the queue Undelivered of a deployed stack. Uses "
-        "the AWS credentials and the region of your environment, or of ~/.aws/config.",
+        description="Send the messages in the dead-letter queue Undelivered of a stack again. Uses "
+        "the AWS credentials and the Region of your environment, or of ~/.aws/config.",
     )
-    parser.add_argument("--stack", default="ecr-rescan", help="its name (default: ecr-rescan)")
-    parser.add_argument("--list", action="store_true", help="show what is kept, and send nothing")
+    parser.add_argument(
+        "--stack", default="ecr-rescan", help="name of the stack (default: ecr-rescan)"
+    )
+    parser.add_argument("--list", action="store_true", help="list the messages and send nothing")
     return parser
 
 

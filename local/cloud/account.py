@@ -1,8 +1,8 @@
-"""The account and the region that the local cloud plays."""
+"""The account and the Region of the local cloud."""
 
 from local.registry.registry_contents import RegistrySettings
 
 ACCOUNT = RegistrySettings().account
 REGION = RegistrySettings().region
-# localemu takes an access key of twelve digits for the account that it belongs to.
+# localemu reads an access key of twelve digits as the ID of its account.
 DEPLOYER_ACCESS_KEY = ACCOUNT

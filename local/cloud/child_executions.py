@@ -1,4 +1,4 @@
-"""The child executions of distributed Maps, which no API of localemu shows."""
+"""Child executions of distributed Maps, which no API of localemu shows."""
 
 import json
 import threading
@@ -9,12 +9,12 @@ from typing import Any
 from localemu.http import Request, Response, Router
 
 PATH = "/_child_executions"
-BEGINNING_AND_END = 2  # ExecutionStarted and ExecutionSucceeded or …Failed, which AWS adds
+FIRST_AND_LAST = 2  # ExecutionStarted, and ExecutionSucceeded or …Failed, which AWS adds
 
 
 @dataclass(frozen=True)
 class ChildExecution:
-    """One child execution that has ended, with its history."""
+    """A child execution that has ended, with its history."""
 
     name: str
     parent_arn: str
@@ -22,29 +22,29 @@ class ChildExecution:
     events: list[dict[str, Any]]
 
     def entered(self, state: str) -> list[Any]:
-        """Read the input of a state each time that it was entered."""
+        """Return the inputs with which a state was entered."""
         details = (event.get("stateEnteredEventDetails", {}) for event in self.events)
         return [json.loads(each["input"]) for each in details if each.get("name") == state]
 
     def largest_payload(self) -> int:
-        """Measure, in bytes, the largest text in any event."""
+        """Return the size in bytes of the largest text in any event."""
         return max(map(_longest_text, self.events), default=0)
 
 
 class ChildExecutions:
-    """Every child execution that this engine has run."""
+    """All child executions that have ended in this engine."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._children: list[ChildExecution] = []
 
-    def note(self, child: ChildExecution) -> None:
-        """Keep a child that has ended."""
+    def record(self, child: ChildExecution) -> None:
+        """Record a child that has ended."""
         with self._lock:
             self._children.append(child)
 
-    def of(self, parent_arn: str) -> list[ChildExecution]:
-        """Give the children of an execution, in the order of their ends."""
+    def children_of(self, parent_arn: str) -> list[ChildExecution]:
+        """Return the children of an execution in the order in which they ended."""
         with self._lock:
             return [child for child in self._children if child.parent_arn == parent_arn]
 
@@ -53,7 +53,7 @@ CHILD_EXECUTIONS = ChildExecutions()
 
 
 def add_route(router: Router[Any]) -> None:
-    """Tell of the children of `?execution=<arn>`, and of each state `&entered=<name>` in them."""
+    """Serve the children of `?execution=<arn>`, with the inputs of the state `&entered=<name>`."""
 
     def get(request: Request) -> Response:
         state = request.args.get("entered", "")
@@ -61,11 +61,11 @@ def add_route(router: Router[Any]) -> None:
             {
                 "name": child.name,
                 "input": child.input,
-                "history_events": len(child.events) + BEGINNING_AND_END,
+                "history_events": len(child.events) + FIRST_AND_LAST,
                 "largest_payload": child.largest_payload(),
                 "entered": child.entered(state),
             }
-            for child in CHILD_EXECUTIONS.of(request.args.get("execution", ""))
+            for child in CHILD_EXECUTIONS.children_of(request.args.get("execution", ""))
         ]
         return Response(json.dumps(children), mimetype="application/json")
 

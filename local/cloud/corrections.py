@@ -252,7 +252,7 @@ def _log_to_configured_group() -> None:
 
 
 def _separate_child_executions() -> None:
-    """Give each child of a distributed Map its own name, start time and history, as on AWS.
+    """Return each child of a distributed Map its own name, start time and history, as on AWS.
 
     In localemu, children share the context of their parent and one history, which is discarded.
 
@@ -290,7 +290,7 @@ def _separate_child_executions() -> None:
         env.event_manager = EventManager()
         evaluate(worker, env, job)
         execution = env.states.context_object.context_object_data["Execution"]
-        CHILD_EXECUTIONS.note(
+        CHILD_EXECUTIONS.record(
             ChildExecution(
                 execution["Name"],
                 worker._map_run_record.execution_arn,

@@ -11,7 +11,7 @@ import yaml
 def render(
     template: dict[str, Any], parameters: Mapping[str, str], source: Path, target: Path
 ) -> None:
-    """Turn every definition of a template into JSON, and let the template point there.
+    """Write every definition of a template as JSON, and point the template to the result.
 
     CloudFormation substitutes in the text and parses it afterwards, so `MaxConcurrency: ${Most}`
     becomes a number. localemu parses first. So what stands for a parameter is substituted here,

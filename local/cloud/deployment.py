@@ -1,4 +1,4 @@
-"""From the repository to a running stack: `sam build`, then `sam deploy` to the local cloud."""
+"""Deploy the repository to the local cloud: `sam build`, then `sam deploy`."""
 
 import hashlib
 import json
@@ -22,25 +22,25 @@ ARTIFACT_BUCKET = "sam-artifacts"
 
 
 class DeploymentError(Exception):
-    """SAM did not build or deploy the application: the message holds what it said."""
+    """SAM could not build or deploy the application; the message holds its output."""
 
 
 @dataclass(frozen=True)
 class Application:
-    """A SAM application: the directory of its template, and what a build depends on."""
+    """A SAM application: the directory of its template, and the files that a build depends on."""
 
     root: Path = REPOSITORY
     sources: tuple[str, ...] = ("template.yaml", "functions", "statemachine")
 
     @property
     def build_directory(self) -> Path:
-        """Give the directory of the local cloud's build, apart from the user's own."""
+        """Return the build directory of the local cloud, which is not that of the user."""
         return self.root / ".aws-sam" / "local-cloud"
 
     def build(self) -> Path:
-        """Build if a source changed since the last build, and give the built template.
+        """Build if a source has changed since the last build; return the built template.
 
-        Asked itself, `sam build` takes 6 s to find out that nothing did.
+        `sam build` takes 6 s to find that nothing has changed.
         """
         directory = self.build_directory
         stamp = directory.with_suffix(".built-from")
@@ -69,9 +69,9 @@ def deploy(
     stack: str = "ecr-rescan",
     application: Application | None = None,
 ) -> dict[str, str]:
-    """Build the application and deploy it to an engine as a new stack; give the stack's outputs.
+    """Build the application, deploy it to an engine as a new stack, and return its outputs.
 
-    One stack is deployed once to an engine: localemu's updates can hang after one that failed.
+    Deploy a stack once per engine: an update in localemu can hang after a failed one.
     """
     application = application or Application()
     parameters = parameters or {}
@@ -97,10 +97,10 @@ def deploy(
 
 
 def _localized(built: Path, parameters: Mapping[str, str], directory: Path) -> Path:
-    """Write the built template anew, with definitions that localemu can read."""
+    """Write a copy of the built template with definitions that localemu can read."""
     directory.mkdir()
     template = yaml.safe_load(built.read_text())
-    template.pop("Metadata", None)  # for the console and for publishing: it names files by path
+    template.pop("Metadata", None)  # only for publishing, and refers to files by path
     definitions.render(template, parameters, built.parent, directory)
     for resource in template["Resources"].values():
         if resource["Type"] == "AWS::Serverless::Function":
@@ -112,12 +112,12 @@ def _localized(built: Path, parameters: Mapping[str, str], directory: Path) -> P
 
 
 def _sam(directory: Path, *arguments: str, environment: Mapping[str, str] | None = None) -> None:
-    """Run a SAM command that asks nobody and calls nobody but the engine."""
+    """Run a SAM command without prompts, which calls only the engine."""
     sam_directory = REPOSITORY / ".aws-sam" / "cli"
     sam_directory.mkdir(parents=True, exist_ok=True)
-    # Without it SAM looks every week for a newer version of itself.
+    # Otherwise SAM checks for a newer version every week.
     (sam_directory / "metadata.json").write_text(json.dumps({"lastVersionCheck": time.time()}))
-    # `sam build` looks for a python3.13 with pip, which the environments made by uv do not have.
+    # `sam build` needs a python3.13 with pip, which environments made by uv do not have.
     python = Path(sys.executable).resolve().parent
     result = subprocess.run(  # noqa: S603 # the command is ours
         [str(sam_command()), *arguments],
@@ -142,7 +142,7 @@ def _sam(directory: Path, *arguments: str, environment: Mapping[str, str] | None
 
 
 def _failed_resources(cloudformation: Any, stack: str) -> str:
-    """Say what CloudFormation says of the resources that it could not make."""
+    """Return CloudFormation's reasons for resources that it could not create."""
     try:
         events = cloudformation.describe_stack_events(StackName=stack)["StackEvents"]
     except cloudformation.exceptions.ClientError:

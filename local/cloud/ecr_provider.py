@@ -1,4 +1,4 @@
-"""The simulated registry as localemu's ECR: behind its gateway and its IAM, before its events."""
+"""The simulated registry as a provider of localemu: behind its gateway and IAM, with events."""
 
 import functools
 import itertools
@@ -30,7 +30,7 @@ LOG = logging.getLogger(__name__)
 
 
 class ServedRegistry:
-    """The one registry of this engine; another can take its place at any time."""
+    """The registry of this engine, which can be replaced at any time."""
 
     def __init__(self) -> None:
         self._registry = SimulatedRegistry()
@@ -39,12 +39,12 @@ class ServedRegistry:
         threading.Thread(target=self._end_scans, daemon=True, name="simulated-registry").start()
 
     def replace(self, text: str) -> None:
-        """Serve the registry that a file describes; its counters start at zero."""
+        """Replace the registry with the one in a file; counters start at zero."""
         registry = registry_file.parse(text)
         settings = registry.settings
         if (settings.account, settings.region) != (ACCOUNT, REGION):
             raise RegistryFileError(
-                f"The local cloud is account {ACCOUNT} in {REGION}, but the registry is one of "
+                f"The local cloud is account {ACCOUNT} in {REGION}, but the registry file says "
                 f"account {settings.account} in {settings.region}. Leave `account` and `region` "
                 "out of the file."
             )
@@ -53,11 +53,11 @@ class ServedRegistry:
         self._events_sent = Counter()
 
     def clear_faults(self) -> None:
-        """Let what is scripted to go wrong end; everything else stays as it is."""
+        """End all scripted faults; keep everything else."""
         self._registry.clear_faults()
 
     def answer(self, context: RequestContext, request: Message | None) -> Message:
-        """Answer a call that the gateway let through."""
+        """Answer a call that the gateway has authorized."""
         registry = self._registry
         time.sleep(registry.settings.latency.total_seconds())
         try:
@@ -66,7 +66,7 @@ class ServedRegistry:
             raise CommonServiceException(error.code, error.message, error.status) from error
 
     def counters(self) -> dict[str, Any]:
-        """Tell what has happened since the registry was put here."""
+        """Return what has happened since the registry was put here."""
         registry = self._registry
         started: dict[str, dict[str, int]] = defaultdict(dict)
         for (repository, digest), count in registry.started.items():
@@ -89,7 +89,7 @@ class ServedRegistry:
         }
 
     def _end_scans(self) -> None:
-        """End scans when their time has come, also while nobody calls."""
+        """End scans when they are due, also without any call."""
         while True:
             time.sleep(1)
             self._registry.settle()
@@ -98,13 +98,13 @@ class ServedRegistry:
                 try:
                     _put_on_default_bus(batch)
                     self._events_sent.update(event["detail"]["scan-status"] for event in batch)
-                except Exception:  # whatever it is, the next scan's event is not to suffer from it
+                except Exception:  # the events of later scans must still be sent
                     LOG.exception("scan events lost")
 
 
 @functools.cache
 def served_registry() -> ServedRegistry:
-    """Give the one registry of this process."""
+    """Return the one registry of this process."""
     return ServedRegistry()
 
 
@@ -119,7 +119,7 @@ def simulated_ecr() -> Service:
 
 
 def add_control(router: Router[Any]) -> None:
-    """Let demo and tests PUT a registry (YAML text), GET its counters (JSON), DELETE its faults."""
+    """Add routes to PUT a registry (YAML), GET its counters (JSON) and DELETE its faults."""
 
     def put(request: Request) -> Response:
         try:

@@ -1,4 +1,4 @@
-"""The engine of the local cloud: localemu as a child process, from its start to its end."""
+"""The engine of the local cloud: localemu as a child process."""
 
 import contextlib
 import json
@@ -31,13 +31,13 @@ SERVICES = (
 
 
 class EngineError(Exception):
-    """The engine did not start, died, or refused a registry: the message says which and why."""
+    """The engine did not start, exited, or refused a registry; the message says which and why."""
 
 
 class Engine:
-    """An AWS account on this machine for as long as a `with` block lasts.
+    """A local AWS account on this machine for the duration of a `with` block.
 
-    Every engine has its own port, directory and processes, so several run side by side.
+    Every engine has its own port, directory and processes, so several can run side by side.
     `lambda_environment` holds variables for every Lambda process, below the function's own: such as
     `Inbox.environment`, by which it trusts the inbox.
     """
@@ -51,7 +51,7 @@ class Engine:
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
-        """Start the engine and wait until it answers."""
+        """Start the engine and wait until it responds."""
         try:
             self._start()
             self._await_readiness()
@@ -66,17 +66,17 @@ class Engine:
         _error: BaseException | None,
         _trace: TracebackType | None,
     ) -> None:
-        """Stop the engine, whatever happened."""
+        """Stop the engine."""
         self.stop()
 
     @property
     def url(self) -> str:
-        """Give the endpoint of every service."""
+        """Return the endpoint of all services."""
         return f"http://127.0.0.1:{self._port}"
 
     @property
     def environment(self) -> dict[str, str]:
-        """Give the variables by which the AWS tools find the engine and nothing else."""
+        """Return environment variables that make AWS tools use the engine only."""
         return {
             "AWS_ENDPOINT_URL": self.url,
             "AWS_ACCESS_KEY_ID": DEPLOYER_ACCESS_KEY,
@@ -89,28 +89,28 @@ class Engine:
         }
 
     def session(self) -> boto3.Session:
-        """Make a session of the account's owner."""
+        """Return a session with all permissions."""
         return boto3.Session(
             aws_access_key_id=DEPLOYER_ACCESS_KEY,
-            aws_secret_access_key="local",  # noqa: S106 # no secret: localemu reads only the key
+            aws_secret_access_key="local",  # noqa: S106 # not a secret: localemu reads only the access key
             region_name=REGION,
         )
 
     def client(self, service: str) -> Any:
-        """Make a client of the account's owner, who may do everything."""
-        make_client: Any = self.session().client  # typed by service name, which is text here
+        """Return a client with all permissions."""
+        make_client: Any = self.session().client  # the stubs want a literal service name
         return make_client(service, endpoint_url=self.url)
 
     def put_registry(self, text: str) -> None:
-        """Replace the simulated registry by the one that a registry file's text describes."""
+        """Replace the simulated registry with the one in the text of a registry file."""
         self._control("PUT", text.encode())
 
     def clear_faults(self) -> None:
-        """Let what is scripted to go wrong in the registry end, as if somebody had repaired it."""
+        """End all scripted faults of the registry, as if they had been repaired."""
         self._control("DELETE", path="/_simulated_registry/faults")
 
     def registry_counters(self) -> dict[str, Any]:
-        """Read what the simulated registry counted since it was put there.
+        """Return the counters of the simulated registry since it was put there.
 
         `calls` and `throttled` by operation, `calls_by_repository` by operation and repository
         ("" where a call names none), `started` by repository and digest, `scans_under_way`,
@@ -121,7 +121,7 @@ class Engine:
         return counters
 
     def child_executions(self, execution_arn: str, *, entered: str = "") -> list[dict[str, Any]]:
-        """Read what the children of an execution's distributed Map came to.
+        """Return the children of an execution's distributed Map that have ended.
 
         `name`, `input`, `history_events` as AWS counts them, `largest_payload` in bytes, and in
         `entered` the input of the state so named, each time that it was entered.
@@ -133,7 +133,7 @@ class Engine:
         return children
 
     def sent_emails(self) -> list[dict[str, Any]]:
-        """Read every e-mail that SNS sent: `Destination`, `Subject`, `Body`, `Timestamp`.
+        """Return all emails that SNS sent: `Destination`, `Subject`, `Body`, `Timestamp`.
 
         localemu sends them through its SES, whose mailbox this is.
         """
@@ -141,33 +141,33 @@ class Engine:
         return messages
 
     def sent_text_messages(self) -> list[dict[str, Any]]:
-        """Read every SMS that SNS sent: `PhoneNumber`, `Message`, `MessageAttributes`."""
+        """Return all text messages that SNS sent: `PhoneNumber`, `Message`, `MessageAttributes`."""
         query = urllib.parse.urlencode({"accountId": ACCOUNT, "region": REGION})
         sent = self._outbox(f"/_aws/sns/sms-messages?{query}").get("sms_messages", {})
         messages = [message for messages in sent.values() for message in messages]
         for message in messages:
-            if message["MessageStructure"] == "json":  # then localemu writes the text as JSON
+            if message["MessageStructure"] == "json":  # localemu stores the text of these as JSON
                 message["Message"] = json.loads(message["Message"])
         return messages
 
     def log_tail(self, lines: int = 30) -> str:
-        """Read the end of the engine's log."""
+        """Return the end of the engine's log."""
         if not self._log.exists():
             return ""
         return "\n".join(self._log.read_text(errors="replace").splitlines()[-lines:])
 
     def keep_log(self, path: Path) -> None:
-        """Copy the engine's log to where it outlives the engine."""
+        """Copy the engine's log to a file that remains after the engine has stopped."""
         if self._log.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(self._log, path)
 
     def stop(self) -> None:
-        """Kill the engine and the Lambda processes that it started, and remove its directory."""
+        """Kill the engine and its Lambda processes, and remove its directory."""
         if self._process is not None:
-            # The process leads a group that holds the Lambda processes and nobody else. It is
-            # killed, not asked: nothing it holds outlives it, and asking takes seconds.
-            with contextlib.suppress(ProcessLookupError):  # it is what died already
+            # The process leads a group of itself and the Lambda processes. SIGKILL, because a
+            # clean shutdown takes seconds and would save nothing.
+            with contextlib.suppress(ProcessLookupError):  # it has already exited
                 os.killpg(self._process.pid, signal.SIGKILL)
             self._process.communicate(timeout=STOP_TIMEOUT_SECONDS)
             self._process = None
@@ -195,7 +195,7 @@ class Engine:
                 [str(local_cloud_python()), "-m", "local.cloud.localemu_process"],
                 cwd=REPOSITORY,
                 env=environment,
-                stdin=subprocess.PIPE,  # never written to: its end is how the child sees ours
+                stdin=subprocess.PIPE,  # never written to: when it closes, the child exits
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -205,7 +205,7 @@ class Engine:
         deadline = time.monotonic() + START_TIMEOUT_SECONDS
         while time.monotonic() < deadline:
             if self._process is None or self._process.poll() is not None:
-                raise EngineError(f"The local cloud died while it started:\n{self.log_tail()}")
+                raise EngineError(f"The local cloud exited while starting:\n{self.log_tail()}")
             try:
                 self._control("GET")
             except OSError:
@@ -213,13 +213,13 @@ class Engine:
             else:
                 return
         raise EngineError(
-            f"The local cloud did not answer within {START_TIMEOUT_SECONDS} s:\n{self.log_tail()}"
+            f"The local cloud did not respond within {START_TIMEOUT_SECONDS} s:\n{self.log_tail()}"
         )
 
     def _outbox(self, path: str) -> dict[str, Any]:
         try:
             sent: dict[str, Any] = json.loads(self._control("GET", path=path))
-        except EngineError:  # the path exists from the service's first use on
+        except EngineError:  # the path does not exist before the first use of the service
             return {}
         return sent
 

@@ -1,4 +1,4 @@
-"""Where the programs of the local cloud's environments are: in the repository, or where told."""
+"""The programs of the local cloud's environments: in the repository, or set by variables."""
 
 import os
 import shutil
@@ -8,21 +8,21 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 class EnvironmentMissingError(Exception):
-    """A program of the local cloud is not installed: the message says how to install it."""
+    """A program of the local cloud is missing; the message says how to install it."""
 
 
 def local_cloud_python() -> Path:
-    """Find the interpreter whose environment holds localemu and this project."""
+    """Return the interpreter of the environment with localemu and this project."""
     return _program("LOCAL_CLOUD_PYTHON", ".venvs/local/bin/python")
 
 
 def lambda_runtime_python() -> Path:
-    """Find the interpreter whose environment holds what AWS's Lambda runtime holds."""
+    """Return the interpreter of the environment with the contents of AWS's Lambda runtime."""
     return _program("LAMBDA_RUNTIME_PYTHON", ".venvs/lambda-runtime/bin/python")
 
 
 def sam_command() -> Path:
-    """Find the SAM command line."""
+    """Return the SAM CLI."""
     return _program("SAM_COMMAND", ".venvs/sam/bin/sam")
 
 
@@ -30,8 +30,8 @@ def _program(variable: str, default: str) -> Path:
     program = os.environ.get(variable) or str(REPOSITORY / default)
     if shutil.which(program) is None:
         raise EnvironmentMissingError(
-            f"{program} is not a program. Run `make cloud` to install the environments of the "
-            f"local cloud, or set {variable} to the one to use."
+            f"{program} does not exist. Run `make cloud` to install the environments of the "
+            f"local cloud, or set {variable} to another program."
         )
-    # Not resolved: a virtual environment is known by the path of its link to the interpreter.
+    # Not resolved: the path of the link to the interpreter identifies a virtual environment.
     return Path(program).absolute()

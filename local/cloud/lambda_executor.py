@@ -1,4 +1,4 @@
-"""The plugin with which localemu runs Lambda functions as plain processes."""
+"""A plugin that makes localemu run Lambda functions as plain processes."""
 
 import json
 import os
@@ -14,23 +14,23 @@ from local.cloud.lambda_sandbox import LambdaSandbox
 
 
 class ProcessRuntimeExecutorPlugin(RuntimeExecutorPlugin):  # type: ignore[misc] # untyped package
-    """What localemu finds when LAMBDA_RUNTIME_EXECUTOR is `process`."""
+    """The plugin for LAMBDA_RUNTIME_EXECUTOR=process."""
 
     name = "process"
 
     def load(self, *_args: object, **_kwargs: object) -> type["ProcessRuntimeExecutor"]:
-        """Give localemu the executor."""
+        """Return the executor."""
         return ProcessRuntimeExecutor
 
 
 class ProcessRuntimeExecutor(RuntimeExecutor):  # type: ignore[misc] # localemu has no types
-    """An execution environment of localemu that is a sandbox of ours."""
+    """An execution environment that runs a LambdaSandbox."""
 
     def start(self, env_vars: dict[str, Any]) -> None:
-        """Make the sandbox; its process starts with the first invocation.
+        """Create the sandbox. Its process starts with the first invocation.
 
-        So an import error is that invocation's answer and in its log, as in AWS. Raised from
-        here it would be in no log.
+        An import error is then the response of that invocation and in its log, as on AWS. If
+        it were raised here, no log would contain it.
         """
         config = self.function_version.config
         self._sandbox = LambdaSandbox(
@@ -41,14 +41,14 @@ class ProcessRuntimeExecutor(RuntimeExecutor):  # type: ignore[misc] # localemu 
         )
 
     def stop(self) -> None:
-        """Kill the process, also in the middle of an invocation."""
+        """Kill the process, also during an invocation."""
         self._sandbox.stop()
 
     def invoke(
         self, payload: dict[str, str], function_timeout: int | None = None
     ) -> InvocationResult:
-        """Run the handler once."""
-        del function_timeout  # the sandbox has it from the function's configuration
+        """Invoke the handler."""
+        del function_timeout  # the sandbox reads it from the configuration
         invocation = Invocation(
             request_id=payload["invoke-id"],
             function_arn=payload["invoked-function-arn"],
@@ -61,19 +61,19 @@ class ProcessRuntimeExecutor(RuntimeExecutor):  # type: ignore[misc] # localemu 
         )
 
     def get_logs(self) -> str:
-        """Read what no invocation has logged."""
+        """Return log lines that belong to no invocation."""
         return self._sandbox.unread_log()
 
     def get_address(self) -> str:
-        """Name the host of the handler."""
+        """Return the host of the handler."""
         return "127.0.0.1"
 
     def get_endpoint_from_executor(self) -> str:
-        """Name the host of localemu, seen from the handler."""
+        """Return the host of localemu, as seen by the handler."""
         return "127.0.0.1"
 
     def get_runtime_endpoint(self) -> str:
-        """Give localemu's own runtime client, which is not used, no address."""
+        """Return no address: localemu's own runtime client is not used."""
         return ""
 
     @classmethod
@@ -88,7 +88,7 @@ class ProcessRuntimeExecutor(RuntimeExecutor):  # type: ignore[misc] # localemu 
 
 
 def _environment(variables: dict[str, Any], runtime: str) -> dict[str, str]:
-    """Turn localemu's variables into those that AWS sets, over those that the engine was given."""
+    """Return the variables that AWS sets, on top of those that the engine was given."""
     environment: dict[str, str] = json.loads(os.environ.get("LAMBDA_PROCESS_ENVIRONMENT", "{}")) | {
         name: str(value)
         for name, value in variables.items()

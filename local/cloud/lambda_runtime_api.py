@@ -1,4 +1,4 @@
-"""The Lambda Runtime API, as one process of AWS's runtime client calls it."""
+"""A server of the Lambda Runtime API for one process of AWS's runtime client."""
 
 import contextlib
 import queue
@@ -14,7 +14,7 @@ PREFIX = "/2018-06-01/runtime"
 
 @dataclass(frozen=True)
 class Invocation:
-    """One event on its way to a handler."""
+    """One event for a handler."""
 
     request_id: str
     function_arn: str
@@ -24,17 +24,17 @@ class Invocation:
 
 @dataclass(frozen=True)
 class Message:
-    """What a runtime said. `exited` it says by ending, so somebody else has to."""
+    """A message from the runtime; `exited` is sent on behalf of a process that has ended."""
 
     kind: Literal["ready", "response", "error", "exited"]
     body: bytes = b""
 
 
 class RuntimeApi(ThreadingHTTPServer):
-    """A server for one process from its start to its end.
+    """A server for exactly one process.
 
-    Not for its successor: a request of a killed process may still wait here for an event, and
-    would take the one that is meant for the next process.
+    The next process needs another one: a request of a killed process may still be waiting here,
+    and would take the next event.
     """
 
     daemon_threads = True
@@ -44,18 +44,18 @@ class RuntimeApi(ThreadingHTTPServer):
         self._messages: queue.Queue[Message] = queue.Queue()
         self._events: queue.Queue[tuple[dict[str, str], bytes] | None] = queue.Queue()
         self._is_ready = False
-        # shutdown() lasts as long as the poll does, and every kill waits for it.
+        # shutdown() takes one poll interval, and every kill waits for it.
         threading.Thread(
             target=self.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
         ).start()
 
     @property
     def address(self) -> str:
-        """Give the value of AWS_LAMBDA_RUNTIME_API."""
+        """Return the value of AWS_LAMBDA_RUNTIME_API."""
         return f"127.0.0.1:{self.server_port}"
 
     def deliver(self, invocation: Invocation, timeout_seconds: float) -> None:
-        """Answer the request in which the runtime asks for its next event."""
+        """Answer the runtime's request for the next event."""
         headers = {
             "Content-Type": "application/json",
             "Lambda-Runtime-Aws-Request-Id": invocation.request_id,
@@ -66,25 +66,25 @@ class RuntimeApi(ThreadingHTTPServer):
         self._events.put((headers, invocation.payload))
 
     def wait(self, seconds: float) -> Message | None:
-        """Wait for the next thing that the runtime says; None when it said nothing in time."""
+        """Return the next message of the runtime, or None on timeout."""
         try:
             return self._messages.get(timeout=seconds)
         except queue.Empty:
             return None
 
     def say(self, message: Message) -> None:
-        """Take something that the runtime said."""
+        """Accept a message of the runtime."""
         self._messages.put(message)
 
     def next_event(self) -> tuple[dict[str, str], bytes] | None:
-        """Wait for the next event; None when there will be no more."""
+        """Wait for the next event; None if there are no more."""
         if not self._is_ready:
             self._is_ready = True
             self.say(Message("ready"))
         return self._events.get()
 
     def stop(self) -> None:
-        """Stop listening and let a waiting request go."""
+        """Stop listening and release a waiting request."""
         self._events.put(None)
         self.shutdown()
         self.server_close()
@@ -92,7 +92,7 @@ class RuntimeApi(ThreadingHTTPServer):
 
 class _RuntimeApiRequest(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True  # headers and body go in two writes: 40 ms an event otherwise
+    disable_nagle_algorithm = True  # headers and body are two writes: otherwise 40 ms per event
 
     @property
     def _api(self) -> RuntimeApi:
@@ -117,14 +117,14 @@ class _RuntimeApiRequest(BaseHTTPRequestHandler):
         self._answer(HTTPStatus.ACCEPTED, {}, b"")
 
     def log_message(self, *_: object) -> None:
-        """Keep quiet: the engine's log is for the engine."""
+        """Log nothing."""
 
     def _answer(self, status: HTTPStatus, headers: dict[str, str], body: bytes) -> None:
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(body)))
-        # A process whose initialization failed is killed before it has read this.
+        # A process that failed to initialize may be killed before it has read this.
         with contextlib.suppress(ConnectionError):
             self.end_headers()
             self.wfile.write(body)

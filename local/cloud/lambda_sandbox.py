@@ -1,4 +1,4 @@
-"""One Lambda execution environment without Docker: a process of AWS's own runtime client."""
+"""A Lambda execution environment without Docker: a process of AWS's runtime client."""
 
 import json
 import shutil
@@ -14,14 +14,14 @@ from pathlib import Path
 
 from local.cloud.lambda_runtime_api import Invocation, Message, RuntimeApi
 
-# AWS gives the initialization 10 s of a machine that does nothing else. Here it shares the cores
-# with every environment that starts at the same time: 50 at once on 2 cores need half a minute.
+# AWS allows 10 s on an otherwise idle machine. Here, environments that start at the same time share
+# the cores: 50 of them need half a minute on 2 cores.
 INIT_TIMEOUT_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What an invocation came to, and what was logged meanwhile."""
+    """The result of an invocation, and its log."""
 
     payload: bytes
     is_error: bool
@@ -29,10 +29,10 @@ class Outcome:
 
 
 class LambdaSandbox:
-    """A handler whose process keeps running from one invocation to the next, as in AWS.
+    """A handler whose process is reused from one invocation to the next, as on AWS.
 
-    It starts with the first invocation, and anew with the next one after a time-out or an exit.
-    The handler sees no environment variable of this machine, only what AWS sets and `environment`.
+    It starts with the first invocation, and again after a timeout or an exit. Of environment
+    variables, the handler sees those that AWS sets and `environment`, none of this machine.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class LambdaSandbox:
         self._process: _RuntimeProcess | None = None
 
     def invoke(self, invocation: Invocation) -> Outcome:
-        """Hand an event to the handler and wait for its answer, its end or its time-out."""
+        """Pass an event to the handler and wait for its response, exit or timeout."""
         process = self._running_process()
         began, seconds = time.monotonic(), INIT_TIMEOUT_SECONDS
         message = Message("ready") if process.is_ready else process.api.wait(seconds)
@@ -82,11 +82,11 @@ class LambdaSandbox:
         return Outcome(payload, is_error, log)
 
     def unread_log(self) -> str:
-        """Read what has been logged since the last invocation ended."""
+        """Return what has been logged since the last invocation ended."""
         return self._process.unread_log() if self._process else ""
 
     def stop(self) -> None:
-        """Kill the process and remove its scratch space."""
+        """Kill the process and remove its directory."""
         self._end_process()
         shutil.rmtree(self._scratch, ignore_errors=True)
 
@@ -118,7 +118,7 @@ class LambdaSandbox:
 
 
 class _RuntimeProcess:
-    """One process from its start to its end."""
+    """One process of the runtime client."""
 
     def __init__(
         self, command: list[str], code: Path, environment: Mapping[str, str], log: Path
@@ -127,7 +127,7 @@ class _RuntimeProcess:
         self.api = RuntimeApi()
         self._log = log
         self._log_position = 0
-        # A file, not a pipe: what was logged before the answer is there when the answer comes.
+        # A file, not a pipe: log lines are complete when the response arrives.
         with log.open("wb") as output:
             self._process = subprocess.Popen(  # noqa: S603 # the command is ours
                 command,
@@ -145,7 +145,7 @@ class _RuntimeProcess:
 
     @property
     def last_words(self) -> str:
-        """Say how the process ended, as AWS says it."""
+        """Return how the process ended, in AWS's words."""
         code = self._process.wait()
         if code == 0:
             return "Runtime exited without providing a reason"

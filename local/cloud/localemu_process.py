@@ -1,4 +1,4 @@
-"""What the engine's process runs: `python -m local.cloud.localemu_process`, beside localemu."""
+"""The program of the engine's process: `python -m local.cloud.localemu_process`."""
 
 import os
 import shutil
@@ -11,7 +11,7 @@ from local.cloud.corrections import correct_after_import, correct_before_import
 
 
 def main() -> None:
-    """Run localemu until whoever started it is gone."""
+    """Run localemu, with corrections, until its parent process exits."""
     threading.Thread(target=_die_with_parent, daemon=True).start()
     correct_before_import()
     from localemu.runtime.main import main as run_localemu  # noqa: PLC0415
@@ -27,7 +27,7 @@ def main() -> None:
 
 
 def _die_with_parent() -> None:
-    """Kill this process and every Lambda process when the parent is gone.
+    """Kill this process and its Lambda processes when the parent has exited.
 
     They are a process group of their own, and the other end of standard input is the parent's:
     the system closes it however the parent ended.

@@ -1,4 +1,4 @@
-"""The template parameters that a registry file asks for, checked as CloudFormation would."""
+"""Template parameters in a registry file, validated as CloudFormation would."""
 
 import re
 from pathlib import Path
@@ -15,7 +15,7 @@ TEMPLATE = REPOSITORY / "template.yaml"
 
 
 def of_registry_file(text: str, *, name: str, template: Path = TEMPLATE) -> dict[str, str]:
-    """Read the `parameters` of a registry file; none when it has no such key.
+    """Return the `parameters` of a registry file; empty if it has no such key.
 
     Raises RegistryFileError for a parameter that the template does not have, and for a value that
     it does not allow.
@@ -30,7 +30,7 @@ def of_registry_file(text: str, *, name: str, template: Path = TEMPLATE) -> dict
 
 def _declared(template: Path) -> dict[str, dict[str, Any]]:
     root: Any = yaml.compose(template.read_text(), Loader=yaml.SafeLoader)
-    # Only this part is made of plain YAML: elsewhere are !Ref and its like.
+    # Only this section is plain YAML: others contain tags such as !Ref.
     parameters = next(value for key, value in root.value if key.value == "Parameters")
     declared: dict[str, dict[str, Any]] = yaml.SafeLoader("").construct_document(parameters)
     return declared
@@ -47,5 +47,5 @@ def _allowed(value: Value, declared: dict[str, Any]) -> str:
     )
     pattern = declared.get("AllowedPattern", "(?s:.*)")
     if value.is_empty_text and re.fullmatch(pattern, ""):
-        return ""  # turns off what the parameter turns on
+        return ""  # turns the feature off
     return value.matching(pattern, accepted)

@@ -42,7 +42,7 @@ class Received:
 
     @property
     def is_accepted(self) -> bool:
-        """Tell whether the receiver took it, so that its people saw it."""
+        """Return whether the receiver took it, so that its people saw it."""
         return HTTPStatus(self.answer.status).is_success
 
 
@@ -123,23 +123,23 @@ class Inbox:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Give the variable by which Python's default TLS contexts trust the inbox."""
+        """Return the variable by which Python's default TLS contexts trust the inbox."""
         return {"SSL_CERT_FILE": str(self._certificate_authority)}
 
     @property
     def received(self) -> tuple[Received, ...]:
-        """Give every request so far, in order, also those that were refused by their service."""
+        """Return every request so far, in order, also those that were refused by their service."""
         with self._lock:
             return tuple(self._received)
 
     @property
     def troubles(self) -> tuple[str, ...]:
-        """Give what kept a request from being read: no trust, no such address, a broken line."""
+        """Return what kept a request from being read: no trust, no such address, a broken line."""
         with self._lock:
             return tuple(self._troubles)
 
     def url(self, channel: Channel) -> str:
-        """Give the address of a channel, with what makes it a secret."""
+        """Return the address of a channel, with what makes it a secret."""
         door = self._doors[channel]
         query = "".join(
             f"{'&' if position else '?'}{name}={value}"

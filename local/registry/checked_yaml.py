@@ -95,12 +95,12 @@ class Value:
 
     @property
     def is_list(self) -> bool:
-        """Tell a list from a single value."""
+        """Return whether this is list, not a single value."""
         return isinstance(self._node, yaml.SequenceNode)
 
     @property
     def is_empty_text(self) -> bool:
-        """Tell an empty text, which is quoted, from a value that was forgotten."""
+        """Return whether this is empty text, which is quoted,, not a value that was forgotten."""
         return (
             isinstance(self._node, yaml.ScalarNode)
             and self._node.value == ""

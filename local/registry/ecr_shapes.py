@@ -98,12 +98,12 @@ class EcrShapes:
 
 
 def image_status(image: Image) -> str:
-    """Tell an archived image from an active one."""
+    """Return whether this is archived image, not an active one."""
     return "ACTIVE" if image.archived_at is None else "ARCHIVED"
 
 
 def is_complete(scan: Scan, now: datetime) -> bool:
-    """Tell whether the scan has ended with findings to show, be it none."""
+    """Return whether the scan has ended with findings to show, be it none."""
     return scan.ends_at <= now and scan.result.status == "COMPLETE"
 
 

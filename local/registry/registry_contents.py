@@ -21,7 +21,7 @@ type ScanType = Literal["BASIC", "ENHANCED"]
 
 
 def digest_of(repository: str, label: str) -> str:
-    """Give an image of a repository a digest that is the same on every run."""
+    """Return an image of a repository a digest that is the same on every run."""
     return "sha256:" + hashlib.sha256(f"{repository}@{label}".encode()).hexdigest()
 
 

@@ -130,7 +130,7 @@ class SimulatedRegistry:
 
     @property
     def faults(self) -> tuple[Fault, ...]:
-        """Give what is scripted to go wrong, as it stands."""
+        """Return what is scripted to go wrong, as it stands."""
         with self._lock:
             return tuple(map(replace, self._faults))
 

@@ -204,7 +204,7 @@ def test_a_dead_channel_silences_no_other_and_gets_its_message_later(
     listed = redeliver(people, "--list")
     assert "SLACK" in listed
     assert repository in listed
-    assert "1 kept." in listed
+    assert "1 in the queue." in listed
     assert "1 sent again" in redeliver(people)
     eventually(
         lambda: people.posted(repository)["slack"],

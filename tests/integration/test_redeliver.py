@@ -149,16 +149,16 @@ def test_leaves_what_comes_meanwhile_for_the_next_time(
 def test_shows_what_was_sent(deployed: Stack, capsys: pytest.CaptureFixture[str]) -> None:
     put(deployed, kept(1), "something else")
     assert main(["--list"]) == 0
-    assert "1 kept." in capsys.readouterr().out
+    assert "1 in the queue." in capsys.readouterr().out
     assert main([]) == 0
     printed = capsys.readouterr()
     assert "SLACK" in printed.out
     assert "image 1" in printed.out
     assert "WebhookRefused: 404" in printed.out
     assert "1 sent again" in printed.out
-    assert "Left in the queue, for it is not JSON" in printed.err
+    assert "Left in the queue: a message that is not JSON" in printed.err
 
 
 def test_says_so_when_nothing_is_kept(deployed: Stack, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 0
-    assert capsys.readouterr().out.strip() == "Nothing is kept in Undelivered."
+    assert capsys.readouterr().out.strip() == "The queue Undelivered is empty."

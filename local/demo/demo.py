@@ -229,6 +229,8 @@ def _demonstrate(plan: Plan, console: Console) -> str | None:
         finally:
             engine.keep_log(REPOSITORY / ENGINE_LOG)
             engine.stop()
+    console.print()
+    console.print(Text("All runs together", "bold"))
     console.print(summary_of(observed.notifications))
     highlights = Highlights.of(observed.requests, observed.delivered)
     console.print()

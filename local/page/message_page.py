@@ -1,4 +1,4 @@
-"""One HTML page of everything that the receivers got, each message as its receiver sees it."""
+"""One HTML page with all received messages, each as its receiver shows it."""
 
 import json
 from collections import defaultdict
@@ -17,13 +17,13 @@ from local.page.teams_rendering import teams_message
 from local.receivers.inbox import Channel, Received
 from local.receivers.subscribers import BusEvent, Delivered, Email, TextMessage, TopicMessage
 
-# A message cannot make the page load anything or run anything, whatever this page overlooks.
+# Even if escaping failed, no message could make the page load or run anything.
 CONTENT_POLICY = element(
     "meta",
     http_equiv="Content-Security-Policy",
     content="default-src 'none'; style-src 'unsafe-inline'",
 )
-# The characters that an SMS holds 160 of: https://www.3gpp.org/dynareport/23038.htm
+# An SMS has room for 160 of these characters: https://www.3gpp.org/dynareport/23038.htm
 _GSM = frozenset(
     "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡"
     "ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
@@ -33,7 +33,7 @@ _GSM_OF_TWO = frozenset("^{}\\[~]|€")
 
 @dataclass(frozen=True)
 class _Section:
-    """The messages of one kind of receiver, drawn, and the name by which the page links to them."""
+    """The rendered messages of one kind of receiver, and the anchor of the section."""
 
     anchor: str
     title: str
@@ -47,10 +47,10 @@ def page(
     *,
     only: Collection[str] | None = None,
 ) -> str:
-    """Draw what the inbox and the subscribers received, or only the sections of these anchors.
+    """Render what the inbox and the subscribers received, or only sections with these anchors.
 
     The anchors are slack, teams, email, sms, pagerduty, chatbot, webhook, queue and events. The
-    page is complete in itself.
+    page loads no other files.
     """
     requests, delivered = tuple(requests), delivered or Delivered()
     sections = [
@@ -58,7 +58,7 @@ def page(
         for section in _sections(requests, delivered)
         if (section.anchor in only if only is not None else section.messages)
     ]
-    whole = "Inbox: what ecr-rescan sent, as its receivers got it"
+    whole = "Inbox: every notification as its receiver shows it"
     head = element(
         "head",
         element("meta", charset="utf-8"),
@@ -76,7 +76,7 @@ def page(
         content = [element("p", "Nothing was received.")]
     body = element("body", top, element("main", *content))
     html = f"<!DOCTYPE html>\n{element('html', head, body, lang='en')}\n"
-    return html.encode(errors="replace").decode()  # JSON may hold halves of characters
+    return html.encode(errors="replace").decode()  # JSON may contain unpaired surrogates
 
 
 def _style() -> Markup:
@@ -189,7 +189,7 @@ def _section(section: _Section) -> Markup:
 
 
 def _posted(request: Received, draw: Callable[[Received], Markup], anchor: str) -> Markup:
-    """Draw a request, and say so when its receiver did not take it."""
+    """Render a request; mark one that its receiver refused."""
     content = draw(request) if request.json is not None else _raw(request.body)
     if request.is_accepted:
         return element(
@@ -218,7 +218,7 @@ def _sms(message: TextMessage) -> Markup:
 
 
 def sms_parts(text: str) -> int:
-    """Count the parts that a carrier sends a text in, each of which is paid for."""
+    """Return the number of parts of a text message, each of which is billed."""
     if all(character in _GSM or character in _GSM_OF_TWO for character in text):
         length = sum(2 if character in _GSM_OF_TWO else 1 for character in text)
         alone, one_of_many = 160, 153
@@ -329,7 +329,7 @@ def _said(value: object) -> str:
 
 
 def _json(content: object) -> Markup:
-    """Draw JSON, folded: a report has dozens of lines."""
+    """Render JSON, folded, because a report has dozens of lines."""
     title = content.get("title") if isinstance(content, dict) else None
     summary = f"{title} (JSON)" if isinstance(title, str) else "JSON"
     text = element("pre", json.dumps(content, indent=2, ensure_ascii=False))
@@ -341,7 +341,7 @@ def _raw(body: bytes) -> Markup:
 
 
 def _read(text: str) -> Any:
-    """Read text as JSON; None if it is none."""
+    """Return text as JSON, or None if it is not JSON."""
     try:
         return json.loads(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Pictures of the page, made by a Chromium if this machine has one."""
+"""Screenshots of the page, if this machine has a Chromium."""
 
 import os
 import re
@@ -19,8 +19,8 @@ from local.receivers.subscribers import Delivered
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 PICTURES = ("slack", "teams")
 WIDTH = 900
-MOST_HEIGHT = 5000  # of a page; a picture shows what fits
-SHARPNESS = 2  # pixels to a point of the page
+MOST_HEIGHT = 5000  # a longer page is cut
+SHARPNESS = 2  # device pixels per CSS pixel
 TIMEOUT_SECONDS = 40
 _MEASURE = Markup(
     "document.documentElement.dataset.height = Math.ceil(document.body.getBoundingClientRect()"
@@ -29,19 +29,19 @@ _MEASURE = Markup(
 
 
 class _BrowserFailed(Exception):
-    """The browser did not do what it was asked: the message says what it said."""
+    """The browser failed; the message says how."""
 
 
 def take_screenshots(
     requests: Iterable[Received], delivered: Delivered | None, directory: Path
 ) -> str:
-    """Picture the Slack and the Teams messages as slack.png and teams.png; say what came of it.
+    """Write screenshots of Slack and Teams messages, slack.png and teams.png; return a sentence.
 
-    Never fails: the pictures are an extra.
+    Never raises: the screenshots are an extra.
     """
     browser = next((found for name in BROWSERS if (found := shutil.which(name))), None)
     if browser is None:
-        return f"There are no pictures, because none of {', '.join(BROWSERS)} is on the PATH."
+        return f"No screenshots: none of {', '.join(BROWSERS)} is on the PATH."
     received = tuple(requests)
     channels = {request.channel for request in received}
     taken: list[str] = []
@@ -51,18 +51,18 @@ def take_screenshots(
             if name in channels:
                 target = directory / f"{name}.png"
                 _picture(browser, page(received, delivered, only=(name,)), target)
-                taken.append(target.name)
+                taken.append(f"{directory.name}/{target.name}")
     except (_BrowserFailed, OSError) as error:
-        return f"There are not all pictures, because {Path(browser).name} failed: {error}"
+        return f"Screenshots are missing, because {Path(browser).name} failed: {error}"
     if not taken:
-        return "There are no pictures, because neither Slack nor Teams received anything."
-    return f"Pictured in {' and '.join(taken)}."
+        return "No screenshots: neither Slack nor Teams received a message."
+    return f"Screenshots: {' and '.join(taken)}"
 
 
 def _picture(browser: str, text: str, target: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="screenshot-", ignore_cleanup_errors=True) as scratch:
         source, shot = Path(scratch) / "page.html", Path(scratch) / "page.png"
-        # The page as written lets no script run. This copy is measured by one.
+        # The page allows no script. A copy without that policy measures its own height.
         measuring = text.replace(CONTENT_POLICY, "").replace(
             "</body>", f"{element('script', _MEASURE)}</body>"
         )
@@ -85,13 +85,15 @@ def _picture(browser: str, text: str, target: Path) -> None:
 
 
 def _run(browser: str, scratch: Path, arguments: Sequence[str], source: Path) -> str:
-    """Run the browser, and end it with all its processes when it takes too long."""
+    """Run the browser, and kill it with all its processes on timeout."""
     command = [
         browser,
         *("--headless", "--disable-gpu", "--hide-scrollbars", "--disable-dev-shm-usage"),
         *("--no-first-run", "--disable-background-networking", "--disable-component-update"),
         f"--user-data-dir={scratch / 'profile'}",
-        *(["--no-sandbox"] if os.geteuid() == 0 else []),  # root has no sandbox to run it in
+        *(
+            ["--no-sandbox"] if os.geteuid() == 0 else []
+        ),  # Chromium refuses to run as root with its sandbox
         *arguments,
         source.as_uri(),
     ]

@@ -1,4 +1,4 @@
-"""The receivers of what ecr-rescan posts over HTTPS: Slack, Teams, PagerDuty, any webhook."""
+"""Receivers of ecr-rescan's HTTPS requests: Slack, Teams, PagerDuty and a webhook."""
 
 import contextlib
 import json
@@ -22,15 +22,15 @@ from local.receivers.webhook_services import Answer, Posted, pagerduty, slack, t
 
 Channel = Literal["slack", "teams", "pagerduty", "webhook"]
 CHANNELS: tuple[Channel, ...] = get_args(Channel)
-# A client that says nothing holds a thread no longer than this.
+# A silent client keeps a thread busy for at most this long.
 SILENCE_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
 class Received:
-    """One request as it came in: its raw body, that as JSON (None if it is none), and the answer.
+    """A request: its raw body, the body as JSON (None if it is not JSON), and the response.
 
-    Header names are in lower case. A request of another method than POST is refused unrecorded.
+    Header names are in lower case. Requests other than POST are refused and not recorded.
     """
 
     channel: Channel
@@ -42,11 +42,11 @@ class Received:
 
     @property
     def is_accepted(self) -> bool:
-        """Return whether the receiver took it, so that its people saw it."""
+        """Return whether the receiver accepted the request."""
         return HTTPStatus(self.answer.status).is_success
 
 
-# What a scripted channel answers: always the same, or what is made of the request. None leaves the
+# The response of a scripted channel: constant, or a function of the request. None leaves the
 # request to the service.
 Script = Answer | Callable[[Posted], Answer | None]
 
@@ -59,7 +59,7 @@ class _Fault:
 
 @dataclass(frozen=True)
 class _Door:
-    """Where a channel is reached: its path, and what its query must hold."""
+    """The address of a channel: its path and the required query parameters."""
 
     path: str
     query: Mapping[str, str] = field(default_factory=dict)
@@ -73,7 +73,7 @@ class _Door:
 
 
 class Inbox:
-    """The HTTPS receivers of ecr-rescan's messages, on this machine, as long as a `with` lasts.
+    """The HTTPS receivers of ecr-rescan's messages, for the duration of a `with` block.
 
     Each answers as its service does, and is found only by who knows its address: `secrets()` holds
     what an operator would put into Secrets Manager. A client trusts it with `environment` set.
@@ -104,7 +104,7 @@ class Inbox:
         self._server = _Server(self, tls)
 
     def __enter__(self) -> Self:
-        """Begin to answer."""
+        """Start to listen."""
         threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
         ).start()
@@ -116,30 +116,30 @@ class Inbox:
         _error: BaseException | None,
         _trace: TracebackType | None,
     ) -> None:
-        """Stop listening; what was received can still be read."""
+        """Stop listening. Received messages can still be read."""
         self._server.shutdown()
         self._server.server_close()
         self._temporary.cleanup()
 
     @property
     def environment(self) -> dict[str, str]:
-        """Return the variable by which Python's default TLS contexts trust the inbox."""
+        """Return the variable that makes Python's default TLS contexts trust the inbox."""
         return {"SSL_CERT_FILE": str(self._certificate_authority)}
 
     @property
     def received(self) -> tuple[Received, ...]:
-        """Return every request so far, in order, also those that were refused by their service."""
+        """Return all requests in order, including those that their service refused."""
         with self._lock:
             return tuple(self._received)
 
     @property
     def troubles(self) -> tuple[str, ...]:
-        """Return what kept a request from being read: no trust, no such address, a broken line."""
+        """Return why requests could not be read: TLS error, unknown address, broken connection."""
         with self._lock:
             return tuple(self._troubles)
 
     def url(self, channel: Channel) -> str:
-        """Return the address of a channel, with what makes it a secret."""
+        """Return the address of a channel, including its secret parts."""
         door = self._doors[channel]
         query = "".join(
             f"{'&' if position else '?'}{name}={value}"
@@ -148,7 +148,7 @@ class Inbox:
         return f"https://127.0.0.1:{self._server.server_port}{door.path}{query}"
 
     def secrets(self) -> dict[Channel, str]:
-        """Give for each channel the JSON that is its secret in Secrets Manager."""
+        """Return the secret of each channel, as JSON for Secrets Manager."""
         more: dict[Channel, dict[str, str]] = {
             "pagerduty": {"routing_key": self._routing_key},
             "webhook": {"signing_key": self._signing_key},
@@ -159,7 +159,7 @@ class Inbox:
         }
 
     def script(self, channel: Channel, script: Script, *, times: int | None = None) -> None:
-        """Let a channel answer this instead, so many times or until `repair`.
+        """Script the response of a channel, for a number of times or until `repair`.
 
         A channel that is scripted more than once takes one script after the other.
         """
@@ -167,18 +167,18 @@ class Inbox:
             self._faults[channel].append(_Fault(script, times))
 
     def repair(self, channel: Channel) -> None:
-        """Let a channel answer as its service does again."""
+        """End the scripted responses of a channel."""
         with self._lock:
             self._faults[channel].clear()
 
     def channel_of(self, target: str) -> Channel | None:
-        """Find the channel that the target of a request belongs to."""
+        """Return the channel of a request target, or None."""
         return next(
             (channel for channel in CHANNELS if self._doors[channel].is_opened_by(target)), None
         )
 
     def receive(self, channel: Channel, headers: Mapping[str, str], body: bytes) -> Answer:
-        """Take a request and say what it is answered."""
+        """Record a request and return the response."""
         posted = Posted(headers, body)
         answer = self._scripted(channel, posted) or self._service(channel, posted)
         received = Received(channel, headers, body, posted.json, datetime.now(UTC), answer)
@@ -187,7 +187,7 @@ class Inbox:
         return answer
 
     def note(self, trouble: str) -> None:
-        """Keep what kept a request from being read."""
+        """Record why a request could not be read."""
         with self._lock:
             self._troubles.append(trouble)
 
@@ -217,47 +217,47 @@ class Inbox:
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
-    block_on_close = False  # a client that is still connected is not waited for
+    block_on_close = False  # do not wait for connected clients
 
     def __init__(self, inbox: Inbox, tls: ssl.SSLContext) -> None:
         super().__init__(("127.0.0.1", 0), _Request)
         self.inbox = inbox
-        # The handshake is the thread's: here, one client could keep all others waiting.
+        # The handshake happens in the connection's thread: here, one client could block all others.
         self.socket = tls.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
 
     def handle_error(self, _request: object, _client: object) -> None:
-        """Keep the error of a connection instead of printing it."""
+        """Record the error of a connection instead of printing it."""
 
 
 class _Request(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     timeout = SILENCE_SECONDS
-    disable_nagle_algorithm = True  # headers and body go in two writes: 40 ms a request otherwise
+    disable_nagle_algorithm = True  # headers and body are two writes: otherwise 40 ms per request
 
     @property
     def _inbox(self) -> Inbox:
         return cast("_Server", self.server).inbox
 
     def handle(self) -> None:
-        """Answer the requests of one connection."""
+        """Serve one connection."""
         try:
             super().handle()
-        except OSError as error:  # among them every ssl.SSLError
+        except OSError as error:  # includes ssl.SSLError
             self._inbox.note(str(error))
 
     def do_POST(self) -> None:
-        """Hand a message to the receiver whose address this is."""
+        """Pass a message to the receiver with this address."""
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         channel = self._inbox.channel_of(self.path)
         if channel is None:
-            self._inbox.note(f"Nobody has the address {urlsplit(self.path).path}.")
+            self._inbox.note(f"Unknown address: {urlsplit(self.path).path}")
             self._answer(Answer(HTTPStatus.NOT_FOUND, b"no_service"))
             return
         headers = {name.lower(): value for name, value in self.headers.items()}
         self._answer(self._inbox.receive(channel, headers, body))
 
     def log_message(self, *_: object) -> None:
-        """Keep quiet: what came in is in `Inbox.received`."""
+        """Log nothing: `Inbox.received` has all requests."""
 
     def _answer(self, answer: Answer) -> None:
         self.send_response(answer.status)
@@ -265,11 +265,11 @@ class _Request(BaseHTTPRequestHandler):
             self.send_header(name, value)
         if answer.status != HTTPStatus.NO_CONTENT:
             self.send_header("Content-Length", str(len(answer.body)))
-        with contextlib.suppress(ConnectionError):  # whoever asked did not wait for the answer
+        with contextlib.suppress(ConnectionError):  # the client did not wait for the response
             self.end_headers()
             self.wfile.write(answer.body)
 
 
 def _name(kind: str) -> str:
-    """Make an identifier as Slack makes them: a letter that says of what, and ten others."""
+    """Return an identifier like Slack's: a letter for its kind, and ten others."""
     return kind + secrets.token_hex(5).upper()

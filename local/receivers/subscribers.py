@@ -1,4 +1,4 @@
-"""The receivers of what ecr-rescan publishes: e-mail, SMS and queues of a topic, rules of a bus."""
+"""Subscribers of what ecr-rescan publishes: email, SMS and queues of a topic, rules of a bus."""
 
 import json
 import secrets
@@ -10,16 +10,16 @@ from typing import Any
 
 from local.cloud.engine import Engine
 
-# A message is with all its receivers some tenths of a second after it was published.
+# A message reaches all subscribers some tenths of a second after it was published.
 MOMENT_SECONDS = 0.1
-BATCH = 10  # messages that SQS hands out at once
+BATCH = 10  # messages per ReceiveMessage
 
 
 @dataclass(frozen=True)
 class Email:
-    """An e-mail, with the text that SNS chose for the protocol.
+    """An email, with the text that SNS selected for the protocol.
 
-    Not shown: what AWS adds, a line with the link by which to unsubscribe.
+    Without the line with the link to unsubscribe, which AWS adds.
     """
 
     address: str
@@ -30,7 +30,7 @@ class Email:
 
 @dataclass(frozen=True)
 class TextMessage:
-    """An SMS, with the text that SNS chose for the protocol."""
+    """A text message, with the text that SNS selected for the protocol."""
 
     number: str
     text: str
@@ -39,7 +39,7 @@ class TextMessage:
 
 @dataclass(frozen=True)
 class TopicMessage:
-    """What a queue that subscribes to a topic holds; the subject is None if there was none."""
+    """A message of a topic in a queue; the subject is None if none was published."""
 
     topic_arn: str
     subject: str | None
@@ -50,7 +50,7 @@ class TopicMessage:
 
 @dataclass(frozen=True)
 class BusEvent:
-    """An event that a rule matched, as its target gets it."""
+    """An event that a rule matched, as its target receives it."""
 
     bus: str
     source: str
@@ -62,9 +62,9 @@ class BusEvent:
 
 @dataclass(frozen=True)
 class Delivered:
-    """Everything that the subscribers received so far, of each kind by its time.
+    """Everything that the subscribers have received, each kind ordered by time.
 
-    SNS hands messages to many threads, here as in AWS: two of the same second may change places.
+    SNS delivers concurrently, here and on AWS: messages of the same second may swap places.
     """
 
     emails: tuple[Email, ...] = ()
@@ -75,18 +75,19 @@ class Delivered:
 
     @property
     def count(self) -> int:
-        """Count what was received."""
+        """Return the number of received messages."""
         kinds = (self.emails, self.text_messages, self.topic_messages, self.chatbot_messages)
         return sum(len(kind) for kind in kinds) + len(self.events)
 
 
 class Subscribers:
-    """The people and systems of an engine's account who subscribe to topics and buses.
+    """Subscribers in an engine's account to topics and buses.
 
-    E-mail and SMS are sent by localemu's SNS, and read from its outboxes; one engine has one of
-    each, so they are everybody's. AWS asks an e-mail's receiver to confirm first; localemu does
-    not. AWS Chatbot is not in localemu: a queue stands for it, and gets what Chatbot's HTTPS
-    endpoint would get unless the message has a text of its own for one of the two protocols.
+    Email and SMS are sent by localemu's SNS and read from its outboxes, which all subscribers of an
+    engine share. AWS asks the owner of an email address to confirm first; localemu does not. A
+    queue stands in for Amazon Q Developer in chat applications, which localemu does not have. It
+    receives what the HTTPS endpoint would receive, unless a message has a text for one of the two
+    protocols.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -99,23 +100,23 @@ class Subscribers:
         self._events: list[BusEvent] = []
 
     def subscribe_email(self, topic_arn: str, address: str) -> None:
-        """Let somebody get the messages of a topic by e-mail."""
+        """Subscribe an email address to a topic."""
         self._sns.subscribe(TopicArn=topic_arn, Protocol="email", Endpoint=address)
 
     def subscribe_sms(self, topic_arn: str, number: str) -> None:
-        """Let somebody get the messages of a topic as SMS; the number is like +4915112345678."""
+        """Subscribe a phone number, such as +4915112345678, to a topic."""
         self._sns.subscribe(TopicArn=topic_arn, Protocol="sms", Endpoint=number)
 
     def subscribe_queue(self, topic_arn: str) -> None:
-        """Let a queue get the messages of a topic."""
+        """Subscribe a queue to a topic."""
         self._subscribe(topic_arn, self._topic_messages)
 
     def subscribe_chatbot(self, topic_arn: str) -> None:
-        """Let what stands for AWS Chatbot get the messages of a topic."""
+        """Subscribe the queue that stands in for Amazon Q Developer to a topic."""
         self._subscribe(topic_arn, self._chatbot_messages)
 
     def watch_bus(self, bus: str = "default", *, source: str = "ecr-rescan") -> None:
-        """Let a rule catch every event of a source on a bus, named by its name or ARN."""
+        """Add a rule that matches all events of a source on a bus, given its name or ARN."""
         events = self._engine.client("events")
         queue = self._queue("events.amazonaws.com", lambda body: self._note_event(bus, body))
         pattern = json.dumps({"source": [source]})
@@ -124,7 +125,7 @@ class Subscribers:
         events.put_targets(Rule=queue.name, EventBusName=bus, Targets=[target])
 
     def received(self, *, at_least: int = 0, within_seconds: float = 10.0) -> Delivered:
-        """Read what was received, once it is so many messages or the time is over."""
+        """Return what was received, once there are enough messages or time is up."""
         deadline = time.monotonic() + within_seconds
         while True:
             delivered = self._read()
@@ -211,7 +212,7 @@ class Subscribers:
 
 @dataclass(frozen=True)
 class _Queue:
-    """A queue, and what is done with what it holds."""
+    """A queue, and the function that records its messages."""
 
     sqs: Any
     name: str
@@ -220,7 +221,7 @@ class _Queue:
     note: Callable[[dict[str, Any]], None]
 
     def take(self) -> list[dict[str, Any]]:
-        """Read and delete everything."""
+        """Read and delete all messages."""
         bodies: list[dict[str, Any]] = []
         while True:
             answer = self.sqs.receive_message(QueueUrl=self.url, MaxNumberOfMessages=BATCH)
@@ -233,11 +234,11 @@ class _Queue:
 
 
 def _in_order[Message: (TopicMessage, BusEvent)](messages: list[Message]) -> tuple[Message, ...]:
-    """Sort by time: a queue keeps no order."""
+    """Sort by time: a queue is not ordered."""
     return tuple(sorted(messages, key=lambda message: message.received_at))
 
 
 def _time(text: str) -> datetime:
-    """Read a time; what has no offset is in UTC."""
+    """Parse a time; UTC if it has no offset."""
     time_read = datetime.fromisoformat(text)
     return time_read if time_read.tzinfo else time_read.replace(tzinfo=UTC)

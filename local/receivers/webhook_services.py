@@ -1,4 +1,4 @@
-"""What Slack, Teams, PagerDuty and a plain webhook answer to a request, and what each refuses."""
+"""Responses of Slack, Teams, PagerDuty and a plain webhook, and what they refuse."""
 
 import hashlib
 import json
@@ -13,7 +13,7 @@ TEAMS_MOST_BYTES = 28 * 1024
 
 @dataclass(frozen=True)
 class Answer:
-    """The answer to a request."""
+    """The response to a request."""
 
     status: int
     body: bytes = b""
@@ -22,14 +22,14 @@ class Answer:
 
 @dataclass(frozen=True)
 class Posted:
-    """The request that is to be answered; header names are in lower case."""
+    """A request; header names are in lower case."""
 
     headers: Mapping[str, str]
     body: bytes
 
     @cached_property
     def json(self) -> Any:
-        """Read the body as JSON; None if it is none."""
+        """Return the body as JSON, or None if it is not JSON."""
         try:
             return json.loads(self.body)
         except ValueError:
@@ -37,9 +37,9 @@ class Posted:
 
 
 def slack(posted: Posted) -> Answer:
-    """Answer as an incoming webhook of Slack does.
+    """Respond as an incoming webhook of Slack does.
 
-    It refuses blocks beyond its limits: https://docs.slack.dev/reference/block-kit/blocks
+    It refuses blocks that exceed its limits: https://docs.slack.dev/reference/block-kit/blocks
     """
     message = posted.json
     if not isinstance(message, dict):
@@ -49,7 +49,7 @@ def slack(posted: Posted) -> Answer:
     try:
         groups = [message, *message.get("attachments", ())]
         is_refused = any(_break_the_limits(group.get("blocks", ())) for group in groups)
-    except (AttributeError, TypeError):  # a list where an object must be, and the like
+    except (AttributeError, TypeError):  # such as a list instead of an object
         is_refused = True
     if is_refused:
         return _text(HTTPStatus.BAD_REQUEST, "invalid_blocks")
@@ -57,7 +57,7 @@ def slack(posted: Posted) -> Answer:
 
 
 def teams(posted: Posted) -> Answer:
-    """Answer as a workflow of Teams does: it has taken the message, and posts it by and by."""
+    """Respond as a workflow of Teams does, which accepts a message and posts it later."""
     if not isinstance(posted.json, dict):
         return _text(HTTPStatus.BAD_REQUEST, "The input is not valid JSON.")
     if len(posted.body) > TEAMS_MOST_BYTES:
@@ -66,7 +66,7 @@ def teams(posted: Posted) -> Answer:
 
 
 def pagerduty(posted: Posted, routing_key: str) -> Answer:
-    """Answer as the Events API v2 of PagerDuty does to the owner of the routing key."""
+    """Respond as PagerDuty's Events API v2 does for this routing key."""
     event = posted.json
     errors = list(_pagerduty_errors(event, routing_key)) if isinstance(event, dict) else ["no JSON"]
     if errors:
@@ -78,7 +78,7 @@ def pagerduty(posted: Posted, routing_key: str) -> Answer:
 
 
 def webhook() -> Answer:
-    """Answer as a plain receiver does."""
+    """Respond as a plain receiver does."""
     return Answer(HTTPStatus.NO_CONTENT)
 
 

@@ -1,6 +1,6 @@
 """A simulated registry behind a real boto3 ECR client, in process.
 
-Only the wire is replaced: what checks, writes and reads messages is botocore itself.
+Only the HTTP connection is replaced: botocore itself validates, serializes and parses messages.
 """
 
 import io
@@ -26,7 +26,7 @@ def attach(
 ) -> None:
     """Let the registry answer this client's calls, each after the registry's latency.
 
-    First of all handlers, so that it also answers before moto's.
+    The handler is registered first, so that it also precedes moto's.
     """
 
     def answer(request: AWSPreparedRequest, event_name: str, **_: Any) -> AWSResponse:
@@ -41,7 +41,7 @@ def attach(
 
     client.meta.events.register_first(
         "before-send.ecr",
-        answer,  # type: ignore[arg-type]  # the stub forgets that a handler may answer
+        answer,  # type: ignore[arg-type]  # the stubs do not know that a handler may return a response
     )
 
 
@@ -54,14 +54,14 @@ def _response(url: str, status: int, message: dict[str, Any]) -> AWSResponse:
 
 
 def _epoch(value: object) -> float:
-    """Write a time as AWS's JSON protocol does: seconds since 1970."""
+    """Serialize a time as AWS's JSON protocol does: seconds since 1970."""
     if isinstance(value, datetime):
         return value.timestamp()
-    raise TypeError(f"{type(value).__name__} has no place in an ECR message")
+    raise TypeError(f"{type(value).__name__} is not a type of ECR messages")
 
 
 class _Body(io.BytesIO):
-    """Bytes that botocore reads like those of a connection."""
+    """A body that botocore reads like that of an HTTP response."""
 
     def stream(self) -> Iterator[bytes]:
         yield self.read()

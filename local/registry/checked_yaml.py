@@ -1,4 +1,4 @@
-"""YAML read node by node, so that whatever is wrong is named with its line."""
+"""YAML read node by node, so that every error names its line."""
 
 import difflib
 import re
@@ -22,11 +22,11 @@ _LONGEST = timedelta(days=36_500)
 
 
 class RegistryFileError(Exception):
-    """A registry file is not understood: the message names file, line and what is accepted."""
+    """A registry file is invalid; the message names the file, the line and what is accepted."""
 
 
 def read(path: Path) -> str:
-    """Read a file's text."""
+    """Return the text of a file."""
     try:
         return path.read_text(encoding="utf-8")
     except OSError as error:
@@ -36,7 +36,7 @@ def read(path: Path) -> str:
 
 
 def compose(text: str, name: str) -> "Value":
-    """Parse the one document of a file."""
+    """Parse the text of a file, which is one document."""
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
@@ -52,7 +52,7 @@ def compose(text: str, name: str) -> "Value":
 
 
 class Value:
-    """A value of the file that knows where it stands and what it is called."""
+    """A value in the file, with its position and its name."""
 
     def __init__(self, node: yaml.Node, file: str, title: str) -> None:
         self._node = node
@@ -60,14 +60,14 @@ class Value:
         self.title = title
 
     def refuse(self, reason: str) -> Never:
-        """Raise the one error that a wrong file gets."""
+        """Raise RegistryFileError with the position of this value."""
         line = self._node.start_mark.line + 1
         raise RegistryFileError(f"{self._file}, line {line}: {self.title} {reason}")
 
     def members(
         self, kind: str, known: tuple[str, ...], required: tuple[str, ...] = ()
     ) -> "Members":
-        """Read a mapping whose keys are known, each standing once."""
+        """Read a mapping with known keys, each of which may occur once."""
         if not isinstance(self._node, yaml.MappingNode):
             self.refuse(f"must be a mapping with keys of {kind}: {', '.join(known)}.")
         members = Members()
@@ -108,13 +108,13 @@ class Value:
         )
 
     def text(self) -> str:
-        """Read a scalar exactly as it is written, so a tag 1.10 stays 1.10."""
+        """Read a scalar exactly as written, so that a tag 1.10 stays 1.10."""
         if not isinstance(self._node, yaml.ScalarNode) or self._node.value == "":
             self.refuse("must be a text.")
         return cast("str", self._node.value)
 
     def matching(self, pattern: str, accepted: str, n: int | None = None) -> str:
-        """Read a text of one form, with its `{n}` replaced by a number if there is one."""
+        """Read a text that matches a pattern; `{n}` in it is replaced with a number."""
         text = self.text()
         if n is not None:
             text = text.replace("{n}", str(n))
@@ -123,36 +123,36 @@ class Value:
         return text
 
     def choice(self, choices: tuple[str, ...]) -> str:
-        """Read one of a few words."""
+        """Read one of several words."""
         text = self.text()
         if text not in choices:
             self.refuse(f"is {text!r}, but must be one of {', '.join(choices)}.")
         return text
 
     def number(self, least: int, most: int) -> int:
-        """Read a whole number between two bounds."""
+        """Read an integer between two bounds, inclusive."""
         text = self.text()
         if not re.fullmatch(r"\d{1,15}", text) or not least <= int(text) <= most:
             self.refuse(f"is {text!r}, but must be a whole number from {least} to {most}.")
         return int(text)
 
     def rate(self) -> float:
-        """Read a positive number, whole or not."""
+        """Read a positive number."""
         text = self.text()
         if not re.fullmatch(r"\d{1,9}(\.\d{1,9})?", text) or float(text) == 0:
             self.refuse(f"is {text!r}, but must be a number above 0 such as 20 or 0.5.")
         return float(text)
 
     def flag(self) -> bool:
-        """Read true or false."""
+        """Read a boolean."""
         return self.choice(("true", "false")) == "true"
 
     def duration(self) -> timedelta:
-        """Read a length of time such as 10d, 36h or 1d12h."""
+        """Read a duration such as 10d, 36h or 1d12h."""
         return self._duration(self.text())
 
     def durations(self, count: int) -> list[timedelta | None]:
-        """Read an age, `never`, or a range such as 3d..40d that is spread over `count` things."""
+        """Read an age, `never`, or a range such as 3d..40d that is spread over `count` items."""
         text = self.text()
         if text == "never":
             return [None] * count
@@ -178,5 +178,5 @@ class Members(dict[str, Value]):
     def read[Read, Default](
         self, key: str, read: Callable[[Value], Read], default: Default
     ) -> Read | Default:
-        """Read a member, or take the default when it is left out."""
+        """Read a member, or return the default if it is missing."""
         return read(self[key]) if key in self else default

@@ -1,10 +1,10 @@
-"""ECR's errors, in AWS's words where they are known."""
+"""Errors of ECR, with AWS's texts where they are known."""
 
 from typing import Any, Never
 
 
 class EcrError(Exception):
-    """An answer of ECR that is an error."""
+    """An error response of ECR."""
 
     def __init__(self, code: str, message: str, status: int = 400) -> None:
         super().__init__(f"{code}: {message}")
@@ -14,7 +14,7 @@ class EcrError(Exception):
 
 
 def repository_not_found(name: str, account: str) -> EcrError:
-    """Say that there is no such repository."""
+    """Return the error for a repository that does not exist."""
     return EcrError(
         "RepositoryNotFoundException",
         f"The repository with name '{name}' does not exist in the registry with id '{account}'",
@@ -22,7 +22,7 @@ def repository_not_found(name: str, account: str) -> EcrError:
 
 
 def image_not_found(identifier: dict[str, Any], repository: str, account: str) -> EcrError:
-    """Say that the repository holds no such image."""
+    """Return the error for an image that does not exist."""
     return EcrError(
         "ImageNotFoundException",
         f"The image with imageId {_wording(identifier)} does not exist within the repository "
@@ -31,7 +31,7 @@ def image_not_found(identifier: dict[str, Any], repository: str, account: str) -
 
 
 def scan_not_found(identifier: dict[str, Any], repository: str, account: str) -> EcrError:
-    """Say that the image was never scanned."""
+    """Return the error for an image that was never scanned."""
     return EcrError(
         "ScanNotFoundException",
         f"Image scan does not exist for the image with '{_wording(identifier)}' in the repository "
@@ -40,13 +40,13 @@ def scan_not_found(identifier: dict[str, Any], repository: str, account: str) ->
 
 
 def image_archived() -> EcrError:
-    """Say that an archived image is not scanned."""
+    """Return the error for an archived image."""
     message = "The specified image is archived and cannot be scanned."
     return EcrError("ImageArchivedException", message)
 
 
 def unsupported_image_type(media_type: str) -> EcrError:
-    """Say that this kind of artifact is not scanned."""
+    """Return the error for an artifact that ECR does not scan."""
     return EcrError(
         "UnsupportedImageTypeException",
         f"An artifact with media type '{media_type}' cannot be scanned. "
@@ -55,14 +55,14 @@ def unsupported_image_type(media_type: str) -> EcrError:
 
 
 def image_quota_exceeded() -> EcrError:
-    """Say that the image was scanned within the last 24 hours."""
+    """Return the error for an image that was scanned in the last 24 hours."""
     return EcrError(
         "LimitExceededException", "The scan quota per image has been exceeded. Wait and try again."
     )
 
 
 def registry_quota_exceeded(scans_per_day: int) -> EcrError:
-    """Say that the registry has had its scans; AWS's own text is not published, only the code."""
+    """Return the error for an exhausted quota. AWS documents its code, not its text."""
     return EcrError(
         "LimitExceededException",
         f"The quota of {scans_per_day} basic image scans per 24 hours has been exceeded "
@@ -71,17 +71,17 @@ def registry_quota_exceeded(scans_per_day: int) -> EcrError:
 
 
 def enhanced_scanning() -> EcrError:
-    """Say that an enhanced registry starts its scans itself."""
+    """Return the error for a manual scan in a registry with enhanced scanning."""
     return EcrError("ValidationException", "This feature is disabled")
 
 
 def rate_exceeded() -> EcrError:
-    """Say that the operation is called too fast."""
+    """Return the error for a throttled call."""
     return EcrError("ThrottlingException", "Rate exceeded")
 
 
 def refuse_parameter(name: str, constraint: str) -> Never:
-    """Raise the error for a request that ECR would not take."""
+    """Raise the error for an invalid request."""
     raise EcrError(
         "InvalidParameterException",
         f"Invalid parameter at '{name}' failed to satisfy constraint: '{constraint}'",

@@ -1,4 +1,4 @@
-"""ECR's pages: sizes, opaque tokens, and what may not be paged."""
+"""ECR's pagination: page sizes, opaque tokens, and requests that cannot be paginated."""
 
 import base64
 import json
@@ -13,9 +13,9 @@ MOST_SELECTED = 100
 
 
 def page(scope: str, keys: list[str], request: dict[str, Any]) -> tuple[list[str], dict[str, str]]:
-    """Cut a page out of sorted keys; the rest, if any, is behind the `nextToken` beside it.
+    """Return a page of sorted keys, and a `nextToken` if there are more.
 
-    A token remembers the last key, so what is deleted between two pages hides nothing else.
+    A token contains the last key, so a deletion between two pages skips no other item.
     """
     size = request.get("maxResults", DEFAULT_SIZE)
     if not 1 <= size <= LARGEST_SIZE:
@@ -28,7 +28,7 @@ def page(scope: str, keys: list[str], request: dict[str, Any]) -> tuple[list[str
 
 
 def refuse_paging(selector: str, selected: list[Any], request: dict[str, Any]) -> None:
-    """Keep ECR's rule that what is selected one by one is not paged."""
+    """Enforce ECR's rule that a request with explicit selectors cannot be paginated."""
     if not 1 <= len(selected) <= MOST_SELECTED:
         refuse_parameter(selector, f"Member must have length between 1 and {MOST_SELECTED}")
     for member in ("nextToken", "maxResults"):

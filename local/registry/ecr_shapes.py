@@ -1,4 +1,4 @@
-"""What stands in a registry, as ECR's answers and EventBridge's events show it."""
+"""Contents of a registry in the shapes of ECR's responses and EventBridge's events."""
 
 import uuid
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ type Shape = dict[str, Any]
 
 @dataclass(frozen=True)
 class EcrShapes:
-    """The shapes of one registry: they name its account, region and partition."""
+    """The shapes of one registry, with its account, Region and partition."""
 
     settings: RegistrySettings
 
     def repository(self, repository: Repository) -> Shape:
-        """Show a repository as DescribeRepositories does."""
+        """Return a repository as DescribeRepositories does."""
         suffix = ".cn" if self._partition == "aws-cn" else ""
         host = f"{self.settings.account}.dkr.ecr.{self.settings.region}.amazonaws.com{suffix}"
         return {
@@ -32,7 +32,7 @@ class EcrShapes:
         }
 
     def image(self, repository: Repository, image: Image, now: datetime) -> Shape:
-        """Show an image as DescribeImages does: what is not known is left out."""
+        """Return an image as DescribeImages does: unknown fields are absent."""
         shape: Shape = {
             "registryId": self.settings.account,
             "repositoryName": repository.name,
@@ -54,7 +54,7 @@ class EcrShapes:
         return {member: value for member, value in shape.items() if value is not None}
 
     def of_image(self, repository: Repository, image: Image, asked: Shape) -> Shape:
-        """Name the image that an answer is about, with the tag it was asked for by."""
+        """Return an image identifier, with the tag of the request."""
         tag = {"imageTag": asked["imageTag"]} if "imageTag" in asked else {}
         return {
             "registryId": self.settings.account,
@@ -63,7 +63,7 @@ class EcrShapes:
         }
 
     def scan_event(self, repository: str, image: Image, scan: Scan) -> Shape:
-        """Show the end of a scan as EventBridge does: severities without findings are left out.
+        """Return the event of a scan that has ended: severities without findings are absent.
 
         AWS documents COMPLETE, FAILED is seen in the field; UNSUPPORTED_IMAGE is inferred.
         """
@@ -103,19 +103,19 @@ def image_status(image: Image) -> str:
 
 
 def is_complete(scan: Scan, now: datetime) -> bool:
-    """Return whether the scan has ended with findings to show, be it none."""
+    """Return whether the scan is complete, so that its findings can be read."""
     return scan.ends_at <= now and scan.result.status == "COMPLETE"
 
 
 def scan_status(scan: Scan, now: datetime) -> Shape:
-    """Show how far a scan is, and how it ended."""
+    """Return the status of a scan."""
     if scan.ends_at > now:
         return {"status": "IN_PROGRESS"}
     return {"status": scan.result.status, "description": scan.result.description}
 
 
 def findings_summary(scan: Scan) -> Shape:
-    """Count what a complete scan found."""
+    """Return the number of findings of a complete scan by severity."""
     return {
         "imageScanCompletedAt": scan.ends_at,
         "vulnerabilitySourceUpdatedAt": scan.ends_at,
@@ -124,7 +124,7 @@ def findings_summary(scan: Scan) -> Shape:
 
 
 def finding(found: Finding) -> Shape:
-    """Show one finding as DescribeImageScanFindings does."""
+    """Return a finding as DescribeImageScanFindings does."""
     return {
         "name": found.name,
         "description": f"{found.name} in {found.package} {found.version}",

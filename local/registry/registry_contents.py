@@ -1,4 +1,4 @@
-"""What stands in a simulated registry: repositories, images, scans and scripted faults."""
+"""Contents of a simulated registry: repositories, images, scans and scripted faults."""
 
 import hashlib
 from collections import Counter
@@ -21,13 +21,13 @@ type ScanType = Literal["BASIC", "ENHANCED"]
 
 
 def digest_of(repository: str, label: str) -> str:
-    """Return an image of a repository a digest that is the same on every run."""
+    """Return an image digest that is the same in every run."""
     return "sha256:" + hashlib.sha256(f"{repository}@{label}".encode()).hexdigest()
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One vulnerability of one package."""
+    """One vulnerability in one package."""
 
     name: str
     severity: Severity
@@ -37,7 +37,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class ScanResult:
-    """How a scan ends; the description says why, when it found nothing out."""
+    """The result of a scan; the description says why it failed or is unsupported."""
 
     status: ScanStatus = "COMPLETE"
     description: str = "The scan was completed successfully."
@@ -45,13 +45,13 @@ class ScanResult:
 
     @property
     def severity_counts(self) -> dict[str, int]:
-        """Count the findings of each severity that has any."""
+        """Return the number of findings by severity, without zeros."""
         return dict(Counter(finding.severity for finding in self.findings))
 
 
 @dataclass(frozen=True)
 class Scan:
-    """A scan of an image, ended or under way."""
+    """A scan of an image, running or ended."""
 
     started_at: datetime
     ends_at: datetime
@@ -62,7 +62,7 @@ class Scan:
 class Image:
     """One manifest of a repository.
 
-    `vanishes`: it is still listed, and the first StartImageScan finds it deleted.
+    `vanishes`: it is listed, but the first StartImageScan finds it deleted.
     """
 
     digest: str
@@ -83,7 +83,7 @@ class Image:
 class Repository:
     """A repository with its images by digest.
 
-    `vanishes`: it is still listed, and the first call that opens it finds it deleted.
+    `vanishes`: it is listed, but the first call for it finds it deleted.
     """
 
     name: str
@@ -94,9 +94,9 @@ class Repository:
 
 @dataclass
 class Fault:
-    """An error that an operation answers instead of its result.
+    """A scripted error of an operation.
 
-    No repository or digest means any of them; `times` counts down, None never ends.
+    Without a repository or digest it applies to all. `times` counts down; None never ends.
     """
 
     operation: str
@@ -109,7 +109,7 @@ class Fault:
 
 @dataclass(frozen=True)
 class Throttle:
-    """How fast an operation may be called: `rate` a second, after `burst` at once."""
+    """The call rate of an operation: `burst` calls at once, then `rate` calls per second."""
 
     rate: float
     burst: int
@@ -117,9 +117,9 @@ class Throttle:
 
 @dataclass(frozen=True)
 class RegistrySettings:
-    """Everything about a registry that holds for all its repositories.
+    """Settings of a registry.
 
-    `scans_per_day` counts over the last 24 hours, scans on push included.
+    `scans_per_day` counts the last 24 hours and includes scans on push.
     `scan_hints` shows scans in DescribeImages, as Clair-based scanning did.
     `latency` is for whoever carries the calls: the registry itself never waits.
     """

@@ -1,4 +1,4 @@
-"""The file that describes a registry, written and read by people: local/README.md explains it."""
+"""The file that describes a registry. local/README.md documents it."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -41,7 +41,7 @@ REGISTRY_KEYS = (
     "latency",
     "throttling",
     "faults",
-    "parameters",  # of the stack that works on the registry: stack_parameters.py reads them
+    "parameters",  # of the stack; local/cloud/stack_parameters.py reads them
     "repositories",
 )
 REPOSITORY_KEYS = ("name", "count", "created", "vanishes", "faults", "images")
@@ -66,7 +66,7 @@ IMAGE_KEYS = (
     "vanishes",
     "faults",
 )
-# What can fail: for one image, for a repository, for the registry.
+# Operations that can fail: for an image, a repository, the registry.
 IMAGE_OPERATIONS = ("DescribeImageScanFindings", "StartImageScan")
 REPOSITORY_OPERATIONS = ("DescribeImages", *IMAGE_OPERATIONS)
 OPERATIONS = ("GetRegistryScanningConfiguration", "DescribeRepositories", *REPOSITORY_OPERATIONS)
@@ -91,7 +91,7 @@ MEDIA_TYPES: dict[str, tuple[str, str | None]] = {
     "helm": (IMAGE_MANIFEST, HELM_CONFIG),
 }
 PACKAGES = ("openssl", "glibc", "zlib", "curl", "busybox", "libxml2", "expat", "krb5")
-# ECR's own pattern, with each separator tried once so that a long wrong name is refused quickly.
+# ECR's pattern, without its backtracking, which is slow for long invalid names.
 _WORD = r"[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*"
 REPOSITORY_NAME = rf"(?=.{{2,256}}$){_WORD}(?:/{_WORD})*"
 TAG = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,299}"
@@ -99,19 +99,19 @@ MOST_IMAGES = 200_000
 
 
 def load(path: Path | str, *, now: Callable[[], datetime] = utc_now) -> SimulatedRegistry:
-    """Fill a registry from a file."""
+    """Return the registry in a file."""
     return parse(checked_yaml.read(Path(path)), name=str(path), now=now)
 
 
 def parse(
     text: str, *, name: str = "registry.yaml", now: Callable[[], datetime] = utc_now
 ) -> SimulatedRegistry:
-    """Fill a registry from the text of a file; ages in it count back from now."""
+    """Return the registry in the text of a file; ages count back from now."""
     return _Reader(now()).registry(checked_yaml.compose(text, name), now)
 
 
 class _Reader:
-    """One reading of one file: collects what stands in different places of it."""
+    """One reading of one file, which collects what several entries define."""
 
     def __init__(self, now: datetime) -> None:
         self._now = now
@@ -294,12 +294,12 @@ def _throttle(limit: Value) -> Throttle:
 
 
 def _results(members: Members) -> tuple[ScanResult, ScanResult]:
-    """Read how the next scan ends and how the last one did, which is the same unless said."""
+    """Read the results of the next scan and of the last one, which default to the same."""
     end = members.read("result", _end, "complete")
     last_end = members.read("last_result", _end, end)
     findings = members.read("findings", _findings, ())
     last_findings = members.read("last_findings", _findings, findings)
-    members.read("later", _findings, ())  # weeks.py makes them the findings of another week
+    members.read("later", _findings, ())  # local/demo/weeks.py uses them in a later week
     reason = members.read("reason", Value.text, None)
     return _result(end, findings, reason), _result(last_end, last_findings, reason)
 
@@ -346,7 +346,7 @@ def _cve(cve: Value) -> Finding:
 
 
 def _companions(image: Image, repository: str, members: Members) -> Iterator[Image]:
-    """Make what supply chain tools push beside an image: a cosign signature, an attestation."""
+    """Return what supply chain tools push next to an image: signature and attestation."""
     if members.read("signed", Value.flag, default=False):
         tag = image.digest.replace(":", "-") + ".sig"
         yield Image(digest_of(repository, tag), image.pushed_at, (tag,), size_in_bytes=1_000)

@@ -1,6 +1,7 @@
-"""An ECR registry in memory: the rules of AWS's basic scanning, operation by operation.
+"""An ECR registry in memory, with the rules of basic scanning for each operation.
 
-It knows nothing of HTTP, botocore or the local cloud: those are faces on it.
+It is independent of HTTP, botocore and the local cloud: botocore_face.py and
+local/cloud/ecr_provider.py connect it to them.
 """
 
 import heapq
@@ -43,18 +44,18 @@ SCANNABLE_ARTIFACTS = {
 
 
 def utc_now() -> datetime:
-    """Read the real clock."""
+    """Return the current time."""
     return datetime.now(UTC)
 
 
 def _discard(_event: Message) -> None:
-    """Take an event that nobody wants."""
+    """Discard an event."""
 
 
 class SimulatedRegistry:
-    """A registry that answers calls as ECR would, at the time that its clock shows.
+    """A registry that answers calls as ECR would, at the time of an injected clock.
 
-    `on_event` is handed the EventBridge event of every scan that ends; set it at any time.
+    `on_event` is called with the EventBridge event of every scan that ends.
     """
 
     def __init__(
@@ -99,12 +100,12 @@ class SimulatedRegistry:
 
     @property
     def operations(self) -> tuple[str, ...]:
-        """Name the operations that the registry knows."""
+        """Return the names of the supported operations."""
         return tuple(self._operations)
 
     @property
     def calls(self) -> Counter[str]:
-        """Count the calls of each operation, refused ones included."""
+        """Return the number of calls by operation, including refused ones."""
         calls: Counter[str] = Counter()
         for (operation, _), count in self.calls_by_repository.items():
             calls[operation] += count
@@ -112,36 +113,36 @@ class SimulatedRegistry:
 
     @property
     def calls_by_repository(self) -> Counter[tuple[str, str | None]]:
-        """Count the same calls by operation and repository, none where a call names none."""
+        """Return the number of calls by operation and repository, which may be None."""
         with self._lock:
             return self._calls.copy()
 
     @property
     def throttled(self) -> Counter[str]:
-        """Count the calls of each operation that were throttled."""
+        """Return the number of throttled calls by operation."""
         with self._lock:
             return self._throttled.copy()
 
     @property
     def started(self) -> Counter[tuple[str, str]]:
-        """Count the scans started of each image, by repository and digest."""
+        """Return the number of started scans by repository and image digest."""
         with self._lock:
             return self._started.copy()
 
     @property
     def faults(self) -> tuple[Fault, ...]:
-        """Return what is scripted to go wrong, as it stands."""
+        """Return the scripted faults that are left."""
         with self._lock:
             return tuple(map(replace, self._faults))
 
     @property
     def scans_under_way(self) -> int:
-        """Count the scans whose event has not been handed on yet."""
+        """Return the number of scans whose event has not been sent yet."""
         with self._lock:
             return len(self._scans_under_way)
 
     def call(self, operation: str, request: Message) -> Message:
-        """Answer one call in botocore's shape, or raise the EcrError that AWS would send."""
+        """Return the response to a call in botocore's shape, or raise EcrError."""
         self.settle()
         with self._lock:
             now = self._now()
@@ -150,27 +151,27 @@ class SimulatedRegistry:
             if answer is None:
                 raise EcrError(
                     "UnknownOperationException",
-                    f"The simulated registry has no operation {operation}. "
-                    f"It has {', '.join(self._operations)}.",
+                    f"The simulated registry does not support {operation}. "
+                    f"It supports {', '.join(self._operations)}.",
                 )
             self._throttle(operation, now)
             self._raise_scripted_fault(operation, request)
             return answer(request, now)
 
     def settle(self) -> None:
-        """End every scan whose time has come and hand on its event."""
+        """End every scan that is due and send its event."""
         with self._lock:
             now = self._now()
             events = []
             while self._scans_under_way and self._scans_under_way[0][0] <= now:
                 _, _, repository, image, scan = heapq.heappop(self._scans_under_way)
                 events.append(self._shapes.scan_event(repository, image, scan))
-        # Outside the lock: a receiver may call the registry.
+        # Outside the lock, because the receiver may call the registry.
         for event in events:
             self.on_event(event)
 
     def clear_faults(self, repository: str | None = None) -> None:
-        """Let the scripted faults of one repository end, or all of them."""
+        """End the scripted faults of one repository, or all."""
         with self._lock:
             self._faults = [
                 fault
@@ -217,7 +218,7 @@ class SimulatedRegistry:
         repository = self._opened(request)
         image = self._image(repository, request["imageId"])
         scan = image.last_scan
-        # Changing to enhanced scanning makes the scans of before unavailable.
+        # Results of basic scans are unavailable after a change to enhanced scanning.
         if scan is None or self.settings.scan_type == "ENHANCED":
             raise ecr_errors.scan_not_found(
                 request["imageId"], repository.name, self.settings.account
@@ -239,7 +240,7 @@ class SimulatedRegistry:
         repository = self._opened(request)
         image = self._image(repository, request["imageId"])
         if image.vanishes:
-            # A new dict, because another thread may be walking the old one.
+            # A new dict, because another thread may be iterating over the old one.
             repository.images = {
                 digest: it for digest, it in repository.images.items() if it is not image
             }
@@ -250,7 +251,9 @@ class SimulatedRegistry:
         image.last_scan = scan
         self._recent_starts.append(now)
         self._started[repository.name, image.digest] += 1
-        order = self._started.total()  # of two scans that end at once the first started ends first
+        order = (
+            self._started.total()
+        )  # of two scans that end at the same time, the first started ends first
         heapq.heappush(self._scans_under_way, (scan.ends_at, order, repository.name, image, scan))
         answer = self._shapes.of_image(repository, image, request["imageId"])
         return answer | {"imageScanStatus": {"status": "IN_PROGRESS"}}
@@ -289,16 +292,16 @@ class SimulatedRegistry:
             raise ecr_errors.registry_quota_exceeded(self.settings.scans_per_day)
 
     def _listed(self, name: str) -> Repository:
-        """Find a repository as a listing does, be it about to vanish."""
+        """Return a repository that a listing contains, also one that vanishes."""
         if name not in self.repositories:
             raise ecr_errors.repository_not_found(name, self.settings.account)
         return self.repositories[name]
 
     def _opened(self, request: Message) -> Repository:
-        """Find the repository that a request is about, if it is really there."""
+        """Return the repository of a request, or raise if it does not exist any more."""
         repository = self._listed(request["repositoryName"])
         if repository.vanishes:
-            # A new dict, because another thread may be walking the old one.
+            # A new dict, because another thread may be iterating over the old one.
             self.repositories = {
                 name: it for name, it in self.repositories.items() if it is not repository
             }
@@ -314,7 +317,7 @@ class SimulatedRegistry:
 
 
 def _find(repository: Repository, asked: Message) -> Image | None:
-    """Find the image that a digest, a tag, or both together name."""
+    """Return the image with a digest, a tag, or both."""
     digest, tag = asked.get("imageDigest"), asked.get("imageTag")
     if digest is None:
         tagged = (image for image in repository.images.values() if tag in image.tags)
@@ -324,7 +327,7 @@ def _find(repository: Repository, asked: Message) -> Image | None:
 
 
 def _passes(image: Image, wanted: Message) -> bool:
-    """Apply the filter of DescribeImages, which lists active images unless told otherwise."""
+    """Apply the filter of DescribeImages, which lists active images by default."""
     tag_status = "TAGGED" if image.tags else "UNTAGGED"
     return wanted.get("tagStatus", "ANY") in {"ANY", tag_status} and wanted.get(
         "imageStatus", "ACTIVE"

@@ -1,4 +1,4 @@
-"""The token bucket by which AWS limits the rate of an API operation."""
+"""A token bucket, with which AWS limits the rate of an API operation."""
 
 from datetime import datetime
 
@@ -6,7 +6,7 @@ from local.registry.registry_contents import Throttle
 
 
 class TokenBucket:
-    """A bucket that starts full, loses a token a call and refills with time."""
+    """A bucket that starts full, loses one token per call and refills over time."""
 
     def __init__(self, throttle: Throttle, now: datetime) -> None:
         self._throttle = throttle
@@ -14,7 +14,7 @@ class TokenBucket:
         self._filled_at = now
 
     def take(self, now: datetime) -> bool:
-        """Take one token, or say that there is none."""
+        """Take one token; return whether there was one."""
         elapsed = (now - self._filled_at).total_seconds()
         if elapsed > 0:
             refilled = self._tokens + elapsed * self._throttle.rate

@@ -111,7 +111,7 @@ def test_botocore_refuses_what_no_request_may_hold(
 
 
 def test_operations_that_are_not_simulated_say_so(client: Any) -> None:
-    with pytest.raises(ClientError, match="has no operation CreateRepository"):
+    with pytest.raises(ClientError, match="does not support CreateRepository"):
         client.create_repository(repositoryName="team/new")
 
 

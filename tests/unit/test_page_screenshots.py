@@ -26,8 +26,7 @@ def test_says_that_there_is_no_browser(tmp_path: Path, monkeypatch: pytest.Monke
     said = take_screenshots([HELLO], None, tmp_path / "pictures")
 
     assert said == (
-        "There are no pictures, because none of chromium, chromium-browser, google-chrome is on "
-        "the PATH."
+        "No screenshots: none of chromium, chromium-browser, google-chrome is on the PATH."
     )
 
 
@@ -43,7 +42,7 @@ def test_pictures_what_was_received(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
     said = take_screenshots([HELLO], None, tmp_path / "pictures")
 
-    assert said == "Pictured in slack.png."
+    assert said == "Screenshots: pictures/slack.png"
     assert (tmp_path / "pictures/slack.png").read_text() == "picture\n"
     assert (tmp_path / "sizes").read_text().split()[1] == "--window-size=900,1234"
 
@@ -67,7 +66,7 @@ def test_says_why_the_browser_failed(
 
     said = take_screenshots([HELLO], None, tmp_path)
 
-    assert said == f"There are not all pictures, because chromium failed: {reason}"
+    assert said == f"Screenshots are missing, because chromium failed: {reason}"
 
 
 def test_pictures_only_slack_and_teams(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -513,7 +513,7 @@ def test_a_basic_registry_says_so() -> None:
 
 
 def test_an_operation_that_is_not_simulated_is_named_with_those_that_are() -> None:
-    with pytest.raises(EcrError, match=r"no operation PutImage\. It has .*StartImageScan"):
+    with pytest.raises(EcrError, match=r"not support PutImage\. It supports .*StartImageScan"):
         SimulatedRegistry().call("PutImage", {})
 
 

@@ -51,8 +51,7 @@ CHANNELS = {
 TAKEN = ("COMPLETE", "FAILED")
 OF_THE_TOPIC = ("email", "sms", "queue")
 # Reasons for which no notification is sent but PagerDuty gets `resolve`.
-CLOSING = ("nothing above a threshold", "run finished")
-DECISION = "notify"  # the key of a decision in the log of ComposeNotification
+RESOLVING = ("nothing above a threshold", "NotifyOn excludes CLEARED", "run finished")
 SECONDS_BETWEEN_READS = 0.5
 # Give up when no execution has ended for this long. One takes 5 minutes at most, and of several
 # that are running one ends much sooner.
@@ -180,7 +179,7 @@ class Notifications:
     @property
     def resolved(self) -> int:
         """Count the events that only PagerDuty gets: they resolve an incident."""
-        return sum(self.not_notified[reason] for reason in CLOSING)
+        return sum(self.not_notified[reason] for reason in RESOLVING)
 
     def expected(self, channel: str) -> int:
         """Count the messages that a channel should get."""
@@ -303,7 +302,7 @@ class NotifyWatch:
         """Read ComposeNotification's decisions, once there are enough or time is up."""
         deadline = time.monotonic() + within_seconds
         while True:
-            decisions = tuple(decisions_in(self._messages("FunctionLogGroup", f'"{DECISION}"')))
+            decisions = tuple(decisions_in(self._messages("FunctionLogGroup", '"notify"')))
             if len(decisions) >= expected or time.monotonic() > deadline:
                 return decisions
             time.sleep(SECONDS_BETWEEN_READS)
@@ -351,8 +350,8 @@ def decisions_in(lines: Iterator[str]) -> Iterator[Decided]:
             said = json.loads(line)
         except ValueError:  # written by a process that died, not by a function
             continue
-        if isinstance(said, dict) and {DECISION, "reason", "about"} <= said.keys():
-            yield Decided(about=said["about"], notify=said[DECISION], reason=said["reason"])
+        if isinstance(said, dict) and {"notify", "reason", "about"} <= said.keys():
+            yield Decided(about=said["about"], notify=said["notify"], reason=said["reason"])
 
 
 def _events_of(run: RescanRun) -> int:

@@ -15,6 +15,7 @@ from local.cloud.engine import Engine
 from local.demo.display import messages_of, summary_of
 from local.demo.messages import (
     CHANNELS,
+    RESOLVING,
     Decided,
     Highlights,
     Notifications,
@@ -30,6 +31,8 @@ from local.demo.run import RescanRun
 from local.receivers.inbox import Channel, Received
 from local.receivers.subscribers import Delivered, Email, TopicMessage
 from local.receivers.webhook_services import Answer
+from reporting.decision import Before, Incident, NotifyOn, NotifyOnRun, decide
+from tests.support.reports import any_notification_policy, any_run_report, any_scan_report
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 ABOVE = Decided("ecr/1/r/team/api/a", notify=True, reason="above a threshold")
@@ -72,6 +75,20 @@ def queued(title: str, report: Mapping[str, Any]) -> TopicMessage:
 
 def test_is_content_when_every_channel_got_every_message() -> None:
     assert ALL_WELL.unexpected() is None
+
+
+def test_knows_for_which_reasons_only_pagerduty_gets_an_event() -> None:
+    notify_on = frozenset({NotifyOn.NEW})
+    policy = any_notification_policy(notify_on=notify_on, on_run=NotifyOnRun.INCOMPLETE)
+    bad, clean = any_scan_report(), any_scan_report(severities={})
+    decisions = [
+        decide(any_run_report(), policy),
+        decide(clean, policy, Before()),
+        decide(clean, policy, Before(decide(bad, policy, Before()).image_state)),
+    ]
+
+    assert [(each.notify, each.incident) for each in decisions] == [(False, Incident.RESOLVE)] * 3
+    assert {each.reason for each in decisions} == {*RESOLVING}
 
 
 def test_counts_scans_and_runs_apart() -> None:
@@ -223,7 +240,8 @@ def test_shows_what_came_back_and_what_became_of_it() -> None:
 
     lines = [line.split() for line in captured.get().splitlines()]
     assert ["Slack", "2", "1"] in lines
-    sent = "Notifications were sent for 1 scans and 1 runs: 1 above threshold, 1 run finished."
+    reasons = f"1 {ABOVE.reason}, 1 {RUN.reason}"
+    sent = f"Notifications were sent for 1 scans and 1 runs: {reasons}."
     assert sent in captured.get().splitlines()
     assert "Undelivered is empty." in captured.get()
     assert max(map(len, captured.get().splitlines())) <= 100

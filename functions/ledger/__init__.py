@@ -1,1 +1,1 @@
-"""All that a run leaves behind: records in the table, documents in the bucket."""
+"""All that ecr-rescan keeps: items in the ledger table, documents in the run bucket."""

@@ -8,23 +8,15 @@ item ``digest-under-way``, ``mode#<mode>`` names the digest that is composed and
 import functools
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
-
-import boto3
 
 from ledger.errors import DigestAlreadyBegun
-from ledger.image_records import CLIENT_CONFIG, ImageState, attributes, named_errors, plain_item
-from runtime import settings
+from ledger.image_records import ImageState
+from ledger.table import Key, Table, Write, ledger_table
 from runtime.messages import decode, formerly
 
-if TYPE_CHECKING:
-    from mypy_boto3_dynamodb import DynamoDBClient
-    from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
-
-CONNECTIONS = 16  # the calls that one function has under way at most
+CONNECTIONS = 16  # concurrent calls of one function at most
 DAILY = "DAILY"
 AFTER_RUN = "AFTER_RUN"  # the other digest that version 0.3.0 had
 
@@ -33,9 +25,9 @@ AFTER_RUN = "AFTER_RUN"  # the other digest that version 0.3.0 had
 class DigestImage:
     """One image in the next digest.
 
-    repository, image_digest: as the ledger names them. image: as people name it.
-    image_state: how it stands. event_id: what brought that.
-    is_reminder: nothing has changed, but it stands for long.
+    repository, image_digest: as the ledger names them. image: as messages name it.
+    event_id: the event that reported its state.
+    is_reminder: nothing has changed for longer than RemindAfter.
     """
 
     repository: str
@@ -52,9 +44,9 @@ class DigestImage:
 
 @dataclass(frozen=True)
 class DigestEntry:
-    """An image, and how it stood when those who read the digest were last told of it.
+    """An image, and its state when a digest last reported it.
 
-    first_event: what brought the first change since then, and so the entry.
+    first_event: the event that reported the first change since then, and so created the entry.
     """
 
     image: DigestImage
@@ -63,193 +55,128 @@ class DigestEntry:
 
 
 class DigestEntries:
-    """The entries of all digests in the ledger table."""
+    """The entries of all digests in the ledger table.
 
-    def __init__(self, client: "DynamoDBClient", table: str) -> None:
-        self._client = client
+    Every method raises LedgerUnavailable when the table does not answer.
+    """
+
+    def __init__(self, table: Table) -> None:
         self._table = table
 
-    def put(
-        self, mode: str, image: DigestImage, before: ImageState, *, expires_at: int
-    ) -> "TransactWriteItemTypeDef":
-        """Say how to put an image into a digest; one that is in it keeps its `before`."""
-        return {
-            "Update": {
-                "TableName": self._table,
-                "Key": _key(mode, image),
-                "UpdateExpression": (
-                    "SET image = :image, #before = if_not_exists(#before, :before), "
-                    "first_event = if_not_exists(first_event, :event_id), "
-                    "expires_at = :expires_at"
-                ),
-                "ExpressionAttributeNames": {"#before": "before"},
-                "ExpressionAttributeValues": attributes(
-                    {
-                        ":image": image,
-                        ":before": before,
-                        ":event_id": image.event_id,
-                        ":expires_at": expires_at,
-                    }
-                ),
-            }
-        }
+    def put(self, mode: str, image: DigestImage, before: ImageState, *, expires_at: int) -> Write:
+        """Return the write that puts an image into a digest; an existing entry keeps `before`."""
+        return self._table.to_update(
+            _key(mode, image),
+            "SET image = :image, #before = if_not_exists(#before, :before), "
+            "first_event = if_not_exists(first_event, :event_id), expires_at = :expires_at",
+            {
+                ":image": image,
+                ":before": before,
+                ":event_id": image.event_id,
+                ":expires_at": expires_at,
+            },
+        )
 
-    def drop(self, mode: str, image: DigestImage) -> "TransactWriteItemTypeDef":
-        """Say how to take an image out of a digest, whether it is in it or not."""
-        return {"Delete": {"TableName": self._table, "Key": _key(mode, image)}}
+    def drop(self, mode: str, image: DigestImage) -> Write:
+        """Return the write that removes an image from a digest, if it is in it."""
+        return self._table.to_delete(_key(mode, image))
 
     def correct(self, mode: str, image: DigestImage) -> None:
-        """Note how an image stands by now, if it is in a digest: it told of nothing new itself.
+        """Update the state of an image that is in a digest, after an event that sends nothing.
 
-        Nothing of a newer scan is overwritten, and a reminder stays one.
+        The state of a newer scan is not overwritten, and a reminder remains one.
         """
-        with named_errors(), suppress(self._client.exceptions.ConditionalCheckFailedException):
-            self._client.update_item(
-                TableName=self._table,
-                Key=_key(mode, image),
-                UpdateExpression=(
-                    "SET image.image = :name, image.scanned_at = :scanned_at, "
-                    "image.image_state = :image_state, image.event_id = :event_id "
-                    "REMOVE image.standing"
-                ),
-                ConditionExpression="attribute_exists(pk) AND image.scanned_at <= :scanned_at",
-                ExpressionAttributeValues=attributes(
-                    {
-                        ":name": image.image,
-                        ":scanned_at": image.scanned_at,
-                        ":image_state": image.image_state,
-                        ":event_id": image.event_id,
-                    }
-                ),
-            )
-
-    def of(self, mode: str) -> Iterator[DigestEntry]:
-        """Read what a digest is to tell."""
-        pages = self._client.get_paginator("query").paginate(
-            TableName=self._table,
-            KeyConditionExpression="pk = :mode",
-            ExpressionAttributeValues={":mode": {"S": f"digest#{mode}"}},
-            ConsistentRead=True,
+        self._table.update(
+            _key(mode, image),
+            "SET image.image = :name, image.scanned_at = :scanned_at, "
+            "image.image_state = :image_state, image.event_id = :event_id REMOVE image.standing",
+            {
+                ":name": image.image,
+                ":scanned_at": image.scanned_at,
+                ":image_state": image.image_state,
+                ":event_id": image.event_id,
+            },
+            when="attribute_exists(pk) AND image.scanned_at <= :scanned_at",
         )
-        with named_errors():
-            for page in pages:
-                for item in page["Items"]:
-                    yield decode(DigestEntry, plain_item(item))
+
+    def entries_of(self, mode: str) -> Iterator[DigestEntry]:
+        """Read the entries of a digest."""
+        for item in self._table.query(f"digest#{mode}"):
+            yield decode(DigestEntry, item)
 
     def adopt(self, mode: str, *, left_in: str) -> None:
-        """Move what a digest that is sent no longer has left into one that is.
+        """Move the entries of a digest that is no longer sent into one that is.
 
-        An image that is in both keeps the entry of the one that is sent. Can be done twice.
+        An image that is in both keeps the entry of the one that is sent. Can run twice.
         """
-        query = self._client.get_paginator("query")
-        pages = query.paginate(
-            TableName=self._table,
-            KeyConditionExpression="pk = :mode",
-            ExpressionAttributeValues={":mode": {"S": f"digest#{left_in}"}},
-            ConsistentRead=True,
-        )
-        refused = self._client.exceptions.ConditionalCheckFailedException
-        with named_errors():
-            for page in pages:
-                for item in page["Items"]:
-                    with suppress(refused):
-                        self._client.put_item(
-                            TableName=self._table,
-                            Item={**item, "pk": {"S": f"digest#{mode}"}},
-                            ConditionExpression="attribute_not_exists(pk)",
-                        )
-                    self._client.delete_item(
-                        TableName=self._table, Key={"pk": item["pk"], "sk": item["sk"]}
-                    )
+        for item in self._table.query(f"digest#{left_in}"):
+            entry = {name: value for name, value in item.items() if name not in ("pk", "sk")}
+            key = f"digest#{mode}", item["sk"]
+            self._table.put(key, entry, when="attribute_not_exists(pk)")
+            self._table.delete((item["pk"], item["sk"]))
 
-    def forget(self, mode: str, told: Sequence[DigestEntry]) -> None:
-        """Take out what has been told; what has changed since is told with the next digest.
+    def forget(self, mode: str, sent: Sequence[DigestEntry]) -> None:
+        """Remove entries that were sent; changes since then remain for the next digest.
 
-        However often, and however late: an entry that began after this one is left alone.
+        Can run repeatedly and late: an entry that was created after this one is not changed.
         """
         with ThreadPoolExecutor(max_workers=CONNECTIONS) as pool:
-            list(pool.map(functools.partial(self._forget, mode), told))
+            list(pool.map(functools.partial(self._forget, mode), sent))
 
     def under_way(self, mode: str) -> str | None:
-        """Name the digest that is composed, and perhaps told, but not yet forgotten."""
-        with named_errors():
-            answer = self._client.get_item(
-                TableName=self._table, Key=_under_way_key(mode), ConsistentRead=True
-            )
-        return answer["Item"]["digest"]["S"] if "Item" in answer else None
+        """Return the name of the digest that is composed, perhaps sent, and not yet forgotten."""
+        item = self._table.get(_under_way_key(mode))
+        return item["digest"] if item else None
 
     def begin(self, mode: str, digest: str, *, instead_of: str | None) -> None:
-        """Note that a digest is composed, before anybody is told.
+        """Record that a digest is composed, before it is sent.
 
-        instead_of: what under_way has named. Raises DigestAlreadyBegun when it is another by now.
+        instead_of: what under_way has returned. Raises DigestAlreadyBegun when it is another by
+        now.
         """
-        condition: dict[str, Any] = {"ConditionExpression": "attribute_not_exists(pk)"}
-        if instead_of:
-            condition = {
-                "ConditionExpression": "digest = :instead_of",
-                "ExpressionAttributeValues": attributes({":instead_of": instead_of}),
-            }
-        item = {**_under_way_key(mode), "digest": {"S": digest}}
-        with named_errors():
-            try:
-                self._client.put_item(TableName=self._table, Item=item, **condition)
-            except self._client.exceptions.ConditionalCheckFailedException as error:
-                raise DigestAlreadyBegun(f"{mode}: another execution was faster") from error
+        is_as_seen = "digest = :instead_of" if instead_of else "attribute_not_exists(pk)"
+        if not self._table.put(
+            _under_way_key(mode),
+            {"digest": digest},
+            when=is_as_seen,
+            values={":instead_of": instead_of},
+        ):
+            raise DigestAlreadyBegun(f"{mode}: another execution has begun a digest")
 
     def finish(self, mode: str, digest: str) -> None:
-        """Note that a digest is told and forgotten, unless another has begun by now."""
-        with named_errors(), suppress(self._client.exceptions.ConditionalCheckFailedException):
-            self._client.delete_item(
-                TableName=self._table,
-                Key=_under_way_key(mode),
-                ConditionExpression="digest = :digest",
-                ExpressionAttributeValues=attributes({":digest": digest}),
+        """Record that a digest is sent and forgotten, unless another has begun by now."""
+        self._table.delete(
+            _under_way_key(mode), when="digest = :digest", values={":digest": digest}
+        )
+
+    def _forget(self, mode: str, sent: DigestEntry) -> None:
+        is_deleted = self._table.delete(
+            _key(mode, sent.image),
+            when="attribute_not_exists(pk) OR image.event_id = :event_id",
+            values={":event_id": sent.image.event_id},
+        )
+        if not is_deleted:
+            # It has changed since; the condition fails if that was after it had been forgotten.
+            self._table.update(
+                _key(mode, sent.image),
+                "SET #before = :before, first_event = :event_id REMOVE before_it",
+                {
+                    ":before": sent.image.image_state,
+                    ":event_id": sent.image.event_id,
+                    ":first_event": sent.first_event,
+                },
+                when="first_event = :first_event",
             )
 
-    def _forget(self, mode: str, told: DigestEntry) -> None:
-        refused = self._client.exceptions.ConditionalCheckFailedException
-        with named_errors():
-            try:
-                self._client.delete_item(
-                    TableName=self._table,
-                    Key=_key(mode, told.image),
-                    ConditionExpression="attribute_not_exists(pk) OR image.event_id = :event_id",
-                    ExpressionAttributeValues=attributes({":event_id": told.image.event_id}),
-                )
-            except refused:
-                with suppress(refused):  # when it has been forgotten, and has changed again
-                    self._client.update_item(
-                        TableName=self._table,
-                        Key=_key(mode, told.image),
-                        UpdateExpression=(
-                            "SET #before = :before, first_event = :event_id REMOVE before_it"
-                        ),
-                        ConditionExpression="first_event = :first_event",
-                        ExpressionAttributeNames={"#before": "before"},
-                        ExpressionAttributeValues=attributes(
-                            {
-                                ":before": told.image.image_state,
-                                ":event_id": told.image.event_id,
-                                ":first_event": told.first_event,
-                            }
-                        ),
-                    )
+
+def digest_entries(table: str) -> DigestEntries:
+    """Make the adapter of a table."""
+    return DigestEntries(ledger_table(table))
 
 
-@functools.cache
-def digest_entries() -> DigestEntries:
-    """Make the adapter of the stack's table."""
-    return DigestEntries(
-        boto3.client("dynamodb", config=CLIENT_CONFIG), settings.text("LEDGER_TABLE")
-    )
+def _key(mode: str, image: DigestImage) -> Key:
+    return f"digest#{mode}", f"image#{image.repository}@{image.image_digest}"
 
 
-def _key(mode: str, image: DigestImage) -> dict[str, Any]:
-    return {
-        "pk": {"S": f"digest#{mode}"},
-        "sk": {"S": f"image#{image.repository}@{image.image_digest}"},
-    }
-
-
-def _under_way_key(mode: str) -> dict[str, Any]:
-    return {"pk": {"S": "digest-under-way"}, "sk": {"S": f"mode#{mode}"}}
+def _under_way_key(mode: str) -> Key:
+    return "digest-under-way", f"mode#{mode}"

@@ -1,13 +1,13 @@
-"""What the ledger answers when it does not do what it was asked."""
+"""What the ledger raises; the class names are the error names that state machines match on."""
 
 
 class LedgerUnavailable(Exception):
-    """The table did not answer, or refused. It is a memory only: the work goes on without it."""
+    """The table or the run bucket did not answer, or refused the call."""
 
 
 class BaselineMoved(Exception):
-    """Another execution has meanwhile noted something else of the image: look again."""
+    """Another execution has recorded a baseline of the same image since it was read: try again."""
 
 
 class DigestAlreadyBegun(Exception):
-    """Another execution has meanwhile begun to send a digest: go on with that."""
+    """Another execution has begun to send a digest since the ledger was read: resume that one."""

@@ -1,24 +1,17 @@
-"""What came of each repository of a run: records in the ledger table.
+"""How the work on each repository of a run ended: records in the ledger table.
 
-partition key ``run#<execution name>``, sort key ``repository#<name>``. The state machine writes
-failures itself (RecordFailure), so the names of the attributes are shared with its definition.
+Partition key ``run#<execution name>``, sort key ``repository#<name>``. The state machine writes
+failures itself (RecordFailure), so its definition shares the names of the attributes.
 """
 
-import functools
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
 
-import boto3
-from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
-
-from runtime import settings
-
-if TYPE_CHECKING:
-    from mypy_boto3_dynamodb import DynamoDBClient
+from ledger.table import Table, ledger_table
+from runtime.messages import decode
 
 
 class RecordStatus(StrEnum):
@@ -33,9 +26,9 @@ class RecordStatus(StrEnum):
 class RunRecord:
     """One repository in one run.
 
-    images: counted by outcome and reason.
+    images: counts by outcome and reason.
     results_missing, results_found: scans that a run has started and whose result did not arrive,
-        and those of them whose result ECR has told after all.
+        and those of them whose result ECR returned when it was asked.
     error, cause: of a failure, as Step Functions reports them.
     """
 
@@ -44,7 +37,7 @@ class RunRecord:
     status: RecordStatus
     started_at: datetime
     ended_at: datetime
-    images: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    images: dict[str, dict[str, int]] = field(default_factory=dict)
     results_missing: int = 0
     results_found: int = 0
     error: str | None = None
@@ -52,11 +45,11 @@ class RunRecord:
 
     @property
     def is_done(self) -> bool:
-        """Tell whether nothing is left of this repository to rerun."""
+        """Return whether the repository needs no rerun."""
         return self.status is not RecordStatus.FAILED
 
     def problem(self) -> str:
-        """Say what went wrong, in one line: the message inside a Lambda's cause, or all of it."""
+        """Return the failure in one line: the message in a Lambda's cause, or the whole cause."""
         cause = self.cause or ""
         try:
             message = json.loads(cause)["errorMessage"]
@@ -66,10 +59,12 @@ class RunRecord:
 
 
 class RunRecords:
-    """The run records of the ledger table."""
+    """The run records of the ledger table; without them, nothing says what a run did.
 
-    def __init__(self, client: "DynamoDBClient", table: str) -> None:
-        self._client = client
+    Every method raises LedgerUnavailable when the table does not answer.
+    """
+
+    def __init__(self, table: Table) -> None:
         self._table = table
 
     def put(self, record: RunRecord, *, expires_at: int) -> None:
@@ -77,58 +72,16 @@ class RunRecords:
 
         expires_at: seconds since 1970, when DynamoDB may delete it.
         """
-        item = {
-            "pk": f"run#{record.run}",
-            "sk": f"repository#{record.repository}",
-            "status": record.status,
-            "started_at": record.started_at.isoformat(),
-            "ended_at": record.ended_at.isoformat(),
-            "images": record.images,
-            "results_missing": record.results_missing,
-            "results_found": record.results_found,
-            "error": record.error,
-            "cause": record.cause,
-            "expires_at": expires_at,
-        }
-        serialize = TypeSerializer().serialize
-        self._client.put_item(
-            TableName=self._table,
-            Item={name: serialize(value) for name, value in item.items() if value is not None},
-        )
+        values = vars(record) | {"run": None, "repository": None, "expires_at": expires_at}
+        self._table.put((f"run#{record.run}", f"repository#{record.repository}"), values)
 
-    def of(self, run: str) -> Iterator[RunRecord]:
+    def for_run(self, run: str) -> Iterator[RunRecord]:
         """Read the records of a run, in the order of repository names."""
-        pages = self._client.get_paginator("query").paginate(
-            TableName=self._table,
-            KeyConditionExpression="pk = :run",
-            ExpressionAttributeValues={":run": {"S": f"run#{run}"}},
-            ConsistentRead=True,
-        )
-        for page in pages:
-            yield from (_record(item) for item in page["Items"])
+        for item in self._table.query(f"run#{run}"):
+            repository = item["sk"].removeprefix("repository#")
+            yield decode(RunRecord, {**item, "run": run, "repository": repository})
 
 
-@functools.cache
-def run_records() -> RunRecords:
-    """Make the adapter of the stack's table."""
-    return RunRecords(boto3.client("dynamodb"), settings.text("LEDGER_TABLE"))
-
-
-def _record(item: Mapping[str, Any]) -> RunRecord:
-    deserialize = TypeDeserializer().deserialize
-    values = {name: deserialize(value) for name, value in item.items()}
-    return RunRecord(
-        run=values["pk"].removeprefix("run#"),
-        repository=values["sk"].removeprefix("repository#"),
-        status=RecordStatus(values["status"]),
-        started_at=datetime.fromisoformat(values["started_at"]),
-        ended_at=datetime.fromisoformat(values["ended_at"]),
-        images={
-            outcome: {reason: int(images) for reason, images in reasons.items()}
-            for outcome, reasons in values.get("images", {}).items()
-        },
-        results_missing=int(values.get("results_missing", 0)),
-        results_found=int(values.get("results_found", 0)),
-        error=values.get("error"),
-        cause=values.get("cause"),
-    )
+def run_records(table: str) -> RunRecords:
+    """Make the adapter of a table."""
+    return RunRecords(ledger_table(table))

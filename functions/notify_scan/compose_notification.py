@@ -13,7 +13,7 @@ from registry.ecr import ecr_registry
 from reporting.channels.in_use import channels_in_use
 from reporting.decision import policy_in_effect
 from reporting.wording import message_of_notice
-from runtime import clock
+from runtime import clock, settings
 from runtime.entrypoint import entrypoint
 
 
@@ -28,14 +28,16 @@ class Composition:
 @entrypoint(Composition)
 def handler(composition: Composition) -> Notification:
     """Run as ComposeNotification, once an event is interpreted."""
-    now, document, channels = clock.now(), accepted_risks_document(), channels_in_use()
+    now, channels = clock.now(), channels_in_use()
+    table = settings.text("LEDGER_TABLE")
+    document = accepted_risks_document(settings.text("RUN_BUCKET"), table)
     in_force = document.in_force(now)
     composer = Composer(
         policy=policy_in_effect(),
         risks=in_force.risks,
         channels=channels,
         registry=ecr_registry(),
-        ledger=Ledger(image_records(), digest_entries()),
+        ledger=Ledger(image_records(table), digest_entries(table)),
         now=now,
         attempt=composition.attempt,
     )

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
 
 from ledger.digest_entries import DAILY, DigestEntries, DigestImage
 from ledger.image_records import (
@@ -15,6 +14,7 @@ from ledger.image_records import (
     Note,
     image_record,
 )
+from ledger.table import plain
 from notify_scan.interpreted_event import InterpretedEvent
 from notify_scan.scan_record import ScanRecord
 from reporting.channels.in_use import ChannelsInUse
@@ -109,7 +109,7 @@ def _record(asked: ScanRecord, found: object | None, records: ImageRecords) -> I
     with suppress(TypeError, KeyError, ValueError, AttributeError):
         if isinstance(found, Mapping):
             # DynamoDB leaves out the attributes of an item that was not there.
-            item: Mapping[str, Any] = found.get("Attributes") or {}
+            item = plain(found.get("Attributes") or {})
             return image_record(item) if item else ImageRecord(asked.digest)
     return records.get(asked.repository, asked.digest)
 

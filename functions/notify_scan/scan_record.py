@@ -4,7 +4,8 @@ import re
 from dataclasses import dataclass
 from datetime import timedelta
 
-from ledger.image_records import RecordedScan, attribute, image_key
+from ledger.image_records import RecordedScan, image_key
+from ledger.table import attribute, key_attributes
 from reporting.reports import ScanReport
 from runtime.messages import encode
 
@@ -53,7 +54,7 @@ def record_of(report: ScanReport, *, kept_for: timedelta) -> ScanRecord | None:
         repository=repository,
         digest=digest,
         tags=tags,
-        key=image_key(repository, digest),
+        key=key_attributes(image_key(repository, digest)),
         scanned_at=str(encode(report.scanned_at)),
         last_scan=attribute(scan),
         image_tags=attribute(tags),

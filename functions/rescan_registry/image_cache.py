@@ -33,7 +33,7 @@ class ImageCache:
         return self._attempt(
             lambda: {
                 record.image_digest: record
-                for record in self._records.of(self._repository, digests)
+                for record in self._records.records_of(self._repository, digests)
             },
             otherwise={},
         )
@@ -79,7 +79,8 @@ class ImageCache:
 
 def image_cache(repository: str, now: datetime) -> ImageCache:
     """Return the cache of one repository in the stack's table."""
-    return ImageCache(image_records(), repository, kept_until=now + kept_for())
+    records = image_records(settings.text("LEDGER_TABLE"))
+    return ImageCache(records, repository, kept_until=now + kept_for())
 
 
 def kept_for() -> timedelta:

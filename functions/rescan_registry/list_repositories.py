@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from ledger.run_documents import RunDocuments, run_documents
+from ledger.bucket import RunBucket, run_bucket
 from ledger.run_records import RunRecords, run_records
 from registry.ecr import EcrRegistry, ecr_registry
 from rescan_registry.policy import policy_in_force
@@ -29,7 +29,7 @@ def list_repositories(
     start: RunStart,
     *,
     registry: EcrRegistry,
-    documents: RunDocuments,
+    bucket: RunBucket,
     records: RunRecords,
     now: datetime,
 ) -> RunPlan:
@@ -47,13 +47,13 @@ def list_repositories(
             "accepts no manual scans. No scan was started."
         )
     else:
-        names, notice = chosen_repositories(request, registry, documents, records)
+        names, notice = chosen_repositories(request, registry, bucket, records)
     kept_for = timedelta(days=settings.whole_number("RUN_RETENTION_DAYS", least=15, most=3_650))
     return RunPlan(
         run=start.run,
         scan_type=scan_type,
         repositories=len(names),
-        list_key=documents.write_repositories(start.run, names) if names else None,
+        list_key=bucket.write_repositories(start.run, names) if names else None,
         tolerated_failure_percentage=tolerated_failure_percentage(request, len(names)),
         policy=policy,
         records_expire_at=str(int((now + kept_for).timestamp())),
@@ -67,7 +67,7 @@ def handler(start: RunStart) -> RunPlan:
     return list_repositories(
         start,
         registry=ecr_registry(),
-        documents=run_documents(),
-        records=run_records(),
+        bucket=run_bucket(settings.text("RUN_BUCKET")),
+        records=run_records(settings.text("LEDGER_TABLE")),
         now=clock.now(),
     )

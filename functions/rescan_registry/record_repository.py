@@ -6,7 +6,7 @@ from datetime import datetime
 from ledger.run_records import RecordStatus, RunRecord, RunRecords, run_records
 from rescan_registry.outcomes import REPOSITORY_GONE, Outcome
 from rescan_registry.progress import Progress
-from runtime import clock
+from runtime import clock, settings
 from runtime.entrypoint import entrypoint
 
 
@@ -39,8 +39,7 @@ def record_repository(
 ) -> RepositoryOutcome:
     """Fold the outcomes of all images into one record.
 
-    Raises ImageScansFailed, after the record is written, so that the child execution fails
-    and a rerun selects the repository again.
+    Raises ImageScansFailed after the record is written, so that a rerun selects the repository.
     """
     progress = work.progress.folded()
     images = progress.tally.outcomes()
@@ -78,4 +77,5 @@ def record_repository(
 @entrypoint(WorkedRepository)
 def handler(work: WorkedRepository) -> RepositoryOutcome:
     """Run as RecordRepository, last state of a child execution that got to its end."""
-    return record_repository(work, records=run_records(), now=clock.now())
+    records = run_records(settings.text("LEDGER_TABLE"))
+    return record_repository(work, records=records, now=clock.now())

@@ -4,7 +4,7 @@ import math
 import re
 from dataclasses import dataclass
 
-from ledger.run_documents import RunDocuments
+from ledger.bucket import RunBucket
 from ledger.run_records import RunRecords
 from registry.ecr import EcrRegistry
 from registry.errors import RepositoryNotFound
@@ -36,14 +36,14 @@ class RunPlan:
 
 
 def chosen_repositories(
-    request: RescanRequest, registry: EcrRegistry, documents: RunDocuments, records: RunRecords
+    request: RescanRequest, registry: EcrRegistry, bucket: RunBucket, records: RunRecords
 ) -> tuple[list[str], str]:
     """Return the names of the repositories, and one sentence that says how they were chosen.
 
     Raises InvalidRescanRequest for a repository or a run that does not exist.
     """
     if request.rerun_of:
-        return _unfinished(request.rerun_of, documents, records)
+        return _unfinished(request.rerun_of, bucket, records)
     if request.repositories:
         try:
             registry.confirm(request.repositories)
@@ -73,13 +73,13 @@ def tolerated_failure_percentage(request: RescanRequest, repositories: int) -> i
     return max(tolerated, math.ceil(100 / max(1, repositories)))
 
 
-def _unfinished(run: str, documents: RunDocuments, records: RunRecords) -> tuple[list[str], str]:
-    names = documents.repositories(run)
+def _unfinished(run: str, bucket: RunBucket, records: RunRecords) -> tuple[list[str], str]:
+    names = bucket.repositories(run)
     if names is None:
         raise InvalidRescanRequest(
             f"rerun_of: no repository list found for run {run!r}. It does not exist, ended before "
             "it listed repositories, or is older than RunRetentionDays."
         )
-    done = {record.repository for record in records.of(run) if record.is_done}
+    done = {record.repository for record in records.for_run(run) if record.is_done}
     unfinished = [name for name in names if name not in done]
     return unfinished, f"{len(unfinished)} of {len(names)} repositories did not finish in {run}"

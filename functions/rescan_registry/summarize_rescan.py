@@ -5,12 +5,12 @@ from datetime import datetime
 
 from aws_lambda_powertools import Metrics
 
-from ledger.run_documents import RunDocuments, run_documents
+from ledger.bucket import RunBucket, run_bucket
 from ledger.run_records import RunRecords, run_records
 from rescan_registry.event_bus import EventBus, event_bus
 from rescan_registry.run_metrics import count
 from rescan_registry.run_report import RunSummary, report_of
-from runtime import clock
+from runtime import clock, settings
 from runtime.entrypoint import entrypoint
 from runtime.messages import encode
 
@@ -28,7 +28,7 @@ class EndedRun:
 def summarize_rescan(
     ended: EndedRun,
     *,
-    documents: RunDocuments,
+    bucket: RunBucket,
     records: RunRecords,
     bus: EventBus,
     metrics: Metrics,
@@ -37,13 +37,13 @@ def summarize_rescan(
     """Store the summary of a run, send its event, and emit its metrics."""
     report = report_of(
         ended.run,
-        documents.repositories(ended.run) or [],
-        records.of(ended.run),
+        bucket.repositories(ended.run) or [],
+        records.for_run(ended.run),
         dry_run=ended.dry_run,
         started_at=ended.started_at,
         now=now,
     )
-    summary_key = documents.write_summary(ended.run, encode(report))
+    summary_key = bucket.write_summary(ended.run, encode(report))
     bus.put("Rescan Finished", report.detail(summary_key), resources=[ended.execution_arn])
     count(report, metrics)  # last, because a retry would count the run twice
     return RunSummary.of(report, summary_key)
@@ -54,8 +54,8 @@ def handler(ended: EndedRun) -> RunSummary:
     """Run as SummarizeRescan, once the Map over repositories has ended."""
     return summarize_rescan(
         ended,
-        documents=run_documents(),
-        records=run_records(),
+        bucket=run_bucket(settings.text("RUN_BUCKET")),
+        records=run_records(settings.text("LEDGER_TABLE")),
         bus=event_bus(),
         metrics=Metrics(),
         now=clock.now(),

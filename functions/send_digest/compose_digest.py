@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from ledger.digest_documents import DigestDocuments, digest_documents
+from ledger.bucket import RunBucket, run_bucket
 from ledger.digest_entries import AFTER_RUN, DAILY, DigestEntries, digest_entries
 from reporting.channels.document import document
 from reporting.channels.in_use import ChannelsInUse, channels_in_use
@@ -27,7 +27,7 @@ def compose_digest(
     channels: ChannelsInUse,
     notify_on: frozenset[NotifyOn],
     entries: DigestEntries,
-    documents: DigestDocuments,
+    bucket: RunBucket,
     now: datetime,
 ) -> ComposedDigest:
     """Take up the digest that is under way; compose one where there is none.
@@ -36,22 +36,22 @@ def compose_digest(
     """
     for mode in (AFTER_RUN, DAILY):
         begun = entries.under_way(mode)
-        if begun and (kept := documents.told(begun)):
+        if begun and (kept := bucket.unfinished_digest(begun)):
             return _composed(request, mode, begun, decode(Told, kept))
     entries.adopt(DAILY, left_in=AFTER_RUN)
-    found = tuple(entries.of(DAILY))
+    found = tuple(entries.entries_of(DAILY))
     if not found:
         return ComposedDigest(DAILY)
     told = Told(0, 0, (), found)
     if images := images_to_tell(found, notify_on):
-        key = documents.key_of(request.name)
-        report = report_of(images, request, bucket=documents.bucket, document=key, now=now)
+        key = bucket.digest_key(request.name)
+        report = report_of(images, request, bucket=bucket.name, document=key, now=now)
         short = shortened(report)
         message = message_of_digest(short)
         deliveries = channels.digest(message, short, now=now)
-        documents.write(request.name, document(message, report))
+        bucket.write_digest(request.name, document(message, report))
         told = Told(len(images), len(deliveries), deliveries, found)
-    documents.write_told(request.name, encode(told))
+    bucket.write_unfinished_digest(request.name, encode(told))
     entries.begin(DAILY, request.name, instead_of=begun)
     return _composed(request, DAILY, request.name, told)
 
@@ -68,7 +68,7 @@ def handler(request: DigestRequest) -> ComposedDigest:
         request,
         channels=channels_in_use(),
         notify_on=settings.choices("NOTIFY_ON", NotifyOn),
-        entries=digest_entries(),
-        documents=digest_documents(),
+        entries=digest_entries(settings.text("LEDGER_TABLE")),
+        bucket=run_bucket(settings.text("RUN_BUCKET")),
         now=clock.now(),
     )

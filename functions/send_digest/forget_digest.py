@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
-from ledger.digest_documents import DigestDocuments, digest_documents
+from ledger.bucket import RunBucket, run_bucket
 from ledger.digest_entries import DigestEntries, digest_entries
+from runtime import settings
 from runtime.entrypoint import entrypoint
 from runtime.messages import decode
 from send_digest.digest import Told
@@ -32,11 +33,9 @@ class SentDigest:
     forgotten: int
 
 
-def forget_digest(
-    told: ToldDigest, *, entries: DigestEntries, documents: DigestDocuments
-) -> SentDigest:
+def forget_digest(told: ToldDigest, *, entries: DigestEntries, bucket: RunBucket) -> SentDigest:
     """Leave what has changed since it was composed to the next digest. Can be done twice."""
-    done = decode(Told, documents.told(told.digest))
+    done = decode(Told, bucket.unfinished_digest(told.digest))
     entries.forget(told.mode, done.entries)
     entries.finish(told.mode, told.digest)
     return SentDigest(
@@ -52,4 +51,5 @@ def forget_digest(
 @entrypoint(ToldDigest)
 def handler(told: ToldDigest) -> SentDigest:
     """Run as ForgetDigest, once NotifyScan has the messages."""
-    return forget_digest(told, entries=digest_entries(), documents=digest_documents())
+    entries = digest_entries(settings.text("LEDGER_TABLE"))
+    return forget_digest(told, entries=entries, bucket=run_bucket(settings.text("RUN_BUCKET")))

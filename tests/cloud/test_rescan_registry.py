@@ -150,7 +150,7 @@ def test_starts_nothing_again_once_its_scans_have_ended(engine: Engine, stack: S
     assert (calls["DescribeImageScanFindings"], calls["StartImageScan"]) == (4, 2)
     for name in ("team/api", "team/web"):
         fresh, old = (digest_of(name, tag) for tag in ("fresh", "old"))
-        known = {record.digest: record for record in stack.image_records(name, [fresh, old])}
+        known = {record.image_digest: record for record in stack.image_records(name, [fresh, old])}
         assert (known[old].started_by, known[fresh].started_by) == (first.name, None)
         assert {record.last_scan.status for record in known.values()} == {"COMPLETE"}
 

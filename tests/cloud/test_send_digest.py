@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from ledger.digest_documents import DigestDocuments
+from ledger.bucket import RunBucket
 from ledger.digest_entries import DigestEntries
+from ledger.table import Table
 from local.receivers.inbox import Inbox
 from reporting.channels.delivery import Channel, Delivery, Transport
 from runtime.messages import encode
@@ -21,12 +22,12 @@ from tests.support.stack import Run, Stack
 
 @pytest.fixture
 def entries(stack: Stack) -> DigestEntries:
-    return DigestEntries(stack.client("dynamodb"), stack.outputs["LedgerTableName"])
+    return DigestEntries(Table(stack.client("dynamodb"), stack.outputs["LedgerTableName"]))
 
 
 @pytest.fixture
-def documents(stack: Stack) -> DigestDocuments:
-    return DigestDocuments(stack.client("s3"), stack.outputs["RunBucketName"])
+def bucket(stack: Stack) -> RunBucket:
+    return RunBucket(stack.client("s3"), stack.outputs["RunBucketName"])
 
 
 def send_digest(stack: Stack) -> Run:
@@ -68,12 +69,12 @@ def test_entries_that_no_channel_waits_for_are_forgotten(
     assert (run.output["images"], run.output["messages"], run.output["forgotten"]) == (3, 0, 3)
     whole = stack.document(f"digests/{run.name}.json")
     assert whole["title"] == "3 images changed: 3 new"
-    assert list(entries.of("DAILY")) == []
+    assert list(entries.entries_of("DAILY")) == []
     assert entries.under_way("DAILY") is None
 
 
 def test_a_digest_left_half_done_is_sent_once_by_whoever_comes_next(
-    stack: Stack, inbox: Inbox, entries: DigestEntries, documents: DigestDocuments
+    stack: Stack, inbox: Inbox, entries: DigestEntries, bucket: RunBucket
 ) -> None:
     name = f"left-{uuid.uuid4()}"
     delivery = Delivery(
@@ -86,8 +87,8 @@ def test_a_digest_left_half_done_is_sent_once_by_whoever_comes_next(
     )
     before = stack.notifications()
     put(stack, entries, 1, 2)
-    left = Told(2, 1, (delivery,), tuple(entries.of("DAILY")))
-    documents.write_told(name, encode(left))
+    left = Told(2, 1, (delivery,), tuple(entries.entries_of("DAILY")))
+    bucket.write_unfinished_digest(name, encode(left))
     for _ in range(2):  # the second time as if the first had not come to its end
         entries.begin("DAILY", name, instead_of=None)
         run = send_digest(stack)
@@ -97,7 +98,7 @@ def test_a_digest_left_half_done_is_sent_once_by_whoever_comes_next(
     stack.notifications(at_least=before + 2)
     got = [each for each in inbox.received if name in each.body.decode()]
     assert [each.channel for each in got] == ["webhook"]
-    assert list(entries.of("DAILY")) == []
+    assert list(entries.entries_of("DAILY")) == []
 
 
 def test_each_role_may_do_its_own_work_and_nothing_else(stack: Stack) -> None:

@@ -38,12 +38,8 @@ LOCAL_MAY_IMPORT: dict[str, set[str]] = {
 }
 ADAPTERS = {
     "registry/ecr.py",
-    "ledger/digest_documents.py",
-    "ledger/digest_entries.py",
-    "ledger/image_records.py",
-    "ledger/run_records.py",
-    "ledger/run_documents.py",
-    "accepted_risks/document.py",
+    "ledger/bucket.py",
+    "ledger/table.py",
     "rescan_registry/event_bus.py",
 }
 

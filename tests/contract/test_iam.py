@@ -60,7 +60,12 @@ ALLOWED = {
         "s3:GetObject",
         "s3:ListBucket",
     },
-    "ForgetDigestFunction": {"s3:GetObject", "dynamodb:DeleteItem", "dynamodb:UpdateItem"},
+    "ForgetDigestFunction": {
+        "dynamodb:DeleteItem",
+        "dynamodb:UpdateItem",
+        "s3:GetObject",
+        "s3:ListBucket",
+    },
 }
 
 

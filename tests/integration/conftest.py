@@ -7,11 +7,8 @@ import pytest
 from moto import mock_aws
 
 from accepted_risks.document import accepted_risks_document
-from ledger.digest_documents import digest_documents
-from ledger.digest_entries import digest_entries
-from ledger.image_records import image_records
-from ledger.run_documents import run_documents
-from ledger.run_records import run_records
+from ledger.bucket import run_bucket as bucket_adapter
+from ledger.table import ledger_table as table_adapter
 from registry.ecr import ecr_registry
 from rescan_registry.event_bus import event_bus
 from tests.support.template import REGION, resources
@@ -22,13 +19,10 @@ def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Let functions make their clients in an empty account."""
     factories = (
         accepted_risks_document,
-        digest_documents,
-        digest_entries,
+        bucket_adapter,
         ecr_registry,
         event_bus,
-        image_records,
-        run_documents,
-        run_records,
+        table_adapter,
     )
     monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
     monkeypatch.setenv("RUN_BUCKET", "run-bucket")

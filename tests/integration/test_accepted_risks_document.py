@@ -17,6 +17,9 @@ from accepted_risks.document import (
     accepted_risks_document,
 )
 from accepted_risks.risks import AcceptedRisks
+from ledger.bucket import RunBucket
+from ledger.risk_records import RiskRecords
+from ledger.table import Table
 from tests.support.clock import NOW, Clock
 from tests.support.template import REGION
 
@@ -56,7 +59,10 @@ class Deployment:
         self._place = bucket, table
 
     def container(self) -> AcceptedRisksDocument:
-        return AcceptedRisksDocument(self._s3, self._dynamodb, *self._place)
+        bucket, table = self._place
+        return AcceptedRisksDocument(
+            RunBucket(self._s3, bucket), RiskRecords(Table(self._dynamodb, table))
+        )
 
     def called(self, model: Any, **_: Any) -> None:
         self.calls.append(model.name)
@@ -446,6 +452,7 @@ def test_nobody_brings_a_notice_while_the_ledger_does_not_answer(
 
 def test_takes_bucket_and_table_of_the_stack(deployment: Deployment) -> None:
     deployment.upload(GOOD)
-    assert accepted_risks_document() is accepted_risks_document()
-    assert names(accepted_risks_document().in_force(NOW)) == ["CVE-1"]
+    document = accepted_risks_document("run-bucket", "ledger-table")
+    assert accepted_risks_document("run-bucket", "ledger-table") is document
+    assert names(document.in_force(NOW)) == ["CVE-1"]
     assert deployment.kept()

@@ -49,13 +49,12 @@ IMAGE = DigestImage(
 
 @pytest.fixture
 def records(ledger_table: str) -> ImageRecords:
-    return image_records()
+    return image_records("ledger-table")
 
 
 @pytest.fixture
 def entries(ledger_table: str) -> DigestEntries:
-    digest_entries.cache_clear()
-    return digest_entries()
+    return digest_entries("ledger-table")
 
 
 def note(
@@ -96,13 +95,13 @@ def test_notes_a_baseline_and_its_digest_or_neither(
 ) -> None:
     put = entries.put("DAILY", IMAGE, ImageState(), expires_at=EXPIRES_AT)
     records.note_baseline("team/api", DIGEST, FIRST, seen=None, scanned_at=NOW, also=[put])
-    assert [entry.image for entry in entries.of("DAILY")] == [IMAGE]
+    assert [entry.image for entry in entries.entries_of("DAILY")] == [IMAGE]
     drop = entries.drop("DAILY", IMAGE)
     with pytest.raises(BaselineMoved):
         records.note_baseline("team/api", DIGEST, SECOND, seen=None, scanned_at=NOW, also=[drop])
-    assert [entry.image for entry in entries.of("DAILY")] == [IMAGE]
+    assert [entry.image for entry in entries.entries_of("DAILY")] == [IMAGE]
     records.note_baseline("team/api", DIGEST, SECOND, seen=FIRST, scanned_at=NOW, also=[drop])
-    assert list(entries.of("DAILY")) == []
+    assert list(entries.entries_of("DAILY")) == []
 
 
 def move_tags(records: ImageRecords, digest: str, *tags: str, at: datetime = NOW) -> None:
@@ -160,12 +159,12 @@ def test_a_correction_puts_nothing_into_a_digest(
     records: ImageRecords, entries: DigestEntries
 ) -> None:
     entries.correct("DAILY", IMAGE)
-    assert list(entries.of("DAILY")) == []
+    assert list(entries.entries_of("DAILY")) == []
     put = entries.put("DAILY", IMAGE, ImageState(), expires_at=EXPIRES_AT)
     records.note_baseline("team/api", DIGEST, FIRST, seen=None, scanned_at=NOW, also=[put])
     better = replace(IMAGE, image_state=ImageState())
     entries.correct("DAILY", better)
-    assert [entry.image for entry in entries.of("DAILY")] == [better]
+    assert [entry.image for entry in entries.entries_of("DAILY")] == [better]
 
 
 def test_without_its_table_every_call_says_so(records: ImageRecords) -> None:

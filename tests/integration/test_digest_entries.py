@@ -11,6 +11,7 @@ import pytest
 from ledger.digest_entries import DigestEntries, DigestEntry, digest_entries
 from ledger.errors import DigestAlreadyBegun, LedgerUnavailable
 from ledger.image_records import ImageState
+from ledger.table import Table
 from tests.support.clock import NOW
 from tests.support.digests import (
     BAD,
@@ -32,11 +33,11 @@ THIRD = any_digest_image(1, WELL, event_id="third")
 
 @pytest.fixture
 def entries(ledger_table: str) -> DigestEntries:
-    return digest_entries()
+    return digest_entries("ledger-table")
 
 
 def kept(entries: DigestEntries, mode: str = MODE) -> list[DigestEntry]:
-    return list(entries.of(mode))
+    return list(entries.entries_of(mode))
 
 
 def test_reads_back_what_was_put(entries: DigestEntries) -> None:
@@ -157,7 +158,7 @@ def test_reads_and_forgets_more_entries_than_fit_a_page(ledger_table: str) -> No
     client.meta.events.register(
         "provide-client-params.dynamodb.Query", lambda params, **_: calls.update(["Query"])
     )
-    entries = DigestEntries(client, ledger_table)
+    entries = DigestEntries(Table(client, ledger_table))
     for number in range(75):  # 1.5 MB; DynamoDB answers 1 MB at a time
         put_entry(entries, MODE, any_digest_image(number, image="x" * 20_000))
     told = kept(entries)
@@ -209,7 +210,3 @@ def test_keeps_a_standing_whole(entries: DigestEntries) -> None:
     put_entry(entries, MODE, any_digest_image(1, image_state), before=image_state)
     (entry,) = kept(entries)
     assert (entry.before, entry.image.image_state) == (image_state, image_state)
-
-
-def test_makes_one_client_for_all_invocations(account: None) -> None:
-    assert digest_entries() is digest_entries()

@@ -10,6 +10,7 @@ import pytest
 
 from ledger.errors import LedgerUnavailable
 from ledger.image_records import ImageRecord, ImageRecords, RecordedScan, image_records
+from ledger.table import Table
 from tests.support.builders import any_digest
 from tests.support.clock import NOW
 from tests.support.template import resources
@@ -23,7 +24,7 @@ MINUTE = timedelta(minutes=1)
 
 @pytest.fixture
 def records(ledger_table: str) -> ImageRecords:
-    return image_records()
+    return image_records("ledger-table")
 
 
 def items() -> list[dict[str, Any]]:
@@ -34,13 +35,13 @@ def test_reads_back_what_was_noted(records: ImageRecords) -> None:
     records.note_started("team/api", DIGEST, run="run-1", at=NOW, expires_at=EXPIRES_AT)
     records.note_scan("team/api", DIGEST, SCAN, expires_at=EXPIRES_AT)
     record = ImageRecord(DIGEST, last_scan=SCAN, started_at=NOW, started_by="run-1")
-    assert list(records.of("team/api", [DIGEST])) == [record]
+    assert list(records.records_of("team/api", [DIGEST])) == [record]
     assert records.get("team/api", DIGEST) == record
 
 
 def test_knows_nothing_of_an_image_that_was_never_noted(records: ImageRecords) -> None:
     assert records.get("team/api", DIGEST) == ImageRecord(DIGEST)
-    assert list(records.of("team/api", [DIGEST])) == []
+    assert list(records.records_of("team/api", [DIGEST])) == []
 
 
 def test_writes_keys_and_an_expiry_as_the_template_declares_them(records: ImageRecords) -> None:
@@ -110,7 +111,7 @@ def test_reads_the_images_asked_for_and_nothing_else_of_a_repository(
     )
     records.note_scan("team/api", any_digest(), SCAN, expires_at=EXPIRES_AT)
     asked = [DIGEST, any_digest()]
-    assert list(records.of("team/api", asked)) == [ImageRecord(DIGEST, last_scan=SCAN)]
+    assert list(records.records_of("team/api", asked)) == [ImageRecord(DIGEST, last_scan=SCAN)]
 
 
 def counted(client: Any) -> Counter[str]:
@@ -124,11 +125,13 @@ def counted(client: Any) -> Counter[str]:
 
 def test_reads_a_repository_with_one_call(ledger_table: str) -> None:
     client = boto3.client("dynamodb")
-    records, digests = ImageRecords(client, ledger_table), [any_digest() for _ in range(120)]
+    records, digests = ImageRecords(Table(client, ledger_table)), [any_digest() for _ in range(120)]
     for digest in digests:
         records.note_scan("team/api", digest, SCAN, expires_at=EXPIRES_AT)
     calls = counted(client)
-    found = {record.image_digest: record.last_scan for record in records.of("team/api", digests)}
+    found = {
+        record.image_digest: record.last_scan for record in records.records_of("team/api", digests)
+    }
     assert found == dict.fromkeys(digests, SCAN)
     assert calls == {"Query": 1}
 
@@ -136,21 +139,25 @@ def test_reads_a_repository_with_one_call(ledger_table: str) -> None:
 def test_reads_by_key_what_lies_beyond_a_megabyte(ledger_table: str) -> None:
     """Such as the last of many images, the others of which may have been deleted long ago."""
     client = boto3.client("dynamodb")
-    records = ImageRecords(client, ledger_table)
+    records = ImageRecords(Table(client, ledger_table))
     digests = sorted(any_digest() for _ in range(175))
     for digest in digests:  # 3.5 MB; DynamoDB answers 1 MB at a time
         records.note_started("team/api", digest, run="x" * 20_000, at=NOW, expires_at=EXPIRES_AT)
     calls = counted(client)
-    assert [record.image_digest for record in records.of("team/api", digests)] == digests
+    assert [record.image_digest for record in records.records_of("team/api", digests)] == digests
     assert calls == {"Query": 1, "BatchGetItem": 2}
-    assert [record.image_digest for record in records.of("team/api", digests[-1:])] == digests[-1:]
+    assert [
+        record.image_digest for record in records.records_of("team/api", digests[-1:])
+    ] == digests[-1:]
     assert calls == {"Query": 2, "BatchGetItem": 3}
-    assert [record.image_digest for record in records.of("team/api", digests[:1])] == digests[:1]
+    assert [
+        record.image_digest for record in records.records_of("team/api", digests[:1])
+    ] == digests[:1]
     assert calls == {"Query": 3, "BatchGetItem": 3}
 
 
 CALLS: dict[str, Callable[[ImageRecords], object]] = {
-    "of": lambda records: list(records.of("team/api", [DIGEST])),
+    "records_of": lambda records: list(records.records_of("team/api", [DIGEST])),
     "get": lambda records: records.get("team/api", DIGEST),
     "note_started": lambda records: records.note_started(
         "team/api", DIGEST, run="run-1", at=NOW, expires_at=EXPIRES_AT
@@ -166,7 +173,3 @@ def test_says_that_it_is_unavailable_when_the_table_is_gone(
     boto3.client("dynamodb").delete_table(TableName="ledger-table")
     with pytest.raises(LedgerUnavailable, match="ResourceNotFoundException"):
         call(records)
-
-
-def test_makes_one_client_for_all_invocations(account: None) -> None:
-    assert image_records() is image_records()

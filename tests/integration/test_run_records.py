@@ -5,9 +5,10 @@ from typing import Any
 
 import boto3
 import pytest
-from botocore.exceptions import ClientError
 
+from ledger.errors import LedgerUnavailable
 from ledger.run_records import RecordStatus, RunRecord, RunRecords, run_records
+from ledger.table import Table
 from tests.support.builders import any_record
 from tests.support.clock import NOW
 from tests.support.definition import states
@@ -19,7 +20,7 @@ LAMBDA_CAUSE = '{"errorMessage": "Rate exceeded", "errorType": "EcrThrottled"}'
 
 @pytest.fixture
 def records(ledger_table: str) -> RunRecords:
-    return run_records()
+    return run_records("ledger-table")
 
 
 def items(table: str = "ledger-table") -> list[dict[str, Any]]:
@@ -38,7 +39,7 @@ def items(table: str = "ledger-table") -> list[dict[str, Any]]:
 )
 def test_reads_back_what_it_wrote(records: RunRecords, record: RunRecord) -> None:
     records.put(record, expires_at=EXPIRES_AT)
-    assert list(records.of("run-1")) == [record]
+    assert list(records.for_run("run-1")) == [record]
 
 
 def test_writes_keys_and_an_expiry_as_the_template_declares_them(records: RunRecords) -> None:
@@ -54,14 +55,14 @@ def test_writes_over_what_an_earlier_attempt_left(records: RunRecords) -> None:
     failed = any_record("team/api", status=RecordStatus.FAILED, error="any", cause="any")
     records.put(failed, expires_at=EXPIRES_AT)
     records.put(any_record("team/api"), expires_at=EXPIRES_AT)
-    assert list(records.of("run-1")) == [any_record("team/api")]
+    assert list(records.for_run("run-1")) == [any_record("team/api")]
 
 
 def test_reads_the_records_of_one_run_by_repository_name(records: RunRecords) -> None:
     for run, repository in [("run-1", "b"), ("run-10", "c"), ("run-1", "a"), ("run-", "d")]:
         records.put(any_record(repository, run=run), expires_at=EXPIRES_AT)
-    assert [record.repository for record in records.of("run-1")] == ["a", "b"]
-    assert list(records.of("run-2")) == []
+    assert [record.repository for record in records.for_run("run-1")] == ["a", "b"]
+    assert list(records.for_run("run-2")) == []
 
 
 def test_reads_more_records_than_fit_one_page(ledger_table: str) -> None:
@@ -70,14 +71,14 @@ def test_reads_more_records_than_fit_one_page(ledger_table: str) -> None:
     client.meta.events.register(
         "provide-client-params.dynamodb.Query", lambda params, **_: queries.append(params)
     )
-    records = RunRecords(client, ledger_table)
+    records = RunRecords(Table(client, ledger_table))
     names = [f"team/{n:03}" for n in range(75)]
     for name in names:  # 1.5 MB; DynamoDB answers 1 MB at a time
         records.put(
             any_record(name, status=RecordStatus.FAILED, error="any", cause="x" * 20_000),
             expires_at=EXPIRES_AT,
         )
-    assert [record.repository for record in records.of("run-1")] == names
+    assert [record.repository for record in records.for_run("run-1")] == names
     assert len(queries) == 2
     assert all(query["ConsistentRead"] for query in queries)
 
@@ -112,7 +113,7 @@ def test_reads_the_failure_that_the_state_machine_records(
     records: RunRecords, ledger_table: str
 ) -> None:
     record_failure(ledger_table, "team/api")
-    (record,) = records.of("run-1")
+    (record,) = records.for_run("run-1")
     assert record == RunRecord(
         run="run-1",
         repository="team/api",
@@ -132,15 +133,14 @@ def test_keeps_the_counts_of_a_repository_that_then_failed(
     counted = {"FAILED": {"AccessDenied": 1}, "STARTED": {"accepted": 7}}
     records.put(any_record("team/api", images=counted), expires_at=EXPIRES_AT)
     record_failure(ledger_table, "team/api", error="ImageScansFailed", cause="any")
-    (record,) = records.of("run-1")
+    (record,) = records.for_run("run-1")
     assert record.status is RecordStatus.FAILED
     assert record.images == counted
 
 
-def test_lets_an_error_of_dynamodb_through(account: None) -> None:
-    with pytest.raises(ClientError, match="ResourceNotFoundException"):
-        run_records().put(any_record("team/api"), expires_at=EXPIRES_AT)
-
-
-def test_makes_one_client_for_all_invocations(account: None) -> None:
-    assert run_records() is run_records()
+def test_a_table_that_does_not_exist_is_unavailable(account: None) -> None:
+    records = run_records("ledger-table")
+    with pytest.raises(LedgerUnavailable, match="ResourceNotFoundException"):
+        records.put(any_record("team/api"), expires_at=EXPIRES_AT)
+    with pytest.raises(LedgerUnavailable, match="ResourceNotFoundException"):
+        list(records.for_run("run-1"))

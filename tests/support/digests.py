@@ -8,11 +8,10 @@ from typing import Any, cast
 
 import boto3
 
-from ledger.digest_documents import DigestDocuments
 from ledger.digest_entries import DigestEntries, DigestEntry, DigestImage
 from ledger.errors import DigestAlreadyBegun
-from ledger.image_records import ImageState, attributes
-from runtime.messages import Json
+from ledger.image_records import ImageState
+from ledger.table import attributes, key_attributes
 from tests.support.clock import NOW
 
 EXPIRES_AT = int((NOW + timedelta(days=180)).timestamp())
@@ -50,8 +49,8 @@ def put_entry(
     entries: DigestEntries, mode: str, image: DigestImage, before: ImageState = WELL
 ) -> None:
     """Put an image into a digest; for moto's sake not in a transaction, which copies the table."""
-    put: Any = entries.put(mode, image, before, expires_at=EXPIRES_AT)
-    boto3.client("dynamodb").update_item(**put["Update"])
+    put = entries.put(mode, image, before, expires_at=EXPIRES_AT)
+    boto3.client("dynamodb").update_item(**put.request)
 
 
 def fill(mode: str, entries: Sequence[DigestEntry]) -> None:
@@ -60,8 +59,12 @@ def fill(mode: str, entries: Sequence[DigestEntry]) -> None:
     for some in batched(entries, 25, strict=False):
         items = [
             {
-                "pk": {"S": f"digest#{mode}"},
-                "sk": {"S": f"image#{entry.image.repository}@{entry.image.image_digest}"},
+                **key_attributes(
+                    (
+                        f"digest#{mode}",
+                        f"image#{entry.image.repository}@{entry.image.image_digest}",
+                    )
+                ),
                 **attributes(
                     {
                         "image": entry.image,
@@ -78,7 +81,8 @@ def fill(mode: str, entries: Sequence[DigestEntry]) -> None:
 
 def drop_entry(entries: DigestEntries, mode: str, image: DigestImage) -> None:
     """Take an image out of a digest, as ComposeNotification does for an immediate notification."""
-    boto3.client("dynamodb").transact_write_items(TransactItems=[entries.drop(mode, image)])
+    drop: Any = entries.drop(mode, image).request
+    boto3.client("dynamodb").transact_write_items(TransactItems=[{"Delete": drop}])
 
 
 class FakeDigestEntries:
@@ -89,7 +93,7 @@ class FakeDigestEntries:
         self.left_behind = list(left_behind)
         self.begun: dict[str, str] = {}
 
-    def of(self, mode: str) -> list[DigestEntry]:
+    def entries_of(self, mode: str) -> list[DigestEntry]:
         """Read them."""
         return list(self.kept)
 
@@ -121,34 +125,3 @@ class FakeDigestEntries:
     def as_entries(self) -> DigestEntries:
         """Stand in for the table."""
         return cast("DigestEntries", self)
-
-
-class FakeDigestDocuments:
-    """The documents of digests, in memory."""
-
-    bucket = "run-bucket"
-
-    def __init__(self) -> None:
-        self.whole: dict[str, Any] = {}
-        self.left: dict[str, Json] = {}
-
-    def key_of(self, name: str) -> str:
-        """Say where a digest is."""
-        return f"digests/{name}.json"
-
-    def write(self, name: str, whole: Json) -> None:
-        """Keep a digest."""
-        self.whole[name] = whole
-
-    def write_told(self, name: str, told: Json) -> None:
-        """Keep what is left to do."""
-        self.left[name] = told
-
-    def told(self, name: str) -> Json:
-        """Read what is left to do."""
-        return self.left.get(name)
-
-    @property
-    def as_documents(self) -> DigestDocuments:
-        """Stand in for the bucket."""
-        return cast("DigestDocuments", self)

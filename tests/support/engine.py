@@ -55,11 +55,10 @@ from moto.stepfunctions.parser.backend.execution import BaseExecutionWorkerCommu
 from moto.stepfunctions.parser.utils import TMP_THREADS
 
 from accepted_risks.document import accepted_risks_document
-from ledger.digest_documents import digest_documents
+from ledger.bucket import run_bucket
 from ledger.digest_entries import DigestEntries, digest_entries
-from ledger.image_records import image_records
-from ledger.run_documents import run_documents
-from ledger.run_records import RunRecord, RunRecords, run_records
+from ledger.run_records import RunRecord, run_records
+from ledger.table import ledger_table
 from local.cloud import moto_tables
 from local.registry.botocore_face import attach
 from local.registry.simulated_registry import SimulatedRegistry
@@ -282,11 +281,11 @@ class Engine:
     @property
     def entries(self) -> DigestEntries:
         """Give the entries of digests."""
-        return DigestEntries(boto3.client("dynamodb"), "LedgerTable")
+        return digest_entries("LedgerTable")
 
     def records(self, run: str) -> dict[str, RunRecord]:
         """Read the records of a run, by repository."""
-        records = RunRecords(boto3.client("dynamodb"), "LedgerTable").of(run)
+        records = run_records("LedgerTable").for_run(run)
         return {record.repository: record for record in records}
 
     def document(self, key: str) -> Any:
@@ -443,13 +442,10 @@ def engine(
         forget_secrets()
         factories = (
             accepted_risks_document,
-            digest_documents,
-            digest_entries,
             ecr_registry,
             event_bus,
-            image_records,
-            run_documents,
-            run_records,
+            ledger_table,
+            run_bucket,
         )
         for factory in factories:
             stack.callback(factory.cache_clear)

@@ -25,6 +25,7 @@ LEAVES: dict[str, tuple[str, ...]] = {
         "EcrThrottled",
         "EcrUnavailable",
         "AccessDenied",
+        "LedgerUnavailable",
     ),
     "FindStaleImages": (
         "SettingsError",
@@ -40,8 +41,8 @@ LEAVES: dict[str, tuple[str, ...]] = {
         "AccessDenied",
         "ManualScanningDisabled",
     ),
-    "RecordRepository": ("SettingsError", "ImageScansFailed"),
-    "SummarizeRescan": ("SettingsError", "EventRefused"),
+    "RecordRepository": ("SettingsError", "ImageScansFailed", "LedgerUnavailable"),
+    "SummarizeRescan": ("SettingsError", "EventRefused", "LedgerUnavailable"),
     "InterpretEvent": ("SettingsError", "UnreadableScanEvent"),
     "ComposeNotification": (
         "SettingsError",

@@ -5,7 +5,9 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import Any, cast
 
+from ledger.bucket import RunBucket
 from ledger.errors import LedgerUnavailable
 from ledger.image_records import ImageRecord, RecordedScan
 from ledger.run_records import RunRecord
@@ -79,11 +81,15 @@ class AskedRegistry:
         return self._answer(digest)
 
 
-class FakeDocuments:
-    """The documents of all runs, by key."""
+class FakeBucket:
+    """The documents of runs by key, and those of digests by the name of the digest."""
+
+    name = "run-bucket"
 
     def __init__(self, **lists: Sequence[str]) -> None:
         self.kept: dict[str, Json] = {}
+        self.digests: dict[str, Any] = {}
+        self.unfinished: dict[str, Json] = {}
         for run, names in lists.items():
             self.write_repositories(run, names)
 
@@ -98,6 +104,27 @@ class FakeDocuments:
     def write_summary(self, run: str, summary: Json) -> str:
         """Keep a summary."""
         return self._keep(f"runs/{run}/summary.json", summary)
+
+    def digest_key(self, name: str) -> str:
+        """Return where a digest is."""
+        return f"digests/{name}.json"
+
+    def write_digest(self, name: str, digest: Json) -> None:
+        """Keep a digest."""
+        self.digests[name] = digest
+
+    def write_unfinished_digest(self, name: str, unfinished: Json) -> None:
+        """Keep what is left to do."""
+        self.unfinished[name] = unfinished
+
+    def unfinished_digest(self, name: str) -> Json:
+        """Read what is left to do."""
+        return self.unfinished.get(name)
+
+    @property
+    def as_bucket(self) -> RunBucket:
+        """Stand in for the bucket."""
+        return cast("RunBucket", self)
 
     def _keep(self, key: str, document: Json) -> str:
         self.kept[key] = document
@@ -116,7 +143,7 @@ class FakeRecords:
         self.kept.append(record)
         self.expiries.append(expires_at)
 
-    def of(self, run: str) -> Iterator[RunRecord]:
+    def for_run(self, run: str) -> Iterator[RunRecord]:
         """Read the records of a run."""
         return (record for record in self.kept if record.run == run)
 
@@ -133,9 +160,9 @@ class FakeImageRecords:
         self.fails = frozenset(fails)
         self._lock = threading.Lock()
 
-    def of(self, repository: str, among: Collection[str]) -> Iterator[ImageRecord]:
+    def records_of(self, repository: str, among: Collection[str]) -> Iterator[ImageRecord]:
         """Read the records of some images of a repository."""
-        self._count("of")
+        self._count("records_of")
         kept = self.kept.get(repository, {})
         return (kept[digest] for digest in sorted(among) if digest in kept)
 

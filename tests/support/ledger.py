@@ -14,8 +14,8 @@ from ledger.image_records import (
     ImageRecords,
     ImageState,
     RecordedScan,
-    attributes,
 )
+from ledger.table import attributes
 from notify_scan.interpreted_event import InterpretedEvent
 from notify_scan.known_image import Ledger
 

@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError
 
 from ledger.image_records import ImageRecord, ImageRecords
 from ledger.run_records import RunRecord, RunRecords
+from ledger.table import Table
 from local.cloud.account import ACCOUNT, REGION
 from local.cloud.engine import Engine
 
@@ -94,13 +95,13 @@ class Stack:
 
     def records(self, run: str) -> dict[str, RunRecord]:
         """Read the records of a run by repository."""
-        records = RunRecords(self.client("dynamodb"), self.outputs["LedgerTableName"])
-        return {record.repository: record for record in records.of(run)}
+        records = RunRecords(Table(self.client("dynamodb"), self.outputs["LedgerTableName"]))
+        return {record.repository: record for record in records.for_run(run)}
 
     def image_records(self, repository: str, digests: Collection[str]) -> list[ImageRecord]:
         """Read what is known of some images of a repository."""
-        records = ImageRecords(self.client("dynamodb"), self.outputs["LedgerTableName"])
-        return list(records.of(repository, digests))
+        records = ImageRecords(Table(self.client("dynamodb"), self.outputs["LedgerTableName"]))
+        return list(records.records_of(repository, digests))
 
     def forget_images(self) -> None:
         """Delete what is known of images, as it would be in an account of one's own."""

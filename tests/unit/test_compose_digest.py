@@ -18,11 +18,11 @@ from tests.support.digests import (
     FAILED,
     WELL,
     WORSE,
-    FakeDigestDocuments,
     FakeDigestEntries,
     any_entry,
 )
 from tests.support.engine import any_lambda_context
+from tests.support.fakes import FakeBucket
 from tests.support.reports import EVERY_CHANNEL, complaints_about
 from tests.support.template import ROOT, resolved, resources
 
@@ -34,20 +34,20 @@ CHANNELS = replace(EVERY_CHANNEL, digest_channels=frozenset(Channel) - {Channel.
 def composed(
     *given: DigestEntry,
     entries: FakeDigestEntries | None = None,
-    documents: FakeDigestDocuments | None = None,
+    bucket: FakeBucket | None = None,
     name: str = "digest-1",
     notify_on: frozenset[Change] = NOTIFY_ON,
-) -> tuple[ComposedDigest, FakeDigestDocuments]:
-    documents = documents or FakeDigestDocuments()
+) -> tuple[ComposedDigest, FakeBucket]:
+    bucket = bucket or FakeBucket()
     digest = compose_digest(
         DigestRequest(f"{MACHINE}:{name}"),
         channels=CHANNELS,
         notify_on=notify_on,
         entries=(entries or FakeDigestEntries(*given)).as_entries,
-        documents=documents.as_documents,
+        bucket=bucket.as_bucket,
         now=NOW,
     )
-    return digest, documents
+    return digest, bucket
 
 
 def deliveries_of(digest: ComposedDigest) -> list[Delivery]:
@@ -93,10 +93,10 @@ def test_tells_the_worst_first() -> None:
 
 def test_leaves_out_what_is_what_it_was() -> None:
     again = replace(any_entry(1, BAD, BAD), first_event="an earlier one")
-    digest, documents = composed(again)
+    digest, bucket = composed(again)
     assert (digest.digest, digest.images, digest.deliveries) == ("digest-1", 0, ())
-    assert documents.whole == {}
-    assert documents.left["digest-1"]
+    assert bucket.digests == {}
+    assert bucket.unfinished["digest-1"]
 
 
 FEWER = ImageState({"CRITICAL": 1, "HIGH": 1}, ("CRITICAL", "HIGH"))
@@ -121,9 +121,9 @@ def test_leaves_out_what_several_changes_have_come_to_and_notify_on_leaves_out(
     notify_on: frozenset[Change], before: ImageState, image_state: ImageState, told: dict[str, int]
 ) -> None:
     entry = replace(any_entry(1, before, image_state), first_event="an earlier one")
-    digest, documents = composed(entry, any_entry(2, WELL, FAILED), notify_on=notify_on)
+    digest, bucket = composed(entry, any_entry(2, WELL, FAILED), notify_on=notify_on)
     assert report_in(digest)["changes"] == {**told, "FAILED": 1}
-    left: Any = documents.left["digest-1"]
+    left: Any = bucket.unfinished["digest-1"]
     assert len(left["entries"]) == 2
 
 
@@ -151,34 +151,34 @@ def test_tells_what_was_asked_for_though_it_has_not_changed() -> None:
 
 
 def test_has_nothing_to_forget_where_there_is_no_entry() -> None:
-    digest, documents = composed()
+    digest, bucket = composed()
     assert digest == ComposedDigest("DAILY")
-    assert documents.left == {}
+    assert bucket.unfinished == {}
 
 
 def test_writes_the_whole_digest_and_sends_a_part_of_it() -> None:
-    digest, documents = composed(*(any_entry(number) for number in range(500)))
+    digest, bucket = composed(*(any_entry(number) for number in range(500)))
     report = report_in(digest)
     assert (len(report["images"]), report["images_omitted"]) == (30, 470)
     assert report["document"] == "digests/digest-1.json"
-    assert len(documents.whole["digest-1"]["report"]["images"]) == 500
+    assert len(bucket.digests["digest-1"]["report"]["images"]) == 500
     assert [said for each in deliveries_of(digest) for said in complaints_about(each)] == []
 
 
 def test_takes_up_what_another_execution_has_left_half_done() -> None:
     entries = FakeDigestEntries(any_entry(1))
-    left, documents = composed(entries=entries, name="left")
+    left, bucket = composed(entries=entries, name="left")
     entries.kept.append(any_entry(2))
-    taken, _ = composed(entries=entries, documents=documents, name="next")
+    taken, _ = composed(entries=entries, bucket=bucket, name="next")
     assert (taken.digest, taken.images, taken.is_taken_up) == ("left", 1, True)
-    assert taken.deliveries == json.loads(json.dumps(documents.left["left"]))["deliveries"]
+    assert taken.deliveries == json.loads(json.dumps(bucket.unfinished["left"]))["deliveries"]
     assert (left.messages, left.is_taken_up) == (taken.messages, False)
 
 
 def test_a_retry_finds_its_own_digest() -> None:
     entries = FakeDigestEntries(any_entry(1))
-    _, documents = composed(entries=entries)
-    again, _ = composed(entries=entries, documents=documents)
+    _, bucket = composed(entries=entries)
+    again, _ = composed(entries=entries, bucket=bucket)
     assert (again.digest, again.is_taken_up) == ("digest-1", False)
 
 
@@ -205,10 +205,10 @@ def test_includes_what_the_digest_after_runs_of_an_earlier_version_has_left() ->
 
 
 def test_takes_up_a_digest_after_a_run_that_an_earlier_version_has_not_finished() -> None:
-    entries, documents = FakeDigestEntries(any_entry(1)), FakeDigestDocuments()
-    composed(entries=entries, documents=documents, name="after-run")
+    entries, bucket = FakeDigestEntries(any_entry(1)), FakeBucket()
+    composed(entries=entries, bucket=bucket, name="after-run")
     entries.begun = {"AFTER_RUN": "after-run"}
-    digest, _ = composed(entries=entries, documents=documents)
+    digest, _ = composed(entries=entries, bucket=bucket)
     assert (digest.mode, digest.digest, digest.is_taken_up) == ("AFTER_RUN", "after-run", True)
 
 
@@ -217,8 +217,8 @@ def test_answers_the_state_machine_with_deliveries(monkeypatch: pytest.MonkeyPat
     for name, value in resolved(variables["Variables"]).items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("DIGEST_CHANNELS", "SNS")
-    monkeypatch.setattr(module, "digest_entries", lambda: FakeDigestEntries(any_entry(1)))
-    monkeypatch.setattr(module, "digest_documents", FakeDigestDocuments)
+    monkeypatch.setattr(module, "digest_entries", lambda table: FakeDigestEntries(any_entry(1)))
+    monkeypatch.setattr(module, "run_bucket", lambda name: FakeBucket())
     event = json.loads((ROOT / "events/send_digest/compose_digest.json").read_text())
     answer: Any = module.handler(event, any_lambda_context())
     assert (answer["mode"], answer["images"], answer["messages"]) == ("DAILY", 1, 1)

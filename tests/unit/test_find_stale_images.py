@@ -416,7 +416,9 @@ def test_answers_the_state_machine_with_the_next_wave(
     image = any_image(last_scan=scanned(days_ago(8)))
     monkeypatch.setattr(module, "ecr_registry", lambda: FakeRegistry([image]))
     monkeypatch.setattr(module, "event_bus", FakeBus)
-    monkeypatch.setattr("rescan_registry.image_cache.image_records", FakeImageRecords)
+    monkeypatch.setattr(
+        "rescan_registry.image_cache.image_records", lambda table: FakeImageRecords()
+    )
     monkeypatch.setenv("IMAGE_RECORD_RETENTION_DAYS", "180")
     monkeypatch.setattr("runtime.clock.now", lambda: NOW)
     event = {

@@ -8,24 +8,25 @@ from runtime.messages import encode
 from send_digest import forget_digest as module
 from send_digest.digest import Told
 from send_digest.forget_digest import SentDigest, ToldDigest, forget_digest
-from tests.support.digests import FakeDigestDocuments, FakeDigestEntries, any_entry
+from tests.support.digests import FakeDigestEntries, any_entry
 from tests.support.engine import any_lambda_context
+from tests.support.fakes import FakeBucket
 from tests.support.template import ROOT
 
 TOLD = ToldDigest("DAILY", "digest-1", images=1, messages=6, is_taken_up=False)
 
 
-def documents_of(*entries: DigestEntry) -> FakeDigestDocuments:
-    documents = FakeDigestDocuments()
-    documents.write_told("digest-1", encode(Told(1, 6, (), entries)))
-    return documents
+def bucket_of(*entries: DigestEntry) -> FakeBucket:
+    bucket = FakeBucket()
+    bucket.write_unfinished_digest("digest-1", encode(Told(1, 6, (), entries)))
+    return bucket
 
 
 def test_forgets_what_was_told_and_what_cancelled_out() -> None:
     entries = FakeDigestEntries(any_entry(1), any_entry(2), any_entry(3))
     entries.begin("DAILY", "digest-1", instead_of=None)
-    documents = documents_of(any_entry(1), any_entry(3))
-    sent = forget_digest(TOLD, entries=entries.as_entries, documents=documents.as_documents)
+    bucket = bucket_of(any_entry(1), any_entry(3))
+    sent = forget_digest(TOLD, entries=entries.as_entries, bucket=bucket.as_bucket)
     assert sent == SentDigest("DAILY", "digest-1", 1, 6, is_taken_up=False, forgotten=2)
     assert entries.kept == [any_entry(2)]
     assert entries.begun == {}
@@ -34,17 +35,15 @@ def test_forgets_what_was_told_and_what_cancelled_out() -> None:
 def test_leaves_alone_the_digest_that_is_under_way_by_now() -> None:
     entries = FakeDigestEntries()
     entries.begin("DAILY", "digest-2", instead_of=None)
-    forget_digest(
-        TOLD, entries=entries.as_entries, documents=documents_of(any_entry(1)).as_documents
-    )
+    forget_digest(TOLD, entries=entries.as_entries, bucket=bucket_of(any_entry(1)).as_bucket)
     assert entries.begun == {"DAILY": "digest-2"}
 
 
 def test_answers_the_state_machine_with_a_count(monkeypatch: pytest.MonkeyPatch) -> None:
     event: Any = json.loads((ROOT / "events/send_digest/forget_digest.json").read_text())
-    documents = FakeDigestDocuments()
-    documents.write_told(event["digest"], encode(Told(1, 6, (), (any_entry(1),))))
-    monkeypatch.setattr(module, "digest_entries", lambda: FakeDigestEntries(any_entry(1)))
-    monkeypatch.setattr(module, "digest_documents", lambda: documents)
+    bucket = FakeBucket()
+    bucket.write_unfinished_digest(event["digest"], encode(Told(1, 6, (), (any_entry(1),))))
+    monkeypatch.setattr(module, "digest_entries", lambda table: FakeDigestEntries(any_entry(1)))
+    monkeypatch.setattr(module, "run_bucket", lambda name: bucket)
     answer: Any = module.handler(event, any_lambda_context())
     assert (answer["mode"], answer["forgotten"]) == ("DAILY", 1)

@@ -30,7 +30,7 @@ def test_recalls_the_images_asked_for_with_one_query() -> None:
     )
     recalled = cache_of(records).recall([known, unknown])
     assert recalled == {known: ImageRecord(known, last_scan=SCAN)}
-    assert records.calls == {"of": 1}
+    assert records.calls == {"records_of": 1}
 
 
 def test_remembers_each_scan_until_the_record_expires() -> None:
@@ -42,7 +42,7 @@ def test_remembers_each_scan_until_the_record_expires() -> None:
     assert set(records.expiries.values()) == {int(KEPT_UNTIL.timestamp())}
 
 
-@pytest.mark.parametrize("failing", ["of", "note_scan", "note_started"])
+@pytest.mark.parametrize("failing", ["records_of", "note_scan", "note_started"])
 def test_warns_once_and_asks_no_more_when_the_ledger_does_not_answer(
     failing: str, log: io.StringIO
 ) -> None:
@@ -77,7 +77,7 @@ def test_warns_once_though_many_writes_fail_at_once(log: io.StringIO) -> None:
 
 def test_remembers_as_long_as_the_parameter_says(monkeypatch: pytest.MonkeyPatch) -> None:
     records, digest = FakeImageRecords(), any_digest()
-    monkeypatch.setattr(module, "image_records", lambda: records)
+    monkeypatch.setattr(module, "image_records", lambda table: records)
     monkeypatch.setenv("IMAGE_RECORD_RETENTION_DAYS", "180")
     image_cache("team/api", NOW).note_started(digest, run="run-1", at=NOW)
     assert records.expiries == {("team/api", digest): int(KEPT_UNTIL.timestamp())}

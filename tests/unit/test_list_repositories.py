@@ -13,7 +13,7 @@ from runtime.settings import SettingsError
 from tests.support.builders import DEFAULT_SETTINGS, any_policy, any_record
 from tests.support.clock import NOW
 from tests.support.engine import any_lambda_context
-from tests.support.fakes import FakeDocuments, FakeRecords, FakeRegistry
+from tests.support.fakes import FakeBucket, FakeRecords, FakeRegistry
 
 NAMES = ["prod/api", "prod/web", "team/prod/api"]
 LIST = "runs/run-2/repositories.json"
@@ -29,21 +29,21 @@ def plan(
     asked: object,
     *,
     registry: FakeRegistry | None = None,
-    documents: FakeDocuments | None = None,
+    bucket: FakeBucket | None = None,
     records: FakeRecords | None = None,
 ) -> RunPlan:
     return list_repositories(
         RunStart("run-2", asked),
         registry=registry or FakeRegistry(names=NAMES),
-        documents=documents or FakeDocuments(),
+        bucket=bucket or FakeBucket(),
         records=records or FakeRecords(),
         now=NOW,
     )
 
 
 def test_takes_the_whole_registry_by_default() -> None:
-    documents = FakeDocuments()
-    assert plan({}, documents=documents) == RunPlan(
+    bucket = FakeBucket()
+    assert plan({}, bucket=bucket) == RunPlan(
         run="run-2",
         scan_type="BASIC",
         repositories=3,
@@ -53,7 +53,7 @@ def test_takes_the_whole_registry_by_default() -> None:
         records_expire_at=str(int(datetime(2026, 4, 13, 3, 0, tzinfo=UTC).timestamp())),
         notice="3 of 3 repositories in the registry",
     )
-    assert documents.kept == {LIST: NAMES}
+    assert bucket.kept == {LIST: NAMES}
 
 
 @pytest.mark.parametrize(
@@ -73,53 +73,53 @@ def test_filters_names_from_their_start(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("REPOSITORY_FILTER", parameter)
-    documents = FakeDocuments()
-    planned = plan({"repository_filter": asked}, documents=documents)
-    assert documents.kept == {LIST: taken}
+    bucket = FakeBucket()
+    planned = plan({"repository_filter": asked}, bucket=bucket)
+    assert bucket.kept == {LIST: taken}
     assert planned.notice.startswith(notice)
 
 
 def test_says_when_a_filter_matches_nothing_and_writes_no_list() -> None:
-    documents = FakeDocuments()
-    planned = plan({"repository_filter": "nobody"}, documents=documents)
+    bucket = FakeBucket()
+    planned = plan({"repository_filter": "nobody"}, bucket=bucket)
     assert (planned.repositories, planned.list_key) == (0, None)
     assert planned.notice == "0 of 3 repositories whose names match 'nobody' from the start"
-    assert documents.kept == {}
+    assert bucket.kept == {}
 
 
 def test_takes_the_repositories_that_are_named() -> None:
-    documents = FakeDocuments()
-    planned = plan({"repositories": ["team/prod/api", "prod/api"]}, documents=documents)
-    assert documents.kept == {LIST: ["team/prod/api", "prod/api"]}
+    bucket = FakeBucket()
+    planned = plan({"repositories": ["team/prod/api", "prod/api"]}, bucket=bucket)
+    assert bucket.kept == {LIST: ["team/prod/api", "prod/api"]}
     assert planned.notice == "2 repositories, as asked for"
 
 
 def test_refuses_a_name_that_the_registry_does_not_hold() -> None:
-    documents = FakeDocuments()
+    bucket = FakeBucket()
     with pytest.raises(
         InvalidRescanRequest, match=r"must name repositories of this registry: .*prod/x"
     ):
-        plan({"repositories": ["prod/api", "prod/x"]}, documents=documents)
-    assert documents.kept == {}
+        plan({"repositories": ["prod/api", "prod/x"]}, bucket=bucket)
+    assert bucket.kept == {}
 
 
 def test_reruns_exactly_what_did_not_finish() -> None:
-    documents = FakeDocuments(**{"run-1": ["failed", "finished", "gone", "unreached"]})
+    bucket = FakeBucket(**{"run-1": ["failed", "finished", "gone", "unreached"]})
     records = FakeRecords(
         any_record("failed", status=RecordStatus.FAILED),
         any_record("finished"),
         any_record("gone", status=RecordStatus.GONE),
         any_record("unreached", run="run-0"),
     )
-    planned = plan({"rerun_of": "run-1"}, documents=documents, records=records)
-    assert documents.kept[LIST] == ["failed", "unreached"]
+    planned = plan({"rerun_of": "run-1"}, bucket=bucket, records=records)
+    assert bucket.kept[LIST] == ["failed", "unreached"]
     assert planned.notice == "2 of 4 repositories did not finish in run-1"
 
 
 def test_has_nothing_to_rerun_when_all_is_done() -> None:
-    documents = FakeDocuments(**{"run-1": ["finished"]})
+    bucket = FakeBucket(**{"run-1": ["finished"]})
     planned = plan(
-        {"rerun_of": "run-1"}, documents=documents, records=FakeRecords(any_record("finished"))
+        {"rerun_of": "run-1"}, bucket=bucket, records=FakeRecords(any_record("finished"))
     )
     assert (planned.repositories, planned.list_key) == (0, None)
 
@@ -132,11 +132,11 @@ def test_refuses_to_rerun_a_run_that_nobody_knows() -> None:
 
 
 def test_lists_nothing_where_amazon_inspector_scans() -> None:
-    documents = FakeDocuments()
-    planned = plan({}, registry=FakeRegistry(scan_type="ENHANCED"), documents=documents)
+    bucket = FakeBucket()
+    planned = plan({}, registry=FakeRegistry(scan_type="ENHANCED"), bucket=bucket)
     assert (planned.scan_type, planned.repositories, planned.list_key) == ("ENHANCED", 0, None)
     assert "No scan was started" in planned.notice
-    assert documents.kept == {}
+    assert bucket.kept == {}
 
 
 def test_hands_on_the_policy_in_force() -> None:
@@ -167,7 +167,7 @@ def test_tolerates_one_failure_however_short_the_list(
 
 @pytest.mark.parametrize("asked", [{"rerun_of": "run-1"}, {"repositories": NAMES}])
 def test_stops_no_run_over_repositories_that_somebody_chose(asked: object) -> None:
-    planned = plan(asked, documents=FakeDocuments(**{"run-1": NAMES}))
+    planned = plan(asked, bucket=FakeBucket(**{"run-1": NAMES}))
     assert planned.tolerated_failure_percentage == 100
 
 
@@ -199,8 +199,8 @@ def test_answers_the_state_machine_with_a_plan_and_no_names(
     monkeypatch: pytest.MonkeyPatch, log: io.StringIO
 ) -> None:
     monkeypatch.setattr(module, "ecr_registry", FakeRegistry)
-    monkeypatch.setattr(module, "run_documents", FakeDocuments)
-    monkeypatch.setattr(module, "run_records", FakeRecords)
+    monkeypatch.setattr(module, "run_bucket", lambda name: FakeBucket())
+    monkeypatch.setattr(module, "run_records", lambda table: FakeRecords())
     answer = module.handler({"run": "run-2", "input": {}}, any_lambda_context())
     assert (answer["repositories"], answer["list_key"]) == (1, LIST)
     assert "team/api" not in str(answer) + log.getvalue()

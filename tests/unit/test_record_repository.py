@@ -93,7 +93,7 @@ def test_fails_after_it_recorded_that_images_failed(repository_gone: bool) -> No
 def test_answers_the_state_machine_with_counts(
     monkeypatch: pytest.MonkeyPatch, log: io.StringIO
 ) -> None:
-    monkeypatch.setattr(module, "run_records", FakeRecords)
+    monkeypatch.setattr(module, "run_records", lambda table: FakeRecords())
     event = {
         "run": "run-1",
         "repository": "team/api",

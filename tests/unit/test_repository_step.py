@@ -245,7 +245,7 @@ def test_asks_ecr_only_for_images_that_neither_ledger_nor_listing_knows() -> Non
     assert history.asked == [unknown.digest]
     assert digests_of(progress.waiting) == (unknown.digest, due.digest)
     assert progress.tally == Tally().plus(FRESH, FRESH)
-    assert records.calls == {"of": 1}
+    assert records.calls == {"records_of": 1}
 
 
 def test_goes_by_the_newer_of_ledger_and_listing() -> None:
@@ -269,7 +269,7 @@ def test_writes_back_what_ecr_tells_so_that_it_is_asked_once() -> None:
     first, second = FakeHistory(scans), FakeHistory(scans)
     one = decided_with(records, any_work(), FakeRegistry(page), first)
     assert first.asked == [image.digest for image in page]
-    assert records.calls == {"of": 1, "note_scan": 2}
+    assert records.calls == {"records_of": 1, "note_scan": 2}
     another = decided_with(records, any_work(), FakeRegistry(page), second)
     assert second.asked == [never.digest, failed.digest]
     assert one == another
@@ -289,10 +289,10 @@ def test_recalls_a_page_once_and_not_for_what_ecr_left_undecided() -> None:
     history = FakeHistory(scans, throttle_after=2)
     progress = decided_with(records, any_work(), registry, history)
     decided_with(records, any_work(progress), registry, history)
-    assert records.calls == {"of": 1, "note_scan": 4}
+    assert records.calls == {"records_of": 1, "note_scan": 4}
 
 
-@pytest.mark.parametrize("fails", [["of"], ["note_scan"], ["of", "note_scan"]])
+@pytest.mark.parametrize("fails", [["records_of"], ["note_scan"], ["records_of", "note_scan"]])
 def test_asks_ecr_instead_when_the_ledger_does_not_answer(
     fails: list[str], log: io.StringIO
 ) -> None:
@@ -342,7 +342,7 @@ def test_finds_a_missing_result_and_leaves_it_to_notify_scan_to_record_it() -> N
     )
     assert (found.image_digest, found.image_tags, found.run) == (image.digest, ("v1",), "run-0")
     assert found.repository == work.repository
-    assert records.calls == {"of": 1}
+    assert records.calls == {"records_of": 1}
     assert progress == Progress(results_missing=2, results_found=2, tally=Tally().plus(FRESH))
 
 
@@ -369,7 +369,7 @@ def test_finds_in_another_run_the_missing_results_that_ecr_did_not_tell_at_once(
     assert (progress.results_missing, progress.results_found) == (4, 1)
     assert progress.missing == 0
     assert progress.tally == Tally().plus_many(FRESH, 3 + 1)
-    assert records.calls == {"of": 1}
+    assert records.calls == {"records_of": 1}
 
 
 # What an operator reads

@@ -89,7 +89,9 @@ def test_answers_the_state_machine_with_outcome_and_reason(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(module, "ecr_registry", FakeRegistry)
-    monkeypatch.setattr("rescan_registry.image_cache.image_records", FakeImageRecords)
+    monkeypatch.setattr(
+        "rescan_registry.image_cache.image_records", lambda table: FakeImageRecords()
+    )
     monkeypatch.setenv("IMAGE_RECORD_RETENTION_DAYS", "180")
     event = {"run": "run-1", "repository": "team/api", "digest": IMAGE.digest}
     assert module.handler(event, any_lambda_context()) == {

@@ -14,7 +14,7 @@ from rescan_registry.summarize_rescan import EndedRun, summarize_rescan
 from tests.support.builders import any_digest, any_record
 from tests.support.clock import NOW
 from tests.support.engine import any_lambda_context
-from tests.support.fakes import FakeBus, FakeDocuments, FakeRecords
+from tests.support.fakes import FakeBucket, FakeBus, FakeRecords
 
 EXECUTION = "arn:aws:states:eu-west-1:123456789012:execution:RescanRegistry:run-1"
 ENDED = EndedRun(
@@ -29,12 +29,10 @@ def powertools(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "EcrRescan")
 
 
-def summary(
-    documents: FakeDocuments, records: FakeRecords, bus: FakeBus | None = None
-) -> RunSummary:
+def summary(bucket: FakeBucket, records: FakeRecords, bus: FakeBus | None = None) -> RunSummary:
     return summarize_rescan(
         ENDED,
-        documents=documents,
+        bucket=bucket,
         records=records,
         bus=bus or FakeBus(),
         metrics=Metrics(),
@@ -42,10 +40,10 @@ def summary(
     )
 
 
-def half_done() -> tuple[FakeDocuments, FakeRecords]:
+def half_done() -> tuple[FakeBucket, FakeRecords]:
     """One repository finished, one failed half-way, one was never reached."""
     failure = {"error": "ImageScansFailed", "cause": f"of {any_digest()}"}
-    return FakeDocuments(**{"run-1": ["team/api", "team/web", "team/cli"]}), FakeRecords(
+    return FakeBucket(**{"run-1": ["team/api", "team/web", "team/cli"]}), FakeRecords(
         any_record(
             "team/api",
             images={"STARTED": {"accepted": 2}, "FRESH": {"young": 5}},
@@ -62,9 +60,9 @@ def half_done() -> tuple[FakeDocuments, FakeRecords]:
 
 
 def test_ends_a_run_that_got_to_its_end() -> None:
-    documents = FakeDocuments(**{"run-1": ["team/api"]})
+    bucket = FakeBucket(**{"run-1": ["team/api"]})
     records = FakeRecords(any_record("team/api", images={"STARTED": {"accepted": 2}}))
-    assert summary(documents, records) == RunSummary(
+    assert summary(bucket, records) == RunSummary(
         run="run-1",
         status=RunStatus.FINISHED,
         dry_run=False,
@@ -90,9 +88,9 @@ def test_ends_a_run_with_what_is_left_to_rerun() -> None:
 
 
 def test_writes_the_whole_report() -> None:
-    documents, records = half_done()
-    summary(documents, records)
-    report = documents.kept[SUMMARY]
+    bucket, records = half_done()
+    summary(bucket, records)
+    report = bucket.kept[SUMMARY]
     assert report["status"] == "INCOMPLETE"
     assert (report["results_missing"], report["results_found"]) == (4, 3)
     assert report["images"]["counts"]["STARTED"] == {"accepted": 3}
@@ -105,7 +103,7 @@ def test_writes_the_whole_report() -> None:
 
 def test_puts_one_event_that_names_the_execution() -> None:
     bus = FakeBus()
-    summary(FakeDocuments(**{"run-1": ["team/api"]}), FakeRecords(any_record("team/api")), bus)
+    summary(FakeBucket(**{"run-1": ["team/api"]}), FakeRecords(any_record("team/api")), bus)
     assert bus.events == [
         (
             "Rescan Finished",
@@ -133,15 +131,15 @@ def test_puts_one_event_that_names_the_execution() -> None:
 
 def test_tells_in_the_event_why_and_only_of_the_first_repositories() -> None:
     bus = FakeBus()
-    documents = FakeDocuments(**{"run-1": [f"team/{n}" for n in range(3_000)]})
+    bucket = FakeBucket(**{"run-1": [f"team/{n}" for n in range(3_000)]})
     records = FakeRecords(any_record("team/0", images={"FAILED": {"AccessDenied": 1}}))
-    summary(documents, records, bus)
+    summary(bucket, records, bus)
     ((_, detail, _),) = bus.events
     assert detail["repositories_not_done"] == 2_999
     assert len(detail["problems"]) == NAMED
     assert detail["reasons"] == {"FAILED": {"AccessDenied": 1}}
     assert len(json.dumps(detail)) < 256 * 1024
-    assert len(documents.kept[SUMMARY]["problems"]) == 2_999
+    assert len(bucket.kept[SUMMARY]["problems"]) == 2_999
 
 
 def test_emits_a_metric_for_each_outcome_and_names_no_repository(
@@ -177,18 +175,18 @@ def test_emits_a_metric_for_each_outcome_and_names_no_repository(
 
 
 def test_raises_when_the_event_is_refused_after_the_summary_is_written() -> None:
-    documents, records = half_done()
+    bucket, records = half_done()
     with pytest.raises(EventRefused):
-        summary(documents, records, FakeBus(EventRefused("InternalFailure")))
-    assert SUMMARY in documents.kept
+        summary(bucket, records, FakeBus(EventRefused("InternalFailure")))
+    assert SUMMARY in bucket.kept
 
 
 def test_answers_the_state_machine_with_the_summary(
     monkeypatch: pytest.MonkeyPatch, log: io.StringIO
 ) -> None:
-    documents, records = half_done()
-    monkeypatch.setattr(module, "run_documents", lambda: documents)
-    monkeypatch.setattr(module, "run_records", lambda: records)
+    bucket, records = half_done()
+    monkeypatch.setattr(module, "run_bucket", lambda name: bucket)
+    monkeypatch.setattr(module, "run_records", lambda table: records)
     monkeypatch.setattr(module, "event_bus", FakeBus)
     event = {
         "run": "run-1",

@@ -9,6 +9,7 @@ import boto3
 import pytest
 
 from ledger.image_records import ImageRecords, RecordedScan
+from ledger.table import Table
 from rescan_registry.event_bus import EventBus, EventRefused
 from tests.support.engine import Engine, Execution
 from tests.workflow.conftest import Deploy
@@ -31,7 +32,7 @@ def summary_of(execution: Execution) -> dict[str, Any]:
 
 
 def records() -> ImageRecords:
-    return ImageRecords(boto3.client("dynamodb"), "LedgerTable")
+    return ImageRecords(Table(boto3.client("dynamodb"), "LedgerTable"))
 
 
 def results_told(deployed: Engine) -> list[tuple[str, str]]:
@@ -217,7 +218,7 @@ def test_neither_tells_nor_remembers_a_start_in_a_dry_run(deploy: Deploy) -> Non
     deployed = deploy(registry(OLD, repositories=("team/api",)))
     deployed.run({"dry_run": True})
     digests = deployed.registry.repositories["team/api"].images
-    known = list(records().of("team/api", digests))
+    known = list(records().records_of("team/api", digests))
     assert [record.started_at for record in known] == [None] * DUE
     deployed.run()
     deployed.clock.move(timedelta(hours=7))

@@ -85,7 +85,7 @@ def put(deployed: Engine, *images: DigestImage, mode: str = "DAILY") -> None:
 
 
 def left(deployed: Engine, mode: str = "DAILY") -> int:
-    return len(list(deployed.entries.of(mode)))
+    return len(list(deployed.entries.entries_of(mode)))
 
 
 def failing(times: int, error: Exception) -> Fault:

@@ -1,0 +1,122 @@
+"""The run bucket: documents of runs and of digests, and those that operators put there.
+
+``runs/<execution name>/`` has the list of a run's repositories and its summary.
+``digests/<name>.json`` is a whole digest, and ``digests/<name>/resume.json`` what an execution
+needs to finish it.
+"""
+
+import functools
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import boto3
+from botocore.exceptions import ClientError
+
+from ledger.table import CLIENT_CONFIG, unavailable
+from runtime.messages import Json
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+_NO_ETAG = '"none"'  # no object has it, so that the answer is always the object
+_NOT_MODIFIED = 304
+
+
+@dataclass(frozen=True)
+class StoredDocument:
+    """A document that an operator has put into the bucket.
+
+    etag: changes with the content; absent when there is no document.
+    content: absent when it is larger than the reader accepts.
+    """
+
+    etag: str | None = None
+    content: bytes | None = None
+
+
+class RunBucket:
+    """The run bucket. Every method raises LedgerUnavailable when it does not answer."""
+
+    def __init__(self, client: "S3Client", name: str) -> None:
+        self._client = client
+        self.name = name
+
+    def write_repositories(self, run: str, names: Sequence[str]) -> str:
+        """Write the list that the Map over repositories reads, and return its key."""
+        return self._write(_list_key(run), list(names))
+
+    def repositories(self, run: str) -> list[str] | None:
+        """Read the list of a run; None when no such run is kept."""
+        names: list[str] | None = self._read(_list_key(run))  # type: ignore[assignment]
+        return names
+
+    def write_summary(self, run: str, summary: Json) -> str:
+        """Write the summary of a run, and return its key."""
+        return self._write(f"runs/{run}/summary.json", summary)
+
+    def digest_key(self, name: str) -> str:
+        """Return the key of a whole digest."""
+        return f"digests/{name}.json"
+
+    def write_digest(self, name: str, digest: Json) -> None:
+        """Write a whole digest."""
+        self._write(self.digest_key(name), digest)
+
+    def write_unfinished_digest(self, name: str, unfinished: Json) -> None:
+        """Write what an execution needs to finish a digest."""
+        self._write(f"digests/{name}/resume.json", unfinished)
+
+    def unfinished_digest(self, name: str) -> Json:
+        """Read what an execution needs to finish a digest; None when it is no longer kept.
+
+        Version 0.3.0 had another name for it, which a digest may have that was under way during the
+        upgrade.
+        """
+        return self._read(f"digests/{name}/resume.json") or self._read(f"digests/{name}/told.json")
+
+    def document(self, key: str, *, known: str | None, most: int) -> StoredDocument | None:
+        """Read a document of at most so many bytes, unless its ETag is known; None then."""
+        with unavailable():
+            try:
+                answer = self._client.get_object(
+                    Bucket=self.name, Key=key, IfNoneMatch=known or _NO_ETAG
+                )
+            except self._client.exceptions.NoSuchKey:
+                return StoredDocument()
+            except ClientError as error:
+                if error.response["ResponseMetadata"]["HTTPStatusCode"] == _NOT_MODIFIED:
+                    return None
+                raise
+            fits = answer["ContentLength"] <= most
+            return StoredDocument(answer["ETag"], answer["Body"].read() if fits else None)
+
+    def _read(self, key: str) -> Json:
+        with unavailable():
+            try:
+                answer = self._client.get_object(Bucket=self.name, Key=key)
+            except self._client.exceptions.NoSuchKey:
+                return None
+            document: Json = json.loads(answer["Body"].read())
+        return document
+
+    def _write(self, key: str, document: Json | list[str]) -> str:
+        with unavailable():
+            self._client.put_object(
+                Bucket=self.name,
+                Key=key,
+                Body=json.dumps(document, indent=1).encode(),
+                ContentType="application/json",
+            )
+        return key
+
+
+@functools.cache
+def run_bucket(name: str) -> RunBucket:
+    """Make the adapter of a bucket, once per container of the function."""
+    return RunBucket(boto3.client("s3", config=CLIENT_CONFIG), name)
+
+
+def _list_key(run: str) -> str:
+    return f"runs/{run}/repositories.json"

@@ -1,0 +1,224 @@
+"""The ledger table: one client, one form of keys and attributes, and one error for all failures."""
+
+import functools
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from decimal import Decimal
+from itertools import batched
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from ledger.errors import LedgerUnavailable
+from runtime.messages import Json, encode
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+# Callers either continue without the ledger or are retried by the state machine, so none of them
+# waits for long.
+CLIENT_CONFIG = Config(
+    retries={"mode": "standard", "total_max_attempts": 3},
+    connect_timeout=2,
+    read_timeout=5,
+    max_pool_connections=16,
+)
+KEYS_A_CALL = 100  # the most that BatchGetItem takes
+
+type Key = tuple[str, str]  # partition key and sort key
+type Item = dict[str, Any]  # attributes as plain values
+
+
+@dataclass(frozen=True)
+class Write:
+    """One of several writes that are made together or not at all."""
+
+    operation: str
+    request: Mapping[str, Any]
+
+
+class Table:
+    """The ledger table.
+
+    Expressions are DynamoDB's; a name that DynamoDB reserves is written with a # before it. Every
+    method raises LedgerUnavailable when the table does not answer or refuses, whatever the reason.
+    """
+
+    def __init__(self, client: "DynamoDBClient", name: str) -> None:
+        self._client = client
+        self._name = name
+
+    def get(self, key: Key) -> Item | None:
+        """Read an item; None when it does not exist."""
+        with unavailable():
+            answer = self._client.get_item(
+                TableName=self._name, Key=key_attributes(key), ConsistentRead=True
+            )
+        return plain(answer["Item"]) if "Item" in answer else None
+
+    def get_many(self, keys: Sequence[Key]) -> Iterator[Item]:
+        """Read items by key, a hundred per call; keys that DynamoDB leaves out are asked again."""
+        for some in batched(keys, KEYS_A_CALL, strict=False):
+            asked: Any = {self._name: {"Keys": [key_attributes(key) for key in some]}}
+            while asked:
+                with unavailable():
+                    answer = self._client.batch_get_item(RequestItems=asked)
+                yield from map(plain, answer["Responses"].get(self._name, []))
+                asked = answer.get("UnprocessedKeys")
+
+    def query(self, partition: str) -> Iterator[Item]:
+        """Read all items of a partition in the order of their sort keys."""
+        with unavailable():
+            for page in self._client.get_paginator("query").paginate(
+                TableName=self._name,
+                KeyConditionExpression="pk = :pk",
+                ExpressionAttributeValues=attributes({":pk": partition}),
+                ConsistentRead=True,
+            ):
+                yield from map(plain, page["Items"])
+
+    def first_page(
+        self, partition: str, prefix: str, names: Sequence[str]
+    ) -> tuple[list[Item], bool]:
+        """Read some attributes of the first megabyte of items whose sort key has a prefix.
+
+        The second value is whether there are more items. Consistent only eventually.
+        """
+        with unavailable():
+            answer = self._client.query(
+                TableName=self._name,
+                KeyConditionExpression="pk = :pk AND begins_with(sk, :prefix)",
+                ExpressionAttributeValues=attributes({":pk": partition, ":prefix": prefix}),
+                ProjectionExpression=", ".join(names),
+            )
+        return list(map(plain, answer["Items"])), "LastEvaluatedKey" in answer
+
+    def put(
+        self,
+        key: Key,
+        item: Mapping[str, object],
+        *,
+        when: str = "",
+        values: Mapping[str, object] | None = None,
+    ) -> bool:
+        """Write an item over what is there, and return whether the condition held."""
+        request = _request(when=when, values=values)
+        written = {**key_attributes(key), **attributes(item)}
+        return self._write(self._client.put_item, TableName=self._name, Item=written, **request)
+
+    def update(
+        self, key: Key, change: str, values: Mapping[str, object], *, when: str = ""
+    ) -> bool:
+        """Change an item, and return whether the condition held."""
+        request = self.to_update(key, change, values, when=when).request
+        return self._write(self._client.update_item, **request)
+
+    def delete(
+        self, key: Key, *, when: str = "", values: Mapping[str, object] | None = None
+    ) -> bool:
+        """Delete an item if it exists, and return whether the condition held."""
+        request = {**self.to_delete(key).request, **_request(when=when, values=values)}
+        return self._write(self._client.delete_item, **request)
+
+    def to_update(
+        self, key: Key, change: str, values: Mapping[str, object], *, when: str = ""
+    ) -> Write:
+        """Return an update, to be made together with other writes."""
+        request = _request(change=change, when=when, values=values)
+        return Write("Update", {"TableName": self._name, "Key": key_attributes(key), **request})
+
+    def to_delete(self, key: Key) -> Write:
+        """Return a deletion, to be made together with other writes."""
+        return Write("Delete", {"TableName": self._name, "Key": key_attributes(key)})
+
+    def write_together(self, *writes: Write) -> str | None:
+        """Make all writes or none; return DynamoDB's reason when it made none.
+
+        A condition did not hold then, or another transaction was under way on one of the items.
+        """
+        items: Any = [{write.operation: write.request} for write in writes]
+        with unavailable():
+            try:
+                self._client.transact_write_items(TransactItems=items)
+            except self._client.exceptions.TransactionCanceledException as error:
+                return str(error)
+        return None
+
+    def _write(self, call: Callable[..., object], **request: object) -> bool:
+        with unavailable():
+            try:
+                call(**request)
+            except self._client.exceptions.ConditionalCheckFailedException:
+                return False
+        return True
+
+
+@functools.cache
+def ledger_table(name: str) -> Table:
+    """Make the adapter of a table, once per container of the function."""
+    return Table(boto3.client("dynamodb", config=CLIENT_CONFIG), name)
+
+
+@contextmanager
+def unavailable() -> Iterator[None]:
+    """Turn every error of AWS's client into LedgerUnavailable."""
+    try:
+        yield
+    except (ClientError, BotoCoreError) as error:
+        raise LedgerUnavailable(str(error)) from error
+
+
+def key_attributes(key: Key) -> dict[str, Any]:
+    """Write a key in DynamoDB's types."""
+    return attributes(dict(zip(("pk", "sk"), key, strict=True)))
+
+
+def attributes(values: Mapping[str, object]) -> dict[str, Any]:
+    """Write values in DynamoDB's types, without those that are absent."""
+    return {name: attribute(value) for name, value in values.items() if value is not None}
+
+
+def attribute(value: object) -> dict[str, Any]:
+    """Write a value in DynamoDB's types; absent fields of a message are left out."""
+    return dict(TypeSerializer().serialize(_present(encode(value))))
+
+
+def plain(item: Mapping[str, Any]) -> Item:
+    """Read the attributes of an item from DynamoDB's types."""
+    deserialize = TypeDeserializer().deserialize
+    return {name: _plain(deserialize(value)) for name, value in item.items()}
+
+
+def _request(
+    *, change: str = "", when: str = "", values: Mapping[str, object] | None = None
+) -> dict[str, Any]:
+    """Shape the expressions of a call, without those that it does not have."""
+    parts: dict[str, Any] = {
+        "UpdateExpression": change,
+        "ConditionExpression": when,
+        "ExpressionAttributeNames": {
+            f"#{name}": name for name in re.findall(r"#(\w+)", f"{change} {when}")
+        },
+        "ExpressionAttributeValues": attributes(values or {}),
+    }
+    return {name: part for name, part in parts.items() if part}
+
+
+def _present(value: Json) -> Any:
+    if isinstance(value, dict):
+        return {name: _present(item) for name, item in value.items() if item is not None}
+    return value
+
+
+def _plain(value: Any) -> Any:
+    """Turn DynamoDB's numbers, which are decimals, into whole ones."""
+    if isinstance(value, Decimal):
+        return int(value)
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list) else value

@@ -21,7 +21,7 @@ from reporting.decision import (
     decide,
     policy_in_effect,
 )
-from reporting.reports import Change, ScanReport
+from reporting.reports import Change, Reason, ScanReport
 from tests.support.reports import (
     DEFAULT_SETTINGS,
     any_notification_policy,
@@ -77,29 +77,34 @@ def on_run(on_run: NotifyOnRun, **given: Any) -> Decision:
 @pytest.mark.parametrize(
     ("earlier", "found", "kind", "notify", "incident", "reason"),
     [
-        ([], 0, Change.UNCHANGED, False, RESOLVE, "nothing above a threshold"),
-        ([], 2, Change.NEW, True, TRIGGER, "above a threshold"),
-        ([], "FAILED", Change.FAILED, True, TRIGGER, "scan failed"),
-        ([0], 0, Change.UNCHANGED, False, NONE, "unchanged"),
-        ([0], 2, Change.NEW, True, TRIGGER, "above a threshold"),
-        ([0], "FAILED", Change.FAILED, True, TRIGGER, "scan failed"),
-        ([2], 0, Change.CLEARED, True, RESOLVE, "no longer above a threshold"),
-        ([2], 1, Change.BETTER, False, TRIGGER, "NotifyOn excludes BETTER"),
-        ([2], 2, Change.UNCHANGED, False, TRIGGER, "unchanged"),
-        ([2], 3, Change.WORSE, True, TRIGGER, "worse than before"),
-        ([2], "FAILED", Change.FAILED, True, TRIGGER, "scan failed"),
-        (["FAILED"], 0, Change.CLEARED, True, RESOLVE, "no longer above a threshold"),
-        (["FAILED"], 2, Change.NEW, True, TRIGGER, "above a threshold"),
-        (["FAILED"], "FAILED", Change.UNCHANGED, False, TRIGGER, "unchanged"),
-        ([2, "FAILED"], 0, Change.CLEARED, True, RESOLVE, "no longer above a threshold"),
-        ([2, "FAILED"], 1, Change.BETTER, False, TRIGGER, "NotifyOn excludes BETTER"),
-        ([2, "FAILED"], 2, Change.UNCHANGED, False, TRIGGER, "unchanged"),
-        ([2, "FAILED"], 3, Change.WORSE, True, TRIGGER, "worse than before"),
-        ([2, "FAILED"], "FAILED", Change.UNCHANGED, False, TRIGGER, "unchanged"),
+        ([], 0, Change.UNCHANGED, False, RESOLVE, Reason.NOTHING_ABOVE_THRESHOLD),
+        ([], 2, Change.NEW, True, TRIGGER, Reason.NEW),
+        ([], "FAILED", Change.FAILED, True, TRIGGER, Reason.FAILED),
+        ([0], 0, Change.UNCHANGED, False, NONE, Reason.UNCHANGED),
+        ([0], 2, Change.NEW, True, TRIGGER, Reason.NEW),
+        ([0], "FAILED", Change.FAILED, True, TRIGGER, Reason.FAILED),
+        ([2], 0, Change.CLEARED, True, RESOLVE, Reason.CLEARED),
+        ([2], 1, Change.BETTER, False, TRIGGER, Reason.BETTER_EXCLUDED),
+        ([2], 2, Change.UNCHANGED, False, TRIGGER, Reason.UNCHANGED),
+        ([2], 3, Change.WORSE, True, TRIGGER, Reason.WORSE),
+        ([2], "FAILED", Change.FAILED, True, TRIGGER, Reason.FAILED),
+        (["FAILED"], 0, Change.CLEARED, True, RESOLVE, Reason.CLEARED),
+        (["FAILED"], 2, Change.NEW, True, TRIGGER, Reason.NEW),
+        (["FAILED"], "FAILED", Change.UNCHANGED, False, TRIGGER, Reason.UNCHANGED),
+        ([2, "FAILED"], 0, Change.CLEARED, True, RESOLVE, Reason.CLEARED),
+        ([2, "FAILED"], 1, Change.BETTER, False, TRIGGER, Reason.BETTER_EXCLUDED),
+        ([2, "FAILED"], 2, Change.UNCHANGED, False, TRIGGER, Reason.UNCHANGED),
+        ([2, "FAILED"], 3, Change.WORSE, True, TRIGGER, Reason.WORSE),
+        ([2, "FAILED"], "FAILED", Change.UNCHANGED, False, TRIGGER, Reason.UNCHANGED),
     ],
 )
 def test_decides_on_a_scan_by_the_one_before(
-    earlier: list[Found], found: Found, kind: Change, notify: bool, incident: Incident, reason: str
+    earlier: list[Found],
+    found: Found,
+    kind: Change,
+    notify: bool,
+    incident: Incident,
+    reason: Reason,
 ) -> None:
     decision = on_next_scan(found, *earlier)
     assert (decision.change, decision.notify, decision.incident, decision.reason) == (
@@ -108,6 +113,7 @@ def test_decides_on_a_scan_by_the_one_before(
         incident,
         reason,
     )
+    assert decision.is_first == (earlier == [])
     assert not decision.is_reminder
     assert decision.image_state == state_after(*earlier, found)
 
@@ -172,7 +178,7 @@ def test_notifies_of_a_change_where_notify_on_names_it_and_nowhere_else(
         decision = on_next_scan(found, *earlier, notify_on=notify_on)
         assert decision.change is kind
         assert decision.notify == (kind in notify_on), notify_on
-        is_left_out = decision.reason == f"NotifyOn excludes {kind}"
+        is_left_out = decision.reason.name == f"{kind}_EXCLUDED"
         assert is_left_out == (kind not in notify_on and kind is not Change.UNCHANGED)
         assert decision.incident == (RESOLVE if kind is Change.CLEARED else TRIGGER)
 
@@ -180,12 +186,12 @@ def test_notifies_of_a_change_where_notify_on_names_it_and_nowhere_else(
 @pytest.mark.parametrize(
     ("kind", "reason"),
     [
-        (Change.BETTER, "better than before"),
-        (Change.UNCHANGED, "unchanged"),
+        (Change.BETTER, Reason.BETTER),
+        (Change.UNCHANGED, Reason.UNCHANGED),
     ],
 )
 def test_gives_the_reason_of_what_is_notified_only_where_it_is_asked_for(
-    kind: Change, reason: str
+    kind: Change, reason: Reason
 ) -> None:
     found = 1 if kind is Change.BETTER else 2
     decision = on_next_scan(found, 2, notify_on=frozenset({NotifyOn(kind)}))
@@ -202,7 +208,7 @@ def test_notifies_of_the_first_scan_without_findings_where_notify_on_has_clean()
     for notify_on in EVERY_NOTIFY_ON:
         decision = on_next_scan(0, notify_on=notify_on)
         assert decision.notify == (NotifyOn.CLEAN in notify_on)
-        assert (decision.incident, decision.reason) == (RESOLVE, "nothing above a threshold")
+        assert (decision.incident, decision.reason) == (RESOLVE, Reason.NOTHING_ABOVE_THRESHOLD)
 
 
 @pytest.mark.parametrize("found", [2, "FAILED"])
@@ -216,9 +222,9 @@ def test_the_end_of_a_failure_is_news_only_where_the_failure_was() -> None:
         assert decision.notify == ({NotifyOn.CLEARED, NotifyOn.FAILED} <= notify_on)
         assert decision.incident is RESOLVE  # an incident may be open from other days
         if NotifyOn.FAILED not in notify_on:
-            assert decision.reason == "NotifyOn excludes FAILED"
+            assert decision.reason is Reason.FAILED_EXCLUDED
         elif NotifyOn.CLEARED not in notify_on:
-            assert decision.reason == "NotifyOn excludes CLEARED"
+            assert decision.reason is Reason.CLEARED_EXCLUDED
 
 
 # Reminders
@@ -234,7 +240,7 @@ def test_reminds_of_what_has_stood_unchanged_for_as_long_as_remind_after(
 ) -> None:
     decision = on_next_scan(earlier[-1], *earlier, since_notified=since_notified)
     assert (decision.notify, decision.is_reminder) == (reminds, reminds)
-    assert decision.reason == ("unchanged for RemindAfter" if reminds else "unchanged")
+    assert decision.reason == (Reason.REMINDER if reminds else Reason.UNCHANGED)
     assert (decision.change, decision.incident) == (Change.UNCHANGED, TRIGGER)
 
 
@@ -339,7 +345,7 @@ def test_what_is_not_noted_makes_no_difference_later(
 def test_notifies_of_findings_above_a_threshold() -> None:
     counts = {"CRITICAL": 0, "HIGH": 2, "INFORMATIONAL": 9}
     assert on_scan_alone({"severities": counts}) == Decision(
-        notify=True, incident=TRIGGER, reason="above a threshold", exceeded={"HIGH": 2}
+        notify=True, incident=TRIGGER, reason=Reason.NEW, exceeded={"HIGH": 2}
     )
 
 
@@ -349,7 +355,7 @@ def test_notify_on_is_kept_for_findings_though_nothing_is_remembered() -> None:
         assert on_scan_alone({"severities": {"HIGH": 2}}, notify_on=notify_on) == Decision(
             notify=is_notified,
             incident=TRIGGER,
-            reason="above a threshold" if is_notified else "NotifyOn excludes NEW",
+            reason=Reason.NEW if is_notified else Reason.NEW_EXCLUDED,
             exceeded={"HIGH": 2},
         )
 
@@ -361,14 +367,16 @@ def test_notify_on_is_kept_for_a_failed_scan_though_nothing_is_remembered() -> N
             notify=is_notified,
             # Whether an incident is open for its findings cannot be known.
             incident=TRIGGER if is_notified else NONE,
-            reason="scan failed" if is_notified else "NotifyOn excludes FAILED",
+            reason=Reason.FAILED if is_notified else Reason.FAILED_EXCLUDED,
         )
 
 
 def test_notify_on_is_kept_for_a_clean_image_though_nothing_is_remembered() -> None:
     for notify_on in EVERY_NOTIFY_ON:
         assert on_scan_alone({"severities": {"INFORMATIONAL": 9}}, notify_on=notify_on) == Decision(
-            notify=NotifyOn.CLEAN in notify_on, incident=RESOLVE, reason="nothing above a threshold"
+            notify=NotifyOn.CLEAN in notify_on,
+            incident=RESOLVE,
+            reason=Reason.NOTHING_ABOVE_THRESHOLD,
         )
 
 
@@ -378,26 +386,26 @@ def test_notify_on_is_kept_for_a_clean_image_though_nothing_is_remembered() -> N
 @pytest.mark.parametrize(
     ("status", "policy", "notify", "incident", "reason"),
     [
-        ("FINISHED", NotifyOnRun.ALWAYS, True, RESOLVE, "run finished"),
-        ("FINISHED", NotifyOnRun.INCOMPLETE, False, RESOLVE, "run finished"),
-        ("FINISHED", NotifyOnRun.NEVER, False, NONE, "NotifyOnRun is NEVER"),
-        ("INCOMPLETE", NotifyOnRun.ALWAYS, True, TRIGGER, "run did not finish"),
-        ("INCOMPLETE", NotifyOnRun.INCOMPLETE, True, TRIGGER, "run did not finish"),
-        ("INCOMPLETE", NotifyOnRun.NEVER, False, NONE, "NotifyOnRun is NEVER"),
-        ("TIMED_OUT", NotifyOnRun.INCOMPLETE, True, TRIGGER, "run did not finish"),
-        ("ABORTED", NotifyOnRun.NEVER, False, NONE, "NotifyOnRun is NEVER"),
+        ("FINISHED", NotifyOnRun.ALWAYS, True, RESOLVE, Reason.RUN_FINISHED),
+        ("FINISHED", NotifyOnRun.INCOMPLETE, False, RESOLVE, Reason.RUN_FINISHED),
+        ("FINISHED", NotifyOnRun.NEVER, False, NONE, Reason.RUNS_EXCLUDED),
+        ("INCOMPLETE", NotifyOnRun.ALWAYS, True, TRIGGER, Reason.RUN_NOT_FINISHED),
+        ("INCOMPLETE", NotifyOnRun.INCOMPLETE, True, TRIGGER, Reason.RUN_NOT_FINISHED),
+        ("INCOMPLETE", NotifyOnRun.NEVER, False, NONE, Reason.RUNS_EXCLUDED),
+        ("TIMED_OUT", NotifyOnRun.INCOMPLETE, True, TRIGGER, Reason.RUN_NOT_FINISHED),
+        ("ABORTED", NotifyOnRun.NEVER, False, NONE, Reason.RUNS_EXCLUDED),
     ],
 )
 def test_notifies_of_the_runs_that_are_asked_for(
-    status: str, policy: NotifyOnRun, notify: bool, incident: Incident, reason: str
+    status: str, policy: NotifyOnRun, notify: bool, incident: Incident, reason: Reason
 ) -> None:
     assert on_run(policy, status=status) == Decision(notify, incident, reason)
 
 
 def test_a_dry_run_closes_no_incident() -> None:
-    assert on_run(NotifyOnRun.ALWAYS, dry_run=True) == Decision(True, NONE, "run finished")
+    assert on_run(NotifyOnRun.ALWAYS, dry_run=True) == Decision(True, NONE, Reason.RUN_FINISHED)
     failed = on_run(NotifyOnRun.ALWAYS, dry_run=True, status="FAILED")
-    assert failed == Decision(True, TRIGGER, "run did not finish")
+    assert failed == Decision(True, TRIGGER, Reason.RUN_NOT_FINISHED)
 
 
 # The parameters of the stack

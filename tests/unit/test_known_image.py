@@ -88,14 +88,14 @@ def people() -> People:
 def test_tells_what_is_new_and_what_is_worse_and_what_is_over(people: People) -> None:
     told = [people.scan(found) for found in (0, 1, 1, 3, 2, 2, 0, 0)]
     assert [each.reason for each in told] == [
-        "nothing above a threshold",
-        "above a threshold",
-        "unchanged",
-        "worse than before",
-        "NotifyOn excludes BETTER",
-        "unchanged",
-        "no longer above a threshold",
-        "unchanged",
+        Reason.NOTHING_ABOVE_THRESHOLD,
+        Reason.NEW,
+        Reason.UNCHANGED,
+        Reason.WORSE,
+        Reason.BETTER_EXCLUDED,
+        Reason.UNCHANGED,
+        Reason.CLEARED,
+        Reason.UNCHANGED,
     ]
     assert [each.notify for each in told] == [False, True, False, True, False, False, True, False]
 
@@ -144,7 +144,7 @@ def test_reminds_of_what_still_stands(people: People) -> None:
     people.now += timedelta(days=30) - 2 * HOUR
     assert not people.scan(2).notify
     reminder = people.scan(2)
-    assert (reminder.notify, reminder.reason) == (True, "unchanged for RemindAfter")
+    assert (reminder.notify, reminder.reason) == (True, Reason.REMINDER)
     assert "Still: 2 critical in" in slack(reminder)
     assert not people.scan(2).notify
     people.scan("FAILED")
@@ -157,7 +157,7 @@ def test_what_is_told_silently_does_not_put_a_reminder_off(people: People) -> No
     people.now += timedelta(days=20)
     assert not people.scan(3).notify
     people.now += timedelta(days=10)
-    assert people.scan(3).reason == "unchanged for RemindAfter"
+    assert people.scan(3).reason is Reason.REMINDER
 
 
 def test_reminds_of_nothing_that_is_well(people: People) -> None:
@@ -203,7 +203,7 @@ def test_the_end_of_a_failure_that_nobody_was_told_of_is_no_news() -> None:
     people = People(policy=policy(notify_on=WITHOUT_FAILED))
     told = [people.scan(found) for found in (0, "FAILED", 0, 0)]
     assert [each.notify for each in told] == [False] * 4
-    assert [each.reason for each in told[1:]] == [*["NotifyOn excludes FAILED"] * 2, "unchanged"]
+    assert [each.reason for each in told[1:]] == [*[Reason.FAILED_EXCLUDED] * 2, Reason.UNCHANGED]
     # One may be open from when NotifyOn still had FAILED.
     assert [incident(each) for each in told[1:]] == [None, "resolve", None]
 
@@ -212,7 +212,7 @@ def test_what_was_found_before_a_failure_that_nobody_was_told_of_is_over() -> No
     people = People(policy=policy(notify_on=WITHOUT_FAILED))
     told = [people.scan(found) for found in (1, "FAILED", 0)]
     assert [each.notify for each in told] == [True, False, True]
-    assert told[-1].reason == "no longer above a threshold"
+    assert told[-1].reason == Reason.CLEARED
 
 
 def test_tells_once_that_an_image_is_clean_if_asked_to() -> None:
@@ -264,9 +264,9 @@ def test_an_event_makes_its_message_again_until_as_many_changes_as_are_noted_hav
     people.tell(report, "kept")
     for found in range(2, MOST_NOTES + 1):
         people.scan(found)
-    assert people.tell(report, "kept").reason == "above a threshold"
+    assert people.tell(report, "kept").reason is Reason.NEW
     people.scan(MOST_NOTES + 1)
-    assert people.tell(report, "kept").reason == Reason.OUTDATED
+    assert people.tell(report, "kept").reason is Reason.OUTDATED
 
 
 def test_notes_the_last_few_changes_the_newest_first(people: People) -> None:
@@ -314,10 +314,10 @@ def test_of_two_scans_at_once_the_slower_looks_again(people: People) -> None:
     )
     one, other = people.ledger.record_scan(one), people.ledger.record_scan(other)
     composer = any_composer(policy=policy(), ledger=people.ledger.as_ledger, now=NOW)
-    assert composer.compose(other).reason == "above a threshold"
+    assert composer.compose(other).reason is Reason.NEW
     with pytest.raises(BaselineMoved):
         composer.compose(one)
-    assert replace(composer, attempt=1).compose(one).reason == Reason.OUTDATED
+    assert replace(composer, attempt=1).compose(one).reason is Reason.OUTDATED
 
 
 def test_of_the_same_event_at_once_both_come_to_the_same(people: People) -> None:
@@ -350,7 +350,7 @@ def test_looks_up_what_it_cannot_read_in_the_answer_of_the_record(
     interpreted = people.ledger.record_scan(interpreted_of(report, "other"))
     composer = any_composer(policy=policy(), ledger=people.ledger.as_ledger, now=people.now)
     told = composer.compose(replace(interpreted, known={"Attributes": attributes}))
-    assert (told.notify, told.reason) == (False, "unchanged")
+    assert (told.notify, told.reason) == (False, Reason.UNCHANGED)
     assert people.ledger.calls["get"] == 1
 
 
@@ -359,7 +359,7 @@ def test_a_reminder_that_is_repeated_is_a_reminder_again(people: People) -> None
     people.now += timedelta(days=30)
     report = any_scan_report(severities={"CRITICAL": 2}, scanned_at=people.now)
     reminders = [people.tell(report, "reminder") for _ in range(2)]
-    assert [each.reason for each in reminders] == ["unchanged for RemindAfter"] * 2
+    assert [each.reason for each in reminders] == [Reason.REMINDER] * 2
 
 
 # A new image with an old tag
@@ -368,7 +368,7 @@ def test_a_reminder_that_is_repeated_is_a_reminder_again(people: People) -> None
 def test_a_new_image_is_compared_with_the_one_that_had_its_tag(people: People) -> None:
     people.scan(2)
     same = people.scan(2, digest=OTHER_DIGEST)
-    assert (same.notify, same.reason) == (False, "unchanged")
+    assert (same.notify, same.reason) == (False, Reason.UNCHANGED)
     assert not people.scan(2, digest=OTHER_DIGEST).notify
     worse = people.scan(3, digest=f"sha256:{9:064x}")
     assert f"worse: +1 critical, compared with `{OTHER_DIGEST[:19]}`" in slack(worse)
@@ -376,8 +376,8 @@ def test_a_new_image_is_compared_with_the_one_that_had_its_tag(people: People) -
 
 def test_a_new_image_with_a_new_tag_is_new(people: People) -> None:
     people.scan(2)
-    assert people.scan(2, digest=OTHER_DIGEST, tags=("v2",)).reason == "above a threshold"
-    assert people.scan(2, digest=f"sha256:{9:064x}", tags=()).reason == "above a threshold"
+    assert people.scan(2, digest=OTHER_DIGEST, tags=("v2",)).reason is Reason.NEW
+    assert people.scan(2, digest=f"sha256:{9:064x}", tags=()).reason == Reason.NEW
 
 
 def test_a_reminder_goes_from_image_to_image(people: People) -> None:
@@ -385,7 +385,7 @@ def test_a_reminder_goes_from_image_to_image(people: People) -> None:
     people.now += timedelta(days=20)
     people.scan(2, digest=OTHER_DIGEST)
     people.now += timedelta(days=10)
-    assert people.scan(2, digest=OTHER_DIGEST).reason == "unchanged for RemindAfter"
+    assert people.scan(2, digest=OTHER_DIGEST).reason is Reason.REMINDER
 
 
 def test_after_a_rollback_a_new_image_is_compared_with_the_one_that_has_the_tag_again(
@@ -455,7 +455,7 @@ def test_asks_the_ledger_again_and_tells_without_it_in_the_end(people: People) -
         with pytest.raises(LedgerUnavailable):
             people.tell(report, "lost", attempt)
     told = people.tell(report, "lost", RETRIES)
-    assert (told.notify, told.reason) == (True, "above a threshold")
+    assert (told.notify, told.reason) == (True, Reason.NEW)
     assert "Change" not in slack(told)
 
 
@@ -468,7 +468,7 @@ def test_tells_at_once_in_the_end_what_it_cannot_note(log: io.StringIO) -> None:
         with pytest.raises(LedgerUnavailable):
             people.tell(report, "lost", attempt)
     told = people.tell(report, "lost", RETRIES)
-    assert (told.notify, told.reason) == (True, "above a threshold")
+    assert (told.notify, told.reason) == (True, Reason.NEW)
     assert {each.channel for each in told.deliveries} == {*Channel}
     assert digests(people) == [(0, 1)]
     assert "told without the ledger" in log.getvalue()

@@ -53,6 +53,11 @@ def test_is_due_when_nothing_says_it_was_scanned_lately(last_scan: LastScan | No
     assert why_not_due(last_scan, any_policy(), NOW) is None
 
 
+def test_goes_by_the_description_of_a_failed_scan_only() -> None:
+    scan = scanned(days_ago(8), "COMPLETE", "UnsupportedImageError: The operating system …")
+    assert why_not_due(scan, any_policy(), NOW) is None
+
+
 @pytest.mark.parametrize("status", ["IN_PROGRESS", "PENDING"])
 def test_is_not_due_while_a_scan_is_under_way(status: str) -> None:
     decision = why_not_due(scanned(None, status), any_policy(), NOW)

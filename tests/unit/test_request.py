@@ -35,7 +35,7 @@ def test_takes_null_for_absent(key: str) -> None:
         ([], "must be a JSON object with any of repositories, repository_filter"),
         ("team/api", "must be a JSON object"),
         (None, "must be a JSON object"),
-        ({"repos": []}, "Unknown key 'repos' in the .* Valid keys: repositories, repository_fil"),
+        (
             {"repos": []},
             "Unknown key 'repos' in the .* Valid keys: repositories, repository_filter",
         ),

@@ -50,7 +50,7 @@ def _listen_on_loopback() -> None:
 
 
 def _reuse_path_parsers() -> None:
-    """Parse each JSONPath once: jsonpath-ng builds its parser anew per call, 45 ms each.
+    """Parse each JSONPath once: jsonpath-ng builds a parser per call, 45 ms each.
 
     An iteration of a Map took 0.6 s longer. Input paths and ResultPath use different parsers.
 
@@ -325,7 +325,7 @@ def _limit_concurrent_invocations() -> None:
     Otherwise 70 scans that end in the same second would start 100 processes.
 
     Replaces: AssignmentService.get_environment.
-    Upstream: none, this is a choice of ours for small machines.
+    Upstream: none, because it is no fault, but a limit for small machines.
     Remove when the demo no longer runs on two cores.
     """
     from localemu.services.lambda_.invocation.assignment import (  # noqa: PLC0415

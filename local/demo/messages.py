@@ -35,7 +35,7 @@ SECRET_PARAMETERS: Mapping[Channel, str] = {
 # Teams answers the first message with 503, so that the demo shows a retry.
 REFUSING: Channel = "teams"
 REFUSAL = Answer(HTTPStatus.SERVICE_UNAVAILABLE)
-# In the order of display, channels for people first. The keys are also anchors of the page.
+# In the order of display, those that a team reads first. The keys are also anchors of the page.
 CHANNELS = {
     "slack": "Slack",
     "teams": "Microsoft Teams",

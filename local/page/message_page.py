@@ -80,7 +80,7 @@ def page(
 
 
 def _style() -> Markup:
-    return Markup(Path(__file__).with_suffix(".css").read_text())  # noqa: S704 # a file of ours
+    return Markup(Path(__file__).with_suffix(".css").read_text())  # noqa: S704 # a file of this package
 
 
 def _sections(requests: Sequence[Received], delivered: Delivered) -> list[_Section]:

@@ -56,7 +56,7 @@ def weight(report: Any) -> tuple[list[int], bool]:
 
 
 def slack_title(message: Any) -> str:
-    """Return the title of a Slack message as it stands in the report."""
+    """Return the title of a Slack message as the report has it."""
     text = message.get("text") if isinstance(message, dict) else None
     return html.unescape(str(text)).replace("`", "")
 

@@ -95,12 +95,12 @@ class Value:
 
     @property
     def is_list(self) -> bool:
-        """Return whether this is list, not a single value."""
+        """Return whether this is a list."""
         return isinstance(self._node, yaml.SequenceNode)
 
     @property
     def is_empty_text(self) -> bool:
-        """Return whether this is empty text, which is quoted,, not a value that was forgotten."""
+        """Return whether this is a quoted empty text, not a missing value."""
         return (
             isinstance(self._node, yaml.ScalarNode)
             and self._node.value == ""

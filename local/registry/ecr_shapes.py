@@ -98,7 +98,7 @@ class EcrShapes:
 
 
 def image_status(image: Image) -> str:
-    """Return whether this is archived image, not an active one."""
+    """Return whether an image is archived."""
     return "ACTIVE" if image.archived_at is None else "ARCHIVED"
 
 

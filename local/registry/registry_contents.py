@@ -109,7 +109,7 @@ class Fault:
 
 @dataclass(frozen=True)
 class Throttle:
-    """The call rate of an operation: `burst` calls at once, then `rate` calls per second."""
+    """The call rate of an operation: `burst` calls immediately, then `rate` calls per second."""
 
     rate: float
     burst: int
@@ -121,7 +121,7 @@ class RegistrySettings:
 
     `scans_per_day` counts the last 24 hours and includes scans on push.
     `scan_hints` shows scans in DescribeImages, as Clair-based scanning did.
-    `latency` is for whoever carries the calls: the registry itself never waits.
+    `latency` is for the caller of the registry, which itself never waits.
     """
 
     account: str = "123456789012"

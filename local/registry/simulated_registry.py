@@ -292,7 +292,7 @@ class SimulatedRegistry:
             raise ecr_errors.registry_quota_exceeded(self.settings.scans_per_day)
 
     def _listed(self, name: str) -> Repository:
-        """Return a repository that a listing contains, also one that vanishes."""
+        """Return a repository that a listing contains, also one that is deleted when opened."""
         if name not in self.repositories:
             raise ecr_errors.repository_not_found(name, self.settings.account)
         return self.repositories[name]

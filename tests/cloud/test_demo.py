@@ -1,6 +1,7 @@
 """`make demo` shows what it promises, on the registry that comes with it."""
 
 import json
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from local.demo.demo import DEMO_REGISTRY
 from local.demo.messages import CHANNELS
 from local.demo.run import OUTCOMES
 from local.registry import registry_file
+from reporting.reports import Reason
 
 RUN_TIMEOUT_SECONDS = 400
 
@@ -71,35 +73,35 @@ class TestShippedDemo:
         assert first["throttled_calls"]["StartImageScan"] > 0
         assert first["outcomes"]["FAILED"] == 1
 
-    def test_hears_of_every_scan(self, shipped: tuple[str, dict[str, Any]]) -> None:
+    def test_ecr_sends_an_event_for_every_scan(self, shipped: tuple[str, dict[str, Any]]) -> None:
         scans = shipped[1]["scans"]
 
         assert scans["events_sent"] == scans["started"] > 0
 
-    def test_takes_up_every_scan_that_a_rule_takes(
+    def test_starts_an_execution_for_every_event_that_a_rule_matches(
         self, shipped: tuple[str, dict[str, Any]]
     ) -> None:
         notified = shipped[1]["notifications"]
         taken = notified["scan_events"]["COMPLETE"] + notified["scan_events"]["FAILED"]
 
-        # Four runs have a summary, and the first of them went red.
+        # Each of four runs has a summary, and the first one failed.
         assert notified["executions"] == taken + 5
         assert (
             sum(notified["notified"].values()) + sum(notified["not_notified"].values()) == taken + 5
         )
         assert notified["executions_failed"] == 0
 
-    def test_tells_every_channel_of_everything_that_matters(
+    def test_sends_every_notification_to_every_channel(
         self, shipped: tuple[str, dict[str, Any]]
     ) -> None:
         notified = shipped[1]["notifications"]
         sent = sum(notified["notified"].values())
 
-        assert notified["notified"]["scan failed"] == 1
-        assert notified["notified"]["run did not finish"] == 1
-        assert notified["notified"]["run finished"] == 3
+        assert notified["notified"][Reason.FAILED] == 1
+        assert notified["notified"][Reason.RUN_NOT_FINISHED] == 1
+        assert notified["notified"][Reason.RUN_FINISHED] == 3
         assert notified["messages"].keys() == set(CHANNELS)
-        closing = notified["not_notified"]["nothing above a threshold"]
+        closing = notified["not_notified"][Reason.NOTHING_ABOVE_THRESHOLD]
         assert notified["messages"] == {
             channel: sent + closing if channel == "pagerduty" else sent for channel in CHANNELS
         }
@@ -108,13 +110,13 @@ class TestShippedDemo:
         others = shipped[1]["notifications"]["not_notified"]
 
         assert others.keys() == {
-            "nothing above a threshold",
-            "the run itself has sent Rescan Finished",
-            "unchanged",
+            Reason.NOTHING_ABOVE_THRESHOLD,
+            Reason.RUN_REPORTED_ALREADY,
+            Reason.UNCHANGED,
         }
-        assert others["nothing above a threshold"] > 0
+        assert others[Reason.NOTHING_ABOVE_THRESHOLD] > 0
 
-    def test_tells_nothing_new_a_week_later_and_then_the_difference(
+    def test_sends_nothing_a_week_later_and_then_the_difference(
         self, shipped: tuple[str, dict[str, Any]]
     ) -> None:
         text, document = shipped
@@ -125,10 +127,10 @@ class TestShippedDemo:
             "Notifications were sent for 0 of 8 scans (none), and none for 8 (8 unchanged)." in text
         )
         assert "Notifications were sent for 2 of 8 scans" in text
-        assert document["notifications"]["notified"]["worse than before"] == 1
-        assert document["notifications"]["notified"]["no longer above a threshold"] == 1
+        assert document["notifications"]["notified"][Reason.WORSE] == 1
+        assert document["notifications"]["notified"][Reason.CLEARED] == 1
 
-    def test_loses_nothing_when_a_receiver_is_down_for_a_moment(
+    def test_retries_a_message_that_a_receiver_refused(
         self, shipped: tuple[str, dict[str, Any]]
     ) -> None:
         notified = shipped[1]["notifications"]
@@ -136,15 +138,21 @@ class TestShippedDemo:
         assert notified["refused"] == {"teams": 1}
         assert notified["undelivered"] == 0
 
-    def test_shows_two_messages_and_draws_all(self, shipped: tuple[str, dict[str, Any]]) -> None:
+    def test_shows_two_messages_and_writes_the_page_of_all(
+        self, shipped: tuple[str, dict[str, Any]]
+    ) -> None:
         text, document = shipped
         page = (REPOSITORY / ".demo" / "inbox.html").read_text()
 
-        assert "The worst scan, as Slack got it:" in text
-        assert "Subject: [HIGH] Rescan incomplete" in text
+        assert "The worst scan, as Slack shows it:" in text
+        assert re.search(r"To: team@example\.com\n *Subject: \[HIGH\] \S", text)
         assert '{"rerun_of": "demo-1"}' in text
         for channel in document["notifications"]["messages"]:
             assert f'id="{channel}"' in page
+        assert "undrawn" not in page.partition("<body>")[2]
+        for story in ("new", "worse", "cleared", "run"):
+            assert f'class="story {story}"' in page
+        assert text.rstrip().splitlines()[-3].startswith("Open .demo/inbox.html in a browser")
 
     def test_counts_the_largest_history(self, shipped: tuple[str, dict[str, Any]]) -> None:
         first = shipped[1]["runs"][0]

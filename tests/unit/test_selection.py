@@ -84,3 +84,8 @@ def test_keeps_the_images_pushed_last(ages: list[int], most: int) -> None:
         sorted(NOW - image.pushed_at for image in kept)
         == sorted(NOW - image.pushed_at for image in images)[:most]
     )
+
+
+def test_keeps_the_same_of_images_pushed_at_once_in_whatever_order_they_are_listed() -> None:
+    images = [any_image(pushed_at=NOW) for _ in range(5)]
+    assert newest(images, 2) == newest(reversed(images), 2)

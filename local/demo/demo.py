@@ -26,7 +26,7 @@ from local.demo.display import (
     what_is_new,
 )
 from local.demo.document import document_of
-from local.demo.expectations import Script
+from local.demo.expectations import Script, unexpected_in_messages, unexpected_in_week
 from local.demo.messages import (
     PAGE,
     Decided,
@@ -221,6 +221,7 @@ def _demonstrate(plan: Plan, console: Console) -> str | None:
     display = DemoDisplay(console)
     console.print(Text("ecr-rescan in a local AWS account on this machine", "bold"))
     console.print(Text(plan.summary()))
+    console.print(Text("Deploys the stack, runs it, and shows every notification: 2 minutes."))
     console.print()
     with DemoReceivers() as receivers:
         engine = Engine(lambda_environment=receivers.inbox.environment)
@@ -241,7 +242,7 @@ def _demonstrate(plan: Plan, console: Console) -> str | None:
         )
     unexpected = (
         Script.of(plan.registry).unexpected(observed.runs[: len(observed.runs) - len(plan.weeks)])
-        or observed.notifications.unexpected()
+        or unexpected_in_messages(observed.notifications)
         or observed.unexpected_in_weeks
     )
     if plan.json_path:
@@ -308,7 +309,7 @@ def _observe(
         runs.append(run)
         decisions = story.await_messages([run])
         console.print(what_is_new(decisions))
-        unexpected = unexpected or week.unexpected(decisions)
+        unexpected = unexpected or unexpected_in_week(week, decisions)
     requests = receivers.inbox.received
     notifications = story.notifications(requests)
     delivered = story.delivered

@@ -1,9 +1,12 @@
-"""What a registry file scripts to go wrong in a run, and whether runs went as scripted."""
+"""What a demo should do, by its registry file, and where runs and messages differ from that."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from local.demo.messages import CHANNELS, Decided, Notifications
 from local.demo.run import RescanRun
+from local.demo.weeks import Week
 from local.registry.simulated_registry import SimulatedRegistry
 
 # Errors that the state machine retries, and how often: fewer faults of this kind fail nothing.
@@ -68,7 +71,54 @@ class Script:
         return None
 
 
+def unexpected_in_messages(seen: Notifications) -> str | None:
+    """Return what went wrong with notifications as one sentence, or None."""
+    if seen.events_sent != seen.scans_started:
+        return f"{seen.scans_started} scans were started, but ECR sent {seen.events_sent} events."
+    if seen.executions_failed:
+        return f"{seen.executions_failed} of {seen.executions} executions of NotifyScan failed."
+    if len(seen.decisions) != seen.executions:
+        return (
+            f"NotifyScan should have logged {seen.executions} decisions, but logged "
+            f"{len(seen.decisions)}."
+        )
+    if seen.undelivered:
+        return (
+            f"The dead-letter queue Undelivered holds {len(seen.undelivered)} messages. The first: "
+            f"{_error_in(seen.undelivered[0])}"
+        )
+    for channel, received in seen.received.items():
+        if received != seen.expected(channel):
+            return (
+                f"{CHANNELS[channel]} received {received} messages instead of "
+                f"{seen.expected(channel)}."
+            )
+    return None
+
+
+def unexpected_in_week(week: Week, decisions: Sequence[Decided]) -> str | None:
+    """Return which notification was wrong or is missing as one sentence, or None."""
+    notified = [each.about for each in decisions if each.notify and each.is_of_a_scan]
+    if notified and not week.changes:
+        return (
+            f"Nothing had changed, but notifications were sent for {len(notified)} scans, the "
+            f"first for {notified[0]}."
+        )
+    if week.changes and not notified:
+        return "Findings had changed, but no notification was sent."
+    return None
+
+
 def _named(problems: Mapping[str, str]) -> str:
     named = [f"{name} ({problem})" for name, problem in problems.items()]
     more = len(named) - NAMED
     return ", ".join(named[:NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _error_in(body: str) -> str:
+    """Return the error in a message of the queue, or the whole message if EventBridge sent it."""
+    try:
+        kept = json.loads(body)
+        return f"{kept['error']}: {kept['cause']}"
+    except (ValueError, TypeError, KeyError):
+        return body

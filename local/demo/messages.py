@@ -185,33 +185,6 @@ class Notifications:
         """Count the messages that a channel should get."""
         return self.notified.total() + (self.resolved if channel == "pagerduty" else 0)
 
-    def unexpected(self) -> str | None:
-        """Return what went wrong as one sentence, or None."""
-        if self.events_sent != self.scans_started:
-            return (
-                f"{self.scans_started} scans were started, but ECR sent {self.events_sent} events."
-            )
-        if self.executions_failed:
-            return f"{self.executions_failed} of {self.executions} executions of NotifyScan failed."
-        if len(self.decisions) != self.executions:
-            return (
-                f"NotifyScan should have logged {self.executions} decisions, but logged "
-                f"{len(self.decisions)}."
-            )
-        if self.undelivered:
-            return (
-                f"The dead-letter queue Undelivered holds {len(self.undelivered)} messages. The "
-                "first: "
-                f"{_trouble(self.undelivered[0])}"
-            )
-        for channel, received in self.received.items():
-            if received != self.expected(channel):
-                return (
-                    f"{CHANNELS[channel]} received {received} messages instead of "
-                    f"{self.expected(channel)}."
-                )
-        return None
-
     def document(self) -> dict[str, Any]:
         """Return everything as JSON."""
         return {
@@ -256,15 +229,6 @@ def received_by_channel(
 def refused_by_channel(requests: Iterable[Received]) -> dict[str, int]:
     """Count the messages that channels refused; channels that refused none are left out."""
     return dict(Counter(request.channel for request in requests if not request.is_accepted))
-
-
-def _trouble(body: str) -> str:
-    """Return the error in a message of the queue, or the whole message if EventBridge sent it."""
-    try:
-        kept = json.loads(body)
-        return f"{kept['error']}: {kept['cause']}"
-    except (ValueError, TypeError, KeyError):
-        return body
 
 
 class NotificationsTimeoutError(Exception):

@@ -5,7 +5,7 @@ date in the ledger. Only the repositories that have changes are rescanned.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,7 +14,6 @@ import yaml
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 
 from local.cloud.engine import Engine
-from local.demo.messages import Decided
 
 PASSING = timedelta(days=8)  # more than RescanAfter, so that every image is due again
 SCAN_DURATION = "1s"
@@ -38,18 +37,6 @@ class Week:
     def input(self) -> Mapping[str, Any]:
         """Return the execution input of its run."""
         return {"repositories": list(self.repositories)}
-
-    def unexpected(self, decisions: Sequence[Decided]) -> str | None:
-        """Return which notification was wrong or is missing as one sentence, or None."""
-        notified = [each.about for each in decisions if each.notify and each.is_of_a_scan]
-        if notified and not self.changes:
-            return (
-                f"Nothing had changed, but notifications were sent for {len(notified)} scans, the "
-                f"first for {notified[0]}."
-            )
-        if self.changes and not notified:
-            return "Findings had changed, but no notification was sent."
-        return None
 
 
 def weeks_of(text: str) -> list[Week]:

@@ -152,7 +152,8 @@ class TestShippedDemo:
         assert "undrawn" not in page.partition("<body>")[2]
         for story in ("new", "worse", "cleared", "run"):
             assert f'class="story {story}"' in page
-        assert text.rstrip().splitlines()[-3].startswith("Open .demo/inbox.html in a browser")
+        *_, closing = text.rstrip().split("\n\n")
+        assert closing.startswith("Open .demo/inbox.html in a browser")
 
     def test_counts_the_largest_history(self, shipped: tuple[str, dict[str, Any]]) -> None:
         first = shipped[1]["runs"][0]

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from local.cloud.engine import Engine
 from local.demo.display import messages_of, summary_of
+from local.demo.expectations import unexpected_in_messages, unexpected_in_week
 from local.demo.messages import (
     CHANNELS,
     RESOLVING,
@@ -28,6 +29,7 @@ from local.demo.messages import (
     refused_by_channel,
 )
 from local.demo.run import RescanRun
+from local.demo.weeks import Week
 from local.receivers.inbox import Channel, Received
 from local.receivers.subscribers import Delivered, Email, TopicMessage
 from local.receivers.webhook_services import Answer
@@ -74,7 +76,7 @@ def queued(title: str, report: Mapping[str, Any]) -> TopicMessage:
 
 
 def test_is_content_when_every_channel_got_every_message() -> None:
-    assert ALL_WELL.unexpected() is None
+    assert unexpected_in_messages(ALL_WELL) is None
 
 
 def test_knows_for_which_reasons_only_pagerduty_gets_an_event() -> None:
@@ -113,7 +115,24 @@ def test_counts_scans_and_runs_apart() -> None:
     ],
 )
 def test_says_what_went_wrong(change: dict[str, Any], said: str) -> None:
-    assert said in (replace(ALL_WELL, **change).unexpected() or "")
+    assert said in (unexpected_in_messages(replace(ALL_WELL, **change)) or "")
+
+
+@pytest.mark.parametrize(
+    ("changes", "decisions", "said"),
+    [
+        (False, (CLEAN, RUN), None),
+        (True, (ABOVE, CLEAN), None),
+        (False, (ABOVE,), f"notifications were sent for 1 scans, the first for {ABOVE.about}."),
+        (True, (CLEAN, RUN), "Findings had changed, but no notification was sent."),
+    ],
+)
+def test_expects_notifications_in_a_week_with_changes_only(
+    *, changes: bool, decisions: tuple[Decided, ...], said: str | None
+) -> None:
+    unexpected = unexpected_in_week(Week("any", "any", ("any",), changes), decisions)
+
+    assert (said in unexpected) if said and unexpected else unexpected is said
 
 
 def test_knows_the_channels_of_a_stack_by_its_parameters() -> None:

@@ -72,7 +72,7 @@ class RuntimeApi(ThreadingHTTPServer):
         except queue.Empty:
             return None
 
-    def say(self, message: Message) -> None:
+    def accept(self, message: Message) -> None:
         """Accept a message of the runtime."""
         self._messages.put(message)
 
@@ -80,7 +80,7 @@ class RuntimeApi(ThreadingHTTPServer):
         """Wait for the next event; None if there are no more."""
         if not self._is_ready:
             self._is_ready = True
-            self.say(Message("ready"))
+            self.accept(Message("ready"))
         return self._events.get()
 
     def stop(self) -> None:
@@ -113,7 +113,7 @@ class _RuntimeApiRequest(BaseHTTPRequestHandler):
         kind: Literal["response", "error"] = (
             "response" if self.path.endswith("/response") else "error"
         )
-        self._api.say(Message(kind, body))
+        self._api.accept(Message(kind, body))
         self._answer(HTTPStatus.ACCEPTED, {}, b"")
 
     def log_message(self, *_: object) -> None:

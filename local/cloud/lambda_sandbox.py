@@ -167,7 +167,7 @@ class _RuntimeProcess:
 
     def _await_end(self) -> None:
         self._process.wait()
-        self.api.say(Message("exited"))
+        self.api.accept(Message("exited"))
 
 
 def _platform_error(invocation: Invocation, error_type: str, reason: str) -> bytes:

@@ -1,4 +1,4 @@
-"""What somebody must put right in the document of accepted risks; told once each."""
+"""Notices about the document of accepted risks: an invalid file, an expired acceptance."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,12 +11,13 @@ from reporting import console_links
 from reporting.reports import NoticeReport
 from reporting.text import sendable
 
-# An event brings so many, and later ones the rest. They share the 256 KiB of a state with the
-# event's own message: in six channels a notice takes 11 kB, and 33 kB with the longest texts.
+# One event brings at most this many, and later events the rest. They share the 256 KiB of a state
+# with the event's own message: in six channels a notice takes 11 kB, and 33 kB with the longest
+# texts.
 MOST_NOTICES = 5
 
-# After that an entry that has expired, and still stands in the document, is told once more.
-TOLD_FOR = timedelta(days=365)
+# After this time, an expired entry that is still in the document is reported once more.
+REPORTED_FOR = timedelta(days=365)
 
 
 def due_notices(
@@ -25,11 +26,11 @@ def due_notices(
     document: AcceptedRisksDocument,
     now: datetime,
 ) -> tuple[NoticeReport, ...]:
-    """Pick a few that nobody has been told of yet; whichever event comes first brings them."""
+    """Return up to MOST_NOTICES notices that no other event has claimed, and claim them."""
     report = interpreted.interpretation.scan or interpreted.interpretation.run
     if report is None:
         return ()
-    expires_at = int((now + TOLD_FOR).timestamp())
+    expires_at = int((now + REPORTED_FOR).timestamp())
     notices = {notice.id: notice for notice in _due(in_force, now)}
     unclaimed = document.unclaimed(notices, event=interpreted.event, most=MOST_NOTICES)
     return tuple(
@@ -60,16 +61,16 @@ def _due(in_force: RisksInForce, now: datetime) -> Iterator[_Notice]:
     if refusal := in_force.refusal:
         yield _Notice(
             id=f"refused-{refusal.id}",
-            title="Accepted risks are not in force as written: ",
+            title="ECR: accepted risks not updated, invalid file: ",
             about=DOCUMENT,
-            problem=f"{refusal.sentence} What was accepted before stays in force.",
+            problem=f"{refusal.sentence} The last valid version stays in effect.",
         )
     for risk in in_force.risks.expired(now.date()):
-        where = f" in {risk.repositories}" if risk.repositories else ""
+        where = f" for {risk.repositories}" if risk.repositories else ""
         yield _Notice(
             id=f"expired-{risk.id}",
-            title="No longer accepted: ",
+            title="ECR: risk acceptance expired: ",
             about=risk.vulnerability,
-            problem=f"{risk.accepted_by} has accepted {risk.vulnerability}{where} until "
-            f"{risk.expires}: {risk.reason} Mend it, or accept it anew.",
+            problem=f"Accepted by {risk.accepted_by}{where} until {risk.expires}. "
+            f'Reason: "{risk.reason.rstrip(".")}". Fix the vulnerability, or renew the acceptance.',
         )

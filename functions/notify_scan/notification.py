@@ -16,7 +16,7 @@ from reporting.reports import Reason, ScanReport
 from reporting.wording import message_of_run, message_of_scan
 from runtime.log import logger
 
-LATE = "This comes late: there has been a newer scan of the image."
+LATE = "This result arrived late: a newer scan of the image has been reported."
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Composer:
             known = recall(interpreted, self.ledger.records, attempt=self.attempt, now=self.now)
             return self._compared(interpreted, scan, known)
         except LedgerUnavailable as error:
-            self._warn_in_the_end("told without the ledger", error)
+            self._warn_in_the_end("ledger unavailable, report not compared", error)
             return self._compared(interpreted, scan, None)
 
     def _compared(
@@ -119,7 +119,7 @@ class Composer:
         try:
             keep_up(known, scan, decision, self.ledger, self.channels)
         except LedgerUnavailable as error:
-            self._warn_in_the_end("noted in part", error)
+            self._warn_in_the_end("ledger partially updated", error)
 
     def _warn_in_the_end(self, warning: str, error: LedgerUnavailable) -> None:
         """Let an error pass at the last attempt, and at no other."""

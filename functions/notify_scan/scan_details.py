@@ -1,4 +1,4 @@
-"""What only ECR can tell of a scan: why it failed, and which findings are the worst."""
+"""Add what only ECR knows of a scan: why it failed, and the worst findings."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -36,13 +36,12 @@ def with_details(
     """
     if report.scan_type is not ScanType.BASIC or (report.is_complete and not findings):
         return report
-    wanted = "The worst findings" if report.is_complete else "The reason"
+    missing = "Worst findings are" if report.is_complete else "The failure reason is"
+    missing += " not available:"
     if report.is_elsewhere:
-        return _without(
-            report, f"{wanted} cannot be asked for: the registry is in another account or region."
-        )
+        return _without(report, f"{missing} the registry is in another account or Region.")
     if not report.digest:
-        return _without(report, f"{wanted} cannot be asked for: the event names no digest.")
+        return _without(report, f"{missing} the event has no image digest.")
     try:
         if report.is_complete:
             found = apply(registry.findings(report.repository, report.digest), risks)
@@ -57,13 +56,13 @@ def with_details(
                 worst_findings=tuple(map(_cut, worst(found.standing, MOST_FINDINGS))),
             )
         scan = registry.last_scan(report.repository, report.digest)
-        told = scan.description if scan else ""
-        return replace(report, failure=_text(told or "ECR gives none", LONGEST_REASON))
+        description = scan.description if scan else ""
+        return replace(report, failure=_text(description or "ECR states none", LONGEST_REASON))
     except Exception as error:
         if isinstance(error, EcrThrottled | EcrUnavailable) and attempt < RETRIES:
             raise
         name = type(error).__name__
-        return _without(report, f"{wanted} could not be read from ECR ({name}).")
+        return _without(report, f"{missing} reading from ECR failed ({name}).")
 
 
 def _cut(finding: Finding) -> Finding:

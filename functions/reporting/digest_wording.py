@@ -26,12 +26,17 @@ def message_of_digest(report: DigestReport) -> Message:
     changed = "" if Change.UNCHANGED in report.changes else " changed"
     counted = [(kind, report.changes[kind]) for kind in _WORDS if kind in report.changes]
     listed = ", ".join(f"{count:,} {_WORDS[kind]}" for kind, count in counted)
-    omitted = f"{report.images_omitted:,} more images are in the document alone."
+    more = report.images_omitted
+    omitted = (
+        f"{more:,} more {'image is' if more == 1 else 'images are'} listed only in the full digest."
+    )
     return Message(
         level=_level(report),
-        title=(f"{images:,} {'image' if images == 1 else 'images'}{changed}: {listed}",),
+        title=(
+            f"ECR digest: {images:,} {'image' if images == 1 else 'images'}{changed} ({listed})",
+        ),
         link=report.link,
-        link_text="Open the whole digest in the console",
+        link_text="Open the full digest in the console",
         subject=report.subject,
         counts=tuple(
             (_LEVELS.get(kind, Level.INFO), (f"{count:,} {_WORDS[kind]}",))
@@ -42,7 +47,7 @@ def message_of_digest(report: DigestReport) -> Message:
             ("Document", (Value.of(f"s3://{report.bucket}/{report.document}"),)),
             ("Account", (Value.of(report.account), " in ", Value.of(report.region))),
         ),
-        heading="The worst first",
+        heading="Images, worst first",
         lines=tuple(map(_image, report.images)),
         remarks=((omitted,),) if report.images_omitted else (),
     )

@@ -83,6 +83,7 @@ class Message:
     link: str
     link_text: str
     subject: str
+    shorter_titles: tuple[Line, ...] = ()
     counts: tuple[tuple[Level, Line], ...] = ()
     facts: tuple[tuple[str, Line], ...] = ()
     heading: str = ""
@@ -100,6 +101,9 @@ class Message:
             message = replace(
                 self,
                 lines=self.lines[:shown],
-                remarks=(*self.remarks, (f"{left:,} more left out: too long for this channel.",)),
+                remarks=(
+                    *self.remarks,
+                    (f"{left:,} more omitted: the message would be too long for this channel.",),
+                ),
             )
         return rendered

@@ -1,4 +1,4 @@
-"""What a report is, in words: the same in every channel."""
+"""Format reports as messages, the same for every channel."""
 
 import json
 from datetime import datetime
@@ -13,52 +13,46 @@ _DONE = ("DUE", "STARTED", "FRESH", "RECENT", "DEFERRED", "FAILED")
 _SKIPPED = ("UNSCANNABLE", "UNSUPPORTED", "ARCHIVED", "EXCLUDED", "GONE")
 _LEVELS = {name: Level(name) for name in SEVERITIES[:4]}
 _OUTCOME_LEVELS = {"FAILED": Level.HIGH, "DEFERRED": Level.MEDIUM, "STARTED": Level.OK}
-_STILL = "Still: "
-_OPENINGS: dict[Change | None, str] = {Change.WORSE: "Worse: ", Change.BETTER: "Better: "}
+_OPENINGS: dict[Change | None, str] = {Change.WORSE: "ECR worse: ", Change.BETTER: "ECR better: "}
 _CHANGES = {
     Change.NEW: "new",
     Change.WORSE: "worse",
     Change.BETTER: "better",
     Change.CLEARED: "cleared",
-    Change.FAILED: "the scan before had not failed",
+    Change.FAILED: "newly failing",
     Change.UNCHANGED: "none",
 }
-_RUN_TITLES = {
-    "FINISHED": "Rescan finished: ",
-    "INCOMPLETE": "Rescan incomplete: ",
-    "FAILED": "Rescan failed: ",
-    "TIMED_OUT": "Rescan timed out: ",
-    "ABORTED": "Rescan was stopped: ",
+_ENDS = {
+    "FINISHED": "finished",
+    "INCOMPLETE": "incomplete",
+    "FAILED": "failed",
+    "TIMED_OUT": "timed out",
+    "ABORTED": "aborted",
 }
 _STOPPED = ("TIMED_OUT", "ABORTED")
-_RERUN = "To rerun only what did not finish, start an execution with the input"
-_RERUN_IF_LISTED = (
-    "To rerun only what did not finish, start an execution with this input, or with the one that "
-    "the run had if it had listed no repositories yet"
+_RERUN = (
+    "To rerun only the repositories that did not finish, start an execution of RescanRegistry with "
+    "this input:"
 )
+_RERUN_IF_LISTED = (
+    "If the run ended before it listed repositories, start it again with the input that it had. "
+    "Otherwise, to rerun only the repositories that did not finish, start an execution of "
+    "RescanRegistry with this input:"
+)
+_MOST_SEVERITIES = 2  # in a title, so that the name of the image fits the subject of an email
 
 
 def message_of_scan(report: ScanReport, decision: Decision) -> Message:
-    """Say what was found in which image."""
+    """Return the message about one scan: the findings, and what has changed."""
     found = dict(report.severities)
     if report.other:
         found[OTHER] = found.get(OTHER, 0) + report.other
     image = Value.of(report.image)
-    level = Level.OK
-    title: Line
-    if not report.is_complete:
-        level, title = Level.INFO, (f"{_STILL if report.is_reminder else ''}Scan failed: ", image)
-    elif decision.exceeded:
-        level = _level(next(iter(decision.exceeded)))
-        counted = _listed_severities(decision.exceeded)
-        title = (f"{_opening(report)}{counted} in ", image)
-    else:
-        what = "Nothing above a threshold" if any(found.values()) else "No findings"
-        any_more = " any more" if report.change == Change.CLEARED else ""
-        title = (f"{what}{any_more} in ", image)
+    opening, *shorter = _scan_openings(report, decision, found)
     return Message(
-        level=level,
-        title=title,
+        level=_scan_level(report, decision),
+        title=(opening, image),
+        shorter_titles=tuple((each, image) for each in shorter),
         link=report.link,
         link_text="Open the scan in the console",
         subject=report.subject,
@@ -68,26 +62,46 @@ def message_of_scan(report: ScanReport, decision: Decision) -> Message:
         )
         if report.is_complete
         else (),
-        facts=_scan_facts(report),
-        heading=f"The {len(report.worst_findings)} worst",
+        facts=_scan_facts(report, decision),
+        heading="Worst findings",
         lines=tuple(map(_finding, report.worst_findings)),
         remarks=tuple((Value.of(remark),) for remark in report.remarks),
     )
 
 
-def _opening(report: ScanReport) -> str:
-    return _STILL if report.is_reminder else _OPENINGS.get(report.change, "")
+def _scan_level(report: ScanReport, decision: Decision) -> Level:
+    if not report.is_complete:
+        return Level.INFO
+    return _level(next(iter(decision.exceeded))) if decision.exceeded else Level.OK
+
+
+def _scan_openings(report: ScanReport, decision: Decision, found: dict[str, int]) -> list[str]:
+    """Return the words before the name of the image, and shorter ones for an email subject."""
+    if not report.is_complete:
+        failed = "ECR scan failed: "
+        return ["ECR reminder: scan still fails: ", failed] if report.is_reminder else [failed]
+    if not decision.exceeded:
+        above = " above a threshold" if any(found.values()) else ""
+        if report.change is Change.CLEARED:
+            return [f"ECR cleared: no findings{above} in ", "ECR cleared: "]
+        return [f"ECR: no findings{above} in ", "ECR OK: "]
+    opening = "ECR reminder: " if report.is_reminder else _OPENINGS.get(report.change, "ECR: ")
+    worst = list(decision.exceeded.items())[:_MOST_SEVERITIES]
+    counted = [f"{opening}{_findings(dict(worst[:most]))} in " for most in range(len(worst), 0, -1)]
+    return [*counted, "ECR: findings in " if opening == "ECR: " else opening]
+
+
+def _findings(counts: dict[str, int]) -> str:
+    noun = "finding" if sum(counts.values()) == 1 else "findings"
+    return f"{_listed_severities(counts)} {noun}"
 
 
 def message_of_run(report: RunReport) -> Message:
-    """Say what a run has done, what it has left, and how to rerun that."""
+    """Return the message about one run: its outcomes, and how to rerun what did not finish."""
+    rescan = "ECR dry run" if report.dry_run else "ECR rescan"
     return Message(
         level=Level.OK if report.status == "FINISHED" else Level.HIGH,
-        title=(
-            ("Dry run. " if report.dry_run else "")
-            + _RUN_TITLES.get(report.status, "Rescan ended: "),
-            *_run_title(report),
-        ),
+        title=(f"{rescan} {_ENDS.get(report.status, 'ended')}: ", *_run_title(report)),
         link=report.link,
         link_text="Open the execution in the console",
         subject=report.subject,
@@ -104,7 +118,7 @@ def message_of_run(report: RunReport) -> Message:
 
 
 def message_of_notice(report: NoticeReport) -> Message:
-    """Say what somebody must put right."""
+    """Return the message about something in ecr-rescan itself that must be fixed."""
     return Message(
         level=Level.INFO,
         title=(report.title, Value.of(report.about)),
@@ -123,30 +137,33 @@ def _importance(outcome: str) -> int:
     return known.index(outcome) if outcome in known else len(known)
 
 
-def _scan_facts(report: ScanReport) -> tuple[tuple[str, Line], ...]:
+def _scan_facts(report: ScanReport, decision: Decision) -> tuple[tuple[str, Line], ...]:
     facts: list[tuple[str, Line]] = [("Repository", (Value.of(report.repository),))]
     if report.tags:
         more = report.tags_omitted
-        told: Line = (f" and {more:,} more",) if more else ()
-        facts.append(("Tags", (Value.of(", ".join(report.tags)), *told)))
+        omitted: Line = (f" and {more:,} more",) if more else ()
+        facts.append(("Tags", (Value.of(", ".join(report.tags)), *omitted)))
     else:
         facts.append(("Tags", ("none",)))
-    facts.append(("Digest", (Value.of(report.digest) if report.digest else "not told",)))
+    digest = Value.of(report.digest) if report.digest else "unknown"
+    facts.append(("Image digest", (digest,)))
     facts.append(("Scan", (f"{report.scan_type.lower()}, ", Value.of(report.status))))
     if report.failure:
         facts.append(("Reason", (Value.of(report.failure),)))
     if report.accepted:
         facts.append(("Accepted", _accepted(report)))
     if report.change:
-        facts.append(("Change", _changed(report, report.change)))
+        facts.append(("Change", _changed(report, decision, report.change)))
     facts.append(("Scanned", (_time(report.scanned_at),)))
     facts.append(("Account", (Value.of(report.account), " in ", Value.of(report.region))))
     return tuple(facts)
 
 
-def _changed(report: ScanReport, change: Change) -> Line:
-    """Say what has changed, and since what."""
+def _changed(report: ScanReport, decision: Decision, change: Change) -> Line:
+    """Return what has changed, and compared with which image where it is another one."""
     words = _CHANGES[change]
+    if change is Change.FAILED and decision.is_first:
+        words = "first recorded scan failed"
     moved = f": {_moved(report.difference)}" if report.difference else ""
     if report.compared_with:
         return (f"{words}{moved}, compared with ", Value.of(report.compared_with[:19]))
@@ -154,7 +171,7 @@ def _changed(report: ScanReport, change: Change) -> Line:
 
 
 def _accepted(report: ScanReport) -> Line:
-    """Say which findings somebody has decided to live with."""
+    """Return the accepted findings: how many, and the first few by name."""
     named: list[str | Value] = []
     for finding in report.accepted_findings:
         named += [", " if named else ": ", Value.of(finding.name), f" until {finding.until}"]
@@ -180,15 +197,15 @@ def _listed_severities(counts: dict[str, int]) -> str:
 def _run_facts(report: RunReport) -> tuple[tuple[str, Line], ...]:
     facts: list[tuple[str, Line]] = [("Run", (Value.of(report.run),))]
     if not report.broke_off:
-        gone = f", {report.repositories_gone:,} of them deleted meanwhile"
+        gone = f", {report.repositories_gone:,} of them deleted during the run"
         facts.append(
             ("Repositories", (f"{report.repositories:,}", gone if report.repositories_gone else ""))
         )
-        facts.append(("Images", (f"{sum(report.images.values()):,} looked at",)))
+        facts.append(("Images", (f"{sum(report.images.values()):,} evaluated",)))
         skipped = {name: report.reasons[name] for name in _SKIPPED if name in report.reasons}
         if skipped:
             images = sum(sum(reasons.values()) for reasons in skipped.values())
-            facts.append(("Skipped", (f"{images:,}: ", Value.of(_reasons(skipped)))))
+            facts.append(("Skipped", (f"{images:,} (", Value.of(_reasons(skipped)), ")")))
         for name, outcome in (("Deferred", "DEFERRED"), ("Failed", "FAILED")):
             if reasons := report.reasons.get(outcome):
                 facts.append((name, (Value.of(_listed(reasons)),)))
@@ -210,16 +227,16 @@ def _problems(report: RunReport) -> tuple[Line, ...]:
         for problem in report.problems
     ]
     if (more := report.repositories_not_done - len(report.problems)) > 0:
-        lines.append((f"and {more:,} more; summary.json in the run bucket names them all",))
+        lines.append((f"and {more:,} more; for the full list, see summary.json in the run bucket",))
     return tuple(lines)
 
 
 def _run_title(report: RunReport) -> Line:
     if report.broke_off:
-        return (Value.of(report.error or report.run),)
+        return (Value.of(report.error),) if report.error else ("run ", Value.of(report.run))
     repositories = _counted(report.repositories, "repository", "repositories")
     if report.repositories_not_done:
-        return (f"{report.repositories_not_done:,} of {repositories} left",)
+        return (f"{report.repositories_not_done:,} of {repositories} did not finish",)
     if report.dry_run:
         images = _counted(report.images.get("DUE", 0), "image", "images")
         return (f"{images} due in {repositories}",)

@@ -144,7 +144,7 @@ def test_a_new_image_is_compared_with_the_one_that_had_its_tag(ledger: Ledger) -
 
 @pytest.mark.parametrize(
     ("event", "found", "reason"),
-    [("event-4", 5, "worse than before"), ("event-1", 2, "above threshold")],
+    [("event-4", 5, "worse than before"), ("event-1", 2, "above a threshold")],
 )
 def test_an_event_that_is_processed_again_results_in_the_same_message(
     ledger: Ledger, event: str, found: int, reason: str

@@ -115,32 +115,32 @@ def test_gives_the_status_of_a_success(
 @pytest.mark.parametrize(
     ("answer", "name", "message"),
     [
-        (Answer(302, b"", {"Location": "https://127.0.0.1/x"}), WebhookRefused, "answered 302: "),
-        (Answer(400, b"invalid_payload"), WebhookRefused, "answered 400: invalid_payload"),
-        (Answer(400, b"\xff\x00a\n\n b"), WebhookRefused, "answered 400: \ufffda b"),
-        (Answer(404, b"no_service"), WebhookRefused, "answered 404: no_service"),
-        (Answer(413, b"x" * 9_000), WebhookRefused, f"answered 413: {'x' * 200}"),
-        (Answer(408), WebhookUnavailable, "answered 408"),
-        (Answer(429), WebhookThrottled, "answered 429 and asks to wait for 10 s"),
-        (Answer(429, b"", {"Retry-After": "0"}), WebhookThrottled, "to wait for 0 s"),
-        (Answer(429, b"", {"Retry-After": "5"}), WebhookThrottled, "to wait for 5 s"),
-        (Answer(429, b"", {"Retry-After": "10"}), WebhookThrottled, "to wait for 10 s"),
-        (Answer(429, b"", {"Retry-After": "11"}), WebhookThrottledForLong, "to wait for 11 s"),
-        (Answer(429, b"", {"Retry-After": "45"}), WebhookThrottledForLong, "to wait for 45 s"),
-        (Answer(429, b"", {"Retry-After": "60"}), WebhookThrottledForLong, "to wait for 60 s"),
+        (Answer(302, b"", {"Location": "https://127.0.0.1/x"}), WebhookRefused, "returned 302: "),
+        (Answer(400, b"invalid_payload"), WebhookRefused, "returned 400: invalid_payload"),
+        (Answer(400, b"\xff\x00a\n\n b"), WebhookRefused, "returned 400: \ufffda b"),
+        (Answer(404, b"no_service"), WebhookRefused, "returned 404: no_service"),
+        (Answer(413, b"x" * 9_000), WebhookRefused, f"returned 413: {'x' * 200}"),
+        (Answer(408), WebhookUnavailable, "returned 408"),
+        (Answer(429), WebhookThrottled, "returned 429 with Retry-After 10 s"),
+        (Answer(429, b"", {"Retry-After": "0"}), WebhookThrottled, "with Retry-After 0 s"),
+        (Answer(429, b"", {"Retry-After": "5"}), WebhookThrottled, "with Retry-After 5 s"),
+        (Answer(429, b"", {"Retry-After": "10"}), WebhookThrottled, "with Retry-After 10 s"),
+        (Answer(429, b"", {"Retry-After": "11"}), WebhookThrottledForLong, "with Retry-After 11 s"),
+        (Answer(429, b"", {"Retry-After": "45"}), WebhookThrottledForLong, "with Retry-After 45 s"),
+        (Answer(429, b"", {"Retry-After": "60"}), WebhookThrottledForLong, "with Retry-After 60 s"),
         (
             Answer(429, b"", {"Retry-After": "600"}),
             WebhookRefused,
-            "to wait for 600 s, which is longer than an execution lasts",
+            "with Retry-After 600 s; NotifyScan waits 60 s at most",
         ),
         (
             Answer(429, b"", {"Retry-After": "Sat, 14 Mar 2026 04:00:00 GMT"}),
             WebhookThrottled,
-            "to wait for 10 s",
+            "with Retry-After 10 s",
         ),
-        (Answer(429, b"", {"Retry-After": "-1"}), WebhookThrottled, "to wait for 10 s"),
-        (Answer(500, b"any"), WebhookUnavailable, "answered 500"),
-        (Answer(503, b"any", {"Retry-After": "5"}), WebhookUnavailable, "answered 503"),
+        (Answer(429, b"", {"Retry-After": "-1"}), WebhookThrottled, "with Retry-After 10 s"),
+        (Answer(500, b"any"), WebhookUnavailable, "returned 500"),
+        (Answer(503, b"any", {"Retry-After": "5"}), WebhookUnavailable, "returned 503"),
     ],
 )
 def test_names_what_is_answered_instead_of_yes(
@@ -156,7 +156,7 @@ def test_names_what_is_answered_instead_of_yes(
     with pytest.raises(name) as raised:
         client.post(posted)
     assert raised.type is name
-    assert str(raised.value).startswith("WEBHOOK answered ")
+    assert str(raised.value).startswith("WEBHOOK returned ")
     assert message in str(raised.value)
     assert len(inbox.received) == 1
     assert_kept(posted, heard, str(raised.value), *traceback.format_exception(raised.value))
@@ -241,7 +241,7 @@ def test_names_an_address_that_is_none_without_repeating_it(
 
 def test_follows_nobody_elsewhere(inbox: Inbox, client: WebhookClient) -> None:
     inbox.script("slack", Answer(307, b"", {"Location": inbox.url("webhook")}))
-    with pytest.raises(WebhookRefused, match="SLACK answered 307"):
+    with pytest.raises(WebhookRefused, match="SLACK returned 307"):
         client.post(request(inbox, Channel.SLACK))
     assert [received.channel for received in inbox.received] == ["slack"]
 

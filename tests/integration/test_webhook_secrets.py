@@ -128,9 +128,15 @@ def test_says_which_secret_cannot_be_read(manager: Any) -> None:
 
 @pytest.mark.parametrize("arn", ["", None])
 def test_says_that_a_channel_is_not_in_use(arn: str | None) -> None:
-    with pytest.raises(WebhookSecretUnusable, match="SLACK is not in use: deploy the stack"):
+    with pytest.raises(
+        WebhookSecretUnusable,
+        match="SLACK is not configured: deploy the stack with SlackWebhookSecretArn",
+    ):
         WebhookSecrets({Channel.SLACK: arn}).of(Channel.SLACK)
-    with pytest.raises(WebhookSecretUnusable, match="TEAMS is not in use"):
+    with pytest.raises(
+        WebhookSecretUnusable,
+        match="TEAMS is not configured: deploy the stack with TeamsWebhookSecretArn",
+    ):
         WebhookSecrets({}).of(Channel.TEAMS)
 
 
@@ -156,5 +162,5 @@ def test_takes_the_secrets_that_the_stack_names(
         if each is channel:
             assert webhook_secrets().of(each).url == URL
         else:
-            with pytest.raises(WebhookSecretUnusable, match="is not in use"):
+            with pytest.raises(WebhookSecretUnusable, match="is not configured"):
                 webhook_secrets().of(each)

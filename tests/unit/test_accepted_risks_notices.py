@@ -39,17 +39,17 @@ def due(document: FakeAcceptedRisks, report: Any = None, event: str = "one") -> 
 
 def test_tells_of_an_entry_on_the_day_after_its_last() -> None:
     (notice,) = due(FakeAcceptedRisks(EXPIRED))
-    assert (notice.title, notice.about) == ("No longer accepted: ", "CVE-1")
+    assert (notice.title, notice.about) == ("ECR: risk acceptance expired: ", "CVE-1")
     assert notice.problem == (
-        "jane has accepted CVE-1 in team/.* until 2026-03-13: Not reachable. "
-        "Mend it, or accept it anew."
+        "Accepted by jane for team/.* until 2026-03-13. "
+        'Reason: "Not reachable". Fix the vulnerability, or renew the acceptance.'
     )
     assert "accepted-risks.yaml" in notice.link
 
 
 def test_tells_of_a_document_that_was_refused() -> None:
     (notice,) = due(FakeAcceptedRisks(refusal=REFUSAL), any_run_report())
-    assert notice.problem == f"{REFUSAL.sentence} What was accepted before stays in force."
+    assert notice.problem == f"{REFUSAL.sentence} The last valid version stays in effect."
     assert notice.subject.endswith("/accepted-risks/refused-abc")
 
 

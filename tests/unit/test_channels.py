@@ -10,7 +10,7 @@ from reporting.channels.document import document
 from reporting.channels.in_use import ChannelsInUse, channels_in_use
 from reporting.decision import Incident, NotificationPolicy, decide
 from reporting.message import Level, Message, Value
-from reporting.reports import ScanReport
+from reporting.reports import Change, ScanReport
 from reporting.wording import message_of_run, message_of_scan
 from tests.support.reports import (
     DEFAULT_SETTINGS,
@@ -84,14 +84,13 @@ def test_uses_the_channels_that_are_configured(monkeypatch: pytest.MonkeyPatch) 
 
 def test_slack_links_the_title_and_shows_the_worst() -> None:
     body: Any = slack.webhook_message(MESSAGE)
-    assert body["text"] == "1 critical, 2 high, 3 medium, 4 low in `team/api:v1`"
+    assert body["text"] == "ECR: 1 critical, 2 high findings in `team/api:v1`"
     assert body["blocks"][0]["text"]["text"] == (
-        f"\N{LARGE RED CIRCLE} *<{REPORT.link}|1 critical, 2 high, 3 medium, 4 low in>* "
-        "`team/api:v1`"
+        f"\N{LARGE RED CIRCLE} *<{REPORT.link}|ECR: 1 critical, 2 high findings in>* `team/api:v1`"
     )
     *_, worst, remarks = body["attachments"][0]["blocks"]
     assert worst["text"]["text"] == (
-        "*The 2 worst*\n• <https://a.example/1|CVE-2026-1> critical in `zlib 1.2`\n• `unnamed`"
+        "*Worst findings*\n• <https://a.example/1|CVE-2026-1> critical in `zlib 1.2`\n• `unnamed`"
     )
     assert remarks["elements"][0]["text"] == "`Something is missing.`"
 
@@ -127,7 +126,7 @@ def test_teams_shows_a_card_that_is_coloured_by_level() -> None:
     content = card["attachments"][0]["content"]
     assert content["body"][0]["inlines"][1] == {
         "type": "TextRun",
-        "text": "1 critical, 2 high, 3 medium, 4 low in ",
+        "text": "ECR: 1 critical, 2 high findings in ",
         "size": "large",
         "weight": "bolder",
         "color": "attention",
@@ -145,7 +144,7 @@ def test_teams_leaves_lines_out_of_a_long_message_and_says_so() -> None:
     message = replace(MESSAGE, lines=((Value.of("\N{PARTY POPPER}" * 500),),) * 40)
     body = teams.webhook_message(message)
     assert len(json.dumps(body, ensure_ascii=False).encode()) <= teams.LARGEST < MOST_TEAMS_TAKES
-    assert "more left out: too long for this channel." in json.dumps(body)
+    assert "more omitted: the message would be too long for this channel." in json.dumps(body)
 
 
 # SNS
@@ -155,7 +154,7 @@ def test_an_email_can_be_read_from_top_to_bottom() -> None:
     assert (
         sns.email(MESSAGE)
         == """\
-1 critical, 2 high, 3 medium, 4 low in team/api:v1
+ECR: 1 critical, 2 high findings in team/api:v1
 
   1 critical
   2 high
@@ -164,12 +163,12 @@ def test_an_email_can_be_read_from_top_to_bottom() -> None:
 
 Repository:    team/api
 Tags:          v1
-Digest:        sha256:0000000000000000000000000000000000000000000000000000000000000007
+Image digest:  sha256:0000000000000000000000000000000000000000000000000000000000000007
 Scan:          basic, COMPLETE
 Scanned:       2026-03-14 03:00 UTC
 Account:       123456789012 in eu-central-1
 
-The 2 worst:
+Worst findings:
   CVE-2026-1 critical in zlib 1.2 https://a.example/1
   unnamed
 
@@ -202,8 +201,9 @@ def test_sns_lets_subscribers_filter() -> None:
 
 def test_a_subject_is_one_short_line_of_ascii() -> None:
     content: Any = sns.publication(MESSAGE, REPORT)
-    assert content["subject"] == ("[CRITICAL] 1 critical, 2 high, 3 medium, 4 low in team/api:v1")
-    message = replace(MESSAGE, level=Level.OK, title=("Nüll\ufffd ", Value("x" * 200)))
+    assert content["subject"] == ("[CRITICAL] ECR: 1 critical, 2 high findings in team/api:v1")
+    title = ("Nüll\ufffd ", Value("x" * 200))
+    message = replace(MESSAGE, level=Level.OK, title=title, shorter_titles=())
     content = sns.publication(message, REPORT)
     assert content["subject"].startswith("N?ll? xxx")
     assert content["subject"].endswith("xxx...")
@@ -213,6 +213,46 @@ def test_a_subject_is_one_short_line_of_ascii() -> None:
     assert len(sms) == sns.LONGEST_SMS
 
 
+@pytest.mark.parametrize(
+    "image",
+    [
+        "platform/payments/checkout-api:2026.11.25-rc.1",
+        "platform/payments/checkout-api:v12.34.5-linux-arm64-a1b2c3d4e5f6",
+        "team/payments/checkout-api:0123456789abcdef0123456789abcdef01234567",  # a git commit
+        "123456789012-mirror/quay.io/prometheus/alertmanager@sha256:0123456789ab",
+    ],
+)
+@pytest.mark.parametrize("change", [None, *Change])
+@pytest.mark.parametrize("is_reminder", [False, True])
+@pytest.mark.parametrize("given", [{"severities": {"CRITICAL": 1_234, "HIGH": 5_678}}, {}])
+def test_a_subject_names_the_whole_image(
+    image: str, change: Change | None, is_reminder: bool, given: dict[str, Any]
+) -> None:
+    repository, _, tag = image.rpartition(":")
+    report = any_scan_report(
+        repository=repository, tags=(tag,), change=change, is_reminder=is_reminder, **given
+    )
+    for each in (report, replace(report, status="FAILED"), replace(report, severities={})):
+        content: Any = sns.publication(message_of_scan(each, decide(each, POLICY)), each)
+        assert content["subject"].endswith(image)
+        assert len(content["subject"]) <= sns.LONGEST_SUBJECT
+        assert json.loads(content["message"])["sms"].endswith(image)
+
+
+def test_a_subject_has_as_many_counts_as_fit() -> None:
+    def subject(tag: str) -> str:
+        report = any_scan_report(tags=(tag,))
+        content: Any = sns.publication(message_of_scan(report, decide(report, POLICY)), report)
+        return str(content["subject"]).removesuffix(tag)
+
+    assert [subject("x" * length) for length in (43, 44, 52, 53)] == [
+        "[CRITICAL] ECR: 1 critical, 2 high findings in team/api:",
+        "[CRITICAL] ECR: 1 critical finding in team/api:",
+        "[CRITICAL] ECR: 1 critical finding in team/api:",
+        "[CRITICAL] ECR: findings in team/api:",
+    ]
+
+
 # Chat applications
 
 
@@ -220,7 +260,7 @@ def test_a_chat_application_groups_messages_by_image() -> None:
     told = notification_in(chatbot.publication(MESSAGE, REPORT))
     assert told["metadata"]["threadId"] == REPORT.subject
     assert told["content"]["title"] == (
-        "\N{LARGE RED CIRCLE} 1 critical, 2 high, 3 medium, 4 low in `team/api:v1`"
+        "\N{LARGE RED CIRCLE} ECR: 1 critical, 2 high findings in `team/api:v1`"
     )
     assert told["content"]["nextSteps"] == [f"Open the scan in the console: {REPORT.link}"]
     assert "*Repository:* `team/api`\n" in told["content"]["description"]
@@ -284,5 +324,5 @@ def test_a_long_subject_keeps_an_incident_of_its_own() -> None:
 def test_a_document_has_a_version() -> None:
     told: Any = document(MESSAGE, REPORT)
     assert (told["version"], told["severity"]) == ("1", "CRITICAL")
-    assert told["title"] == "1 critical, 2 high, 3 medium, 4 low in team/api:v1"
+    assert told["title"] == "ECR: 1 critical, 2 high findings in team/api:v1"
     assert told["report"]["kind"] == "scan"

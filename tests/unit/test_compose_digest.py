@@ -65,7 +65,9 @@ def test_words_a_digest_for_every_channel_that_gets_digests() -> None:
     digest, _ = composed(any_entry(1), any_entry(2, BAD, WORSE), any_entry(3, BAD, WELL))
     deliveries = deliveries_of(digest)
     assert {each.channel for each in deliveries} == set(Channel) - {Channel.PAGERDUTY}
-    assert {each.about for each in deliveries} == {"3 images changed: 1 new, 1 worse, 1 cleared"}
+    assert {each.about for each in deliveries} == {
+        "ECR digest: 3 images changed (1 new, 1 worse, 1 cleared)"
+    }
     assert {each.message_id for each in deliveries} == {"digest-digest-1"}
     assert [said for each in deliveries for said in complaints_about(each)] == []
     assert (digest.digest, digest.images, digest.messages) == ("digest-1", 3, 6)
@@ -147,7 +149,7 @@ def test_tells_what_was_asked_for_though_it_has_not_changed() -> None:
     reminder = replace(any_entry(1, BAD, BAD, is_reminder=True), first_event="an earlier one")
     digest, _ = composed(reminder, any_entry(2, WELL, WELL))
     assert report_in(digest)["changes"] == {"UNCHANGED": 2}
-    assert {each.about for each in deliveries_of(digest)} == {"2 images: 2 unchanged"}
+    assert {each.about for each in deliveries_of(digest)} == {"ECR digest: 2 images (2 unchanged)"}
 
 
 def test_has_nothing_to_forget_where_there_is_no_entry() -> None:

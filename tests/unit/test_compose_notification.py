@@ -62,7 +62,7 @@ def test_words_a_scan_for_every_channel() -> None:
     assert notification.about == f"ecr/123456789012/eu-central-1/team/api/{DIGEST}"
     assert {each.channel: each.transport for each in notification.deliveries} == TRANSPORTS
     assert {each.about for each in notification.deliveries} == {
-        "1 critical, 2 high, 3 medium, 4 low in team/api:v1"
+        "ECR: 1 critical, 2 high findings in team/api:v1"
     }
     assert [c for each in notification.deliveries for c in complaints_about(each)] == []
 
@@ -103,7 +103,7 @@ def test_sends_the_message_without_details_after_the_last_retry() -> None:
             composed(any_scan_report(), scans, attempt=attempt)
     notification = composed(any_scan_report(), scans, attempt=RETRIES)
     assert len(notification.deliveries) == 7
-    assert "could not be read from ECR (EcrThrottled)" in json.dumps(
+    assert "reading from ECR failed (EcrThrottled)" in json.dumps(
         content_of(notification, Channel.SLACK)
     )
 

@@ -77,16 +77,16 @@ def test_is_as_bad_as_the_worst_image(image_state: Any, level: Level) -> None:
 
 def test_counts_images_by_change() -> None:
     message = worded(any_entry(1), any_entry(2), any_entry(3, BAD, WORSE), any_entry(4, BAD, WELL))
-    assert plain(message.title) == "4 images changed: 2 new, 1 worse, 1 cleared"
+    assert plain(message.title) == "ECR digest: 4 images changed (2 new, 1 worse, 1 cleared)"
     assert [plain(line) for _, line in message.counts] == ["2 new", "1 worse", "1 cleared"]
-    assert plain(worded(any_entry(1)).title) == "1 image changed: 1 new"
+    assert plain(worded(any_entry(1)).title) == "ECR digest: 1 image changed (1 new)"
 
 
 def test_says_how_many_more_there_are_and_where() -> None:
     message = worded(*(any_entry(number) for number in range(1_200)))
     assert len(message.lines) == 30
     assert [plain(line) for line in message.remarks] == [
-        "1,170 more images are in the document alone."
+        "1,170 more images are listed only in the full digest."
     ]
     facts = {name: plain(line) for name, line in message.facts}
     assert facts["Document"] == "s3://run-bucket/digests/digest-1.json"

@@ -20,12 +20,12 @@ EVENT = {
 
 
 def test_a_delivery_is_tried_alone() -> None:
-    cause = json.dumps({"errorMessage": "SLACK answered 503", "errorType": "WebhookUnavailable"})
+    cause = json.dumps({"errorMessage": "SLACK returned 503", "errorType": "WebhookUnavailable"})
     message = {"delivery": DELIVERY, "error": "WebhookUnavailable", "cause": cause}
     assert read(json.dumps(message), "id-1") == Kept(
         what="SLACK",
         about="2 critical in team/api:v1",
-        why="WebhookUnavailable: SLACK answered 503",
+        why="WebhookUnavailable: SLACK returned 503",
         execution_input={"deliveries": [{**DELIVERY, "message_id": "redelivery-id-1"}]},
     )
 

@@ -103,11 +103,11 @@ def test_tells_what_is_new_and_what_is_worse_and_what_is_over(people: People) ->
 def test_says_the_difference(people: People) -> None:
     people.scan(2)
     worse = people.scan(4)
-    assert "Worse: 4 critical in" in slack(worse)
+    assert "ECR worse: 4 critical findings in" in slack(worse)
     assert "worse: +2 critical" in slack(worse)
     cleared = people.scan(0)
     assert "Nothing" not in slack(cleared)
-    assert "No findings any more in" in slack(cleared)
+    assert "ECR cleared: no findings in" in slack(cleared)
     assert "cleared: \N{MINUS SIGN}4 critical" in slack(cleared)
 
 
@@ -125,7 +125,7 @@ def test_reports_a_second_failure_after_the_same_findings_as_before(people: Peop
     """The scan in between changes no count, but it ends the first failure."""
     notifications = [people.scan(found) for found in (2, "FAILED", 2, "FAILED")]
     assert [each.notify for each in notifications] == [True, True, False, True]
-    assert "Scan failed: " in slack(notifications[-1])
+    assert "ECR scan failed: " in slack(notifications[-1])
 
 
 def test_opens_and_closes_an_incident_once(people: People) -> None:
@@ -145,11 +145,11 @@ def test_reminds_of_what_still_stands(people: People) -> None:
     assert not people.scan(2).notify
     reminder = people.scan(2)
     assert (reminder.notify, reminder.reason) == (True, Reason.REMINDER)
-    assert "Still: 2 critical in" in slack(reminder)
+    assert "ECR reminder: 2 critical findings in" in slack(reminder)
     assert not people.scan(2).notify
     people.scan("FAILED")
     people.now += timedelta(days=30)
-    assert "Still: Scan failed: " in slack(people.scan("FAILED"))
+    assert "ECR reminder: scan still fails: " in slack(people.scan("FAILED"))
 
 
 def test_what_is_told_silently_does_not_put_a_reminder_off(people: People) -> None:
@@ -170,7 +170,7 @@ def test_tells_of_each_change_that_is_asked_for() -> None:
     people = People(policy=policy(notify_on=frozenset({Change.BETTER, Change.UNCHANGED})))
     told = [people.scan(found) for found in (3, 2, 2, 0, 0, "FAILED", "FAILED")]
     assert [each.notify for each in told] == [False, True, True, False, False, False, True]
-    assert "Better: 2 critical in" in slack(told[1])
+    assert "ECR better: 2 critical findings in" in slack(told[1])
 
 
 WITHOUT_FAILED = frozenset({Change.NEW, Change.WORSE, Change.CLEARED})
@@ -471,7 +471,7 @@ def test_tells_at_once_in_the_end_what_it_cannot_note(log: io.StringIO) -> None:
     assert (told.notify, told.reason) == (True, Reason.NEW)
     assert {each.channel for each in told.deliveries} == {*Channel}
     assert digests(people) == [(0, 1)]
-    assert "told without the ledger" in log.getvalue()
+    assert "ledger unavailable, report not compared" in log.getvalue()
 
 
 def test_what_is_noted_is_told_though_its_tags_cannot_be(log: io.StringIO) -> None:
@@ -487,7 +487,7 @@ def test_what_is_noted_is_told_though_its_tags_cannot_be(log: io.StringIO) -> No
         Channel.TEAMS,
     }
     assert digests(people) == [(0, 2)]
-    assert "noted in part" in log.getvalue()
+    assert "ledger partially updated" in log.getvalue()
 
 
 def test_an_image_without_a_digest_is_told_each_time(people: People) -> None:

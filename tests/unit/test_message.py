@@ -62,7 +62,7 @@ def test_leaves_lines_out_until_the_message_fits() -> None:
     assert any_message(9).within(shown, lambda told: told[0] <= 9) == (9, ())
     assert any_message(9).within(shown, lambda told: told[0] <= 3) == (
         2,
-        ("7 more left out: too long for this channel.",),
+        ("7 more omitted: the message would be too long for this channel.",),
     )
     assert any_message(9).within(shown, lambda _: False)[0] == 0
     assert any_message(0).within(shown, lambda _: False) == (0, ())

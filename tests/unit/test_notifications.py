@@ -217,7 +217,10 @@ def test_gives_up_on_executions_that_never_start(monkeypatch: pytest.MonkeyPatch
 
 def test_shows_the_worst_scan_and_the_run_that_did_not_finish() -> None:
     mild, worst = "1 high in team/api", "2 critical in team/<web>"
-    fine, left_over = "Rescan finished: all", "Rescan incomplete: 1 of 2 repositories left"
+    fine, left_over = (
+        "ECR rescan finished: all",
+        "ECR rescan incomplete: 1 of 2 repositories did not finish",
+    )
     delivered = Delivered(
         emails=tuple(Email("any", "any", f"{each}\n\nmore", NOON) for each in (fine, left_over)),
         topic_messages=(

@@ -45,8 +45,8 @@ def test_keeps_the_address_of_a_finding() -> None:
     ("last_scan", "reason"),
     [
         (LastScan(status="FAILED", description="The image is corrupt."), "The image is corrupt."),
-        (LastScan(status="FAILED"), "ECR gives none"),
-        (None, "ECR gives none"),
+        (LastScan(status="FAILED"), "ECR states none"),
+        (None, "ECR states none"),
         (LastScan(status="FAILED", description="word " * 200), "word " * 98 + "word…"),
     ],
 )
@@ -73,24 +73,24 @@ def test_asks_for_nothing_that_is_not_wanted_or_not_there(
 
 
 @pytest.mark.parametrize(
-    ("status", "wanted"), [("COMPLETE", "The worst findings"), ("FAILED", "The reason")]
+    ("status", "wanted"), [("COMPLETE", "Worst findings are"), ("FAILED", "The failure reason is")]
 )
 def test_says_that_without_a_digest_nothing_can_be_asked(status: str, wanted: str) -> None:
     scans = FakeScans()
     report = detailed(any_scan_report(status=status, digest=None, remarks=("first",)), scans)
-    remark = f"{wanted} cannot be asked for: the event names no digest."
+    remark = f"{wanted} not available: the event has no image digest."
     assert report.remarks == ("first", remark)
     assert scans.asked == []
 
 
 @pytest.mark.parametrize(
-    ("status", "wanted"), [("COMPLETE", "The worst findings"), ("FAILED", "The reason")]
+    ("status", "wanted"), [("COMPLETE", "Worst findings are"), ("FAILED", "The failure reason is")]
 )
 def test_asks_no_registry_but_our_own(status: str, wanted: str) -> None:
     scans = FakeScans()
     report = detailed(any_scan_report(status=status, is_elsewhere=True), scans)
     assert report.remarks == (
-        f"{wanted} cannot be asked for: the registry is in another account or region.",
+        f"{wanted} not available: the registry is in another account or Region.",
     )
     assert scans.asked == []
 
@@ -105,7 +105,7 @@ def test_leaves_a_passing_fault_to_the_state_machine_until_its_last_retry(
         with pytest.raises(fault):
             detailed(report, scans, attempt=attempt)
     (remark,) = detailed(report, scans, attempt=RETRIES).remarks
-    assert remark.endswith(f"could not be read from ECR ({fault.__name__}).")
+    assert remark.endswith(f"not available: reading from ECR failed ({fault.__name__}).")
 
 
 @pytest.mark.parametrize(
@@ -114,9 +114,13 @@ def test_leaves_a_passing_fault_to_the_state_machine_until_its_last_retry(
 def test_goes_on_without_details_whatever_else_goes_wrong(fault: type[Exception]) -> None:
     name = fault.__name__
     report = detailed(any_scan_report(), FakeScans(fault("any")))
-    assert report.remarks == (f"The worst findings could not be read from ECR ({name}).",)
+    assert report.remarks == (
+        f"Worst findings are not available: reading from ECR failed ({name}).",
+    )
     report = detailed(FAILED, FakeScans(last_scan=fault("any")))
-    assert report.remarks == (f"The reason could not be read from ECR ({name}).",)
+    assert report.remarks == (
+        f"The failure reason is not available: reading from ECR failed ({name}).",
+    )
 
 
 RISK = AcceptedRisk("CVE-1", "Not reachable.", date(2027, 3, 31), "jane")

@@ -1,8 +1,10 @@
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from reporting.decision import decide
+from ledger.image_records import ImageState
+from reporting.decision import Before, decide
 from reporting.message import Level, Message, plain
 from reporting.reports import AcceptedFinding, Problem, ScanType
 from reporting.thresholds import Thresholds
@@ -33,16 +35,16 @@ def facts(message: Message) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("given", "level", "title"),
     [
-        ({"status": "FAILED"}, Level.INFO, "Scan failed: team/api:v1"),
-        ({"severities": {"HIGH": 1_234}}, Level.HIGH, "1,234 high in team/api:v1"),
-        ({"severities": {"LOW": 1}}, Level.LOW, "1 low in team/api:v1"),
-        ({"severities": {}, "other": 2}, Level.INFO, "2 other in team/api:v1"),
+        ({"status": "FAILED"}, Level.INFO, "ECR scan failed: team/api:v1"),
+        ({"severities": {"HIGH": 1_234}}, Level.HIGH, "ECR: 1,234 high findings in team/api:v1"),
+        ({"severities": {"LOW": 1}}, Level.LOW, "ECR: 1 low finding in team/api:v1"),
+        ({"severities": {}, "other": 2}, Level.INFO, "ECR: 2 other findings in team/api:v1"),
         (
             {"severities": {"UNDEFINED": 1}},
             Level.OK,
-            "Nothing above a threshold in team/api:v1",
+            "ECR: no findings above a threshold in team/api:v1",
         ),
-        ({"severities": {"HIGH": 0}, "tags": ()}, Level.OK, "No findings in team/api@sha256:"),
+        ({"severities": {"HIGH": 0}, "tags": ()}, Level.OK, "ECR: no findings in team/api@sha256:"),
     ],
 )
 def test_a_title_says_what_was_found(given: dict[str, Any], level: Level, title: str) -> None:
@@ -66,38 +68,42 @@ def test_tells_the_facts_of_a_scan() -> None:
     assert facts(on_scan(tags=("v1", "v2"), tags_omitted=1_200, scan_type=ScanType.ENHANCED)) == {
         "Repository": "team/api",
         "Tags": "v1, v2 and 1,200 more",
-        "Digest": f"sha256:{7:064x}",
+        "Image digest": f"sha256:{7:064x}",
         "Scan": "enhanced, COMPLETE",
         "Scanned": "2026-03-14 03:00 UTC",
         "Account": "123456789012 in eu-central-1",
     }
     told = facts(on_scan(tags=(), digest=None, status="FAILED", failure="no such layer"))
-    assert (told["Tags"], told["Digest"], told["Reason"]) == ("none", "not told", "no such layer")
+    assert (told["Tags"], told["Image digest"], told["Reason"]) == (
+        "none",
+        "unknown",
+        "no such layer",
+    )
 
 
 @pytest.mark.parametrize(
     ("given", "level", "title"),
     [
-        ({}, Level.OK, "Rescan finished: 5 scans started in 3 repositories"),
+        ({}, Level.OK, "ECR rescan finished: 5 scans started in 3 repositories"),
         (
             {"dry_run": True, "images": {"DUE": 9}},
             Level.OK,
-            "Dry run. Rescan finished: 9 images due in 3 repositories",
+            "ECR dry run finished: 9 images due in 3 repositories",
         ),
         (
             {"repositories": 1, "images": {"STARTED": 1}},
             Level.OK,
-            "Rescan finished: 1 scan started in 1 repository",
+            "ECR rescan finished: 1 scan started in 1 repository",
         ),
         (
             {"status": "INCOMPLETE", "repositories_not_done": 2},
             Level.HIGH,
-            "Rescan incomplete: 2 of 3 repositories left",
+            "ECR rescan incomplete: 2 of 3 repositories did not finish",
         ),
-        ({"status": "FAILED", "error": "Boom"}, Level.HIGH, "Rescan failed: Boom"),
-        ({"status": "TIMED_OUT"}, Level.HIGH, "Rescan timed out: run-1"),
-        ({"status": "ABORTED"}, Level.HIGH, "Rescan was stopped: run-1"),
-        ({"status": "NOVEL"}, Level.HIGH, "Rescan ended: run-1"),
+        ({"status": "FAILED", "error": "Boom"}, Level.HIGH, "ECR rescan failed: Boom"),
+        ({"status": "TIMED_OUT"}, Level.HIGH, "ECR rescan timed out: run run-1"),
+        ({"status": "ABORTED"}, Level.HIGH, "ECR rescan aborted: run run-1"),
+        ({"status": "NOVEL"}, Level.HIGH, "ECR rescan ended: run run-1"),
     ],
 )
 def test_a_title_says_how_a_run_ended(given: dict[str, Any], level: Level, title: str) -> None:
@@ -118,9 +124,9 @@ def test_tells_the_facts_of_a_run() -> None:
     )
     assert facts(message) == {
         "Run": "run-1",
-        "Repositories": "3, 1 of them deleted meanwhile",
-        "Images": "1,005 looked at",
-        "Skipped": "4: unscannable: 2 image index, 1 Helm chart; gone: 1 image deleted",
+        "Repositories": "3, 1 of them deleted during the run",
+        "Images": "1,005 evaluated",
+        "Skipped": "4 (unscannable: 2 image index, 1 Helm chart; gone: 1 image deleted)",
         "Deferred": "4 registry scan quota",
         "Failed": "6 EcrThrottled",
         "Started": "2026-03-14 03:00 UTC",
@@ -146,9 +152,9 @@ def test_lists_what_did_not_finish_and_how_to_rerun_it() -> None:
     assert [plain(line) for line in message.lines] == [
         "team/web: AccessDenied: no",
         "team/db: ",
-        "and 10 more; summary.json in the run bucket names them all",
+        "and 10 more; for the full list, see summary.json in the run bucket",
     ]
-    assert message.command_heading.endswith("start an execution with the input")
+    assert message.command_heading.endswith("start an execution of RescanRegistry with this input:")
     assert message.command == '{"rerun_of": "run-1"}'
     assert on_run().command is None
 
@@ -156,7 +162,7 @@ def test_lists_what_did_not_finish_and_how_to_rerun_it() -> None:
 @pytest.mark.parametrize("status", ["TIMED_OUT", "ABORTED"])
 def test_says_how_to_rerun_a_run_that_may_have_listed_nothing(status: str) -> None:
     message = on_run(status=status, rerun={"rerun_of": "run-1"})
-    assert message.command_heading.endswith("if it had listed no repositories yet")
+    assert message.command_heading.endswith("start an execution of RescanRegistry with this input:")
     assert message.command == '{"rerun_of": "run-1"}'
 
 
@@ -174,3 +180,20 @@ def test_names_what_is_accepted_and_until_when() -> None:
     assert facts["Accepted"] == (
         "5 high, 2 low: CVE-1 until 2027-03-31, CVE-1 until 2027-03-31 and 5 more"
     )
+
+
+def test_a_first_failed_scan_mentions_no_scan_before() -> None:
+    def change_of(before: Before) -> str:
+        report = any_scan_report(status="FAILED")
+        decision = decide(report, POLICY, before)
+        message = message_of_scan(replace(report, change=decision.change), decision)
+        return facts(message)["Change"]
+
+    assert change_of(Before()) == "first recorded scan failed"
+    assert change_of(Before(ImageState())) == "newly failing"
+    assert change_of(Before(ImageState(failed=True))) == "none"
+
+
+def test_a_title_has_two_severities_at_most() -> None:
+    message = on_scan(severities={"CRITICAL": 1, "HIGH": 2, "MEDIUM": 3})
+    assert plain(message.title) == "ECR: 1 critical, 2 high findings in team/api:v1"

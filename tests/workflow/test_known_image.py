@@ -46,8 +46,8 @@ def test_tells_only_what_has_changed(deploy: Deploy) -> None:
         assert execution.status == "SUCCEEDED", execution.cause
     assert subjects(deployed) == [
         "[CRITICAL] 1 critical in team/api:v1",
-        "[CRITICAL] Worse: 3 critical in team/api:v1",
-        "No findings any more in team/api:v1",
+        "[CRITICAL] ECR worse: 3 critical findings in team/api:v1",
+        "ECR cleared: no findings in team/api:v1",
     ]
 
 
@@ -87,7 +87,7 @@ def test_a_new_image_is_compared_with_the_one_that_had_its_tag(deploy: Deploy) -
         deployed.notify(event)
     assert subjects(deployed) == [
         "[CRITICAL] 2 critical in team/api:v1",
-        "[CRITICAL] Worse: 3 critical in team/api:v1",
+        "[CRITICAL] ECR worse: 3 critical findings in team/api:v1",
     ]
     text = json.loads(deployed.receivers.of(Channel.SNS)[1]["Message"])["email"]
     assert f"worse: +1 critical, compared with sha256:{'a' * 12}" in text
@@ -236,10 +236,10 @@ def test_does_not_tell_of_what_is_accepted(deploy: Deploy) -> None:
 @pytest.mark.parametrize(
     ("text", "subject"),
     [
-        (RISKS.format(expires="2020-01-31"), "No longer accepted: CVE-2024-3094"),
+        (RISKS.format(expires="2020-01-31"), "ECR: risk acceptance expired: CVE-2024-3094"),
         (
             RISKS.format(expires="soon"),
-            "Accepted risks are not in force as written: accepted-risks.yaml",
+            "ECR: accepted risks not updated, invalid file: accepted-risks.yaml",
         ),
     ],
 )

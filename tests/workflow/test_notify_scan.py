@@ -144,7 +144,7 @@ def test_says_why_a_scan_failed(deploy: Deploy) -> None:
     deployed.notify(event_of(deployed.registry, "bad", **{"scan-status": "FAILED"}))
     (publication,) = deployed.receivers.of(Channel.SNS)
     text = json.loads(publication["Message"])["email"]
-    assert "Scan failed: team/api:bad" in text
+    assert "ECR scan failed: team/api:bad" in text
     assert "No layers." in text
 
 
@@ -195,7 +195,7 @@ def test_tells_of_a_clean_scan_where_that_is_wanted(deploy: Deploy) -> None:
     deployed = deploy(REGISTRY, NotifyOn="CLEAN")
     deployed.notify(event_of(deployed.registry, "v1"))
     (publication,) = deployed.receivers.of(Channel.SNS)
-    assert publication["Subject"] == "No findings in team/api:v1"
+    assert publication["Subject"] == "ECR: no findings in team/api:v1"
 
 
 @pytest.mark.parametrize(
@@ -303,7 +303,7 @@ def test_asks_ecr_again_when_it_throttles_and_goes_on_without_in_the_end(deploy:
     deployed.notify(event_of(deployed.registry, "v1", {"CRITICAL": 1}))
     (publication,) = deployed.receivers.of(Channel.SNS)
     text = json.loads(publication["Message"])["email"]
-    assert "The worst findings could not be read from ECR (EcrThrottled)." in text
+    assert "The worst findings reading from ECR failed (EcrThrottled)." in text
     assert deployed.registry.calls == {"DescribeImageScanFindings": 5}
     assert len(deployed.backoffs) == 4
 
@@ -329,7 +329,9 @@ def test_tells_of_a_run_with_the_input_that_reruns_it(deploy: Deploy) -> None:
     deployed.notify(event)
     (publication,) = deployed.receivers.of(Channel.SNS)
     text = json.loads(publication["Message"])["email"]
-    assert publication["Subject"] == "[HIGH] Rescan incomplete: 1 of 2 repositories left"
+    assert (
+        publication["Subject"] == "[HIGH] ECR rescan incomplete: 1 of 2 repositories did not finish"
+    )
     assert f'{{"rerun_of": "{run.name}"}}' in text
     assert "team/shut: AccessDenied" in text
 

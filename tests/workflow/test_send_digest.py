@@ -306,7 +306,7 @@ def test_a_channel_that_does_not_take_the_digest_finds_it_in_the_queue(deploy: D
     (kept,) = deployed.undelivered()
     assert (kept["delivery"]["channel"], kept["delivery"]["about"]) == (
         "SLACK",
-        "1 image changed: 1 new",
+        "ECR digest: 1 image changed (1 new)",
     )
     assert left(deployed) == 0
 

@@ -1,4 +1,4 @@
-"""Addresses and keys of webhooks, from Secrets Manager."""
+"""URLs and keys of webhooks, from Secrets Manager."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,17 +17,24 @@ from reporting.channels.in_use import secret_arns
 CACHED_FOR = 300  # seconds, after which a secret that was changed is in use everywhere
 PAGERDUTY = "https://events.pagerduty.com/v2/enqueue"
 
-# What stands in the secret of a channel, address aside.
+# The parameter that names the secret of a channel.
+_PARAMETERS = {
+    Channel.SLACK: "SlackWebhookSecretArn",
+    Channel.TEAMS: "TeamsWebhookSecretArn",
+    Channel.WEBHOOK: "WebhookSecretArn",
+    Channel.PAGERDUTY: "PagerDutySecretArn",
+}
+# What the secret of a channel holds beside the URL.
 _KEYS = {Channel.WEBHOOK: "signing_key", Channel.PAGERDUTY: "routing_key"}
 
 
 class WebhookSecretUnusable(Exception):
-    """The secret of a channel cannot be read, or does not hold what it must."""
+    """The secret of a channel cannot be read, or does not have the expected keys."""
 
 
 @dataclass(frozen=True)
 class WebhookSecret:
-    """Where a channel is, and what proves who sends. Neither is ever printed.
+    """The URL of a channel, and the key that authenticates the sender. Neither is ever printed.
 
     key: of the generic webhook, to sign with; of PagerDuty, the routing key.
     """
@@ -43,31 +50,34 @@ class WebhookSecrets:
         self._arns = arns
 
     def of(self, channel: Channel) -> WebhookSecret:
-        """Read the secret of a channel, from the cache if it is there."""
+        """Return the secret of a channel, cached for CACHED_FOR seconds.
+
+        Raises WebhookSecretUnusable.
+        """
         arn = self._arns.get(channel)
         if not arn:
             raise WebhookSecretUnusable(
-                f"{channel} is not in use: deploy the stack with the secret of this channel"
+                f"{channel} is not configured: deploy the stack with {_PARAMETERS[channel]}"
             )
         try:
-            told = parameters.get_secret(arn, transform="json", max_age=CACHED_FOR)
+            content = parameters.get_secret(arn, transform="json", max_age=CACHED_FOR)
         except GetParameterError as error:
             raise WebhookSecretUnusable(
                 f"the secret of {channel}, {arn}, cannot be read: {error}"
             ) from error
         except TransformParameterError:
-            told = None  # its message holds what it could not read
-        return _secret(channel, told, arn)
+            content = None  # not chained: its message contains the secret
+        return _secret(channel, content, arn)
 
 
 def webhook_secrets() -> WebhookSecrets:
-    """Take the secrets that the stack's parameters name."""
+    """Return the secrets that the stack's parameters name."""
     return WebhookSecrets(secret_arns())
 
 
-def _secret(channel: Channel, told: object, arn: str) -> WebhookSecret:
+def _secret(channel: Channel, content: object, arn: str) -> WebhookSecret:
     default = PAGERDUTY if channel is Channel.PAGERDUTY else ""
-    values = told if isinstance(told, dict) else {}
+    values = content if isinstance(content, dict) else {}
     url, key = values.get("url", default), values.get(_KEYS.get(channel, ""), "")
     if not _is_address(url) or not isinstance(key, str) or (channel in _KEYS and not key):
         needed = " and ".join(["url (https://…)", *([_KEYS[channel]] if channel in _KEYS else [])])

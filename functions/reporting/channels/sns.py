@@ -23,7 +23,7 @@ def publication(message: Message, report: Report) -> Json:
             document(message, report), ensure_ascii=False
         ),  # for SQS, HTTPS, Lambda and Firehose
         "email": email(message),
-        "sms": _ascii(plain(message.title), LONGEST_SMS),
+        "sms": _first_that_fits(_titles(message), LONGEST_SMS),
     }
     return {
         "subject": _subject(message),
@@ -63,11 +63,18 @@ def _item(line: Line) -> str:
 
 def _subject(message: Message) -> str:
     level = "" if message.level is Level.OK else f"[{message.level}] "
-    return _ascii(level + plain(message.title), LONGEST_SUBJECT)
+    return _first_that_fits([level + title for title in _titles(message)], LONGEST_SUBJECT)
 
 
-def _ascii(text: str, most: int) -> str:
-    return trimmed(text.encode("ascii", "replace").decode(), most - 2).replace("…", "...")
+def _titles(message: Message) -> list[str]:
+    return [plain(title) for title in (message.title, *message.shorter_titles)]
+
+
+def _first_that_fits(titles: list[str], most: int) -> str:
+    """Return the longest title that fits in ASCII, else the shortest one, cut."""
+    texts = [title.encode("ascii", "replace").decode() for title in titles]
+    cut = trimmed(texts[-1], most - 2).replace("…", "...")
+    return next((text for text in texts if len(text) <= most), cut)
 
 
 def _attributes_of_scan(report: ScanReport) -> dict[str, Json]:

@@ -56,7 +56,7 @@ def test_nothing_starts_a_digest_where_no_channel_gets_digests(stack: Stack) -> 
 def test_a_digest_without_entries_ends_at_once(stack: Stack) -> None:
     run = send_digest(stack)
     assert run.status == "SUCCEEDED", run.cause
-    assert run.states == ("ComposeDigest", "IsAnythingToTell", "NothingToTell")
+    assert run.states == ("ComposeDigest", "IsAnythingToSend", "NothingToSend")
 
 
 def test_entries_that_no_channel_waits_for_are_forgotten(
@@ -65,7 +65,7 @@ def test_entries_that_no_channel_waits_for_are_forgotten(
     put(stack, entries, 1, 2, 3)
     run = send_digest(stack)
     assert run.status == "SUCCEEDED", run.cause
-    assert run.states[-3:] == ("ForgetDigest", "IsMoreToTell", "NothingToTell")
+    assert run.states[-3:] == ("ForgetDigest", "IsMoreToSend", "NothingToSend")
     assert (run.output["images"], run.output["messages"], run.output["forgotten"]) == (3, 0, 3)
     whole = stack.document(f"digests/{run.name}.json")
     assert whole["title"] == "ECR digest: 3 images changed (3 new)"
@@ -93,7 +93,7 @@ def test_a_digest_left_half_done_is_sent_once_by_whoever_comes_next(
         entries.begin("DAILY", name, instead_of=None)
         run = send_digest(stack)
         assert run.status == "SUCCEEDED", run.cause
-        assert "TellPeople" in run.states
+        assert "StartNotifyScan" in run.states
         assert run.states.count("ComposeDigest") == 2
     stack.notifications(at_least=before + 2)
     got = [each for each in inbox.received if name in each.body.decode()]

@@ -142,12 +142,12 @@ def test_sends_what_the_digest_after_runs_of_an_earlier_version_has_left(deploy:
     (report,) = digests(deployed)
     assert report["changes"] == {"NEW": 2}
     assert (left(deployed), left(deployed, "AFTER_RUN")) == (0, 0)
-    assert deployed.send_digest().states[-1] == "NothingToTell"
+    assert deployed.send_digest().states[-1] == "NothingToSend"
 
 
 def test_a_digest_without_entries_ends_at_once(deploy: Deploy) -> None:
     deployed = deploy(REGISTRY, DigestChannels="SNS")
-    assert deployed.send_digest().states == ["ComposeDigest", "IsAnythingToTell", "NothingToTell"]
+    assert deployed.send_digest().states == ["ComposeDigest", "IsAnythingToSend", "NothingToSend"]
     assert deployed.waits == []
 
 
@@ -172,7 +172,7 @@ def test_an_image_that_is_what_it_was_is_forgotten_and_told_to_nobody(deploy: De
     scanned(deployed, 1, {})
     assert left(deployed) == 1
     execution = deployed.send_digest()
-    assert execution.states[-3:] == ["ForgetDigest", "IsMoreToTell", "NothingToTell"]
+    assert execution.states[-3:] == ["ForgetDigest", "IsMoreToSend", "NothingToSend"]
     assert (execution.output or {})["forgotten"] == 1
     assert (told(deployed), left(deployed)) == ([], 0)
     scanned(deployed, 1, {"HIGH": 1})
@@ -203,12 +203,12 @@ def test_an_image_that_was_worse_for_a_while_is_told_as_notify_on_says(
 def test_forgets_what_no_channel_is_left_for(deploy: Deploy) -> None:
     deployed = deploy(REGISTRY, **ALL_CHANNELS)
     put(deployed, any_digest_image(1))
-    assert deployed.send_digest().states[-1] == "NothingToTell"
+    assert deployed.send_digest().states[-1] == "NothingToSend"
     assert left(deployed) == 0
     assert deployed.notifications() == []
 
 
-@pytest.mark.parametrize("fails", ["ComposeDigest", "TellPeople"])
+@pytest.mark.parametrize("fails", ["ComposeDigest", "StartNotifyScan"])
 def test_a_digest_that_fails_before_people_are_told_leaves_everything_to_the_next(
     deploy: Deploy, fails: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -261,7 +261,7 @@ def test_what_changes_while_people_are_told_is_told_next_and_only_that(deploy: D
     deployed.faults["ForgetDigest"] = meanwhile
     assert_sent(deployed.send_digest())
     assert_sent(deployed.send_digest())
-    assert deployed.send_digest().states[-1] == "NothingToTell"
+    assert deployed.send_digest().states[-1] == "NothingToSend"
     assert told(deployed) == [
         {"team/api:v1": ("NEW", {}), "team/api:v2": ("NEW", {})},
         {"team/api:v2": ("WORSE", {"HIGH": 3}), "team/api:v3": ("NEW", {})},
@@ -329,4 +329,4 @@ def test_thousands_of_images_are_one_message_a_channel(deploy: Deploy) -> None:
     assert left(deployed) == 0
     notified = [deployed.wait(each) for each in deployed.notifications()]
     assert max(each.largest_payload() for each in (execution, *notified)) < 128 * 1024
-    assert len(execution.events) == 25
+    assert len(execution.events) == 23

@@ -42,7 +42,7 @@ from local.demo.messages import (
     refused_by_channel,
 )
 from local.demo.run import OutcomesDisagreeError, RescanRun, RunTimeoutError, RunWatch
-from local.demo.weeks import Week, let_time_go_by, weeks_of
+from local.demo.weeks import Week, let_time_pass, weeks_of
 from local.receivers.inbox import CHANNELS as CHANNELS_OF_THE_INBOX
 from local.receivers.inbox import Received
 from local.receivers.subscribers import Delivered, Subscribers
@@ -103,7 +103,9 @@ class Plan:
         except ValueError as error:
             raise WrongArgumentError(f"--input {options.input} is not JSON: {error}.") from error
         if options.json and (options.json.is_dir() or not options.json.absolute().parent.is_dir()):
-            raise WrongArgumentError(f"--json {options.json}: this directory does not exist.")
+            raise WrongArgumentError(
+                f"--json {options.json} must be a file in a directory that exists."
+            )
         text = checked_yaml.read(options.registry)
         asked = stack_parameters.of_registry_file(text, name=_shown(options.registry))
         return cls(
@@ -291,6 +293,8 @@ def _observe(
         subscribers = receivers.subscribe(engine, outputs)
     engine.put_registry(plan.text)
     watch = RunWatch(engine, outputs)
+    console.print()
+    console.print(Text("The first run", "bold"))
     runs = [_run(watch, "demo-1", plan.input, display, console)]
     if runs[0].is_incomplete:
         console.print(Text("The run printed the input for a rerun. The demo starts it now."))
@@ -303,7 +307,7 @@ def _observe(
     for week in plan.weeks:
         console.print()
         console.print(Text(week.title, "bold"))
-        let_time_go_by(engine, outputs["LedgerTableName"])
+        let_time_pass(engine, outputs["LedgerTableName"])
         engine.put_registry(week.text)
         run = _run(watch, f"demo-{len(runs) + 1}", week.input, display, console)
         runs.append(run)

@@ -62,7 +62,7 @@ def weeks_of(text: str) -> list[Week]:
     ]
 
 
-def let_time_go_by(engine: Engine, table: str) -> None:
+def let_time_pass(engine: Engine, table: str) -> None:
     """Set back every date in the image records of the ledger."""
     client = engine.client("dynamodb")
     read, write = TypeDeserializer().deserialize, TypeSerializer().serialize

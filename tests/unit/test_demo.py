@@ -109,7 +109,7 @@ def script(text: str) -> Script:
     [
         (["--input", "{"], "--input { is not JSON"),
         (["--registry", "nowhere.yaml"], "nowhere.yaml cannot be read: No such file"),
-        (["--json", "no/such/directory/demo.json"], "this directory does not exist"),
+        (["--json", "no/such/directory/demo.json"], "must be a file in a directory that exists"),
     ],
 )
 def test_refuses_wrong_options_before_anything_starts(

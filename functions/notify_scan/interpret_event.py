@@ -8,6 +8,8 @@ from notify_scan.events.fields import Fields, UnreadableScanEvent
 from notify_scan.events.runs import execution_ended, rescan_finished
 from notify_scan.events.scans import basic_scan, enhanced_scan, found_scan
 from notify_scan.interpreted_event import InterpretedEvent, interpreted
+from own_events.rescan_finished import RescanFinished
+from own_events.scan_result_found import ScanResultFound
 from reporting.reports import Interpretation
 from runtime import settings
 from runtime.entrypoint import entrypoint
@@ -15,8 +17,8 @@ from runtime.entrypoint import entrypoint
 _READERS: dict[tuple[str, str], Callable[[Fields], Interpretation]] = {
     ("aws.ecr", "ECR Image Scan"): basic_scan,
     ("aws.inspector2", "Inspector2 Scan"): enhanced_scan,
-    ("ecr-rescan", "Scan Result Found"): found_scan,
-    ("ecr-rescan", "Rescan Finished"): rescan_finished,
+    ("ecr-rescan", ScanResultFound.DETAIL_TYPE): found_scan,
+    ("ecr-rescan", RescanFinished.DETAIL_TYPE): rescan_finished,
     ("aws.states", "Step Functions Execution Status Change"): execution_ended,
 }
 

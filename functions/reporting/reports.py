@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from own_events.rescan_finished import Problem
 from registry.findings import Finding
 
 
@@ -135,14 +136,6 @@ class ScanReport:
     def subject(self) -> str:
         """Name what all reports on the same image have in common."""
         return f"ecr/{self.account}/{self.region}/{self.repository}/{self.digest or 'unknown'}"
-
-
-@dataclass(frozen=True)
-class Problem:
-    """A repository that did not finish, and why."""
-
-    repository: str
-    problem: str
 
 
 @dataclass(frozen=True)

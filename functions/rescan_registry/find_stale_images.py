@@ -2,12 +2,11 @@
 
 from datetime import datetime
 
+from own_events.event_bus import EventBus, event_bus
 from registry.ecr import EcrRegistry, ecr_registry
 from registry.errors import RepositoryNotFound
 from registry.scan_history import EcrScanHistory, ScanHistory
-from rescan_registry.event_bus import EventBus, event_bus
 from rescan_registry.image_cache import ImageCache, image_cache
-from rescan_registry.missing_results import SCAN_RESULT_FOUND
 from rescan_registry.progress import Progress
 from rescan_registry.repository_step import RepositoryInRun, decide_next, hand_out
 from runtime import clock
@@ -33,7 +32,7 @@ def find_stale_images(
         except RepositoryNotFound:
             return progress.of_deleted_repository()
         if found and not work.policy.dry_run:
-            bus.put_all(SCAN_RESULT_FOUND, [result.detail() for result in found], resources=[])
+            bus.put(found)
     return hand_out(work, progress, now)
 
 

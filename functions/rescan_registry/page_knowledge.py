@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from ledger.image_records import ImageRecord, RecordedScan
+from own_events.scan_result_found import ScanResultFound
 from registry.images import Image, LastScan
 from registry.scan_history import ScanAnswers
 from rescan_registry.image_cache import ImageCache
 from rescan_registry.last_scans import known_scan, missing_since, newer, scan_to_store
-from rescan_registry.missing_results import FoundResult, MissingResult
+from rescan_registry.missing_results import MissingResult
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class PageKnowledge:
         }
         return self.scans | answered
 
-    def results_found(self, repository: str, answers: ScanAnswers) -> tuple[FoundResult, ...]:
+    def results_found(self, repository: str, answers: ScanAnswers) -> tuple[ScanResultFound, ...]:
         """Return the missing results that ECR's answers contain."""
         found = (
             missing.found_in(answers.scans.get(digest), repository)
@@ -52,7 +53,7 @@ class PageKnowledge:
     def scan_to_store(
         self,
         answers: ScanAnswers,
-        found: Collection[FoundResult],
+        found: Collection[ScanResultFound],
         now: datetime,
     ) -> dict[str, RecordedScan]:
         """Return the scans to store in the ledger, without those that NotifyScan will record."""

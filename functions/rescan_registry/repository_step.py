@@ -8,11 +8,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
+from own_events.scan_result_found import ScanResultFound
 from registry.ecr import EcrRegistry
 from registry.images import Image
 from registry.scan_history import ScanAnswers, ScanHistory
 from rescan_registry.image_cache import ImageCache
-from rescan_registry.missing_results import FoundResult
 from rescan_registry.outcomes import GIVEN_UP, IMAGE_GONE, SCAN_QUOTA, Decision, Outcome
 from rescan_registry.page_knowledge import PageKnowledge, gather
 from rescan_registry.policy import RescanPolicy
@@ -63,7 +63,7 @@ def decide_next(
     history: ScanHistory,
     cache: ImageCache,
     now: datetime,
-) -> tuple[Progress, tuple[FoundResult, ...]]:
+) -> tuple[Progress, tuple[ScanResultFound, ...]]:
     """Evaluate the images that ECR left undecided, or else those of the next page.
 
     Also returns the missing results that were found. Raises RepositoryNotFound if the repository

@@ -4,16 +4,16 @@ from aws_lambda_powertools import Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
 from rescan_registry.outcomes import Outcome
-from rescan_registry.run_report import RunReport
+from rescan_registry.run_summary import RunSummary
 
 
-def count(report: RunReport, metrics: Metrics) -> None:
+def count(summary: RunSummary, metrics: Metrics) -> None:
     """Emit one metric per outcome. Repositories and images are never dimensions."""
-    outcomes = report.images.outcomes()
+    outcomes = summary.images.outcomes()
     for outcome in Outcome:
         metrics.add_metric(f"images_{outcome.lower()}", MetricUnit.Count, outcomes.get(outcome, 0))
-    metrics.add_metric("repositories", MetricUnit.Count, report.repositories)
-    metrics.add_metric("repositories_not_done", MetricUnit.Count, len(report.problems))
-    metrics.add_metric("results_missing", MetricUnit.Count, report.results_missing)
-    metrics.add_metric("results_found", MetricUnit.Count, report.results_found)
+    metrics.add_metric("repositories", MetricUnit.Count, summary.repositories)
+    metrics.add_metric("repositories_not_done", MetricUnit.Count, len(summary.problems))
+    metrics.add_metric("results_missing", MetricUnit.Count, summary.results_missing)
+    metrics.add_metric("results_found", MetricUnit.Count, summary.results_found)
     metrics.flush_metrics()

@@ -7,9 +7,9 @@ from aws_lambda_powertools import Metrics
 
 from ledger.bucket import RunBucket, run_bucket
 from ledger.run_records import RunRecords, run_records
-from rescan_registry.event_bus import EventBus, event_bus
+from own_events.event_bus import EventBus, event_bus
 from rescan_registry.run_metrics import count
-from rescan_registry.run_report import RunSummary, report_of
+from rescan_registry.run_summary import RunOutput, summary_of
 from runtime import clock, settings
 from runtime.entrypoint import entrypoint
 from runtime.messages import encode
@@ -33,9 +33,9 @@ def summarize_rescan(
     bus: EventBus,
     metrics: Metrics,
     now: datetime,
-) -> RunSummary:
+) -> RunOutput:
     """Store the summary of a run, send its event, and emit its metrics."""
-    report = report_of(
+    summary = summary_of(
         ended.run,
         bucket.repositories(ended.run) or [],
         records.for_run(ended.run),
@@ -43,14 +43,14 @@ def summarize_rescan(
         started_at=ended.started_at,
         now=now,
     )
-    summary_key = bucket.write_summary(ended.run, encode(report))
-    bus.put("Rescan Finished", report.detail(summary_key), resources=[ended.execution_arn])
-    count(report, metrics)  # last, because a retry would count the run twice
-    return RunSummary.of(report, summary_key)
+    summary_key = bucket.write_summary(ended.run, encode(summary))
+    bus.put([summary.event(summary_key)], resources=[ended.execution_arn])
+    count(summary, metrics)  # last, because a retry would count the run twice
+    return RunOutput.of(summary, summary_key)
 
 
 @entrypoint(EndedRun)
-def handler(ended: EndedRun) -> RunSummary:
+def handler(ended: EndedRun) -> RunOutput:
     """Run as SummarizeRescan, once the Map over repositories has ended."""
     return summarize_rescan(
         ended,

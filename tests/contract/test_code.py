@@ -15,13 +15,15 @@ MAY_IMPORT = {
     "runtime": {"runtime"},
     "registry": {"registry", "runtime"},
     "ledger": {"ledger", "runtime"},
-    "rescan_registry": {"rescan_registry", "registry", "ledger", "runtime"},
-    "reporting": {"reporting", "registry", "ledger", "runtime"},
+    "own_events": {"own_events", "runtime"},
+    "rescan_registry": {"rescan_registry", "own_events", "registry", "ledger", "runtime"},
+    "reporting": {"reporting", "own_events", "registry", "ledger", "runtime"},
     "accepted_risks": {"accepted_risks", "reporting", "registry", "ledger", "runtime"},
     "notify_scan": {
         "notify_scan",
         "accepted_risks",
         "reporting",
+        "own_events",
         "registry",
         "ledger",
         "runtime",
@@ -40,7 +42,7 @@ ADAPTERS = {
     "registry/ecr.py",
     "ledger/bucket.py",
     "ledger/table.py",
-    "rescan_registry/event_bus.py",
+    "own_events/event_bus.py",
 }
 
 

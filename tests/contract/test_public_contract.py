@@ -8,6 +8,9 @@ from collections.abc import Iterator
 import pytest
 from aws_lambda_powertools import Metrics
 
+from own_events.event_bus import SOURCE
+from own_events.rescan_finished import RescanFinished
+from own_events.scan_result_found import ScanResultFound
 from reporting.channels.in_use import DETAIL_TYPES
 from reporting.message import Level
 from reporting.reports import (
@@ -20,14 +23,13 @@ from reporting.reports import (
 )
 from rescan_registry.outcomes import Outcome
 from rescan_registry.run_metrics import count
-from rescan_registry.run_report import report_of
+from rescan_registry.run_summary import summary_of
 from tests.support.clock import NOW
 from tests.support.definition import RESCAN_REGISTRY
 from tests.support.errors import LEAVES
 from tests.support.template import ROOT, resources, template
 
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
-SOURCE = "ecr-rescan"
 # The last attempt of ComposeNotification goes without ECR and without the ledger.
 TOLERATED = {"EcrThrottled", "EcrUnavailable", "LedgerUnavailable"}
 
@@ -81,6 +83,7 @@ def test_own_events() -> None:
         if pattern["source"] == [SOURCE]
         for detail_type in pattern["detail-type"]
     }
+    assert matched == {RescanFinished.DETAIL_TYPE, ScanResultFound.DETAIL_TYPE}
     assert set(re.findall(r"`([A-Z][\w ]+)`", paragraph)) == matched
 
 
@@ -123,7 +126,7 @@ def test_alarms() -> None:
 
 
 def test_metrics(capsys: pytest.CaptureFixture[str]) -> None:
-    report = report_of("r-1", [], [], dry_run=False, started_at=NOW, now=NOW)
+    report = summary_of("r-1", [], [], dry_run=False, started_at=NOW, now=NOW)
     count(report, Metrics(namespace="any", service="any"))
     (written,) = json.loads(capsys.readouterr().out)["_aws"]["CloudWatchMetrics"]
     names = [metric["Name"] for metric in written["Metrics"]]

@@ -9,8 +9,8 @@ from moto import mock_aws
 from accepted_risks.document import accepted_risks_document
 from ledger.bucket import run_bucket as bucket_adapter
 from ledger.table import ledger_table as table_adapter
+from own_events.event_bus import event_bus
 from registry.ecr import ecr_registry
-from rescan_registry.event_bus import event_bus
 from tests.support.template import REGION, resources
 
 

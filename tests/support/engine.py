@@ -62,8 +62,8 @@ from ledger.table import ledger_table
 from local.cloud import moto_tables
 from local.registry.botocore_face import attach
 from local.registry.simulated_registry import SimulatedRegistry
+from own_events.event_bus import event_bus
 from registry.ecr import ecr_registry
-from rescan_registry.event_bus import event_bus
 from tests.support import template
 from tests.support.clock import Clock
 from tests.support.definition import (

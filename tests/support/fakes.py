@@ -11,6 +11,7 @@ from ledger.bucket import RunBucket
 from ledger.errors import LedgerUnavailable
 from ledger.image_records import ImageRecord, RecordedScan
 from ledger.run_records import RunRecord
+from own_events.event_bus import OwnEvent
 from registry.ecr import ImagePage
 from registry.errors import RepositoryNotFound
 from registry.images import Image, LastScan
@@ -211,12 +212,8 @@ class FakeBus:
         self.events: list[tuple[str, Json, list[str]]] = []
         self._refusal = refusal
 
-    def put(self, detail_type: str, detail: Json, *, resources: list[str]) -> None:
-        """Keep an event."""
-        self.put_all(detail_type, [detail], resources=resources)
-
-    def put_all(self, detail_type: str, details: Sequence[Json], *, resources: list[str]) -> None:
+    def put(self, events: Sequence[OwnEvent], *, resources: Sequence[str] = ()) -> None:
         """Keep events."""
         if self._refusal:
             raise self._refusal
-        self.events.extend((detail_type, detail, resources) for detail in details)
+        self.events += [(event.DETAIL_TYPE, event.detail(), list(resources)) for event in events]

@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ledger.image_records import ImageRecord
+from own_events.event_bus import EventRefused
 from registry.errors import EcrThrottled, RepositoryNotFound
 from registry.images import HELM_CHART_TYPE, Image
 from registry.scan_history import ScanAnswers
 from rescan_registry import find_stale_images as module
-from rescan_registry.event_bus import EventRefused
 from rescan_registry.find_stale_images import find_stale_images
 from rescan_registry.outcomes import (
     IMAGE_GONE,

@@ -7,10 +7,11 @@ from itertools import count
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from own_events.rescan_finished import Problem
 from registry.findings import Finding
 from reporting.channels.delivery import Channel, Delivery
 from reporting.decision import NotifyOn, NotifyOnRun, decide
-from reporting.reports import Problem, RunReport, ScanReport, ScanType
+from reporting.reports import RunReport, ScanReport, ScanType
 from reporting.text import sendable
 from reporting.thresholds import Thresholds
 from reporting.wording import message_of_run, message_of_scan

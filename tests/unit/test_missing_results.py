@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from own_events.scan_result_found import MOST_TAGS, ScanResultFound
 from registry.images import LastScan
 from rescan_registry.last_scans import CLOCK_SKEW
-from rescan_registry.missing_results import MOST_TAGS, FoundResult, MissingResult
+from rescan_registry.missing_results import MissingResult
 from tests.support.builders import any_image, scanned
 from tests.support.clock import NOW
 
@@ -19,7 +20,7 @@ MISSING = MissingResult(IMAGE, STARTED_AT, "run-1")
 COMPLETE = LastScan("COMPLETE", STARTED_AT + SECOND, severities={"HIGH": 2, "LOW": 1})
 
 
-def found_in(scan: LastScan | None) -> FoundResult | None:
+def found_in(scan: LastScan | None) -> ScanResultFound | None:
     return MISSING.found_in(scan, "team/api")
 
 

@@ -4,8 +4,9 @@ from typing import Any
 import pytest
 
 from ledger.run_records import RecordStatus
-from reporting.reports import Problem, RunReport
-from rescan_registry.run_report import report_of
+from own_events.rescan_finished import Problem
+from reporting.reports import RunReport
+from rescan_registry.run_summary import summary_of
 from runtime.messages import decode, encode
 from tests.support.builders import any_record
 from tests.support.clock import NOW
@@ -61,7 +62,7 @@ def test_reads_a_run_that_has_reported_on_itself() -> None:
 @pytest.mark.parametrize("dry_run", [True, False])
 def test_reads_what_the_other_workflow_writes(dry_run: bool) -> None:
     failed = any_record("team/web", status=RecordStatus.FAILED, error="AccessDenied", cause="no")
-    written = report_of(
+    written = summary_of(
         "run-1",
         ["team/api", "team/web"],
         [any_record("team/api"), failed],
@@ -69,7 +70,9 @@ def test_reads_what_the_other_workflow_writes(dry_run: bool) -> None:
         started_at=NOW - timedelta(minutes=5),
         now=NOW,
     )
-    event = sample("rescan_finished") | {"detail": written.detail("runs/run-1/summary.json")}
+    event = sample("rescan_finished") | {
+        "detail": written.event("runs/run-1/summary.json").detail()
+    }
     run = read(event)
     assert (run.run, run.status, run.rerun) == (written.run, written.status, written.rerun)
     assert encode(run.problems) == encode(written.problems)

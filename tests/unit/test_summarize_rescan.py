@@ -6,10 +6,11 @@ import pytest
 from aws_lambda_powertools import Metrics
 
 from ledger.run_records import RecordStatus
+from own_events.event_bus import EventRefused
+from own_events.rescan_finished import MOST_PROBLEMS
 from rescan_registry import summarize_rescan as module
-from rescan_registry.event_bus import EventRefused
 from rescan_registry.outcomes import Outcome
-from rescan_registry.run_report import NAMED, RunStatus, RunSummary
+from rescan_registry.run_summary import RunOutput, RunStatus
 from rescan_registry.summarize_rescan import EndedRun, summarize_rescan
 from tests.support.builders import any_digest, any_record
 from tests.support.clock import NOW
@@ -29,7 +30,7 @@ def powertools(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "EcrRescan")
 
 
-def summary(bucket: FakeBucket, records: FakeRecords, bus: FakeBus | None = None) -> RunSummary:
+def summary(bucket: FakeBucket, records: FakeRecords, bus: FakeBus | None = None) -> RunOutput:
     return summarize_rescan(
         ENDED,
         bucket=bucket,
@@ -62,7 +63,7 @@ def half_done() -> tuple[FakeBucket, FakeRecords]:
 def test_ends_a_run_that_got_to_its_end() -> None:
     bucket = FakeBucket(**{"run-1": ["team/api"]})
     records = FakeRecords(any_record("team/api", images={"STARTED": {"accepted": 2}}))
-    assert summary(bucket, records) == RunSummary(
+    assert summary(bucket, records) == RunOutput(
         run="run-1",
         status=RunStatus.FINISHED,
         dry_run=False,
@@ -136,7 +137,7 @@ def test_tells_in_the_event_why_and_only_of_the_first_repositories() -> None:
     summary(bucket, records, bus)
     ((_, detail, _),) = bus.events
     assert detail["repositories_not_done"] == 2_999
-    assert len(detail["problems"]) == NAMED
+    assert len(detail["problems"]) == MOST_PROBLEMS
     assert detail["reasons"] == {"FAILED": {"AccessDenied": 1}}
     assert len(json.dumps(detail)) < 256 * 1024
     assert len(bucket.kept[SUMMARY]["problems"]) == 2_999

@@ -4,9 +4,10 @@ from typing import Any
 import pytest
 
 from ledger.image_records import ImageState
+from own_events.rescan_finished import Problem
 from reporting.decision import Before, decide
 from reporting.message import Level, Message, plain
-from reporting.reports import AcceptedFinding, Problem, ScanType
+from reporting.reports import AcceptedFinding, ScanType
 from reporting.thresholds import Thresholds
 from reporting.wording import message_of_run, message_of_scan
 from tests.support.reports import (

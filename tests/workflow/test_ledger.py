@@ -10,7 +10,7 @@ import pytest
 
 from ledger.image_records import ImageRecords, RecordedScan
 from ledger.table import Table
-from rescan_registry.event_bus import EventBus, EventRefused
+from own_events.event_bus import EventBus, EventRefused
 from tests.support.engine import Engine, Execution
 from tests.workflow.conftest import Deploy
 
@@ -234,14 +234,14 @@ def test_tells_again_when_eventbridge_refuses_a_result(
     deployed.run()
     deployed.clock.move(timedelta(hours=7))
     refusals = iter([EventRefused("Scan Result Found: InternalFailure: try again")])
-    put_all = EventBus.put_all
+    put = EventBus.put
 
     def refuse_once(bus: EventBus, *events: Any, **more: Any) -> None:
         if refusal := next(refusals, None):
             raise refusal
-        put_all(bus, *events, **more)
+        put(bus, *events, **more)
 
-    monkeypatch.setattr(EventBus, "put_all", refuse_once)
+    monkeypatch.setattr(EventBus, "put", refuse_once)
     summary_of(deployed.run())
     assert results_told(deployed) == sorted(deployed.registry.started)
     assert len(deployed.backoffs) == 1

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from local.registry.simulated_registry import SimulatedRegistry
-from rescan_registry.event_bus import EventBus, EventRefused
+from own_events.event_bus import EventBus, EventRefused
 from tests.support.engine import Execution
 from tests.workflow.conftest import Deploy
 

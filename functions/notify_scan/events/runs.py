@@ -3,12 +3,11 @@
 import json
 
 from notify_scan.events.fields import LONGEST_REGION, MOST, Fields, UnreadableScanEvent
+from own_events.rescan_finished import Problem, RescanFinished, rerun_input
 from reporting import console_links
-from reporting.reports import Interpretation, Problem, Reason, RunReport
+from reporting.reports import Interpretation, Reason, RunReport
 from reporting.text import first
 
-MOST_PROBLEMS = 10
-LONGEST_PROBLEM = 500  # characters
 MOST_OF_PROBLEMS = 4_000  # characters of all: a state, and an event, have 256 KiB
 LONGEST_CAUSE = 1_000  # characters
 # Whatever else breaks a run off may do so before it has listed repositories, so that none could be
@@ -19,8 +18,7 @@ _AT_ANY_TIME = ("TIMED_OUT", "ABORTED")
 
 def rescan_finished(event: Fields) -> Interpretation:
     """Read a Rescan Finished event, which SummarizeRescan sends."""
-    detail = event.part("detail")
-    dry_run = detail.flag("dry_run")
+    finished = RescanFinished.read(event.part("detail"))
     resources = event.texts("resources")
     execution_arn = resources[0] if resources else ""
     region = event.text("region", most=LONGEST_REGION)
@@ -28,23 +26,20 @@ def rescan_finished(event: Fields) -> Interpretation:
         run=RunReport(
             account=event.text("account"),
             region=region,
-            run=detail.text("run"),
+            run=finished.run,
             execution_arn=execution_arn,
-            status=detail.text("status"),
+            status=finished.status,
             link=console_links.execution_page(region, execution_arn),
-            dry_run=dry_run,
-            started_at=detail.time("started_at"),
-            ended_at=detail.time("ended_at"),
-            repositories=detail.number("repositories"),
-            repositories_gone=detail.number("repositories_gone"),
-            repositories_not_done=detail.number("repositories_not_done"),
-            images=detail.part("images").few_numbers(),
-            reasons={
-                outcome: reasons.few_numbers()
-                for outcome, reasons in detail.few_parts("reasons").items()
-            },
-            problems=_problems(detail),
-            rerun=_rerun(detail.part("rerun").optional_text("rerun_of"), dry_run=dry_run),
+            dry_run=finished.dry_run,
+            started_at=finished.started_at,
+            ended_at=finished.ended_at,
+            repositories=finished.repositories,
+            repositories_gone=finished.repositories_gone,
+            repositories_not_done=finished.repositories_not_done,
+            images=finished.images,
+            reasons=finished.reasons,
+            problems=first(finished.problems, _length, MOST_OF_PROBLEMS),
+            rerun=finished.rerun,
         )
     )
 
@@ -68,25 +63,15 @@ def execution_ended(event: Fields) -> Interpretation:
             link=console_links.execution_page(region, execution_arn),
             dry_run=dry_run,
             ended_at=event.time("time"),
-            rerun=_rerun(run, dry_run=dry_run) if has_list else None,
+            rerun=rerun_input(run, dry_run=dry_run) if has_list else None,
             error=error,
             cause=detail.long_text("cause", most=LONGEST_CAUSE),
         )
     )
 
 
-def _problems(detail: Fields) -> tuple[Problem, ...]:
-    problems = [
-        Problem(told.text("repository"), told.long_text("problem", most=LONGEST_PROBLEM) or "")
-        for told in detail.parts("problems")[:MOST_PROBLEMS]
-    ]
-    return first(problems, lambda each: len(each.repository + each.problem), MOST_OF_PROBLEMS)
-
-
-def _rerun(run: str | None, *, dry_run: bool) -> dict[str, object] | None:
-    if not run:
-        return None
-    return {"rerun_of": run, "dry_run": True} if dry_run else {"rerun_of": run}
+def _length(problem: Problem) -> int:
+    return len(problem.repository + problem.problem)
 
 
 def _was_dry(detail: Fields) -> bool:

@@ -1,9 +1,10 @@
 """Scan-complete events, of basic scanning and of enhanced scanning, read into reports."""
 
 import re
-from datetime import datetime
+from collections.abc import Mapping
 
 from notify_scan.events.fields import LONGEST_REGION, Fields, UnreadableScanEvent
+from own_events.scan_result_found import ScanResultFound
 from registry.findings import SEVERITIES
 from reporting import console_links
 from reporting.reports import Interpretation, Reason, ScanReport, ScanType
@@ -22,64 +23,67 @@ LONGEST_UNKNOWN = 50  # characters of such a name
 
 def basic_scan(event: Fields) -> Interpretation:
     """Read an ECR Image Scan event."""
-    return Interpretation(scan=_report(event, ScanType.BASIC))
+    return Interpretation(scan=_report(event, _told(event), ScanType.BASIC))
 
 
 def enhanced_scan(event: Fields) -> Interpretation:
     """Read an Inspector2 Scan event, which may also be about an instance, a function or an AMI."""
     if event.part("detail").optional_text("repository-name") is None:
         return Interpretation(silence=Reason.NOT_AN_IMAGE)
-    return Interpretation(scan=_report(event, ScanType.ENHANCED))
+    return Interpretation(scan=_report(event, _told(event), ScanType.ENHANCED))
 
 
 def found_scan(event: Fields) -> Interpretation:
     """Read a Scan Result Found event: FindStaleImages has found a result that never arrived."""
-    scanned_at = event.part("detail").time("scanned-at")
-    return Interpretation(scan=_report(event, ScanType.BASIC, scanned_at))
+    found = ScanResultFound.read(event.part("detail"))
+    return Interpretation(scan=_report(event, found, ScanType.BASIC))
 
 
-def _report(event: Fields, scan_type: ScanType, scanned_at: datetime | None = None) -> ScanReport:
+def _told(event: Fields) -> ScanResultFound:
+    """Read an event of ECR or Inspector, whose detail has the keys of our own."""
     detail = event.part("detail")
-    region, account, repository = _repository(event, detail)
-    digest = detail.optional_text("image-digest")
-    tags = tuple(filter(None, detail.texts("image-tags")))
-    shown = first(tags, len, MOST_TAGS)
-    severities, other = _counts(detail.part("finding-severity-counts"), scan_type)
+    return ScanResultFound.read_at(event.time("time"), detail)
+
+
+def _report(event: Fields, scan: ScanResultFound, scan_type: ScanType) -> ScanReport:
+    region, account, repository = _repository(event, scan.repository)
+    digest = scan.image_digest or None
+    shown = first(scan.image_tags, len, MOST_TAGS)
+    severities, other = _counts(scan.severities, scan_type)
     return ScanReport(
         account=account,
         region=region,
         repository=repository,
         scan_type=scan_type,
-        status=detail.text("scan-status"),
-        scanned_at=scanned_at or event.time("time"),
+        status=scan.scan_status,
+        scanned_at=scan.scanned_at,
         link=console_links.image_page(region, account, repository, digest),
-        digest=digest or None,
+        digest=digest,
         tags=shown,
-        tags_omitted=len(tags) - len(shown),
+        tags_omitted=len(scan.image_tags) - len(shown),
         severities=severities,
         other=other,
     )
 
 
-def _repository(event: Fields, detail: Fields) -> tuple[str, str, str]:
+def _repository(event: Fields, name: str) -> tuple[str, str, str]:
     """Tell region, account and name. An ARN says better whose it is than the event around it.
 
     A delegated administrator of Inspector gets the events of its members as events of its own.
     """
-    name = detail.text("repository-name")
     if not name.startswith("arn:"):
         return event.text("region", most=LONGEST_REGION), event.text("account"), name
     match = _REPOSITORY_ARN.fullmatch(name)
     if match is None:
         raise UnreadableScanEvent(
-            f"{detail.where}.repository-name must be a name or the ARN of a repository, "
+            f"{event.where}.detail.repository-name must be a name or the ARN of a repository, "
             f"not {name!a}"
         )
     return match[1], match[2], match[3]
 
 
-def _counts(told: Fields, scan_type: ScanType) -> tuple[dict[str, int], int]:
-    counts = told.numbers()
+def _counts(told: Mapping[str, int], scan_type: ScanType) -> tuple[dict[str, int], int]:
+    counts = dict(told)
     total = counts.pop("TOTAL", 0)
     other = max(0, total - sum(counts.values()))
     known = {

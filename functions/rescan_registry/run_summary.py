@@ -7,10 +7,9 @@ from datetime import datetime
 from enum import StrEnum
 
 from ledger.run_records import RecordStatus, RunRecord
+from own_events.rescan_finished import MOST_PROBLEMS, Problem, RescanFinished, rerun_input
 from rescan_registry.outcomes import Outcome, Tally
-from runtime.messages import Json, encode
 
-NAMED = 10  # repositories that a message names before it only counts them
 NEVER_REACHED = "not started, or stopped before it finished"
 
 
@@ -22,15 +21,7 @@ class RunStatus(StrEnum):
 
 
 @dataclass(frozen=True)
-class Problem:
-    """A repository that did not finish, and why."""
-
-    repository: str
-    problem: str
-
-
-@dataclass(frozen=True)
-class RunReport:
+class RunSummary:
     """The full result of a run: the document summary.json.
 
     images: counted by outcome and reason, over all repositories.
@@ -57,41 +48,43 @@ class RunReport:
         """Return one paragraph for the operator: what did not finish, and how to rerun it."""
         if not self.problems:
             return f"Every repository is done, {self.repositories} in all."
-        named = ", ".join(f"{each.repository} ({each.problem})" for each in self.problems[:NAMED])
-        more = len(self.problems) - NAMED
+        named = ", ".join(
+            f"{each.repository} ({each.problem})" for each in self.problems[:MOST_PROBLEMS]
+        )
+        more = len(self.problems) - MOST_PROBLEMS
         return (
             f"{len(self.problems)} of {self.repositories} repositories did not finish: {named}"
             f"{f' and {more} more' if more > 0 else ''}. "
             f"To rerun only them, start an execution with the input {json.dumps(self.rerun)}"
         )
 
-    def detail(self, summary_key: str) -> Json:
-        """Return the detail of the event Rescan Finished, with the first problems only."""
-        return {
-            "run": self.run,
-            "status": self.status,
-            "dry_run": self.dry_run,
-            "started_at": encode(self.started_at),
-            "ended_at": encode(self.ended_at),
-            "repositories": self.repositories,
-            "repositories_gone": self.repositories_gone,
-            "repositories_not_done": len(self.problems),
-            "problems": encode(self.problems[:NAMED]),
-            "images": encode(self.images.outcomes()),
-            "reasons": encode(self.images.counts),
-            "results_missing": self.results_missing,
-            "results_found": self.results_found,
-            "rerun": encode(self.rerun),
-            "summary_key": summary_key,
-        }
+    def event(self, summary_key: str) -> RescanFinished:
+        """Return the event of the end of the run, with the first problems only."""
+        return RescanFinished(
+            run=self.run,
+            status=self.status,
+            dry_run=self.dry_run,
+            started_at=self.started_at,
+            ended_at=self.ended_at,
+            repositories=self.repositories,
+            repositories_gone=self.repositories_gone,
+            repositories_not_done=len(self.problems),
+            problems=self.problems[:MOST_PROBLEMS],
+            images={outcome.value: images for outcome, images in self.images.outcomes().items()},
+            reasons={outcome.value: reasons for outcome, reasons in self.images.counts.items()},
+            results_missing=self.results_missing,
+            results_found=self.results_found,
+            rerun=self.rerun,
+            summary_key=summary_key,
+        )
 
 
 @dataclass(frozen=True)
-class RunSummary:
+class RunOutput:
     """The output of the execution, without what does not fit the history.
 
     conclusion: one paragraph for the operator; the cause of a failed run in the console.
-    summary_key: object in the run bucket with the full report.
+    summary_key: object in the run bucket with the full summary.
     """
 
     run: str
@@ -107,24 +100,24 @@ class RunSummary:
     conclusion: str
 
     @classmethod
-    def of(cls, report: RunReport, summary_key: str) -> "RunSummary":
-        """Return the summary of a report."""
+    def of(cls, summary: RunSummary, summary_key: str) -> "RunOutput":
+        """Return the summary of a summary."""
         return cls(
-            run=report.run,
-            status=report.status,
-            dry_run=report.dry_run,
-            repositories=report.repositories,
-            repositories_not_done=len(report.problems),
-            images=report.images.outcomes(),
-            results_missing=report.results_missing,
-            results_found=report.results_found,
-            rerun=report.rerun,
+            run=summary.run,
+            status=summary.status,
+            dry_run=summary.dry_run,
+            repositories=summary.repositories,
+            repositories_not_done=len(summary.problems),
+            images=summary.images.outcomes(),
+            results_missing=summary.results_missing,
+            results_found=summary.results_found,
+            rerun=summary.rerun,
             summary_key=summary_key,
-            conclusion=report.sentence(),
+            conclusion=summary.sentence(),
         )
 
 
-def report_of(
+def summary_of(
     run: str,
     names: Sequence[str],
     records: Iterable[RunRecord],
@@ -132,7 +125,7 @@ def report_of(
     dry_run: bool,
     started_at: datetime,
     now: datetime,
-) -> RunReport:
+) -> RunSummary:
     """Compare the list of a run with its records; a repository without a record did not finish."""
     by_name = {record.repository: record for record in records}
     problems = tuple(
@@ -145,7 +138,7 @@ def report_of(
         images = images.merged(
             Tally({Outcome(outcome): dict(reasons) for outcome, reasons in record.images.items()})
         )
-    return RunReport(
+    return RunSummary(
         run=run,
         status=RunStatus.INCOMPLETE if problems else RunStatus.FINISHED,
         dry_run=dry_run,
@@ -157,9 +150,5 @@ def report_of(
         results_missing=sum(record.results_missing for record in by_name.values()),
         results_found=sum(record.results_found for record in by_name.values()),
         problems=problems,
-        rerun=_rerun(run, dry_run=dry_run) if problems else None,
+        rerun=rerun_input(run, dry_run=dry_run) if problems else None,
     )
-
-
-def _rerun(run: str, *, dry_run: bool) -> dict[str, object]:
-    return {"rerun_of": run, "dry_run": True} if dry_run else {"rerun_of": run}

@@ -1,4 +1,4 @@
-"""Events of ecr-rescan, for NotifyScan and other listeners."""
+"""The event bus, on which NotifyScan and anything else in the account can match the events."""
 
 import functools
 import json
@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING
 
 import boto3
 
-from runtime.messages import Json
+from own_events.rescan_finished import RescanFinished
+from own_events.scan_result_found import ScanResultFound
 
 if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
 
 SOURCE = "ecr-rescan"
 EVENTS_A_CALL = 10  # the most that PutEvents takes
+
+type OwnEvent = RescanFinished | ScanResultFound
 
 
 class EventRefused(Exception):
@@ -27,28 +30,24 @@ class EventBus:
     def __init__(self, client: "EventBridgeClient") -> None:
         self._client = client
 
-    def put(self, detail_type: str, detail: Json, *, resources: list[str]) -> None:
-        """Put one event, or raise EventRefused with EventBridge's reason."""
-        self.put_all(detail_type, [detail], resources=resources)
-
-    def put_all(self, detail_type: str, details: Sequence[Json], *, resources: list[str]) -> None:
-        """Put events of one kind, ten per call; raise EventRefused for the first rejected one."""
-        for some in batched(details, EVENTS_A_CALL, strict=False):
+    def put(self, events: Sequence[OwnEvent], *, resources: Sequence[str] = ()) -> None:
+        """Put events, ten per call; raise EventRefused at the first that is rejected."""
+        for some in batched(events, EVENTS_A_CALL, strict=False):
             response = self._client.put_events(
                 Entries=[
                     {
                         "Source": SOURCE,
-                        "DetailType": detail_type,
-                        "Detail": json.dumps(detail),
-                        "Resources": resources,
+                        "DetailType": event.DETAIL_TYPE,
+                        "Detail": json.dumps(event.detail()),
+                        "Resources": list(resources),
                     }
-                    for detail in some
+                    for event in some
                 ]
             )
-            for entry in response["Entries"]:
+            for event, entry in zip(some, response["Entries"], strict=True):
                 if "ErrorCode" in entry:
                     raise EventRefused(
-                        f"{detail_type}: {entry['ErrorCode']}: {entry['ErrorMessage']}"
+                        f"{event.DETAIL_TYPE}: {entry['ErrorCode']}: {entry['ErrorMessage']}"
                     )
 
 

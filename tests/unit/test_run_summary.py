@@ -4,14 +4,13 @@ from datetime import timedelta
 import pytest
 
 from ledger.run_records import RecordStatus, RunRecord
+from own_events.rescan_finished import MOST_PROBLEMS, Problem
 from rescan_registry.outcomes import Decision, Outcome, Tally
-from rescan_registry.run_report import (
-    NAMED,
+from rescan_registry.run_summary import (
     NEVER_REACHED,
-    Problem,
-    RunReport,
     RunStatus,
-    report_of,
+    RunSummary,
+    summary_of,
 )
 from tests.support.builders import any_record
 from tests.support.clock import NOW
@@ -19,8 +18,8 @@ from tests.support.clock import NOW
 STARTED_AT = NOW - timedelta(hours=1)
 
 
-def report(names: list[str], records: list[RunRecord], *, dry_run: bool = False) -> RunReport:
-    return report_of("run-1", names, records, dry_run=dry_run, started_at=STARTED_AT, now=NOW)
+def report(names: list[str], records: list[RunRecord], *, dry_run: bool = False) -> RunSummary:
+    return summary_of("run-1", names, records, dry_run=dry_run, started_at=STARTED_AT, now=NOW)
 
 
 def failed(repository: str, **given: object) -> RunRecord:
@@ -34,7 +33,7 @@ def test_is_finished_when_every_repository_is_done() -> None:
         any_record("team/api", images={"STARTED": {"accepted": 2}, "FRESH": {"young": 1}}),
         any_record("team/old", status=RecordStatus.GONE, images={"STARTED": {"accepted": 1}}),
     ]
-    assert report(["team/api", "team/old"], records) == RunReport(
+    assert report(["team/api", "team/old"], records) == RunSummary(
         run="run-1",
         status=RunStatus.FINISHED,
         dry_run=False,
@@ -103,15 +102,18 @@ def test_says_what_failed_and_how_to_rerun_it() -> None:
 @pytest.mark.parametrize(
     ("repositories", "said"),
     [
-        (NAMED, f"team/{NAMED - 1} ({NEVER_REACHED}). To rerun"),
-        (NAMED + 1, f"team/{NAMED - 1} ({NEVER_REACHED}) and 1 more. To rerun"),
-        (NAMED + 2_000, f"team/{NAMED - 1} ({NEVER_REACHED}) and 2000 more. To rerun"),
+        (MOST_PROBLEMS, f"team/{MOST_PROBLEMS - 1} ({NEVER_REACHED}). To rerun"),
+        (MOST_PROBLEMS + 1, f"team/{MOST_PROBLEMS - 1} ({NEVER_REACHED}) and 1 more. To rerun"),
+        (
+            MOST_PROBLEMS + 2_000,
+            f"team/{MOST_PROBLEMS - 1} ({NEVER_REACHED}) and 2000 more. To rerun",
+        ),
     ],
 )
 def test_names_only_the_first_repositories(repositories: int, said: str) -> None:
     sentence = report([f"team/{n}" for n in range(repositories)], []).sentence()
     assert said in sentence
-    assert f"team/{NAMED} " not in sentence
+    assert f"team/{MOST_PROBLEMS} " not in sentence
 
 
 def test_keeps_the_sentence_within_what_a_cause_may_hold() -> None:

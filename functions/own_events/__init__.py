@@ -1,0 +1,1 @@
+"""The events that the workflows of ecr-rescan send each other, as types."""

@@ -1,0 +1,88 @@
+"""The event Rescan Finished: a run of RescanRegistry has ended and reports its result."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import ClassVar, Self
+
+from own_events.checked_fields import CheckedFields
+from runtime.messages import Json, encode
+
+MOST_PROBLEMS = 10  # an event names; summary.json has all
+LONGEST_PROBLEM = 500  # characters
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A repository that did not finish, and the reason."""
+
+    repository: str
+    problem: str
+
+
+@dataclass(frozen=True)
+class RescanFinished:
+    """The result of a run, small enough for any target of the event.
+
+    images, reasons: counts by outcome, and by outcome and reason.
+    problems: the first repositories that did not finish; repositories_not_done counts all.
+    rerun: the execution input that reruns only those.
+    summary_key: object in the run bucket with the full result.
+    """
+
+    DETAIL_TYPE: ClassVar[str] = "Rescan Finished"
+
+    run: str
+    status: str
+    dry_run: bool
+    started_at: datetime
+    ended_at: datetime
+    repositories: int
+    repositories_gone: int
+    repositories_not_done: int
+    problems: tuple[Problem, ...]
+    images: dict[str, int]
+    reasons: dict[str, dict[str, int]]
+    results_missing: int
+    results_found: int
+    rerun: dict[str, object] | None
+    summary_key: str | None
+
+    def detail(self) -> Json:
+        """Write the detail of the event."""
+        return encode(self)
+
+    @classmethod
+    def read(cls, detail: CheckedFields) -> Self:
+        """Read the detail of an event."""
+        run, dry_run = detail.text("run"), detail.flag("dry_run")
+        is_to_rerun = detail.part("rerun").optional_text("rerun_of")
+        return cls(
+            run=run,
+            status=detail.text("status"),
+            dry_run=dry_run,
+            started_at=detail.time("started_at"),
+            ended_at=detail.time("ended_at"),
+            repositories=detail.number("repositories"),
+            repositories_gone=detail.number("repositories_gone"),
+            repositories_not_done=detail.number("repositories_not_done"),
+            problems=tuple(map(_problem, detail.parts("problems")[:MOST_PROBLEMS])),
+            images=detail.part("images").few_numbers(),
+            reasons={
+                outcome: reasons.few_numbers()
+                for outcome, reasons in detail.few_parts("reasons").items()
+            },
+            results_missing=detail.number("results_missing"),
+            results_found=detail.number("results_found"),
+            rerun=rerun_input(is_to_rerun, dry_run=dry_run) if is_to_rerun else None,
+            summary_key=detail.optional_text("summary_key"),
+        )
+
+
+def rerun_input(run: str, *, dry_run: bool) -> dict[str, object]:
+    """Return the execution input that reruns what a run has not finished."""
+    return {"rerun_of": run, "dry_run": True} if dry_run else {"rerun_of": run}
+
+
+def _problem(told: CheckedFields) -> Problem:
+    problem = told.long_text("problem", most=LONGEST_PROBLEM)
+    return Problem(told.text("repository"), problem or "")

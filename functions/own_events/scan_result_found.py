@@ -1,0 +1,61 @@
+"""The event Scan Result Found: RescanRegistry has asked ECR for a result that never arrived."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import ClassVar, Self
+
+from own_events.checked_fields import CheckedFields
+from runtime.messages import Json, encode
+
+MOST_TAGS = 100  # per event, so that ten events fit the 256 KiB of one call
+
+
+@dataclass(frozen=True)
+class ScanResultFound:
+    """The result of a scan that a run started, as ECR returned it.
+
+    The detail has the keys of ECR's own event, and `scanned-at` and `run`.
+
+    image_digest: empty when the event names none. image_tags: 100 at most are written.
+    scanned_at: when the scan ended; for a failure without a date, when it was started.
+    """
+
+    DETAIL_TYPE: ClassVar[str] = "Scan Result Found"
+
+    repository: str
+    image_digest: str
+    image_tags: tuple[str, ...]
+    scan_status: str
+    severities: dict[str, int]
+    scanned_at: datetime
+    run: str | None = None
+
+    def detail(self) -> Json:
+        """Write the detail of the event."""
+        return {
+            "repository-name": self.repository,
+            "image-digest": self.image_digest,
+            "image-tags": list(self.image_tags[:MOST_TAGS]),
+            "scan-status": self.scan_status,
+            "finding-severity-counts": encode(self.severities),
+            "scanned-at": encode(self.scanned_at.astimezone(UTC)),
+            "run": self.run,
+        }
+
+    @classmethod
+    def read(cls, detail: CheckedFields) -> Self:
+        """Read the detail of an event."""
+        return cls.read_at(detail.time("scanned-at"), detail, run=detail.optional_text("run"))
+
+    @classmethod
+    def read_at(cls, at: datetime, detail: CheckedFields, *, run: str | None = None) -> Self:
+        """Read the detail of ECR's own event, which has the time outside of it."""
+        return cls(
+            repository=detail.text("repository-name"),
+            image_digest=detail.optional_text("image-digest") or "",
+            image_tags=tuple(filter(None, detail.texts("image-tags"))),
+            scan_status=detail.text("scan-status"),
+            severities=detail.part("finding-severity-counts").numbers(),
+            scanned_at=at,
+            run=run,
+        )

@@ -1,0 +1,94 @@
+"""What RescanRegistry writes into its events, NotifyScan reads, whatever it is."""
+
+import json
+from datetime import timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ledger.run_records import RecordStatus, RunRecord
+from notify_scan.events.fields import Fields
+from own_events.event_bus import OwnEvent
+from own_events.rescan_finished import MOST_PROBLEMS, RescanFinished
+from own_events.scan_result_found import MOST_TAGS, ScanResultFound
+from registry.images import Image, LastScan
+from rescan_registry.missing_results import MissingResult
+from rescan_registry.outcomes import Outcome
+from rescan_registry.run_summary import RunSummary, summary_of
+from tests.support.clock import NOW
+
+SECONDS = 10 * 365 * 24 * 3600
+
+numbers = st.integers(0, 10**6)
+repositories = st.integers(0, 30).map(lambda number: f"team/api-{number}")
+times = st.integers(0, SECONDS).map(lambda seconds: NOW + timedelta(seconds=seconds))
+counts = st.dictionaries(
+    st.sampled_from(["accepted", "EcrThrottled"]), st.integers(1, 10**6), min_size=1, max_size=2
+)
+records = st.builds(
+    RunRecord,
+    run=st.just("any"),
+    repository=repositories,
+    status=st.sampled_from(RecordStatus),
+    started_at=times,
+    ended_at=times,
+    images=st.dictionaries(st.sampled_from([each.value for each in Outcome]), counts, max_size=4),
+    results_missing=numbers,
+    results_found=numbers,
+    error=st.sampled_from(["AccessDenied", "ImageScansFailed"]),
+    cause=st.sampled_from(["any", "two\nlines", "x" * 700, '{"errorMessage": "Rate exceeded"}']),
+)
+summaries = st.builds(
+    summary_of,
+    st.just("run-1"),
+    st.lists(repositories, max_size=15, unique=True),
+    st.lists(records, max_size=15),
+    dry_run=st.booleans(),
+    started_at=times,
+    now=times,
+)
+
+
+def carried(event: OwnEvent) -> Fields:
+    """Carry an event over the bus."""
+    return Fields.of("the event.detail", json.loads(json.dumps(event.detail())))
+
+
+@given(summaries)
+def test_the_result_of_a_run_is_read_as_it_was_written(summary: RunSummary) -> None:
+    event = summary.event("runs/any/summary.json")
+    assert RescanFinished.read(carried(event)) == event
+    assert event.problems == summary.problems[:MOST_PROBLEMS]
+    assert event.repositories_not_done == len(summary.problems)
+    assert (event.rerun is None) == (not summary.problems)
+
+
+found = st.builds(
+    MissingResult.found_in,
+    st.builds(
+        MissingResult,
+        st.builds(
+            Image,
+            st.just("sha256:any"),
+            st.just(NOW),
+            st.integers(0, 150).map(lambda number: tuple(f"v{each}" for each in range(number))),
+        ),
+        st.just(NOW),
+        st.sampled_from(["run-1", None]),
+    ),
+    st.builds(
+        LastScan,
+        st.sampled_from(["COMPLETE", "FAILED"]),
+        times,
+        severities=st.dictionaries(
+            st.sampled_from(["CRITICAL", "HIGH", "LOW"]), numbers, max_size=3
+        ),
+    ),
+    repositories,
+)
+
+
+@given(found)
+def test_a_result_that_was_found_is_read_as_it_was_written(event: ScanResultFound) -> None:
+    assert ScanResultFound.read(carried(event)) == event
+    assert len(event.image_tags) <= MOST_TAGS

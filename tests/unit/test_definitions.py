@@ -7,6 +7,7 @@ from typing import Any
 from local.cloud import definitions
 
 DEFINITION = """
+TimeoutSeconds: 300
 StartAt: ForEach
 States:
   ForEach:
@@ -14,7 +15,7 @@ States:
     MaxConcurrency: ${Most}
     ItemProcessor:
       ProcessorConfig: {ExecutionType: "${ChildType}"}
-      States: {Do: {Type: Task, Resource: "${DoFunctionArn}", End: true}}
+      States: {Do: {Type: Task, Resource: "${DoFunctionArn}", TimeoutSeconds: 30}}
 """
 
 
@@ -59,3 +60,11 @@ def test_leaves_to_the_deployment_what_only_it_knows(tmp_path: Path) -> None:
 
     assert processor["States"]["Do"]["Resource"] == "${DoFunctionArn}"
     assert processor["ProcessorConfig"]["ExecutionType"] == "${ChildType}"
+
+
+def test_extends_the_timeouts_of_tasks_only(tmp_path: Path) -> None:
+    machine = rendered(tmp_path, {})
+    processor = machine["States"]["ForEach"]["ItemProcessor"]
+
+    assert processor["States"]["Do"]["TimeoutSeconds"] == 120
+    assert machine["TimeoutSeconds"] == 300

@@ -110,13 +110,13 @@ def _record(asked: ScanRecord, found: object | None, records: ImageRecords) -> I
         if isinstance(found, Mapping):
             # DynamoDB leaves out the attributes of an item that was not there.
             item = plain(found.get("Attributes") or {})
-            return image_record(item) if item else ImageRecord(asked.digest)
-    return records.get(asked.repository, asked.digest)
+            return image_record(item) if item else ImageRecord(asked.image_digest)
+    return records.get(asked.repository, asked.image_digest)
 
 
 def _of_new_image(known: KnownImage, records: ImageRecords, now: datetime) -> KnownImage:
     asked = known.asked
-    earlier = records.predecessor(asked.repository, asked.digest, asked.tags)
+    earlier = records.predecessor(asked.repository, asked.image_digest, asked.tags)
     if earlier is None or earlier.baseline is None:
         return known
     before = Before(earlier.baseline.image_state, now - earlier.baseline.notified_at)
@@ -148,7 +148,7 @@ def remember(
         changes = [ledger.entries.put(DAILY, image, before, expires_at=int(asked.expires_at))]
     ledger.records.note_baseline(
         asked.repository,
-        asked.digest,
+        asked.image_digest,
         baseline,
         seen=known.record.baseline,
         scanned_at=scan.scanned_at,
@@ -170,7 +170,7 @@ def keep_up(
     # With every scan: a tag may have been with another image meanwhile, and expires unless noted.
     ledger.records.move_tags(
         asked.repository,
-        asked.digest,
+        asked.image_digest,
         asked.tags,
         scanned_at=scan.scanned_at,
         expires_at=int(asked.expires_at),
@@ -182,7 +182,7 @@ def _digest_image(
 ) -> DigestImage:
     return DigestImage(
         repository=known.asked.repository,
-        image_digest=known.asked.digest,
+        image_digest=known.asked.image_digest,
         image=scan.image,
         link=scan.link,
         account=scan.account,

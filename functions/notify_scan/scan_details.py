@@ -40,11 +40,11 @@ def with_details(
     missing += " not available:"
     if report.is_elsewhere:
         return _without(report, f"{missing} the registry is in another account or Region.")
-    if not report.digest:
+    if not report.image_digest:
         return _without(report, f"{missing} the event has no image digest.")
     try:
         if report.is_complete:
-            found = apply(registry.findings(report.repository, report.digest), risks)
+            found = apply(registry.findings(report.repository, report.image_digest), risks)
             return replace(
                 report,
                 severities=found.taken_off(report.severities),
@@ -55,7 +55,7 @@ def with_details(
                 ),
                 worst_findings=tuple(map(_cut, worst(found.standing, MOST_FINDINGS))),
             )
-        scan = registry.last_scan(report.repository, report.digest)
+        scan = registry.last_scan(report.repository, report.image_digest)
         description = scan.description if scan else ""
         return replace(report, failure=_text(description or "ECR states none", LONGEST_REASON))
     except Exception as error:

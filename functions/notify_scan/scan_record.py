@@ -20,12 +20,12 @@ MOST_TAGS = 10  # that are followed from image to image
 class ScanRecord:
     """What RecordScan writes, in the types of DynamoDB.
 
-    repository, digest, tags: of the image, as the ledger names them.
+    repository, image_digest, tags: of the image, as the ledger names them.
     key: of its item. expires_at: seconds since 1970, when DynamoDB may delete it.
     """
 
     repository: str
-    digest: str
+    image_digest: str
     tags: tuple[str, ...]
     key: object
     scanned_at: str
@@ -39,8 +39,8 @@ def record_of(report: ScanReport, *, kept_for: timedelta) -> ScanRecord | None:
 
     None when the report names no image that ECR could have.
     """
-    digest = report.digest or ""
-    if not _REPOSITORY.fullmatch(report.repository) or not _DIGEST.fullmatch(digest):
+    image_digest = report.image_digest or ""
+    if not _REPOSITORY.fullmatch(report.repository) or not _DIGEST.fullmatch(image_digest):
         return None
     repository = report.repository
     if report.is_elsewhere:
@@ -52,9 +52,9 @@ def record_of(report: ScanReport, *, kept_for: timedelta) -> ScanRecord | None:
     )
     return ScanRecord(
         repository=repository,
-        digest=digest,
+        image_digest=image_digest,
         tags=tags,
-        key=key_attributes(image_key(repository, digest)),
+        key=key_attributes(image_key(repository, image_digest)),
         scanned_at=str(encode(report.scanned_at)),
         last_scan=attribute(scan),
         image_tags=attribute(tags),

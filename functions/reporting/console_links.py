@@ -5,11 +5,11 @@ from urllib.parse import quote
 LONGEST = 1_000  # characters; a longer link breaks some channel's limit, and no real name makes one
 
 
-def image_page(region: str, account: str, repository: str, digest: str | None) -> str:
+def image_page(region: str, account: str, repository: str, image_digest: str | None) -> str:
     """Link to the scan of an image, or to its repository when the digest is not known."""
     page = f"{_host(region)}/ecr/repositories/private/{_part(account)}/{quote(repository)}"
-    if digest:
-        page += f"/_/image/{quote(digest, safe=':')}/scan-results"
+    if image_digest:
+        page += f"/_/image/{quote(image_digest, safe=':')}/scan-results"
     link = f"{page}?region={_part(region)}"
     return link if len(link) <= LONGEST else f"{_host(region)}/ecr/home?region={_part(region)}"
 

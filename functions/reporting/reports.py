@@ -73,7 +73,7 @@ class AcceptedFinding:
 class ScanReport:
     """One scan of one image.
 
-    digest: absent where the event names none.
+    image_digest: absent where the event has none.
     tags_omitted: tags that are left out of `tags`, which holds some 2,000 characters at most.
     status: as the event has it: COMPLETE, FAILED, INITIAL_SCAN_COMPLETE.
     severities: findings by severity, the worst first. Names that AWS does not document are kept.
@@ -96,7 +96,7 @@ class ScanReport:
     status: str
     scanned_at: datetime
     link: str
-    digest: str | None = None
+    image_digest: str | None = None
     tags: tuple[str, ...] = ()
     tags_omitted: int = 0
     severities: dict[str, int] = field(default_factory=dict)
@@ -123,8 +123,8 @@ class ScanReport:
         """Name the image in short, as people do: by its first tag, else by its digest."""
         if self.tags:
             return f"{self.repository}:{self.tags[0]}"
-        if self.digest:
-            return f"{self.repository}@{self.digest[:19]}"
+        if self.image_digest:
+            return f"{self.repository}@{self.image_digest[:19]}"
         return self.repository
 
     @property
@@ -135,7 +135,9 @@ class ScanReport:
     @property
     def subject(self) -> str:
         """Name what all reports on the same image have in common."""
-        return f"ecr/{self.account}/{self.region}/{self.repository}/{self.digest or 'unknown'}"
+        return (
+            f"ecr/{self.account}/{self.region}/{self.repository}/{self.image_digest or 'unknown'}"
+        )
 
 
 @dataclass(frozen=True)
@@ -199,7 +201,7 @@ class DigestedImage:
     account: str
     region: str
     repository: str
-    digest: str
+    image_digest: str
     link: str
     scanned_at: datetime
     change: Change

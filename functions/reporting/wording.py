@@ -145,7 +145,7 @@ def _scan_facts(report: ScanReport, decision: Decision) -> tuple[tuple[str, Line
         facts.append(("Tags", (Value.of(", ".join(report.tags)), *omitted)))
     else:
         facts.append(("Tags", ("none",)))
-    digest = Value.of(report.digest) if report.digest else "unknown"
+    digest = Value.of(report.image_digest) if report.image_digest else "unknown"
     facts.append(("Image digest", (digest,)))
     facts.append(("Scan", (f"{report.scan_type.lower()}, ", Value.of(report.status))))
     if report.failure:

@@ -147,7 +147,7 @@ def _digested(entry: DigestEntry) -> DigestedImage:
         account=image.account,
         region=image.region,
         repository=image.repository,
-        digest=image.image_digest,
+        image_digest=image.image_digest,
         link=image.link,
         scanned_at=image.scanned_at,
         change=kind,

@@ -88,7 +88,9 @@ def scan(
         if isinstance(found, str)
         else {"severities": {"CRITICAL": found, "HIGH": 1 if found > 1 else 0}}
     )
-    report = any_scan_report(repository=repository, digest=image_digest, scanned_at=at, **given)
+    report = any_scan_report(
+        repository=repository, image_digest=image_digest, scanned_at=at, **given
+    )
     composer = any_composer(
         policy=any_notification_policy(include_findings=False),
         channels=CHANNELS,

@@ -43,13 +43,13 @@ class LedgerInMemory:
         if asked is None or scan is None or self.is_lost:
             return interpreted
         self.calls["RecordScan"] += 1
-        before = self.kept.get((asked.repository, asked.digest))
+        before = self.kept.get((asked.repository, asked.image_digest))
         at = datetime.fromisoformat(asked.scanned_at)
         if before and before.last_scan and before.last_scan.scanned_at >= at:
             return interpreted
         recorded = RecordedScan(at, scan.status, scan.scan_type, scan.severities, scan.other)
-        self.kept[asked.repository, asked.digest] = replace(
-            before or ImageRecord(asked.digest), last_scan=recorded, image_tags=asked.tags
+        self.kept[asked.repository, asked.image_digest] = replace(
+            before or ImageRecord(asked.image_digest), last_scan=recorded, image_tags=asked.tags
         )
         return replace(interpreted, known={"Attributes": item(before)} if before else {})
 

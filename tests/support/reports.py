@@ -78,7 +78,7 @@ def any_scan_report(**given: Any) -> ScanReport:
         status="COMPLETE",
         scanned_at=NOW,
         link="https://console.aws.amazon.com/ecr/any",
-        digest=DIGEST,
+        image_digest=DIGEST,
         tags=("v1",),
         severities={"CRITICAL": 1, "HIGH": 2, "MEDIUM": 3, "LOW": 4},
     )

@@ -102,7 +102,7 @@ class Sequences(RuleBasedStateMachine):
         self.now += timedelta(hours=1)
         status = "FAILED" if found == FAILED else "COMPLETE"
         report = any_scan_report(
-            digest=f"sha256:{image:064x}",
+            image_digest=f"sha256:{image:064x}",
             tags=(),
             status=status,
             severities={} if found == FAILED else {"CRITICAL": found},
@@ -132,7 +132,7 @@ class Sequences(RuleBasedStateMachine):
             now=self.now,
             attempt=execution.attempt,
         )
-        image = int(str(execution.interpreted.record.digest)[7:], 16)  # type: ignore[union-attr]
+        image = int(str(execution.interpreted.record.image_digest)[7:], 16)  # type: ignore[union-attr]
         noted_before = self.baseline(image)
         try:
             notification = composer.compose(execution.interpreted)

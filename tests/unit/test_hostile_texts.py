@@ -130,7 +130,7 @@ def scan(
         repository=repository,
         scan_type=shape["scan_type"],
         status="COMPLETE" if shape["is_complete"] else status,
-        digest=digest if shape["has_digest"] else None,
+        image_digest=digest if shape["has_digest"] else None,
         tags=tags,
         tags_omitted=shape["tags_omitted"],
         severities={"CRITICAL": shape["critical"], "HIGH": 0, f"é {unknown}"[:50]: 2},

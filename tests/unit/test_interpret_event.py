@@ -33,7 +33,7 @@ def test_reads_a_basic_scan() -> None:
             scanned_at=datetime(2026, 3, 14, 3, 2, 48, tzinfo=UTC),
             link="https://console.aws.amazon.com/ecr/repositories/private/123456789012/shop/cart"
             f"/_/image/{digest}/scan-results?region=eu-central-1",
-            digest=digest,
+            image_digest=digest,
             tags=("2026.03", "stable"),
             severities={
                 "CRITICAL": 1,

@@ -367,41 +367,41 @@ def test_a_reminder_that_is_repeated_is_a_reminder_again(people: People) -> None
 
 def test_a_new_image_is_compared_with_the_one_that_had_its_tag(people: People) -> None:
     people.scan(2)
-    same = people.scan(2, digest=OTHER_DIGEST)
+    same = people.scan(2, image_digest=OTHER_DIGEST)
     assert (same.notify, same.reason) == (False, Reason.UNCHANGED)
-    assert not people.scan(2, digest=OTHER_DIGEST).notify
-    worse = people.scan(3, digest=f"sha256:{9:064x}")
+    assert not people.scan(2, image_digest=OTHER_DIGEST).notify
+    worse = people.scan(3, image_digest=f"sha256:{9:064x}")
     assert f"worse: +1 critical, compared with `{OTHER_DIGEST[:19]}`" in slack(worse)
 
 
 def test_a_new_image_with_a_new_tag_is_new(people: People) -> None:
     people.scan(2)
-    assert people.scan(2, digest=OTHER_DIGEST, tags=("v2",)).reason is Reason.NEW
-    assert people.scan(2, digest=f"sha256:{9:064x}", tags=()).reason == Reason.NEW
+    assert people.scan(2, image_digest=OTHER_DIGEST, tags=("v2",)).reason is Reason.NEW
+    assert people.scan(2, image_digest=f"sha256:{9:064x}", tags=()).reason == Reason.NEW
 
 
 def test_a_reminder_goes_from_image_to_image(people: People) -> None:
     people.scan(2)
     people.now += timedelta(days=20)
-    people.scan(2, digest=OTHER_DIGEST)
+    people.scan(2, image_digest=OTHER_DIGEST)
     people.now += timedelta(days=10)
-    assert people.scan(2, digest=OTHER_DIGEST).reason is Reason.REMINDER
+    assert people.scan(2, image_digest=OTHER_DIGEST).reason is Reason.REMINDER
 
 
 def test_after_a_rollback_a_new_image_is_compared_with_the_one_that_has_the_tag_again(
     people: People,
 ) -> None:
     people.scan(5)
-    people.scan(1, digest=OTHER_DIGEST)
+    people.scan(1, image_digest=OTHER_DIGEST)
     people.scan(5)
-    told = people.scan(6, digest=f"sha256:{9:064x}")
+    told = people.scan(6, image_digest=f"sha256:{9:064x}")
     assert f"worse: +1 critical, compared with `{DIGEST[:19]}`" in slack(told)
 
 
 def test_an_image_whose_record_is_lost_is_compared_with_another_that_had_its_tag(
     people: People,
 ) -> None:
-    people.scan(2, digest=OTHER_DIGEST, tags=("v1",))
+    people.scan(2, image_digest=OTHER_DIGEST, tags=("v1",))
     people.scan(2, tags=("v2",))
     del people.ledger.kept["team/api", DIGEST]
     told = people.scan(3, tags=("v1", "v2"))
@@ -431,7 +431,7 @@ def test_a_tag_is_kept_as_long_as_the_image_is_scanned(people: People) -> None:
 
 
 def test_an_older_scan_takes_no_tag(people: People) -> None:
-    people.scan(0, digest=OTHER_DIGEST)
+    people.scan(0, image_digest=OTHER_DIGEST)
     tags = dict(people.ledger.tags)
     people.tell(any_scan_report(scanned_at=NOW), "late")
     assert people.ledger.tags == tags
@@ -491,7 +491,7 @@ def test_what_is_noted_is_told_though_its_tags_cannot_be(log: io.StringIO) -> No
 
 
 def test_an_image_without_a_digest_is_told_each_time(people: People) -> None:
-    assert [people.scan(1, digest=None).notify for _ in range(2)] == [True, True]
+    assert [people.scan(1, image_digest=None).notify for _ in range(2)] == [True, True]
     assert people.ledger.calls.total() == 0
 
 
@@ -647,4 +647,4 @@ def test_only_what_has_become_more_breaks_through() -> None:
 
 def test_without_a_memory_nothing_is_left_to_a_digest() -> None:
     people = digest_people()
-    assert len(people.scan(1, digest=None).deliveries) == len(Channel)
+    assert len(people.scan(1, image_digest=None).deliveries) == len(Channel)

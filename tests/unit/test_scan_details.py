@@ -77,7 +77,7 @@ def test_asks_for_nothing_that_is_not_wanted_or_not_there(
 )
 def test_says_that_without_a_digest_nothing_can_be_asked(status: str, wanted: str) -> None:
     scans = FakeScans()
-    report = detailed(any_scan_report(status=status, digest=None, remarks=("first",)), scans)
+    report = detailed(any_scan_report(status=status, image_digest=None, remarks=("first",)), scans)
     remark = f"{wanted} not available: the event has no image digest."
     assert report.remarks == ("first", remark)
     assert scans.asked == []

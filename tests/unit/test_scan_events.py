@@ -99,7 +99,7 @@ def test_leaves_empty_tags_out() -> None:
 def test_takes_absent_and_empty_for_the_same() -> None:
     for nothing in ("", None):
         scan = basic(**{"image-digest": nothing, "image-tags": None})
-        assert (scan.digest, scan.tags) == (None, ())
+        assert (scan.image_digest, scan.tags) == (None, ())
 
 
 def test_names_an_image_by_its_first_tag_else_by_its_digest() -> None:

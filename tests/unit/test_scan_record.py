@@ -20,7 +20,7 @@ def test_is_what_the_ledger_reads_back() -> None:
     asked: Any = record(severities={"CRITICAL": 2}, other=7)
     written = {"last_scan": asked.last_scan, "image_tags": asked.image_tags}
     read = image_record({**asked.key, **written})
-    assert (read.digest, read.image_tags) == (DIGEST, ("v1",))
+    assert (read.image_digest, read.image_tags) == (DIGEST, ("v1",))
     assert read.last_scan == RecordedScan(NOW, "COMPLETE", "BASIC", {"CRITICAL": 2}, 7)
     assert asked.scanned_at == NOW.isoformat()
     assert asked.expires_at == str(int((NOW + KEPT_FOR).timestamp()))
@@ -43,9 +43,9 @@ def test_tells_repositories_of_the_same_name_apart(given: dict[str, Any], name: 
 @pytest.mark.parametrize(
     "given",
     [
-        {"digest": None},
-        {"digest": "sha256:"},
-        {"digest": "sha256:" + "x" * 64},
+        {"image_digest": None},
+        {"image_digest": "sha256:"},
+        {"image_digest": "sha256:" + "x" * 64},
         {"repository": "Team API"},
         {"repository": "a" * 257},
         {"repository": "team/api#image"},

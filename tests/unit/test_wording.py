@@ -74,7 +74,7 @@ def test_tells_the_facts_of_a_scan() -> None:
         "Scanned": "2026-03-14 03:00 UTC",
         "Account": "123456789012 in eu-central-1",
     }
-    told = facts(on_scan(tags=(), digest=None, status="FAILED", failure="no such layer"))
+    told = facts(on_scan(tags=(), image_digest=None, status="FAILED", failure="no such layer"))
     assert (told["Tags"], told["Image digest"], told["Reason"]) == (
         "none",
         "unknown",

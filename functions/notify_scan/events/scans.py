@@ -47,7 +47,7 @@ def _told(event: Fields) -> ScanResultFound:
 
 def _report(event: Fields, scan: ScanResultFound, scan_type: ScanType) -> ScanReport:
     region, account, repository = _repository(event, scan.repository)
-    digest = scan.image_digest or None
+    image_digest = scan.image_digest or None
     shown = first(scan.image_tags, len, MOST_TAGS)
     severities, other = _counts(scan.severities, scan_type)
     return ScanReport(
@@ -57,8 +57,8 @@ def _report(event: Fields, scan: ScanResultFound, scan_type: ScanType) -> ScanRe
         scan_type=scan_type,
         status=scan.scan_status,
         scanned_at=scan.scanned_at,
-        link=console_links.image_page(region, account, repository, digest),
-        digest=digest,
+        link=console_links.image_page(region, account, repository, image_digest),
+        image_digest=image_digest,
         tags=shown,
         tags_omitted=len(scan.image_tags) - len(shown),
         severities=severities,

@@ -15,7 +15,7 @@ from local.demo.run import OUTCOMES
 from local.registry import registry_file
 from reporting.reports import Reason
 
-RUN_TIMEOUT_SECONDS = 400
+RUN_TIMEOUT_SECONDS = 1000  # a tenth of it on two calm cores; shorter than the timeout of pytest
 
 
 def demo(*options: str) -> subprocess.CompletedProcess[str]:
@@ -39,8 +39,6 @@ def shipped(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict[str, An
     return result.stdout, json.loads(path.read_text())
 
 
-# The first of these has the time that the demo takes.
-@pytest.mark.timeout(RUN_TIMEOUT_SECONDS + 20)
 class TestShippedDemo:
     def test_shows_every_outcome(self, shipped: tuple[str, dict[str, Any]]) -> None:
         _, document = shipped

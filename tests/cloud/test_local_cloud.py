@@ -7,7 +7,6 @@ import socket
 import subprocess
 import sys
 import textwrap
-import time
 import uuid
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +19,8 @@ import pytest
 from local.cloud.engine import Engine, EngineError
 from local.cloud.interpreters import REPOSITORY
 from local.receivers.inbox import Inbox
+from tests.support.mailbox import Mailbox
+from tests.support.stack import eventually
 
 ONE_REPOSITORY = "repositories: [{name: team/api, images: [{tags: [a]}]}]"
 HANDLER = "def handler(event, context):\n"
@@ -145,14 +146,14 @@ def test_kills_a_handler_that_takes_too_long_and_starts_afresh(engine: Engine) -
         + HANDLER
         + "    print('asked to', event)\n    if event == 'sleep': time.sleep(60)\n"
         + "    return os.getpid()",
-        timeout=1,
+        timeout=2,
     )
     first = function.invoke("work").payload
 
     late = function.invoke("sleep")
 
     assert late.payload["errorType"] == "Sandbox.Timedout"
-    assert late.payload["errorMessage"].endswith("Error: Task timed out after 1.00 seconds")
+    assert late.payload["errorMessage"].endswith("Error: Task timed out after 2.00 seconds")
     assert "asked to sleep" in late.log
     again = function.invoke("work")
     assert again.error is None
@@ -217,15 +218,14 @@ def test_keeps_logs_in_cloudwatch(engine: Engine) -> None:
 
     logs = engine.client("logs")
     group = f"/aws/lambda/{function.name}"
-    messages: list[str] = []
-    deadline = time.monotonic() + 30
-    while not messages and time.monotonic() < deadline:
-        # Written by a thread of its own, some time after the answer.
+
+    def messages() -> list[str]:
+        """Read what a thread of its own writes, some time after the answer."""
         groups = logs.describe_log_groups(logGroupNamePrefix=group)["logGroups"]
         events = logs.filter_log_events(logGroupName=group)["events"] if groups else []
-        messages = [event["message"].strip() for event in events]
+        return [event["message"].strip() for event in events]
 
-    assert messages[0] == "hello"
+    assert eventually(messages, until=bool, what=f"lines in {group}")[0] == "hello"
 
 
 def test_hides_the_environment_of_this_machine(engine: Engine) -> None:
@@ -279,22 +279,14 @@ def test_throttles_as_a_client_error(engine: Engine) -> None:
 
 
 def test_puts_the_event_of_a_scan_on_the_default_bus(engine: Engine) -> None:
-    engine.put_registry("scan_duration: 1s\n" + ONE_REPOSITORY)
-    queue = engine.client("sqs").create_queue(QueueName=f"toy-{uuid.uuid4().hex[:8]}")["QueueUrl"]
-    attributes = engine.client("sqs").get_queue_attributes(
-        QueueUrl=queue, AttributeNames=["QueueArn"]
-    )
-    events = engine.client("events")
-    pattern = json.dumps({"source": ["aws.ecr"], "detail-type": ["ECR Image Scan"]})
-    events.put_rule(Name="toy", EventPattern=pattern)
-    target = {"Id": "queue", "Arn": attributes["Attributes"]["QueueArn"]}
-    events.put_targets(Rule="toy", Targets=[target])
-
-    engine.client("ecr").start_image_scan(repositoryName="team/api", imageId={"imageTag": "a"})
-
-    received = engine.client("sqs").receive_message(QueueUrl=queue, WaitTimeSeconds=20)
-    event = json.loads(received["Messages"][0]["Body"])
-    assert event["detail"]["repository-name"] == "team/api"
+    name = f"team/{uuid.uuid4().hex[:8]}"
+    image = {"tags": "a"}
+    registry = {"scan_duration": "1s", "repositories": [{"name": name, "images": [image]}]}
+    engine.put_registry(json.dumps(registry))
+    with Mailbox(engine).watch("aws.ecr") as mailbox:
+        engine.client("ecr").start_image_scan(repositoryName=name, imageId={"imageTag": "a"})
+        (event,) = mailbox.events_of(name, until=bool)
+    assert event["detail-type"] == "ECR Image Scan"
     assert event["detail"]["image-tags"] == ["a"]
 
 
@@ -339,32 +331,30 @@ def test_ends_the_engine_when_its_starter_is_killed() -> None:
     starter.kill()
     starter.communicate()
 
-    _await_silence(url)
+    address = ("127.0.0.1", int(url.rsplit(":", 1)[1]))
 
-
-def _await_silence(url: str) -> None:
-    port = int(url.rsplit(":", 1)[1])
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
+    def is_silent() -> bool:
         with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) != 0:
-                return
-        time.sleep(0.05)
-    pytest.fail(f"something still listens on {url}")
+            return probe.connect_ex(address) != 0
+
+    eventually(is_silent, until=bool, what=f"the end of the engine that listens on {url}")
 
 
 @pytest.mark.parametrize(
     "post",
     [
-        "import urllib.request\n    urllib.request.urlopen(event, b'{}', timeout=5)\n",
-        "import urllib3\n    urllib3.PoolManager().request('POST', event, body=b'{}')\n",
+        "import urllib.request\n    urllib.request.urlopen(event['url'], body)\n",
+        "import urllib3\n    urllib3.PoolManager().request('POST', event['url'], body=body)\n",
     ],
     ids=["urllib", "urllib3"],
 )
 def test_a_function_trusts_the_inbox(engine: Engine, inbox: Inbox, post: str) -> None:
-    before = len(inbox.received)
-    function = a_function(engine, f"{HANDLER}    {post}    return 'posted'\n")
+    own = uuid.uuid4().hex
+    body = "body = event['body'].encode()\n    "
+    function = a_function(engine, f"{HANDLER}    {body}{post}    return 'posted'\n")
 
-    assert function.invoke(inbox.url("webhook")).payload == "posted"
-    [received] = inbox.received[before:]
-    assert (received.channel, received.json) == ("webhook", {})
+    answer = function.invoke({"url": inbox.url("webhook"), "body": json.dumps({"own": own})})
+
+    assert answer.payload == "posted"
+    [received] = [each for each in inbox.received if own in each.body.decode()]
+    assert (received.channel, received.json) == ("webhook", {"own": own})

@@ -4,20 +4,20 @@ import functools
 import io
 import json
 import re
+import time
 import urllib.request
 import uuid
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
-from local.cloud.account import ACCOUNT, REGION
 from local.cloud.engine import Engine
 from local.registry.registry_contents import digest_of
+from tests.support.mailbox import Mailbox
 from tests.support.stack import Run, Stack, eventually
 from tests.support.template import resources
 
@@ -46,71 +46,52 @@ def summary_of(run: Run) -> dict[str, Any]:
     return summary
 
 
-def started(engine: Engine) -> dict[str, list[int]]:
-    """Tell, by repository, how often the scan of each image in it was started, if it was."""
+def started(engine: Engine, *names: str) -> dict[str, list[int]]:
+    """Count, by repository, how often the scan of each image was started, if it was."""
     scans = engine.registry_counters()["started"]
-    return {name: list(digests.values()) for name, digests in scans.items()}
+    return {name: list(scans[name].values()) for name in names if name in scans}
+
+
+def calls(engine: Engine, *names: str) -> dict[str, int]:
+    """Count, by operation, the calls that named one of these repositories, or none at all ("")."""
+    counted = engine.registry_counters()["calls_by_repository"]
+    sums = {
+        operation: sum(by_name.get(name, 0) for name in names)
+        for operation, by_name in counted.items()
+    }
+    return {operation: number for operation, number in sums.items() if number}
 
 
 def await_scans(engine: Engine) -> None:
-    eventually(engine.registry_counters, until=lambda counters: not counters["scans_under_way"])
+    eventually(
+        engine.registry_counters,
+        until=lambda counters: not counters["scans_under_way"],
+        what="the ends of all scans of the registry that this test put there",
+    )
 
 
-@dataclass
-class Mailbox:
-    """A queue that gets the events of ECR and of ecr-rescan."""
-
-    engine: Engine
-    url: str
-
-    def events_of(self, *names: str, until: Callable[[list[Any]], bool]) -> list[Any]:
-        """Collect events about runs or repositories of these names, until all are there."""
-        queue, events = self.engine.client("sqs"), list[Any]()
-
-        def receive() -> list[Any]:
-            answer = queue.receive_message(
-                QueueUrl=self.url, MaxNumberOfMessages=10, WaitTimeSeconds=1
-            )
-            for message in answer.get("Messages", ()):
-                event = json.loads(message["Body"])
-                detail = event["detail"]
-                if detail.get("run") in names or detail.get("repository-name") in names:
-                    events.append(event)
-            return events
-
-        return eventually(receive, until)
-
-
-@pytest.fixture(autouse=True)
-def forgotten(stack: Stack) -> None:
-    """Images have the same names from test to test."""
-    stack.forget_images()
+@pytest.fixture
+def own() -> Callable[[str], str]:
+    """Name repositories that no other test has, because all tests share one ledger and one log."""
+    prefix = f"t-{uuid.uuid4().hex[:8]}"
+    return lambda name: f"{prefix}/{name}"
 
 
 @pytest.fixture
 def mailbox(engine: Engine) -> Iterator[Mailbox]:
-    name = f"mailbox-{uuid.uuid4().hex[:8]}"
-    sqs, events = engine.client("sqs"), engine.client("events")
-    url = sqs.create_queue(QueueName=name)["QueueUrl"]
-    pattern = json.dumps({"source": ["ecr-rescan", "aws.ecr"]})
-    events.put_rule(Name=name, EventPattern=pattern)
-    target = {"Id": "queue", "Arn": f"arn:aws:sqs:{REGION}:{ACCOUNT}:{name}"}
-    events.put_targets(Rule=name, Targets=[target])
-    yield Mailbox(engine, url)
-    events.remove_targets(Rule=name, Ids=["queue"])
-    events.delete_rule(Name=name)
-    sqs.delete_queue(QueueUrl=url)
+    with Mailbox(engine) as mailbox:
+        yield mailbox.watch("ecr-rescan", "aws.ecr")
 
 
 def test_starts_what_is_due_once_and_leaves_records_summary_and_events(
-    engine: Engine, stack: Stack, mailbox: Mailbox
+    engine: Engine, stack: Stack, mailbox: Mailbox, own: Callable[[str], str]
 ) -> None:
-    names = ("prod/api", "prod/web", "prod/empty")
+    api, web, empty = names = own("api"), own("web"), own("empty")
     put_registry(
         engine,
-        repository("prod/api", FRESH, OLD, {"tags": "new"}),
-        repository("prod/web"),
-        {"name": "prod/empty", "images": []},
+        repository(api, FRESH, OLD, {"tags": "new"}),
+        repository(web),
+        {"name": empty, "images": []},
         scan_duration="1s",
     )
 
@@ -118,12 +99,12 @@ def test_starts_what_is_due_once_and_leaves_records_summary_and_events(
 
     summary = summary_of(run)
     assert summary["images"] == {"FRESH": 2, "STARTED": 3}
-    assert started(engine) == {"prod/api": [1, 1], "prod/web": [1]}
+    assert started(engine, *names) == {api: [1, 1], web: [1]}
     records = stack.records(run.name)
     assert {name: record.status for name, record in records.items()} == dict.fromkeys(
         names, "FINISHED"
     )
-    assert records["prod/api"].images["STARTED"] == {"accepted": 2}
+    assert records[api].images["STARTED"] == {"accepted": 2}
     document = stack.document(f"runs/{run.name}/summary.json")
     assert (document["status"], document["repositories"]) == ("FINISHED", 3)
 
@@ -135,20 +116,22 @@ def test_starts_what_is_due_once_and_leaves_records_summary_and_events(
     assert finished["detail"]["images"] == {"FRESH": 2, "STARTED": 3}
 
 
-def test_starts_nothing_again_once_its_scans_have_ended(engine: Engine, stack: Stack) -> None:
-    put_registry(engine, repository("team/api"), repository("team/web"), scan_duration="1s")
+def test_starts_nothing_again_once_its_scans_have_ended(
+    engine: Engine, stack: Stack, own: Callable[[str], str]
+) -> None:
+    names = own("api"), own("web")
+    put_registry(engine, *map(repository, names), scan_duration="1s")
     first = stack.run()
     assert summary_of(first)["images"] == {"FRESH": 2, "STARTED": 2}
     await_scans(engine)
-    calls = engine.registry_counters()["calls"]
-    assert (calls["DescribeImageScanFindings"], calls["StartImageScan"]) == (4, 2)
+    called = {"DescribeImages": 2, "DescribeImageScanFindings": 4, "StartImageScan": 2}
+    assert calls(engine, *names) == called
 
     assert summary_of(stack.run())["images"] == {"FRESH": 4}
 
     # The ledger knew all of them.
-    calls = engine.registry_counters()["calls"]
-    assert (calls["DescribeImageScanFindings"], calls["StartImageScan"]) == (4, 2)
-    for name in ("team/api", "team/web"):
+    assert calls(engine, *names) == {**called, "DescribeImages": 4}
+    for name in names:
         fresh, old = (digest_of(name, tag) for tag in ("fresh", "old"))
         known = {record.image_digest: record for record in stack.image_records(name, [fresh, old])}
         assert (known[old].started_by, known[fresh].started_by) == (first.name, None)
@@ -156,57 +139,60 @@ def test_starts_nothing_again_once_its_scans_have_ended(engine: Engine, stack: S
 
 
 def test_retries_what_ecr_throttles_until_every_scan_is_started_once(
-    engine: Engine, stack: Stack
+    engine: Engine, stack: Stack, own: Callable[[str], str]
 ) -> None:
+    api, web = names = own("api"), own("web")
     throttled = {"operation": "StartImageScan", "error": "ThrottlingException", "times": 3}
     images = {"tags": "v{n}", "count": 3, "scanned": "8d"}
-    put_registry(
-        engine, repository("team/api", images), repository("team/web", images), faults=[throttled]
-    )
+    put_registry(engine, repository(api, images), repository(web, images), faults=[throttled])
 
     assert summary_of(stack.run())["images"] == {"STARTED": 6}
 
-    assert started(engine) == {"team/api": [1, 1, 1], "team/web": [1, 1, 1]}
-    counters = engine.registry_counters()
-    assert counters["throttled"] == {"StartImageScan": 3}
-    assert counters["calls"]["StartImageScan"] == 6 + 3
+    assert started(engine, *names) == {api: [1, 1, 1], web: [1, 1, 1]}
+    assert calls(engine, *names)["StartImageScan"] == 6 + 3
 
 
-def test_records_a_repository_that_fails_and_reruns_only_that(engine: Engine, stack: Stack) -> None:
+def test_records_a_repository_that_fails_and_reruns_only_that(
+    engine: Engine, stack: Stack, own: Callable[[str], str]
+) -> None:
+    api, app, web = names = own("api"), own("app"), own("web")
     denied = {"operation": "DescribeImages", "error": "AccessDeniedException", "times": 1}
     put_registry(
         engine,
-        repository("team/api"),
-        repository("team/app"),
-        repository("team/web", faults=[denied]),
+        repository(api),
+        repository(app),
+        repository(web, faults=[denied]),
     )
 
     failed = stack.run()
 
     assert (failed.status, failed.error) == ("FAILED", "RescanIncomplete")
     records = stack.records(failed.name)
-    assert {name for name, record in records.items() if record.is_done} == {"team/api", "team/app"}
-    assert records["team/web"].error == "AccessDenied"
-    assert "DescribeImages of team/web" in records["team/web"].problem()
+    assert {name for name, record in records.items() if record.is_done} == {api, app}
+    assert records[web].error == "AccessDenied"
+    assert f"DescribeImages of {web}" in records[web].problem()
     assert failed.cause is not None
-    assert failed.cause.startswith("1 of 3 repositories did not finish: team/web (AccessDenied: ")
+    assert failed.cause.startswith(f"1 of 3 repositories did not finish: {web} (AccessDenied: ")
     asked = json.loads(failed.cause[failed.cause.index('{"rerun_of"') :])
 
     rerun = stack.run(asked)
 
     assert summary_of(rerun)["repositories"] == 1
-    assert stack.document(f"runs/{rerun.name}/repositories.json") == ["team/web"]
-    assert started(engine) == {"team/api": [1], "team/app": [1], "team/web": [1]}
+    assert stack.document(f"runs/{rerun.name}/repositories.json") == [web]
+    assert started(engine, *names) == {api: [1], app: [1], web: [1]}
 
 
-def test_reruns_what_a_run_stopped_half_way_did_not_reach(engine: Engine, stack: Stack) -> None:
+def test_reruns_what_a_run_stopped_half_way_did_not_reach(
+    engine: Engine, stack: Stack, own: Callable[[str], str]
+) -> None:
+    done, half, slow = names = own("done"), own("half"), own("slow")
     throttled = {"error": "ThrottlingException"}
     stuck = {**OLD, "tags": "stuck", "faults": [{**throttled, "operation": "StartImageScan"}]}
     put_registry(
         engine,
-        repository("stop/done", FRESH),
-        repository("stop/half", OLD, stuck),
-        repository("stop/slow", OLD, faults=[{**throttled, "operation": "DescribeImages"}]),
+        repository(done, FRESH),
+        repository(half, OLD, stuck),
+        repository(slow, OLD, faults=[{**throttled, "operation": "DescribeImages"}]),
         scan_duration="1s",
     )
     arn = stack.start()
@@ -216,139 +202,127 @@ def test_reruns_what_a_run_stopped_half_way_did_not_reach(engine: Engine, stack:
         counters = engine.registry_counters()
         return {*stack.records(name)}, {*counters["started"]}, {*counters["throttled"]}
 
-    half_way = ({"stop/done"}, {"stop/half"}, {"DescribeImages", "StartImageScan"})
-    eventually(reached, until=lambda seen: seen == half_way)
+    half_way = ({done}, {half}, {"DescribeImages", "StartImageScan"})
+    eventually(
+        reached,
+        until=lambda seen: seen == half_way,
+        what=f"{done} done, {half} started, and two operations throttled",
+    )
 
     stopped = stack.stop(arn)
 
     assert stopped.status == "ABORTED"
-    assert stack.records(name).keys() == {"stop/done"}
+    assert stack.records(name).keys() == {done}
     engine.clear_faults()
     await_scans(engine)
     rerun = stack.run({"rerun_of": name})
     assert summary_of(rerun)["images"] == {"FRESH": 1, "STARTED": 2}
-    assert stack.document(f"runs/{rerun.name}/repositories.json") == ["stop/half", "stop/slow"]
-    assert started(engine) == {"stop/half": [1, 1], "stop/slow": [1]}
+    assert stack.document(f"runs/{rerun.name}/repositories.json") == [half, slow]
+    assert started(engine, *names) == {half: [1, 1], slow: [1]}
 
 
-@pytest.mark.parametrize(
-    ("asked", "said"),
-    [
-        ({"repos": ["team/api"]}, "Unknown key 'repos' in the execution input"),
-        ({"repository_filter": "("}, "repository_filter must be a regular expression"),
-        ({"rescan_after": "weekly"}, "rescan_after must be a duration such as 7d"),
-        ({"rescan_after": "12h"}, "rescan_after must be at least 24h"),
-        ({"repositories": ["team/nope"]}, "repositories must name repositories of this registry"),
-        (
-            {"rerun_of": "never"},
-            "rerun_of: no repository list found for run 'never'",
-        ),
-        ([], "The execution input must be a JSON object"),
-    ],
-)
 def test_refuses_bad_input_and_says_what_is_accepted(
-    asked: object, said: str, engine: Engine, stack: Stack
+    engine: Engine, stack: Stack, own: Callable[[str], str]
 ) -> None:
-    put_registry(engine, repository("team/api"))
+    put_registry(engine, repository(own("api")))
 
-    run = stack.run(asked)
+    run = stack.run({"repos": [own("api")]})
 
     assert (run.status, run.error) == ("FAILED", "InvalidRescanRequest")
     assert run.cause is not None
-    assert said in json.loads(run.cause)["errorMessage"]
+    said = json.loads(run.cause)["errorMessage"]
+    assert "Unknown key 'repos' in the execution input" in said
     assert run.states == ("ListRepositories",)
 
 
-def test_says_that_an_empty_registry_has_nothing_to_rescan(engine: Engine, stack: Stack) -> None:
-    put_registry(engine)
-
-    run = stack.run()
-
-    assert run.states[-1] == "NothingToRescan"
-    assert summary_of(run)["notice"] == "0 of 0 repositories in the registry"
-
-
-def test_starts_nothing_in_an_enhanced_registry(engine: Engine, stack: Stack) -> None:
-    put_registry(engine, repository("team/api"), scanning="ENHANCED")
-
-    run = stack.run()
-
-    assert run.states[-1] == "EnhancedScanningActive"
-    assert "Amazon Inspector rescans its images" in summary_of(run)["notice"]
-    assert engine.registry_counters()["calls"] == {"GetRegistryScanningConfiguration": 1}
-
-
-def test_decides_everything_and_starts_nothing_in_a_dry_run(engine: Engine, stack: Stack) -> None:
-    put_registry(engine, repository("team/api"), repository("team/web"))
-
-    summary = summary_of(stack.run({"dry_run": True}))
-
-    assert (summary["dry_run"], summary["images"]) == (True, {"DUE": 2, "FRESH": 2})
-    assert "StartImageScan" not in engine.registry_counters()["calls"]
-
-
-def test_logs_one_info_line_an_invocation_and_no_secret(engine: Engine, stack: Stack) -> None:
-    put_registry(engine, repository("log/api"), repository("log/web"), repository("log/app"))
+def test_logs_one_info_line_per_invocation_and_no_secret(
+    engine: Engine, stack: Stack, own: Callable[[str], str]
+) -> None:
+    put_registry(engine, *(repository(own(name)) for name in ("api", "web", "app")))
     run = stack.run()
     summary_of(run)
     invocations = dict(zip(FUNCTIONS, (1, 3, 3, 3, 1), strict=True))
 
+    def lines_of(*parts: str) -> list[dict[str, Any]]:
+        """Read the lines that hold one of these texts; every one of them is JSON."""
+        lines = stack.log_lines()
+        return [json.loads(line) for line in lines if any(part in line for part in parts)]
+
     def info_lines() -> list[dict[str, Any]]:
-        lines = map(json.loads, stack.log_lines())  # every line is JSON
         return [
-            line for line in lines if (line.get("run"), line.get("level")) == (run.name, "INFO")
+            line
+            for line in lines_of(run.name)
+            if (line.get("run"), line.get("level")) == (run.name, "INFO")
         ]
 
-    lines = eventually(info_lines, until=lambda lines: len(lines) >= sum(invocations.values()))
+    lines = eventually(
+        info_lines,
+        until=lambda lines: len(lines) >= sum(invocations.values()),
+        what=f"an INFO line of each invocation of {run.name}",
+    )
 
     logged = Counter(
         next(name for name in FUNCTIONS if f"-{name}-" in line["function_name"]) for line in lines
     )
     assert logged == invocations
-    assert set(Counter(line["function_request_id"] for line in lines).values()) == {1}
-    text = "\n".join(stack.log_lines())
-    assert '"level":"DEBUG"' in text
+    requests = Counter(line["function_request_id"] for line in lines)
+    assert set(requests.values()) == {1}
+    assert "DEBUG" in {line.get("level") for line in lines_of(*requests)}
+    # A secret must be in no line of any test.
     assert not re.search(
-        r"AWS4-HMAC|Signature|Security-Token|Authorization|\b[AL][SK]IA\w{12}", text
+        r"AWS4-HMAC|Signature|Security-Token|Authorization|\b[AL][SK]IA\w{12}",
+        "\n".join(stack.log_lines()),
     )
 
 
-def test_counts_a_run_without_naming_repository_or_image(engine: Engine, stack: Stack) -> None:
+def test_counts_a_run_without_naming_repository_or_image(
+    engine: Engine, stack: Stack, own: Callable[[str], str]
+) -> None:
     images = [{"tags": "secret-tag", "scanned": "8d"}, {"tags": "secret-tag-2", "scanned": "1d"}]
-    put_registry(engine, repository("secret/api", *images), repository("secret/web", *images))
+    put_registry(
+        engine, repository(own("secret-api"), *images), repository(own("secret-web"), *images)
+    )
+    began_at = time.time() * 1000
     summary_of(stack.run())
 
     def metrics() -> list[dict[str, Any]]:
-        """Read the lines in which CloudWatch looks for metrics, and which are this run's."""
-        lines = map(json.loads, stack.log_lines())
-        counts = {"images_started": [2.0], "images_fresh": [2.0], "repositories": [2.0]}
-        return [line for line in lines if "_aws" in line and counts.items() <= line.items()]
+        """Read the lines in which CloudWatch looks for metrics, since this run was started."""
+        lines = [json.loads(line) for line in stack.log_lines() if '"_aws"' in line]
+        return [line for line in lines if line["_aws"]["Timestamp"] >= began_at]
 
-    for line in eventually(metrics, until=bool):
-        (directive,) = line["_aws"]["CloudWatchMetrics"]
-        assert directive["Namespace"] == "EcrRescan"
-        assert directive["Dimensions"] == [["service"]]
-        assert line["service"] == stack.name
-        assert not re.search("secret|sha256", json.dumps(line))
+    (line,) = eventually(metrics, until=bool, what="the metrics of the run in the log")
+    counts = {"images_started": [2.0], "images_fresh": [2.0], "repositories": [2.0]}
+    assert counts.items() <= line.items()
+    (directive,) = line["_aws"]["CloudWatchMetrics"]
+    assert directive["Namespace"] == "EcrRescan"
+    assert directive["Dimensions"] == [["service"]]
+    assert line["service"] == stack.name
+    assert not re.search("secret|sha256", json.dumps(line))
 
 
-def everything_attempted(stack: Stack) -> dict[str, tuple[str, str, dict[str, Any]]]:
+def everything_attempted(
+    stack: Stack, repository: str
+) -> dict[str, tuple[str, str, dict[str, Any]]]:
     """Name calls by the permission that they take; none of them does harm where it is allowed."""
-    image = {"repositoryName": "team/api", "imageId": {"imageTag": "old"}}
+    image = {"repositoryName": repository, "imageId": {"imageTag": "old"}}
     bucket, table = stack.outputs["RunBucketName"], stack.outputs["LedgerTableName"]
     item = {"pk": {"S": "run#attempt"}}  # refused by DynamoDB itself: it has no sort key
     functions = stack.physical_names("AWS::Lambda::Function")
     attempts: dict[str, tuple[str, str, dict[str, Any]]] = {
         "read the scan type": ("ecr", "get_registry_scanning_configuration", {}),
         "list repositories": ("ecr", "describe_repositories", {}),
-        "list images": ("ecr", "describe_images", {"repositoryName": "team/api"}),
+        "list images": ("ecr", "describe_images", {"repositoryName": repository}),
         "read findings": ("ecr", "describe_image_scan_findings", image),
-        "start a scan": ("ecr", "start_image_scan", {**image, "repositoryName": "team/none"}),
-        "delete a repository": ("ecr", "delete_repository", {"repositoryName": "team/api"}),
+        "start a scan": (
+            "ecr",
+            "start_image_scan",
+            {**image, "repositoryName": f"{repository}-none"},
+        ),
+        "delete a repository": ("ecr", "delete_repository", {"repositoryName": repository}),
         "delete an image": (
             "ecr",
             "batch_delete_image",
-            {"repositoryName": "team/api", "imageIds": [{"imageTag": "old"}]},
+            {"repositoryName": repository, "imageIds": [{"imageTag": "old"}]},
         ),
         "put a record": ("dynamodb", "put_item", {"TableName": table, "Item": item}),
         "update a record": ("dynamodb", "update_item", {"TableName": table, "Key": item}),
@@ -419,15 +393,15 @@ def everything_attempted(stack: Stack) -> dict[str, tuple[str, str, dict[str, An
     }.items(),
 )
 def test_refuses_a_role_all_that_it_does_not_need(
-    role: str, allowed: set[str], engine: Engine, stack: Stack
+    role: str, allowed: set[str], engine: Engine, stack: Stack, own: Callable[[str], str]
 ) -> None:
-    put_registry(engine, repository("team/api"))
+    put_registry(engine, repository(own("api")))
     session: Any = stack.session_of(role)
 
     client = functools.cache(lambda service: session.client(service, endpoint_url=engine.url))
 
     granted = set()
-    for name, (service, operation, parameters) in everything_attempted(stack).items():
+    for name, (service, operation, parameters) in everything_attempted(stack, own("api")).items():
         try:
             getattr(client(service), operation)(**parameters)
         except ClientError as error:
@@ -436,7 +410,7 @@ def test_refuses_a_role_all_that_it_does_not_need(
         granted.add(name)
 
     assert granted == allowed
-    assert started(engine) == {}
+    assert started(engine, own("api")) == {}
 
 
 def test_deploys_one_small_package_without_what_lambda_brings(engine: Engine, stack: Stack) -> None:

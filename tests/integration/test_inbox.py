@@ -45,7 +45,7 @@ def post(
     request = urllib.request.Request(url, body, headers or {}, method="POST")
     trust = ssl.create_default_context(cafile=inbox.environment["SSL_CERT_FILE"])
     try:
-        with urllib.request.urlopen(request, timeout=5, context=trust) as response:
+        with urllib.request.urlopen(request, timeout=60, context=trust) as response:
             return Response(response.status, response.read(), response.headers)
     except urllib.error.HTTPError as error:
         with error:
@@ -202,7 +202,7 @@ def test_gives_every_channel_a_secret(inbox: Inbox) -> None:
 
 def test_is_trusted_only_with_its_certificate_authority(inbox: Inbox) -> None:
     with pytest.raises(urllib.error.URLError, match="CERTIFICATE_VERIFY_FAILED"):
-        urllib.request.urlopen(inbox.url("slack"), b"{}", timeout=5)
+        urllib.request.urlopen(inbox.url("slack"), b"{}", timeout=60)
 
     assert inbox.received == ()
     assert post(inbox, inbox.url("slack"), SLACK_TEXT).status == 200

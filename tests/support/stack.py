@@ -3,7 +3,6 @@
 import functools
 import json
 import time
-from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,20 +16,28 @@ from ledger.table import Table
 from local.cloud.account import ACCOUNT, REGION
 from local.cloud.engine import Engine
 
-DEADLINE_SECONDS = 60
+# Of one wait: what takes a second on a calm machine takes half a minute where every core is busy.
+# It is shorter than the timeout of pytest, which cannot say what a test waited for.
+DEADLINE_SECONDS = 240
 POLL_SECONDS = 0.1
+MOST_CHARACTERS = 4_000  # of what was read last, in the message of a wait that failed
 
 
 class NeverHappenedError(AssertionError):
-    """What was waited for did not come about: the message shows what was there instead."""
+    """What a test waited for did not happen. The message says what, and what was read last."""
 
 
-def eventually[T](read: Callable[[], T], until: Callable[[T], object]) -> T:
-    """Read until a condition holds, and give what was read last."""
+def eventually[T](read: Callable[[], T], until: Callable[[T], object], *, what: str) -> T:
+    """Read until a condition holds, and return what was read last.
+
+    what: a noun for what the test waits for, for the message when it does not come.
+    """
     deadline = time.monotonic() + DEADLINE_SECONDS
     while not until(value := read()):
         if time.monotonic() > deadline:
-            raise NeverHappenedError(f"after {DEADLINE_SECONDS} s there still was {value!r}")
+            raise NeverHappenedError(
+                f"Waited {DEADLINE_SECONDS} s for {what}. Last read: {value!r:.{MOST_CHARACTERS}}"
+            )
         time.sleep(POLL_SECONDS)
     return value
 
@@ -75,6 +82,7 @@ class Stack:
         ended = eventually(
             lambda: states.describe_execution(executionArn=arn),
             until=lambda execution: execution["status"] != "RUNNING",
+            what=f"the end of {arn}",
         )
         pages = states.get_paginator("get_execution_history").paginate(executionArn=arn)
         entered = (
@@ -103,12 +111,12 @@ class Stack:
         records = ImageRecords(Table(self.client("dynamodb"), self.outputs["LedgerTableName"]))
         return list(records.records_of(repository, digests))
 
-    def forget_images(self) -> None:
-        """Delete what is known of images, as it would be in an account of one's own."""
+    def forget(self, partition: str) -> None:
+        """Delete every item of the ledger whose partition key begins with this text."""
         client, table = self.client("dynamodb"), self.outputs["LedgerTableName"]
         pages = client.get_paginator("scan").paginate(TableName=table)
         for item in [item for page in pages for item in page["Items"]]:
-            if item["pk"]["S"].startswith("repository#"):
+            if item["pk"]["S"].startswith(partition):
                 client.delete_item(TableName=table, Key={"pk": item["pk"], "sk": item["sk"]})
 
     def document(self, key: str) -> Any:
@@ -126,23 +134,38 @@ class Stack:
             for event in page["events"]
         ]
 
-    def notifications(self, *, at_least: int = 0) -> int:
-        """Wait until NotifyScan has been started so often and is at rest, and count its executions.
+    def started_by(self, arn: str) -> list[str]:
+        """Return the ARNs of the executions that the tasks of an execution started."""
+        states = self.client("stepfunctions")
+        pages = states.get_paginator("get_execution_history").paginate(executionArn=arn)
+        outputs = [
+            json.loads(event["taskSucceededEventDetails"]["output"])
+            for page in pages
+            for event in page["events"]
+            if event.get("taskSucceededEventDetails", {}).get("resource") == "startExecution"
+        ]
+        return [str(output["ExecutionArn"]) for output in outputs]
 
-        From its log: it has no other history.
+    def await_notifications(self, *arns: str) -> None:
+        """Wait until executions of NotifyScan have ended well.
+
+        It is read in their log: an Express execution has no other history.
         """
 
-        def read() -> Counter[str]:
-            return Counter(
-                json.loads(line)["type"] for line in self.log_lines("NotifyScanLogGroup")
-            )
+        def ends() -> dict[str, str]:
+            lines = map(json.loads, self.log_lines("NotifyScanLogGroup"))
+            return {
+                line["execution_arn"]: line["type"]
+                for line in lines
+                if line["execution_arn"] in arns
+                and line["type"].startswith("Execution")
+                and line["type"] != "ExecutionStarted"
+            }
 
-        def is_at_rest(events: Counter[str]) -> bool:
-            started = events["ExecutionStarted"]
-            ended = events["ExecutionSucceeded"] + events["ExecutionFailed"]
-            return started == ended and started >= at_least
-
-        return eventually(read, until=is_at_rest)["ExecutionStarted"]
+        ended = eventually(
+            ends, until=lambda found: found.keys() >= {*arns}, what=f"the ends of {arns}"
+        )
+        assert set(ended.values()) <= {"ExecutionSucceeded"}, ended
 
     def let_events_through(self, *, open: bool) -> None:  # noqa: A002
         """Switch the rules that start NotifyScan on or off."""
@@ -152,14 +175,28 @@ class Stack:
             if logical_id.startswith("NotifyScan"):
                 switch(Name=rule)
 
-    def undelivered(self) -> list[Any]:
-        """Look at what is in the queue Undelivered, and leave it."""
+    def undelivered(self, about: str) -> list[Any]:
+        """Read the messages of the dead-letter queue Undelivered that hold a text, and leave them.
+
+        The text is what only the test knows, such as its repository: all tests share the queue.
+        """
+        return [json.loads(message["Body"]) for message in self._undelivered(about)]
+
+    def delete_undelivered(self, about: str) -> None:
+        """Delete the messages of the dead-letter queue Undelivered that hold a text."""
+        for message in self._undelivered(about):
+            self.client("sqs").delete_message(
+                QueueUrl=self.outputs["UndeliveredQueueUrl"],
+                ReceiptHandle=message["ReceiptHandle"],
+            )
+
+    def _undelivered(self, about: str) -> list[Any]:
         answer = self.client("sqs").receive_message(
             QueueUrl=self.outputs["UndeliveredQueueUrl"],
             MaxNumberOfMessages=10,
             VisibilityTimeout=0,
         )
-        return [json.loads(message["Body"]) for message in answer.get("Messages", ())]
+        return [message for message in answer.get("Messages", ()) if about in message["Body"]]
 
     def physical_names(self, kind: str) -> dict[str, str]:
         """Name the resources of a kind by logical id."""

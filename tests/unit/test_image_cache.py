@@ -63,7 +63,7 @@ class FailingTogether(FakeImageRecords):
 
     def __init__(self) -> None:
         super().__init__(fails=["note_scan"])
-        self._both = Barrier(2, timeout=10)
+        self._both = Barrier(2, timeout=60)
 
     def note_scan(self, *image: object, **more: object) -> None:
         self._both.wait()

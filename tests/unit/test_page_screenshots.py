@@ -61,7 +61,7 @@ def test_says_why_the_browser_failed(
 ) -> None:
     a_browser(tmp_path, monkeypatch, script.replace("sleep", "/bin/sleep"))
     monkeypatch.setattr(
-        "local.page.page_screenshots.TIMEOUT_SECONDS", 0.2 if "sleep" in script else 9
+        "local.page.page_screenshots.TIMEOUT_SECONDS", 0.2 if "sleep" in script else 60
     )
 
     said = take_screenshots([HELLO], None, tmp_path)

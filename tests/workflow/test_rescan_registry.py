@@ -9,7 +9,7 @@ import pytest
 
 from local.registry.simulated_registry import SimulatedRegistry
 from own_events.event_bus import EventBus, EventRefused
-from tests.support.engine import Execution
+from tests.support.engine import DEADLINE, Execution
 from tests.workflow.conftest import Deploy
 
 FRESH = {"tags": "fresh", "scanned": "1d"}
@@ -290,11 +290,11 @@ def test_reruns_what_a_stopped_run_did_not_reach(deploy: Deploy) -> None:
     def hold_up(payload: dict[str, Any]) -> None:
         if payload["repository"] == "team/b":
             reached.set()
-            assert release.wait(30)
+            assert release.wait(DEADLINE), "the run was never stopped"
 
     deployed.faults["RecordRepository"] = hold_up
     arn = deployed.start(name="stopped")
-    assert reached.wait(30)
+    assert reached.wait(DEADLINE), "team/b was never recorded"
     deployed.stop(arn)
     release.set()
     assert deployed.wait(arn).status == "ABORTED"

@@ -2,7 +2,7 @@
 
 Each correction says what it is for, which foreign names it replaces, whether the fault is known
 upstream, and when to remove it. Many of the names are private, so localemu is pinned exactly. This
-module and moto_tables.py are the only ones in local/ that use private names of other packages.
+module and moto_internals.py are the only ones in local/ that use private names of other packages.
 """
 
 import contextlib
@@ -178,16 +178,16 @@ def _resolve_table_arns() -> None:
 
 
 def _serialize_table_calls() -> None:
-    """Run calls of DynamoDB one at a time, and make transactions cheap: see moto_tables.py.
+    """Run calls of DynamoDB one at a time, and make transactions cheap: see moto_internals.py.
 
-    Replaces: what moto_tables.replacements() lists.
+    Replaces: what table_patches() lists.
     Upstream: no issue is known.
     Remove when a transaction of moto does not undo concurrent writes.
     """
-    from local.cloud import moto_tables  # noqa: PLC0415
+    from local.cloud import moto_internals  # noqa: PLC0415
 
-    for owner, name, replacement in moto_tables.replacements():
-        setattr(owner, name, replacement)
+    for patch in moto_internals.table_patches():
+        patch.apply()
 
 
 def _skip_disabled_rules() -> None:

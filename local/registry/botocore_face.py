@@ -23,10 +23,11 @@ def attach(
     registry: SimulatedRegistry,
     *,
     sleep: Callable[[float], object] = time.sleep,
-) -> None:
+) -> Callable[[], None]:
     """Let the registry answer this client's calls, each after the registry's latency.
 
-    The handler is registered first, so that it also precedes moto's.
+    The handler is registered first, so that it also precedes moto's. The returned function
+    removes it.
     """
 
     def answer(request: AWSPreparedRequest, event_name: str, **_: Any) -> AWSResponse:
@@ -39,10 +40,12 @@ def attach(
             return _response(request.url, error.status, wrong)
         return _response(request.url, 200, message)
 
+    handler: Any = answer  # the stubs do not know that a handler may return a response
     client.meta.events.register_first(
         "before-send.ecr",
-        answer,  # type: ignore[arg-type]  # the stubs do not know that a handler may return a response
+        handler,
     )
+    return lambda: client.meta.events.unregister("before-send.ecr", handler)
 
 
 def _response(url: str, status: int, message: dict[str, Any]) -> AWSResponse:

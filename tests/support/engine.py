@@ -1,16 +1,13 @@
 """The real definitions and the real handlers in one process, on moto's Step Functions.
 
-The only file that knows private names of moto; tests/workflow/test_engine.py fails clearly when
-they move. One difference from AWS that tests must know: a child of the distributed Map that fails
-leaves null in the results, whatever the tolerance.
+What is foreign and private in it is in local/cloud/moto_internals.py; tests/workflow/test_engine.py
+fails clearly when that moves. One difference from AWS that tests must know: a child of the
+distributed Map that fails leaves null in the results, whatever the tolerance.
 """
 
-import copy
 import functools
 import importlib
 import json
-import pickle
-import sys
 import threading
 import traceback
 import uuid
@@ -18,48 +15,22 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from types import SimpleNamespace
+from datetime import datetime
 from typing import Any
 from unittest import mock
 
 import boto3
-from aws_lambda_powertools.utilities.parameters import clear_caches
+from aws_lambda_powertools.utilities.parameters import base as parameters_read
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import ClientError
 from moto import mock_aws
-from moto.core.models import botocore_stubber
-from moto.dynamodb.models import DynamoDBBackend
-from moto.dynamodb.models.table import Table
-from moto.dynamodb.responses import DynamoHandler
-from moto.stepfunctions.parser.asl.component.common.path import result_path
-from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
-from moto.stepfunctions.parser.asl.component.common.string import string_expression
-from moto.stepfunctions.parser.asl.component.state.exec import execute_state
-from moto.stepfunctions.parser.asl.component.state.exec.state_map import state_map
-from moto.stepfunctions.parser.asl.component.state.exec.state_map.iteration.itemprocessor import (
-    distributed_item_processor_worker as child_worker,
-)
-from moto.stepfunctions.parser.asl.component.state.exec.state_task import lambda_eval_utils
-from moto.stepfunctions.parser.asl.component.state.exec.state_task.service import (
-    state_task_service,
-    state_task_service_sfn,
-)
-from moto.stepfunctions.parser.asl.component.state.wait.wait_function.wait_function import (
-    WaitFunction,
-)
-from moto.stepfunctions.parser.asl.eval import states
-from moto.stepfunctions.parser.asl.eval.event.event_manager import EventManager
-from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
-from moto.stepfunctions.parser.asl.utils import json_path
-from moto.stepfunctions.parser.backend.execution import BaseExecutionWorkerCommunication
-from moto.stepfunctions.parser.utils import TMP_THREADS
 
 from accepted_risks.document import accepted_risks_document
 from ledger.bucket import run_bucket
 from ledger.digest_entries import DigestEntries, digest_entries
 from ledger.run_records import RunRecord, run_records
 from ledger.table import ledger_table
-from local.cloud import moto_tables
+from local.cloud import moto_internals
 from local.registry.botocore_face import attach
 from local.registry.simulated_registry import SimulatedRegistry
 from own_events.event_bus import event_bus
@@ -70,13 +41,12 @@ from tests.support.definition import (
     NOTIFY_SCAN,
     RESCAN_REGISTRY,
     SEND_DIGEST,
-    WORKFLOWS,
     Workflow,
 )
 from tests.support.receivers import SECRETS, Receivers
 from tests.support.template import ACCOUNT, REGION, resolved, resources
 
-DEADLINE = 580  # seconds of real time; pytest's own limit is lower for all but the slow tests
+DEADLINE = 600  # seconds of real time, of one wait; shorter than the timeout of pytest
 ROLE = "arn:aws:iam::123456789012:role/any"
 # What the template's resources are called here.
 RESOURCES = {
@@ -86,33 +56,8 @@ RESOURCES = {
     "NotifyScanStateMachine": f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:NotifyScan",
 }
 
-# Kept from test to test, for they take most of the time of a short one: moto parses definitions
-# and paths anew each time it meets them, and boto3 reads the model of a service for each client.
+# Kept from test to test: boto3 takes longer to make a client than most tests take to use it.
 _clients: dict[str, Any] = {}
-_parse_definition = functools.cache(AmazonStateLanguageParser.parse)
-_parse_path = functools.cache(json_path.parse)
-
-# moto copies the whole state at each of its many steps, which takes most of the time of a long one.
-_COPYING = (execute_state, result_path, state_map, state_task_service, states, string_expression)
-
-
-class _Copying:
-    """Stands for the module copy, and copies JSON five times as fast."""
-
-    @staticmethod
-    def deepcopy(value: Any) -> Any:
-        return pickle.loads(pickle.dumps(value))
-
-
-_query = Table.query
-
-
-def _query_one_partition(table: Any, hash_key: Any, *conditions: Any, **more: Any) -> Any:
-    """Query the items of one key; moto sorts all of the table, which other threads write into."""
-    partition = copy.copy(table)
-    partition.items = {hash_key: table.items.get(hash_key, {}).copy()}
-    return _query(partition, hash_key, *conditions, **more)
-
 
 type Fault = Callable[[dict[str, Any]], None]
 
@@ -181,6 +126,7 @@ class Engine:
         self.receivers = Receivers()
         self._parameters = {**RESOURCES, **parameters}
         self._children: list[Child] = []
+        self._machines: dict[Workflow, str] = {}
         self._lock = threading.Lock()
         self._ends = threading.Condition()
         self._ended: set[str] = set()
@@ -214,7 +160,7 @@ class Engine:
         }
 
         def refuse(params: dict[str, Any], **_: object) -> None:
-            if params["stateMachineArn"] == self._machines[NOTIFY_SCAN]:
+            if params["stateMachineArn"] == self._machine(NOTIFY_SCAN):
                 raise ClientError(refusal, "StartExecution")
 
         event = "provide-client-params.stepfunctions.StartExecution"
@@ -226,7 +172,7 @@ class Engine:
 
     def notifications(self) -> list[str]:
         """Name all executions of NotifyScan."""
-        machine = self._machines[NOTIFY_SCAN]
+        machine = self._machine(NOTIFY_SCAN)
         listed = self._states.list_executions(stateMachineArn=machine)["executions"]
         return [str(each["executionArn"]) for each in listed]
 
@@ -239,7 +185,7 @@ class Engine:
     ) -> str:
         """Start an execution under a name of its own: moto confuses those without one."""
         response = self._states.start_execution(
-            stateMachineArn=self._machines[workflow],
+            stateMachineArn=self._machine(workflow),
             name=name or f"run-{uuid.uuid4()}",
             input=json.dumps({} if input is None else input),
         )
@@ -255,8 +201,7 @@ class Engine:
             if not self._ends.wait_for(lambda: arn in self._ended, DEADLINE):
                 raise TimeoutError(f"{arn} still runs after {DEADLINE} s")
         described = self._states.describe_execution(executionArn=arn)
-        # moto keeps every thread that it has started, and with each its stack.
-        TMP_THREADS[:] = [thread for thread in TMP_THREADS if thread.is_alive()]
+        moto_internals.forget_ended_threads()
         children, self._children = self._children, []
         return Execution(
             name=described["name"],
@@ -302,11 +247,11 @@ class Engine:
             boto3.client("sns").create_topic(Name=topic)
         boto3.client("sqs").create_queue(QueueName="Undelivered")
         for channel, secret in SECRETS.items():
-            boto3.client("secretsmanager").create_secret(
-                Name=f"{channel}-secret", SecretString=json.dumps(secret)
-            )
+            if f"{channel}-secret" in self._parameters.values():
+                boto3.client("secretsmanager").create_secret(
+                    Name=f"{channel}-secret", SecretString=json.dumps(secret)
+                )
         self._states = boto3.client("stepfunctions")
-        self._machines = {workflow: self._make_machine(workflow) for workflow in WORKFLOWS}
 
     def make_ledger(self) -> None:
         """Make the table, as the template declares it."""
@@ -329,6 +274,14 @@ class Engine:
                 )
         return taken
 
+    def _machine(self, workflow: Workflow) -> str:
+        """Return the ARN of a state machine, which is made when it is first needed."""
+        if workflow not in self._machines:
+            if workflow is SEND_DIGEST:  # it starts NotifyScan
+                self._machine(NOTIFY_SCAN)
+            self._machines[workflow] = self._make_machine(workflow)
+        return self._machines[workflow]
+
     def _make_machine(self, workflow: Workflow) -> str:
         definition = workflow.rendered(resolved(workflow.substitutions, self._parameters))
         # STANDARD, though NotifyScan is EXPRESS: so its history can be asked for.
@@ -337,7 +290,7 @@ class Engine:
         )
         return str(made["stateMachineArn"])
 
-    def invoke(self, parameters: dict[str, Any], **_: object) -> dict[str, Any]:
+    def invoke(self, parameters: dict[str, Any]) -> dict[str, Any]:
         """Invoke a function in process, in its own environment, and report like Lambda."""
         properties = self._functions[parameters["FunctionName"]]
         name = parameters["FunctionName"].rpartition(":")[2].removesuffix("Function")
@@ -395,10 +348,14 @@ class Engine:
             self._ended.add(arn)
             self._ends.notify_all()
 
-    def note_child(self, child: Child) -> None:
-        """Keep the history of a child execution."""
+    def note_child(self, input: object, events: list[dict[str, Any]]) -> None:  # noqa: A002
+        """Keep the history of a child execution, whose input is its repository."""
         with self._lock:
-            self._children.append(child)
+            self._children.append(Child(str(input), events))
+
+    def now(self) -> datetime:
+        """Return the time on the clock of the test."""
+        return self.clock.now()
 
 
 @contextmanager
@@ -409,37 +366,34 @@ def engine(
     deployed = Engine(registry, clock, parameters or {})
     make_client = boto3.client
 
-    clients_of_this: dict[str, Any] = {}
-
     def client(service_name: str, **arguments: Any) -> Any:
-        is_watched = service_name in ("ecr", "events", "sns", "sqs")
-        clients = clients_of_this if is_watched else _clients
-        if service_name in clients:
-            return clients[service_name]
-        made = clients[service_name] = make_client(service_name, **arguments)  # type: ignore[call-overload]
-        if service_name == "ecr":
-            # moto would work out an answer of its own to each call, to be thrown away.
-            made.meta.events.unregister("before-send", botocore_stubber)
-            attach(made, registry)
-        elif is_watched:
-            deployed.receivers.watch(made)
-        return made
+        if service_name not in _clients:
+            made = _clients[service_name] = make_client(service_name, **arguments)  # type: ignore[call-overload]
+            if service_name == "ecr":
+                moto_internals.answer_alone(made)
+        used = _clients[service_name]
+        if service_name not in watched:
+            watched.add(service_name)
+            if service_name == "ecr":
+                stack.callback(attach(used, registry))
+            elif service_name in ("events", "sns"):
+                stack.callback(deployed.receivers.watch(used))
+        return used
 
+    watched: set[str] = set()
     with ExitStack() as stack:
         stack.enter_context(mock_aws(config={"stepfunctions": {"execute_state_machine": True}}))
         stack.enter_context(mock.patch.dict("os.environ", deployed.environment()))
         stack.enter_context(mock.patch("boto3.client", client))
         stack.enter_context(mock.patch("runtime.clock.now", clock.now))
-        for patch in _patches(deployed):
-            stack.enter_context(patch)
+        stack.enter_context(moto_internals.step_functions(deployed))
         stack.enter_context(
             mock.patch(
                 "notify_scan.post_to_webhook.webhook_client", return_value=deployed.receivers
             )
         )
-        forget_secrets: Any = clear_caches
-        stack.callback(forget_secrets)
-        forget_secrets()
+        stack.callback(_forget_secrets)
+        _forget_secrets()
         factories = (
             accepted_risks_document,
             ecr_registry,
@@ -450,7 +404,6 @@ def engine(
         for factory in factories:
             stack.callback(factory.cache_clear)
             factory.cache_clear()
-        stack.enter_context(_deep_recursion())
         deployed.make_resources()
         yield deployed
 
@@ -465,93 +418,11 @@ def any_lambda_context(name: str = "any") -> LambdaContext:
     return context
 
 
-def _patches(deployed: Engine) -> list[Any]:
-    # As on AWS a child has a history of its own, and once its input is made from the context of
-    # its parent, a context of its own; moto would let all children share those of the parent.
-    evaluate = child_worker.DistributedItemProcessorWorker._eval_job
-    make_input = child_worker.DistributedItemProcessorWorker._eval_input
-
-    def evaluate_child(worker: Any, env: Any, job: Any) -> None:
-        env.event_manager = EventManager()
-        evaluate(worker, env, job)
-        events = env.event_manager._history_event_list
-        deployed.note_child(Child(str(job.job_input), events))
-
-    def make_input_of_child(worker: Any, env_frame: Any) -> None:
-        make_input(worker, env_frame)
-        context = env_frame.states.context_object.context_object_data
-        name = str(uuid.uuid4())
-        context["Execution"] = {
-            **context["Execution"],
-            "Id": f"arn:aws:states:::execution:RescanRegistry/Repositories:{name}",
-            "Name": name,
-            "StartTime": deployed.clock.now().isoformat(),
-        }
-
-    end = BaseExecutionWorkerCommunication.terminated
-
-    def note_end(communication: Any) -> None:
-        end(communication)
-        deployed.note_end(communication.execution.exec_arn)
-
-    # moto hands the parameters on as they stand, and they begin with a small letter in boto3 alone.
-    normalise = state_task_service_sfn.StateTaskServiceSfn._normalise_parameters
-
-    def normalise_as_boto3(service: Any, parameters: dict[str, Any], *arguments: Any) -> None:
-        normalise(service, parameters, *arguments)
-        for name in list(parameters):
-            parameters[f"{name[0].lower()}{name[1:]}"] = parameters.pop(name)
-        parameters.setdefault("name", str(uuid.uuid4()))  # moto gives all the same one
-
-    return [
-        mock.patch.object(BaseExecutionWorkerCommunication, "terminated", note_end),
-        mock.patch.object(
-            state_task_service_sfn.StateTaskServiceSfn, "_normalise_parameters", normalise_as_boto3
-        ),
-        mock.patch.object(
-            lambda_eval_utils,
-            "_invoke_lambda_function",
-            lambda parameters, region, state_credentials: deployed.invoke(parameters),
-        ),
-        # Its name for the time module is replaced, so that nobody else's sleep is.
-        mock.patch.object(retrier_decl, "time", SimpleNamespace(sleep=deployed.back_off)),
-        mock.patch.object(
-            WaitFunction,
-            "_wait_interval",
-            lambda _, env, wait_seconds: deployed.wait_for(wait_seconds),
-        ),
-        *(mock.patch.object(module, "copy", _Copying) for module in _COPYING),
-        mock.patch.object(Table, "query", _query_one_partition),
-        mock.patch.object(
-            DynamoHandler, "call_action", moto_tables.one_at_a_time(DynamoHandler.call_action)
-        ),
-        mock.patch.object(
-            DynamoDBBackend,
-            "transact_write_items",
-            moto_tables.lightly(DynamoDBBackend.transact_write_items),
-        ),
-        mock.patch.object(AmazonStateLanguageParser, "parse", _parse_definition),
-        mock.patch.object(json_path, "parse", _parse_path),
-        mock.patch.object(result_path, "parse", _parse_path),
-        mock.patch.multiple(
-            child_worker.DistributedItemProcessorWorker,
-            _eval_job=evaluate_child,
-            _eval_input=make_input_of_child,
-        ),
-    ]
-
-
-@contextmanager
-def _deep_recursion() -> Iterator[None]:
-    """Make room for moto's workers, which recurse from one item of a Map to the next."""
-    limit, size = sys.getrecursionlimit(), threading.stack_size()
-    sys.setrecursionlimit(100_000)
-    threading.stack_size(16 * 1024 * 1024)
-    try:
-        yield
-    finally:
-        sys.setrecursionlimit(limit)
-        threading.stack_size(size)
+def _forget_secrets() -> None:
+    """Forget the secrets that functions have read, but keep their client."""
+    providers: Any = parameters_read.DEFAULT_PROVIDERS  # type: ignore[attr-defined] # no export
+    for provider in providers.values():
+        provider.clear_cache()
 
 
 def _longest_text(value: object) -> int:

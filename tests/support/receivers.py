@@ -74,10 +74,20 @@ class Receivers:
         self._take(request.channel, json.loads(request.body))
         return 200
 
-    def watch(self, client: Any) -> None:
-        """Record what a client publishes or puts, or fail before it does."""
-        client.meta.events.register("provide-client-params.sns.Publish", self._publish)
-        client.meta.events.register("provide-client-params.events.PutEvents", self._put_events)
+    def watch(self, client: Any) -> Callable[[], None]:
+        """Record what a client publishes or puts, or fail before it does; return what ends this."""
+        watched = {
+            "provide-client-params.sns.Publish": self._publish,
+            "provide-client-params.events.PutEvents": self._put_events,
+        }
+        for name, handler in watched.items():
+            client.meta.events.register(name, handler)
+
+        def end() -> None:
+            for name, handler in watched.items():
+                client.meta.events.unregister(name, handler)
+
+        return end
 
     def _publish(self, params: dict[str, Any], **_: object) -> None:
         is_chat = params["TopicArn"].endswith("ChatbotTopic")

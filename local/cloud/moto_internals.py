@@ -1,0 +1,310 @@
+"""The only module that uses names of moto that are not its public API, for all that need them.
+
+The local cloud and the tests share it. moto is pinned exactly for its sake, and
+tests/contract/test_code.py finds other modules that import from inside moto.
+
+Tables: a transaction of moto copies the whole table first, and restores the copy if it fails. That
+is slow for large tables, fails if another thread writes meanwhile, and undoes what that thread has
+written. localemu has the same code, because its DynamoDB is moto's.
+Replaces: what table_patches() lists, and the module `copy` in moto.dynamodb.models.
+Upstream: no issue is known; https://github.com/getmoto/moto/pull/2879 brought transactions.
+Remove when a transaction of moto copies only the items that it names, under a lock.
+
+Step Functions: moto's interpreter runs the definitions of ecr-rescan in the process of a test.
+tests/workflow/test_engine.py fails clearly when the names move.
+"""
+
+import copy
+import functools
+import pickle
+import sys
+import threading
+import uuid
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from types import SimpleNamespace
+from typing import Any, Protocol
+from unittest import mock
+
+from moto.dynamodb import models
+from moto.dynamodb.models import DynamoDBBackend
+from moto.dynamodb.models.dynamo_type import DynamoType
+from moto.dynamodb.models.table import Table
+from moto.dynamodb.responses import DynamoHandler
+
+
+@dataclass(frozen=True)
+class Patch:
+    """An attribute of moto, and what takes its place."""
+
+    owner: Any
+    name: str
+    value: Any
+
+    def apply(self) -> None:
+        """Replace it for as long as the process lasts."""
+        setattr(self.owner, self.name, self.value)
+
+    def while_used(self) -> Any:
+        """Return a context manager that replaces it meanwhile."""
+        return mock.patch.object(self.owner, self.name, self.value)
+
+
+# Tables
+
+
+def table_patches() -> list[Patch]:
+    """Return what makes tables safe for concurrent callers, for the tests and for localemu."""
+    call, transact = DynamoHandler.call_action, DynamoDBBackend.transact_write_items
+    return [
+        Patch(DynamoHandler, "call_action", _one_at_a_time(call)),
+        Patch(DynamoDBBackend, "transact_write_items", _lightly(transact)),
+    ]
+
+
+def _one_at_a_time(call_action: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Return a handler of calls that runs one after the other."""
+    lock = threading.Lock()
+
+    def call(handler: Any) -> Any:
+        with lock:
+            return call_action(handler)
+
+    return call
+
+
+def _lightly(transact: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
+    """Return a transaction that copies only the items that it names."""
+
+    def transact_lightly(backend: Any, transact_items: list[dict[str, Any]]) -> None:
+        with mock.patch.object(models, "copy", _CopyingItems(transact_items)):
+            transact(backend, transact_items)
+
+    return transact_lightly
+
+
+class _CopyingItems:
+    """Stands in for the module `copy`: copies only the items of a table that are named."""
+
+    def __init__(self, transact_items: list[dict[str, Any]]) -> None:
+        parts = [part for item in transact_items for part in item.values()]
+        self._keys = [part.get("Key") or part["Item"] for part in parts]
+
+    def deepcopy(self, value: Any) -> Any:
+        if not isinstance(value, Table):
+            return copy.deepcopy(value)
+        copied = copy.copy(value)
+        copied.items = defaultdict(dict, value.items)
+        for key in self._keys:
+            pk, sk = DynamoType(key["pk"]), DynamoType(key["sk"])
+            partition = copied.items[pk] = copied.items[pk].copy()
+            if sk in partition:
+                partition[sk] = copy.deepcopy(partition[sk])
+        return copied
+
+
+_query = Table.query
+
+
+def _query_one_partition(table: Any, hash_key: Any, *conditions: Any, **more: Any) -> Any:
+    """Query the items of one key; moto sorts all of the table, which other threads write into."""
+    partition = copy.copy(table)
+    partition.items = {hash_key: table.items.get(hash_key, {}).copy()}
+    return _query(partition, hash_key, *conditions, **more)
+
+
+# Step Functions
+
+
+class Runtime(Protocol):
+    """What an execution needs from the process that it runs in."""
+
+    def invoke(self, parameters: dict[str, Any]) -> dict[str, Any]:
+        """Answer a task as Lambda answers the call Invoke."""
+
+    def back_off(self, seconds: float) -> None:
+        """Wait before a retry."""
+
+    def wait_for(self, seconds: float) -> None:
+        """Wait in a Wait state."""
+
+    def note_end(self, arn: str) -> None:
+        """Take note of the end of an execution."""
+
+    def note_child(self, input: object, events: list[dict[str, Any]]) -> None:  # noqa: A002
+        """Take note of the end of a child execution, with its history."""
+
+    def now(self) -> datetime:
+        """Return the time on the clock of the test."""
+
+
+@contextmanager
+def step_functions(runtime: Runtime) -> Iterator[None]:
+    """Let moto's executions run on a runtime, as close to AWS as they come, and fast."""
+    with ExitStack() as stack:
+        for patch in (
+            *table_patches(),
+            Patch(Table, "query", _query_one_partition),
+            *_runtime_patches(runtime),
+            *_child_patches(runtime),
+            *_speed_patches(),
+        ):
+            stack.enter_context(patch.while_used())
+        stack.enter_context(_deep_recursion())
+        yield
+
+
+def forget_ended_threads() -> None:
+    """Drop the threads that have ended: moto keeps each that it has started, with its stack."""
+    from moto.stepfunctions.parser.utils import TMP_THREADS  # noqa: PLC0415
+
+    TMP_THREADS[:] = [thread for thread in TMP_THREADS if thread.is_alive()]
+
+
+def answer_alone(client: Any) -> None:
+    """Keep moto from working out answers to a client's calls, which another handler answers."""
+    from moto.core.models import botocore_stubber  # noqa: PLC0415
+
+    client.meta.events.unregister("before-send", botocore_stubber)
+
+
+def _runtime_patches(runtime: Runtime) -> list[Patch]:
+    from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl  # noqa: PLC0415
+    from moto.stepfunctions.parser.asl.component.state.exec.state_task import (  # noqa: PLC0415
+        lambda_eval_utils,
+    )
+    from moto.stepfunctions.parser.asl.component.state.exec.state_task.service import (  # noqa: PLC0415
+        state_task_service_sfn,
+    )
+    from moto.stepfunctions.parser.asl.component.state.wait.wait_function.wait_function import (  # noqa: PLC0415
+        WaitFunction,
+    )
+    from moto.stepfunctions.parser.backend.execution import (  # noqa: PLC0415
+        BaseExecutionWorkerCommunication,
+    )
+
+    end = BaseExecutionWorkerCommunication.terminated
+    starting = state_task_service_sfn.StateTaskServiceSfn
+    normalise = starting._normalise_parameters
+
+    def note_end(communication: Any) -> None:
+        end(communication)
+        runtime.note_end(communication.execution.exec_arn)
+
+    def normalise_as_boto3(service: Any, parameters: dict[str, Any], *arguments: Any) -> None:
+        """Begin names with a small letter, as boto3 does; moto keeps those of the definition."""
+        normalise(service, parameters, *arguments)
+        for name in list(parameters):
+            parameters[f"{name[0].lower()}{name[1:]}"] = parameters.pop(name)
+        parameters.setdefault("name", str(uuid.uuid4()))  # moto gives all the same one
+
+    def invoke(parameters: Any, region: object, state_credentials: object) -> Any:
+        del region, state_credentials
+        return runtime.invoke(parameters)
+
+    def wait(_function: object, _env: object, wait_seconds: float) -> None:
+        runtime.wait_for(wait_seconds)
+
+    return [
+        Patch(BaseExecutionWorkerCommunication, "terminated", note_end),
+        Patch(starting, "_normalise_parameters", normalise_as_boto3),
+        Patch(lambda_eval_utils, "_invoke_lambda_function", invoke),
+        # The module's name for the module time is replaced, so that no other sleep is.
+        Patch(retrier_decl, "time", SimpleNamespace(sleep=runtime.back_off)),
+        Patch(WaitFunction, "_wait_interval", wait),
+    ]
+
+
+def _child_patches(runtime: Runtime) -> list[Patch]:
+    """Give a child a history of its own, and once its input is made a context of its own, as AWS.
+
+    In moto all children share those of the parent.
+    """
+    from moto.stepfunctions.parser.asl.component.state.exec.state_map.iteration.itemprocessor import (  # noqa: E501, PLC0415
+        distributed_item_processor_worker,
+    )
+    from moto.stepfunctions.parser.asl.eval.event.event_manager import (  # noqa: PLC0415
+        EventManager,
+    )
+
+    worker_class = distributed_item_processor_worker.DistributedItemProcessorWorker
+    evaluate, make_input = worker_class._eval_job, worker_class._eval_input
+
+    def evaluate_child(worker: Any, env: Any, job: Any) -> None:
+        env.event_manager = EventManager()
+        evaluate(worker, env, job)
+        runtime.note_child(job.job_input, env.event_manager._history_event_list)
+
+    def make_input_of_child(worker: Any, env_frame: Any) -> None:
+        make_input(worker, env_frame)
+        context = env_frame.states.context_object.context_object_data
+        name = str(uuid.uuid4())
+        context["Execution"] = {
+            **context["Execution"],
+            "Id": f"arn:aws:states:::execution:RescanRegistry/Repositories:{name}",
+            "Name": name,
+            "StartTime": runtime.now().isoformat(),
+        }
+
+    return [
+        Patch(worker_class, "_eval_job", evaluate_child),
+        Patch(worker_class, "_eval_input", make_input_of_child),
+    ]
+
+
+@functools.cache
+def _speed_patches() -> list[Patch]:
+    """Read each definition and each path once, and copy JSON five times as fast.
+
+    moto copies the whole state at each of its many steps, which takes most of the time of a long
+    execution; reading takes most of the time of a short one.
+    """
+    from moto.stepfunctions.parser.asl.component.common.path import result_path  # noqa: PLC0415
+    from moto.stepfunctions.parser.asl.component.common.string import (  # noqa: PLC0415
+        string_expression,
+    )
+    from moto.stepfunctions.parser.asl.component.state.exec import execute_state  # noqa: PLC0415
+    from moto.stepfunctions.parser.asl.component.state.exec.state_map import (  # noqa: PLC0415
+        state_map,
+    )
+    from moto.stepfunctions.parser.asl.component.state.exec.state_task.service import (  # noqa: PLC0415
+        state_task_service,
+    )
+    from moto.stepfunctions.parser.asl.eval import states  # noqa: PLC0415
+    from moto.stepfunctions.parser.asl.parse.asl_parser import (  # noqa: PLC0415
+        AmazonStateLanguageParser,
+    )
+    from moto.stepfunctions.parser.asl.utils import json_path  # noqa: PLC0415
+
+    copying = (execute_state, result_path, state_map, state_task_service, states, string_expression)
+    parse_path = functools.cache(json_path.parse)
+    return [
+        *(Patch(module, "copy", _Copying) for module in copying),
+        Patch(AmazonStateLanguageParser, "parse", functools.cache(AmazonStateLanguageParser.parse)),
+        Patch(json_path, "parse", parse_path),
+        Patch(result_path, "parse", parse_path),
+    ]
+
+
+class _Copying:
+    """Stands in for the module `copy`."""
+
+    @staticmethod
+    def deepcopy(value: Any) -> Any:
+        return pickle.loads(pickle.dumps(value))  # noqa: S301 # written in the same line
+
+
+@contextmanager
+def _deep_recursion() -> Iterator[None]:
+    """Make room for moto's workers, which recurse from one item of a Map to the next."""
+    limit, size = sys.getrecursionlimit(), threading.stack_size()
+    sys.setrecursionlimit(100_000)
+    threading.stack_size(16 * 1024 * 1024)
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(limit)
+        threading.stack_size(size)

@@ -26,11 +26,15 @@ demo: cloud ## deploy and run ecr-rescan in a local AWS account; options: ARGS='
 
 .PHONY: test
 test: test-fast cloud ## run the whole suite
-	$(dev)/pytest -m "cloud or slow"
+	$(dev)/pytest -m "(cloud or slow) and not scale"
 
 .PHONY: test-fast
 test-fast: $(VENVS)/dev/installed ## run what needs no local cloud: unit, integration, workflow, contract
-	$(dev)/pytest --cov -m "not cloud and not slow"
+	$(dev)/pytest --cov -m "not cloud and not slow and not scale"
+
+.PHONY: test-scale
+test-scale: $(VENVS)/dev/installed ## run the fleets and samples of the size of an account; takes minutes
+	$(dev)/pytest -m scale
 
 .PHONY: mutants
 mutants: $(VENVS)/mutants/installed ## measure how many faults the tests of the pure rules find; options: ARGS=decision

@@ -1,4 +1,4 @@
-"""What holds for every test: no network, no deadline for Hypothesis, marks by folder."""
+"""What holds for every test: no network, no deadline for Hypothesis, marks by folder and kind."""
 
 import functools
 import gc
@@ -28,11 +28,26 @@ settings.load_profile("ecr-rescan")
 
 @pytest.hookimpl(tryfirst=True)  # before xdist looks at the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs the local cloud, and let one worker have it, for there is one engine."""
+    """Mark what needs the local cloud, and what chance decides about.
+
+    One worker runs the tests of a deployment, which share one engine; another one runs the demo,
+    which has an engine of its own. Generated examples do not count for the coverage: what they
+    happen to reach must also be reached by a test that reaches it each time, and without being
+    traced they take a third of the time.
+    """
     for item in items:
-        if Path(item.path).parent.name == "cloud":
+        path = Path(item.path)
+        if path.parent.name == "cloud":
             item.add_marker(pytest.mark.cloud)
-            item.add_marker(pytest.mark.xdist_group("cloud"))
+            item.add_marker(pytest.mark.xdist_group("demo" if "demo" in path.name else "cloud"))
+        if getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
+            item.add_marker(pytest.mark.no_cover)
+
+
+def pytest_collection_finish() -> None:
+    """Keep what was imported out of the search for cycles: it stays to the end anyway."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

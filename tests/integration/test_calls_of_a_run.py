@@ -108,9 +108,11 @@ class Fleet:
         return progress
 
 
-@pytest.mark.slow
-def test_asks_ecr_for_little_more_than_it_must_once_the_ledger_is_warm() -> None:
-    repositories, images, due = 1_000, 100, 10
+@pytest.mark.parametrize(
+    "repositories", [30, pytest.param(1_000, marks=pytest.mark.scale, id="an account")]
+)
+def test_asks_ecr_for_little_more_than_it_must_once_the_ledger_is_warm(repositories: int) -> None:
+    images, due = 100, 10
     fleet = Fleet(repositories, today=due, tomorrow=due, fresh=images - 2 * due)
     records = FakeImageRecords()
     listing = ceil(repositories / PAGE) + repositories * ceil(images / PAGE)

@@ -237,12 +237,17 @@ QUICK = settings(
 )
 
 
+@pytest.mark.no_cover
 def test_each_change_is_told_once_in_a_hundred_sequences() -> None:
     run_state_machine_as_test(Sequences, settings=settings(QUICK, max_examples=100))
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(400)  # 80 s on a core that has nothing else to do
+def test_each_change_is_told_once_in_a_thousand_sequences() -> None:
+    run_state_machine_as_test(Sequences, settings=settings(QUICK, max_examples=1_000))
+
+
+@pytest.mark.scale  # 80 s each on a core that has nothing else to do
 @pytest.mark.parametrize("half", [1, 2])
 def test_each_change_is_told_once_in_ten_thousand_sequences(half: int) -> None:
     del half  # Hypothesis draws others for each

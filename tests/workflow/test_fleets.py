@@ -1,63 +1,103 @@
-"""What only size and speed show: histories, payloads, and scans that ECR throttles all the time."""
+"""What only size and speed show: histories, payloads, and scans that ECR throttles all the time.
+
+The limits hold for any size, because what grows with it is measured at two sizes and grows by the
+same amount per repository or image. The fleets of `make test-scale` at the end are of full size.
+"""
+
+from typing import Any
 
 import pytest
 
 from tests.support.clock import FastClock
+from tests.support.engine import Execution
 from tests.workflow.conftest import Deploy
 
 MAX_EVENTS = 25_000  # a history that gets there ends its execution
-MAX_PAYLOAD = 256 * 1024  # bytes that a state may take or hand on
-DUE = {"scanned": "never"}  # nothing to write back, which takes moto 10 ms an image
-
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+MAX_PAYLOAD = 256 * 1024  # bytes that a state may take or pass on
+DUE = {"scanned": "never"}  # nothing to write back, which takes moto 10 ms per image
 
 
-def test_starts_every_scan_once_though_ecr_takes_ten_a_second(deploy: Deploy) -> None:
-    """600 scans are due at once; time runs three times as fast, for ECR as for backoff."""
-    registry = {
-        "throttling": {"StartImageScan": {"rate": 10, "burst": 10}},
-        "repositories": [
-            {"name": "team/{n}", "count": 6, "images": [{"tags": "v{n}", "count": 100, **DUE}]}
-        ],
+def fleet(repositories: int, images: int, **settings: Any) -> dict[str, Any]:
+    """Describe repositories of as many images each, all of which are due."""
+    described = {"tags": "v{n}", "count": images, **DUE}
+    return {
+        "repositories": [{"name": "team/{n}", "count": repositories, "images": [described]}],
+        **settings,
     }
-    deployed = deploy(registry, clock=FastClock(times=3))
-    execution = deployed.run()
+
+
+def finished(execution: Execution) -> Execution:
     assert execution.status == "SUCCEEDED", execution.cause
+    return execution
+
+
+def test_the_parent_is_the_same_however_many_repositories_there_are(deploy: Deploy) -> None:
+
+    def run(repositories: int) -> tuple[int, int]:
+        execution = finished(deploy(fleet(repositories, 3)).run())
+        assert len(execution.children) == repositories
+        return len(execution.events), execution.largest_payload()
+
+    (events, payload), (events_of_more, payload_of_more) = run(12), run(48)
+    assert events == events_of_more < 50
+    assert payload_of_more == pytest.approx(payload, abs=50)  # longer names, larger counts
+
+
+def test_a_child_grows_by_the_images_it_may_start_and_by_no_others(deploy: Deploy) -> None:
+    """1,000 is what MaxScansPerRepository lets a run start in a repository by default."""
+
+    def run(images: int, budget: int) -> tuple[int, int]:
+        deployed = deploy(fleet(1, images), MaxScansPerRepository=str(budget))
+        execution = finished(deployed.run())
+        assert execution.output is not None
+        assert execution.output["images"] == {"STARTED": budget, "DEFERRED": images - budget}
+        return execution.largest_history(), execution.largest_payload()
+
+    events, payload = run(images=90, budget=20)
+    events_of_more, payload_of_more = run(images=90, budget=80)
+    per_image = (events_of_more - events) / 60
+    assert events + 1_000 * per_image < MAX_EVENTS
+    assert payload + 1_000 * (payload_of_more - payload) / 60 < MAX_PAYLOAD
+    # Images beyond the budget are counted, not carried.
+    assert run(images=180, budget=20) == (events, pytest.approx(payload, abs=50))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "images", [20, pytest.param(100, marks=pytest.mark.scale, id="100 images each")]
+)
+def test_starts_every_scan_once_though_ecr_takes_ten_per_second(
+    deploy: Deploy, images: int
+) -> None:
+    """All scans are due at once; time runs three times as fast, for ECR as for backoff."""
+    throttling = {"StartImageScan": {"rate": 10, "burst": 10}}
+    deployed = deploy(fleet(6, images, throttling=throttling), clock=FastClock(times=3))
+    execution = finished(deployed.run())
     assert execution.output is not None
-    assert execution.output["images"] == {"STARTED": 600}
-    assert len(deployed.registry.started) == 600
+    assert execution.output["images"] == {"STARTED": 6 * images}
+    assert len(deployed.registry.started) == 6 * images
     assert set(deployed.registry.started.values()) == {1}
     throttled = deployed.registry.throttled["StartImageScan"]
     assert throttled > 0
-    assert deployed.registry.calls["StartImageScan"] == 600 + throttled
+    assert deployed.registry.calls["StartImageScan"] == 6 * images + throttled
 
 
+@pytest.mark.scale
 def test_fits_two_thousand_repositories(deploy: Deploy) -> None:
-    registry = {
-        "repositories": [
-            {"name": "team/{n}", "count": 2_000, "images": [{"tags": "v{n}", "count": 3, **DUE}]}
-        ]
-    }
-    deployed = deploy(registry)
-    execution = deployed.run()
-    assert execution.output is not None, execution.cause
+    execution = finished(deploy(fleet(2_000, 3)).run())
+    assert execution.output is not None
     assert execution.output["images"] == {"STARTED": 6_000}
     assert len(execution.children) == 2_000
     assert execution.largest_history() < MAX_EVENTS
     assert execution.largest_payload() < MAX_PAYLOAD
-    # The parent's history is the same however many repositories there are.
     assert len(execution.events) < 50
 
 
+@pytest.mark.scale
 def test_fits_a_repository_of_twelve_thousand_images(deploy: Deploy) -> None:
-    registry = {
-        "repositories": [
-            {"name": "team/large", "images": [{"tags": "v{n}", "count": 12_000, **DUE}]}
-        ]
-    }
-    deployed = deploy(registry)
-    execution = deployed.run()
-    assert execution.output is not None, execution.cause
+    deployed = deploy(fleet(1, 12_000))
+    execution = finished(deployed.run())
+    assert execution.output is not None
     assert execution.output["images"] == {"STARTED": 1_000, "DEFERRED": 11_000}
     assert deployed.registry.calls["DescribeImages"] == 12
     assert deployed.registry.calls["DescribeImageScanFindings"] == 12_000

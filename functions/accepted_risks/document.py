@@ -28,7 +28,7 @@ _ABSENT = "absent"  # instead of an ETag, where there is no document
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why the document that is in the bucket is not in force.
+    """Why the document in the bucket is not in effect.
 
     id: the same as long as the document is.
     """
@@ -54,7 +54,7 @@ class AcceptedRisksDocument:
         self._claimed: dict[str, str] = {}  # by which event, as far as this container knows
         self._in_force = RisksInForce()
         self._last_valid: AcceptedRisks | None = None
-        # The ETag of the document that is in force and kept in the ledger; None while either is
+        # The ETag of the document that is in effect and kept in the ledger; None while either is
         # left to do, so that the next look reads the document again.
         self._done: str | None = None
         self._looked_up_at: datetime | None = None
@@ -67,7 +67,7 @@ class AcceptedRisksDocument:
     def in_force(self, now: datetime) -> RisksInForce:
         """Return what is accepted, as of a few minutes ago.
 
-        Without an answer from AWS, the cached document stays in force: an extra notification is
+        Without an answer from AWS, the cached document stays in effect: an extra notification is
         better than a missing one.
         """
         if self._looked_up_at is None or now - self._looked_up_at >= LOOKED_UP_EVERY:
@@ -75,7 +75,7 @@ class AcceptedRisksDocument:
             try:
                 self._look_up()
             except LedgerUnavailable as error:
-                logger.warning("accepted risks cannot be looked up", extra={"error": str(error)})
+                logger.warning("accepted risks unavailable", extra={"error": str(error)})
         return self._in_force
 
     def unclaimed(self, notices: Iterable[str], *, event: str, most: int) -> list[str]:
@@ -93,7 +93,7 @@ class AcceptedRisksDocument:
                 if len(found) >= most:
                     break
         except LedgerUnavailable as error:
-            logger.warning("notices cannot be looked up", extra={"error": str(error)})
+            logger.warning("notices unavailable", extra={"error": str(error)})
             return []
         return found[:most]
 
@@ -107,7 +107,7 @@ class AcceptedRisksDocument:
         try:
             is_claimed = self._records.claim(notice, event=event, expires_at=expires_at)
         except LedgerUnavailable as error:
-            logger.warning("a notice cannot be claimed", extra={"error": str(error)})
+            logger.warning("notice not claimed", extra={"error": str(error)})
             return False
         self._claimed[notice] = event if is_claimed else ANOTHER_EVENT
         return is_claimed
@@ -137,7 +137,7 @@ class AcceptedRisksDocument:
             self._done = _ABSENT
 
     def _take(self, document: StoredDocument, etag: str) -> None:
-        """Put a valid document in force, and keep it for containers that start later."""
+        """Put a valid document into effect, and keep it for containers that start later."""
         if document.content is None:
             raise UnusableAcceptedRisks(TOO_LARGE)
         risks = AcceptedRisks.read(document.content)
@@ -146,7 +146,7 @@ class AcceptedRisksDocument:
         self._records.keep(document.content.decode(), etag)
 
     def _fall_back(self, refusal: Refusal) -> None:
-        """Leave in force what was, as far as it is known."""
+        """Leave the last valid document in effect, as far as it is known."""
         self._in_force = RisksInForce(self._last_valid or AcceptedRisks(), refusal)
         if self._last_valid is None:
             self._last_valid = self._kept()

@@ -1,4 +1,4 @@
-"""Vulnerabilities that somebody has decided to live with for a while, as operators write them."""
+"""Accepted risks: vulnerabilities that are ignored until a date, as operators write them."""
 
 import hashlib
 import json
@@ -28,7 +28,7 @@ _TEXT = f"a text of 1 to {LONGEST_TEXT} characters"
 
 
 class UnusableAcceptedRisks(Exception):
-    """The document is not understood: the message says where, and what is accepted."""
+    """The document is invalid: the message says where, and what is accepted."""
 
 
 @dataclass(frozen=True)
@@ -54,22 +54,22 @@ class AcceptedRisk:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def is_expired(self, on: date) -> bool:
-        """Tell whether its last day is over."""
+        """Return whether its last day is over."""
         return on > self.expires
 
     def is_for(self, repository: str) -> bool:
-        """Tell whether it is about images of a repository."""
+        """Return whether it applies to images of a repository."""
         return self._pattern is None or self._pattern.fullmatch(repository) is not None
 
     @cached_property
     def _pattern(self) -> re.Pattern[str] | None:
-        # Kept here because Python remembers no more than 512 patterns.
+        # Kept here because Python caches no more than 512 patterns.
         return None if self.repositories is None else re.compile(self.repositories)
 
 
 @dataclass(frozen=True)
 class AcceptedRisks:
-    """All that is written in one document."""
+    """The content of one document."""
 
     entries: tuple[AcceptedRisk, ...] = ()
 
@@ -104,7 +104,7 @@ class AcceptedRisks:
 
 @dataclass(frozen=True)
 class Accepted:
-    """The findings of one image, divided into those that stand and those that are accepted.
+    """The findings of one image, divided into those that count and those that are accepted.
 
     counts: the accepted ones by severity.
     """
@@ -124,7 +124,7 @@ class Accepted:
 
 
 def apply(findings: Iterable[Finding], risks: Mapping[str, AcceptedRisk]) -> Accepted:
-    """Divide the findings of one image by what is in force in its repository."""
+    """Divide the findings of one image by the accepted risks of its repository."""
     standing: list[Finding] = []
     accepted: list[Finding] = []
     for finding in findings:

@@ -53,7 +53,7 @@ class Sequence:
 
 @dataclass(frozen=True)
 class Mapping:
-    """A mapping; a key may stand in it more than once."""
+    """A mapping; a key may be in it more than once."""
 
     line: int
     members: tuple[tuple["Value", "Value"], ...]

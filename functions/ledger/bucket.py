@@ -77,7 +77,7 @@ class RunBucket:
         return self._read(f"digests/{name}/resume.json") or self._read(f"digests/{name}/told.json")
 
     def document(self, key: str, *, known: str | None, most: int) -> StoredDocument | None:
-        """Read a document of at most so many bytes, unless its ETag is known; None then."""
+        """Read a document of at most `most` bytes, or return None if its ETag is known."""
         with unavailable():
             try:
                 answer = self._client.get_object(

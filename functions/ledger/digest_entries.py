@@ -2,7 +2,8 @@
 
 Partition key ``digest#<mode>``, sort key ``image#<repository>@<image digest>``. An image that
 changes several times before a digest has one entry, with its state before the first change. The
-item ``digest-under-way``, ``mode#<mode>`` names the digest that is composed and not yet forgotten.
+item ``digest-under-way``, ``mode#<mode>`` names the digest that is composed and whose entries are
+not yet removed.
 """
 
 import functools
@@ -124,7 +125,7 @@ class DigestEntries:
             list(pool.map(functools.partial(self._forget, mode), sent))
 
     def under_way(self, mode: str) -> str | None:
-        """Return the name of the digest that is composed, perhaps sent, and not yet forgotten."""
+        """Return the name of the digest that is composed, perhaps sent, and not yet finished."""
         item = self._table.get(_under_way_key(mode))
         return item["digest"] if item else None
 
@@ -144,7 +145,7 @@ class DigestEntries:
             raise DigestAlreadyBegun(f"{mode}: another execution has begun a digest")
 
     def finish(self, mode: str, digest: str) -> None:
-        """Record that a digest is sent and forgotten, unless another has begun by now."""
+        """Record that a digest is sent and its entries removed, unless another has begun by now."""
         self._table.delete(
             _under_way_key(mode), when="digest = :digest", values={":digest": digest}
         )
@@ -156,7 +157,7 @@ class DigestEntries:
             values={":event_id": sent.image.event_id},
         )
         if not is_deleted:
-            # It has changed since; the condition fails if that was after it had been forgotten.
+            # It has changed since; the condition fails if that was after its removal.
             self._table.update(
                 _key(mode, sent.image),
                 "SET #before = :before, first_event = :event_id REMOVE before_it",

@@ -46,7 +46,7 @@ class Table:
     """The ledger table.
 
     Expressions are DynamoDB's; a name that DynamoDB reserves is written with a # before it. Every
-    method raises LedgerUnavailable when the table does not answer or refuses, whatever the reason.
+    method raises LedgerUnavailable when the table does not answer or refuses, for any reason.
     """
 
     def __init__(self, client: "DynamoDBClient", name: str) -> None:

@@ -1,1 +1,1 @@
-"""All that knows Lambda: entry points, settings, the clock, messages between states."""
+"""Everything that knows Lambda: entry points, settings, the clock, messages between states."""

@@ -17,7 +17,7 @@ type Json = dict[str, Json] | list[Json] | str | int | float | bool | None
 
 _FORMERLY = "formerly"
 
-# Worked out anew they would take a third of the time of reading a message.
+# Computed every time, they would take a third of the time of reading a message.
 _hints = functools.cache(typing.get_type_hints)
 
 
@@ -61,8 +61,8 @@ def decode[M](message: type[M], value: Json) -> M:
 def formerly(name: str) -> Mapping[str, str]:
     """Make the metadata of a field that has been renamed: it is read under the former name too.
 
-    Where both are there, the former one counts: whoever writes the new one removes it, unless it is
-    to stay.
+    Where both are there, the former one counts: code that writes the new one removes it, unless it
+    must stay.
     """
     return {_FORMERLY: name}
 

@@ -1,1 +1,1 @@
-"""SendDigest: tells many changes in one message, after a run or once a day."""
+"""SendDigest: reports many changes in one message per day."""

@@ -1,4 +1,4 @@
-"""Compose a digest: one message a channel on all that has changed since the digest before."""
+"""Compose a digest: one message per channel on all changes since the previous digest."""
 
 from datetime import datetime
 
@@ -30,9 +30,9 @@ def compose_digest(
     bucket: RunBucket,
     now: datetime,
 ) -> ComposedDigest:
-    """Take up the digest that is under way; compose one where there is none.
+    """Resume the digest that is under way, or compose one if there is none.
 
-    Raises DigestAlreadyBegun when another execution was faster: its digest is to be taken up.
+    Raises DigestAlreadyBegun when another execution was faster; a retry resumes its digest.
     """
     for mode in (AFTER_RUN, DAILY):
         begun = entries.under_way(mode)

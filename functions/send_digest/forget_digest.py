@@ -1,4 +1,4 @@
-"""Forget a digest: take out of the ledger what people have been told, or need not be told."""
+"""Remove a digest's entries from the ledger: those that were sent, and those not to be sent."""
 
 from dataclasses import dataclass
 
@@ -23,7 +23,7 @@ class ToldDigest:
 
 @dataclass(frozen=True)
 class SentDigest:
-    """A digest that is done with. forgotten: its entries, those that cancelled out too."""
+    """A digest that is finished. forgotten: its entries, including those that cancelled out."""
 
     mode: str
     digest: str
@@ -34,7 +34,7 @@ class SentDigest:
 
 
 def forget_digest(told: ToldDigest, *, entries: DigestEntries, bucket: RunBucket) -> SentDigest:
-    """Leave what has changed since it was composed to the next digest. Can be done twice."""
+    """Remove the entries, and leave later changes to the next digest. Can run twice."""
     done = decode(Told, bucket.unfinished_digest(told.digest))
     entries.forget(told.mode, done.entries)
     entries.finish(told.mode, told.digest)

@@ -30,6 +30,8 @@ from tests.support.errors import LEAVES
 from tests.support.template import ROOT, resources, template
 
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
+CODE = "".join(path.read_text() for path in (ROOT / "functions").rglob("*.py"))
+OF_POWERTOOLS = {"function_name", "function_request_id"}
 # The last attempt of ComposeNotification goes without ECR and without the ledger.
 TOLERATED = {"EcrThrottled", "EcrUnavailable", "LedgerUnavailable"}
 
@@ -103,6 +105,28 @@ def test_reasons() -> None:
 
 def test_outcomes() -> None:
     assert words(table(section("Outcomes"), "outcome")) == list(Outcome)
+
+
+def test_reasons_of_notifications() -> None:
+    documented = words(table(section("Why was this scan not reported?"), "reason"))
+    assert sorted(documented) == sorted(Reason)
+
+
+def test_log_fields() -> None:
+    queried = re.findall(r"\| fields @timestamp, (.*)", OPERATIONS)
+    listed = section("Metrics and log fields").partition("A log line of a function has")[2]
+    named = {*", ".join(queried).split(", "), *re.findall(r"`(\w+)`", listed)}
+    assert len(named) > 8
+    for name in named - OF_POWERTOOLS:
+        assert re.search(rf'"{name}"|^    {name}: ', CODE, re.M), name
+
+
+def test_warnings_in_the_log() -> None:
+    texts = [path.read_text() for path in (ROOT / "docs").glob("*.md")]
+    warnings = [name for text in texts for name in re.findall(r"a warning,?\s`([^`]+)`", text)]
+    assert len(warnings) == 2
+    for warning in warnings:
+        assert f'"{warning}"' in CODE
 
 
 def test_errors_of_runs() -> None:

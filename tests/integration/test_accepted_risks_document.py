@@ -324,7 +324,7 @@ def test_what_is_remembered_stays_in_force_while_the_bucket_does_not_answer(
     deployment.broken = {"s3"}
     assert deployment.seen(container) == before
     assert deployment.seen(deployment.container()) == RisksInForce()
-    assert [message for message, _ in warnings] == ["accepted risks cannot be looked up"] * 2
+    assert [message for message, _ in warnings] == ["accepted risks unavailable"] * 2
     assert "example.org" in warnings[0][1]
     deployment.broken = set()
     assert names(deployment.seen(container)) == ["CVE-2"]
@@ -445,8 +445,8 @@ def test_nobody_brings_a_notice_while_the_ledger_does_not_answer(
     assert container.unclaimed(["any"], event=EVENT, most=5) == []
     assert not container.claim("any", event=EVENT, expires_at=1)
     assert [message for message, _ in warnings] == [
-        "notices cannot be looked up",
-        "a notice cannot be claimed",
+        "notices unavailable",
+        "notice not claimed",
     ]
 
 

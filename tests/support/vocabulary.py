@@ -285,8 +285,10 @@ def _docstrings(tree: ast.Module) -> Iterator[ast.Constant]:
 
 
 def _is_message(node: ast.AST) -> TypeIs[ast.Constant]:
-    """Return whether a constant is a text with several words, and not a name or a key."""
-    return isinstance(node, ast.Constant) and isinstance(node.value, str) and " " in node.value
+    """Return whether a constant is a text with several words, not a name, key or expression."""
+    if not isinstance(node, ast.Constant) or not isinstance(node.value, str):
+        return False
+    return " " in node.value and not node.value.startswith(("SET ", "REMOVE "))  # to DynamoDB
 
 
 def _without_code(text: str) -> str:

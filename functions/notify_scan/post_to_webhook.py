@@ -16,7 +16,7 @@ TIME_LIMIT = timedelta(seconds=180)
 
 
 class DeliveryTimeUsedUp(Exception):
-    """The execution must not go on for long enough to try again; the message goes to the queue."""
+    """Too little time of the execution is left to retry; the message goes to the queue."""
 
 
 @dataclass(frozen=True)

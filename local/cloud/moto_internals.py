@@ -199,7 +199,7 @@ def _runtime_patches(runtime: Runtime) -> list[Patch]:
         normalise(service, parameters, *arguments)
         for name in list(parameters):
             parameters[f"{name[0].lower()}{name[1:]}"] = parameters.pop(name)
-        parameters.setdefault("name", str(uuid.uuid4()))  # moto gives all the same one
+        parameters.setdefault("name", str(uuid.uuid4()))  # moto gives every one the same
 
     def invoke(parameters: Any, region: object, state_credentials: object) -> Any:
         del region, state_credentials

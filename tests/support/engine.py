@@ -2,7 +2,7 @@
 
 What is foreign and private in it is in local/cloud/moto_internals.py; tests/workflow/test_engine.py
 fails clearly when that moves. One difference from AWS that tests must know: a child of the
-distributed Map that fails leaves null in the results, whatever the tolerance.
+distributed Map that fails leaves null in the results, regardless of the tolerance.
 """
 
 import functools
@@ -214,7 +214,7 @@ class Engine:
         )
 
     def tolerated_failure_percentage(self, arn: str) -> float:
-        """Tell the tolerance of the Map Run of an execution."""
+        """Return the tolerance of the Map Run of an execution."""
         (run,) = self._states.list_map_runs(executionArn=arn)["mapRuns"]
         described = self._states.describe_map_run(mapRunArn=run["mapRunArn"])
         return float(described["toleratedFailurePercentage"])
@@ -419,7 +419,7 @@ def any_lambda_context(name: str = "any") -> LambdaContext:
 
 
 def _forget_secrets() -> None:
-    """Forget the secrets that functions have read, but keep their client."""
+    """Clear the cache of secrets that functions have read, but keep their client."""
     providers: Any = parameters_read.DEFAULT_PROVIDERS  # type: ignore[attr-defined] # no export
     for provider in providers.values():
         provider.clear_cache()

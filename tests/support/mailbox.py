@@ -14,7 +14,7 @@ from tests.support.stack import eventually
 class Mailbox:
     """One queue, the target of a rule of its own or of rules of the stack, until its `with` ends.
 
-    A queue may hand out a message twice, so an event is kept once per ID.
+    A queue may return a message twice, so an event is kept once per ID.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -45,8 +45,8 @@ class Mailbox:
     def watch(self, *sources: str) -> Self:
         """Receive every event of these sources.
 
-        localemu takes an event through all rules in the order in which they were made. So whatever
-        a rule of the stack does with an event has begun when the event is here.
+        localemu takes an event through all rules in the order in which they were made. So
+        every rule of the stack has started on an event when the event is here.
         """
         self._events.put_rule(Name=self._name, EventPattern=json.dumps({"source": [*sources]}))
         return self.join(self._name)

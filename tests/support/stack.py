@@ -126,7 +126,7 @@ class Stack:
         return json.loads(answer["Body"].read())
 
     def log_lines(self, output: str = "FunctionLogGroup") -> list[str]:
-        """Read all that the functions have logged, or the group that another output names."""
+        """Read the log of the functions, or the log group that another output names."""
         pages = self.client("logs").get_paginator("filter_log_events")
         return [
             event["message"].strip()
@@ -211,7 +211,7 @@ class Stack:
     def session_of(self, role: str) -> boto3.Session:
         """Make a session with the credentials of a role, given by its logical id.
 
-        The role trusts a service and nobody else, so it is made to trust the account meanwhile.
+        The role trusts only a service, so it is made to trust the account meanwhile.
         """
         iam = self.client("iam")
         name = self.physical_names("AWS::IAM::Role")[role]
@@ -239,7 +239,7 @@ class Stack:
     ) -> set[str]:
         """Name the attempts, each a service, an operation and its parameters, that a role may make.
 
-        Whether anything comes of an attempt does not matter.
+        The result of an attempt does not matter.
         """
         session, granted = self.session_of(role), set[str]()
         for name, (service, operation, parameters) in attempts.items():

@@ -1,7 +1,8 @@
 """The mutation gate: `make mutants` measures how many faults the tests of the pure rules find.
 
-mutmut makes one small fault after another in a module and runs the tests that belong to the module.
-tests/mutants.toml names the modules, their tests, and the faults that no test can find.
+mutmut makes one small fault after another in a module, and runs the tests of that module on each.
+tests/mutants.toml lists the modules, their tests, and the faults that no test can find. mutmut
+changes neither constants of a module nor functions with a decorator, properties among them.
 """
 
 import json
@@ -31,9 +32,10 @@ from mutmut.__main__ import cli
 for command in json.loads(sys.argv[1]):
     cli(command, standalone_mode=False)
 """
-_FOUND = ("killed", "timeout")
+_KILLED = ("killed", "timeout")
 _CHANGED = re.compile(r"^([-+])(?!--|\+\+)(.*)$", re.MULTILINE)
-# Read by pytest in the copy that mutmut works in. Hypothesis tries the same examples every time.
+# For pytest in mutmut's copy of the project. The profile makes Hypothesis try the same examples in
+# every run.
 _PYTEST = (
     "-o", "addopts=--strict-markers --strict-config --import-mode=importlib",
     "-o", "pythonpath=src .",
@@ -44,7 +46,7 @@ _PYTEST = (
 
 @dataclass(frozen=True, order=True)
 class Mutant:
-    """A fault: the lines of a function before and after, without their indentation."""
+    """A fault: the changed lines of a function before and after, without indentation."""
 
     module: str
     function: str
@@ -57,31 +59,31 @@ class Mutant:
 
 @dataclass(frozen=True)
 class Result:
-    """What became of all mutants of a module, and those that no test has found."""
+    """How many mutants a module has, and which of them no test has killed."""
 
     module: str
     total: int
     survivors: tuple[Mutant, ...]
 
     def unexplained(self, equivalent: Collection[Mutant]) -> list[Mutant]:
-        """Pick the mutants that a test should have found."""
+        """Return the survivors that a test should have killed."""
         return [mutant for mutant in self.survivors if mutant not in equivalent]
 
     def score(self, equivalent: Collection[Mutant]) -> float:
-        """Count the found mutants, in percent of all that behave otherwise than the module."""
+        """Return how many percent of the mutants are killed, leaving out the equivalent ones."""
         unexplained = len(self.unexplained(equivalent))
         found = self.total - len(self.survivors)
         return 100 * found / (found + unexplained)
 
 
 def modules() -> dict[str, list[str]]:
-    """Read which tests belong to which module; both are paths, the modules' in functions/."""
+    """Return the test files of each module, whose path is relative to functions/."""
     contents = tomllib.loads(CONTENTS.read_text())
     return dict(contents["modules"])
 
 
 def equivalents() -> dict[Mutant, str]:
-    """Read which mutants no test can find, and why."""
+    """Return the mutants that no test can kill, each with the reason."""
     contents = tomllib.loads(CONTENTS.read_text())
     return {
         Mutant(each["module"], each["function"], each["before"], each["after"]): each["reason"]
@@ -90,7 +92,7 @@ def equivalents() -> dict[Mutant, str]:
 
 
 def measure(module: str, tests: Iterable[str]) -> Result:
-    """Run the tests of a module against all of its mutants."""
+    """Run the tests of a module on all of its mutants."""
     folder = WORK / module.removesuffix(".py").replace("/", ".")
     _prepare(folder, module, tests)
     children = str(os.process_cpu_count() or 1)
@@ -98,21 +100,21 @@ def measure(module: str, tests: Iterable[str]) -> Result:
         command = [MUTMUT, "run", "--max-children", children]
         run = subprocess.run(command, cwd=folder, check=False, stdout=log, stderr=log)
     if run.returncode:
-        raise SystemExit(f"mutmut has failed on {module}; read {folder / 'run.log'}.")
+        raise SystemExit(f"mutmut failed on {module}. Its output is in {folder / 'run.log'}.")
     statuses = dict(
         re.findall(r"^\s+(\S+): (.+)$", _mutmut(folder, [["results", "--all", "1"]]), re.M)
     )
-    missed = [name for name, status in statuses.items() if status not in _FOUND]
+    missed = [name for name, status in statuses.items() if status not in _KILLED]
     shown = _mutmut(folder, [["show", name] for name in missed])
     survivors = (_mutant(module, diff) for diff in re.split(r"^# ", shown, flags=re.M)[1:])
     return Result(module, len(statuses), tuple(sorted(survivors)))
 
 
 def _prepare(folder: Path, module: str, tests: Iterable[str]) -> None:
-    """Make a folder to run mutmut in, which reads its configuration in the current one only."""
+    """Make a folder for mutmut, which reads its configuration from the current folder only."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    # mutmut names modules by their path, unless they are in src/, as functions/ is on sys.path.
+    # mutmut derives a module's name from its path, and takes only src/ for an import root.
     (folder / "src").symlink_to(ROOT / "functions")
     copied = ("tests", "docs", "pyproject.toml", "template.yaml")
     for name in copied:
@@ -152,7 +154,7 @@ def _mutant(module: str, shown: str) -> Mutant:
 
 
 def main(wanted: Collection[str]) -> int:
-    """Measure all modules, or those whose path contains one of some words; print a table."""
+    """Print the score of each module, or of those whose path contains a wanted word."""
     out = Console(highlight=False, markup=False, soft_wrap=True)
     equivalent, is_passed = equivalents(), True
     out.print(f"{'module':40} {'killed':>6} {'total':>6} {'equivalent':>10} {'score':>7}")

@@ -57,7 +57,7 @@ deploy: build ## build and deploy to AWS
 	$(sam) deploy --guided
 
 .PHONY: redeliver
-redeliver: $(VENVS)/dev/installed ## send again what no channel took; options: ARGS='--help'
+redeliver: $(VENVS)/dev/installed ## send the messages in the dead-letter queue Undelivered again; options: ARGS='--help'
 	@$(dev)/python -m operations.redeliver $(ARGS)
 
 .PHONY: docs

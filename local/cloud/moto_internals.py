@@ -6,12 +6,11 @@ tests/contract/test_code.py finds other modules that import from inside moto.
 Tables: a transaction of moto copies the whole table first, and restores the copy if it fails. That
 is slow for large tables, fails if another thread writes meanwhile, and undoes what that thread has
 written. localemu has the same code, because its DynamoDB is moto's.
-Replaces: what table_patches() lists, and the module `copy` in moto.dynamodb.models.
-Upstream: no issue is known; https://github.com/getmoto/moto/pull/2879 brought transactions.
-Remove when a transaction of moto copies only the items that it names, under a lock.
 
 Step Functions: moto's interpreter runs the definitions of ecr-rescan in the process of a test.
 tests/workflow/test_engine.py fails clearly when the names move.
+
+Every group of patches says what it is for, what is known upstream, and when to remove it.
 """
 
 import copy
@@ -57,7 +56,12 @@ class Patch:
 
 
 def table_patches() -> list[Patch]:
-    """Return what makes tables safe for concurrent callers, for the tests and for localemu."""
+    """Return patches that make tables safe for concurrent callers, in tests and in localemu.
+
+    Replaces: the methods below, and the module `copy` in moto.dynamodb.models.
+    Upstream: no issue is known; https://github.com/getmoto/moto/pull/2879 brought transactions.
+    Remove when a transaction of moto copies only the items that it names, under a lock.
+    """
     call, transact = DynamoHandler.call_action, DynamoDBBackend.transact_write_items
     return [
         Patch(DynamoHandler, "call_action", _one_at_a_time(call)),
@@ -110,7 +114,12 @@ _query = Table.query
 
 
 def _query_one_partition(table: Any, hash_key: Any, *conditions: Any, **more: Any) -> Any:
-    """Query the items of one key; moto sorts all of the table, which other threads write into."""
+    """Query the items of one key; moto sorts the whole table, while other threads write into it.
+
+    Replaces: Table.query.
+    Upstream: no issue is known.
+    Remove when a query of moto reads one partition only.
+    """
     partition = copy.copy(table)
     partition.items = {hash_key: table.items.get(hash_key, {}).copy()}
     return _query(partition, hash_key, *conditions, **more)
@@ -172,6 +181,13 @@ def answer_alone(client: Any) -> None:
 
 
 def _runtime_patches(runtime: Runtime) -> list[Patch]:
+    """Return patches that run tasks, backoffs and waits on the runtime of a test.
+
+    Replaces: the calls of Lambda, sleeps, and names of nested StartExecution calls.
+    Upstream: none, because these are the seams of a test engine; only the parameter names of
+    nested executions are a fault, of which no issue is known.
+    Remove when moto lets tests inject functions and a clock into executions.
+    """
     from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl  # noqa: PLC0415
     from moto.stepfunctions.parser.asl.component.state.exec.state_task import (  # noqa: PLC0415
         lambda_eval_utils,
@@ -219,9 +235,14 @@ def _runtime_patches(runtime: Runtime) -> list[Patch]:
 
 
 def _child_patches(runtime: Runtime) -> list[Patch]:
-    """Give a child a history of its own, and once its input is made a context of its own, as AWS.
+    """Return patches that give each child of a Map its own history and context, as on AWS.
 
-    In moto all children share those of the parent.
+    In moto, all children share those of the parent.
+
+    Replaces: DistributedItemProcessorWorker._eval_job and ._eval_input.
+    Upstream: no issue is known of moto; https://github.com/localstack/localstack/pull/9205 lists
+    the limits of the code that moto has copied.
+    Remove when ListExecutions by Map run and GetExecutionHistory show children.
     """
     from moto.stepfunctions.parser.asl.component.state.exec.state_map.iteration.itemprocessor import (  # noqa: E501, PLC0415
         distributed_item_processor_worker,
@@ -257,10 +278,14 @@ def _child_patches(runtime: Runtime) -> list[Patch]:
 
 @functools.cache
 def _speed_patches() -> list[Patch]:
-    """Read each definition and each path once, and copy JSON five times as fast.
+    """Return patches that parse definitions and paths once, and copy JSON five times as fast.
 
-    moto copies the whole state at each of its many steps, which takes most of the time of a long
-    execution; reading takes most of the time of a short one.
+    moto copies the whole state in each of its many steps, which takes most of the time of a long
+    execution. Parsing takes most of the time of a short one.
+
+    Replaces: the module `copy` where states are copied, and the parsers of definitions and paths.
+    Upstream: https://github.com/h2non/jsonpath-ng/issues/233 (paths); of copies, none is known.
+    Remove when a workflow test without them takes less than twice as long.
     """
     from moto.stepfunctions.parser.asl.component.common.path import result_path  # noqa: PLC0415
     from moto.stepfunctions.parser.asl.component.common.string import (  # noqa: PLC0415

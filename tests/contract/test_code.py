@@ -171,9 +171,14 @@ def test_every_correction_says_what_it_replaces_and_when_to_remove_it() -> None:
         if isinstance(call, ast.Call) and isinstance(call.func, ast.Name)
     }
     texts = {name: ast.get_docstring(functions[name]) or "" for name in applied}
-    tables = LOCAL / "cloud" / "moto_internals.py"
-    texts["moto_internals"] = ast.get_docstring(ast.parse(tables.read_text())) or ""
-    assert len(texts) == 20
+    internals = LOCAL / "cloud" / "moto_internals.py"
+    patches = [
+        node
+        for node in ast.parse(internals.read_text()).body
+        if isinstance(node, ast.FunctionDef) and re.search("_patches|_query", node.name)
+    ]
+    texts |= {node.name: ast.get_docstring(node) or "" for node in patches}
+    assert len(texts) == 19 + 5
     for name, text in texts.items():
         for line in (r"Replaces: \S", r"Upstream: \S", r"Remove when \S"):
             assert re.search(rf"^{line}", text, re.M), (name, line)

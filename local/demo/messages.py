@@ -55,7 +55,7 @@ RESOLVING = ("nothing above a threshold", "NotifyOn excludes CLEARED", "run fini
 SECONDS_BETWEEN_READS = 0.5
 # Give up when no execution has ended for this long. One takes 5 minutes at most, and of several
 # that are running one ends much sooner.
-STILL_SECONDS = 90
+STILL_SECONDS = 300
 # The first and the last event in the log of an Express execution.
 STARTED = "ExecutionStarted"
 ENDED_WELL = "ExecutionSucceeded"
@@ -262,7 +262,7 @@ class NotifyWatch:
                 )
             time.sleep(pause_after(time.monotonic() - polled_at))
 
-    def decisions(self, expected: int, *, within_seconds: float = 10.0) -> tuple[Decided, ...]:
+    def decisions(self, expected: int, *, within_seconds: float = 120.0) -> tuple[Decided, ...]:
         """Read ComposeNotification's decisions, once there are enough or time is up."""
         deadline = time.monotonic() + within_seconds
         while True:

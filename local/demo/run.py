@@ -30,8 +30,9 @@ POLL_SECONDS = 0.3
 POLL_SHARE = 0.1  # most of the time that is spent on polling, which slows the engine down
 LONGEST_PAUSE_SECONDS = 2.0  # between two polls, also after a slow one
 LONGEST_RUN_SECONDS = 3600
-LOG_TIMEOUT_SECONDS = 30
-SCANS_TIMEOUT_SECONDS = 60
+# Generous, for a machine whose cores are all busy.
+LOG_TIMEOUT_SECONDS = 300
+SCANS_TIMEOUT_SECONDS = 300
 
 
 @dataclass(frozen=True)

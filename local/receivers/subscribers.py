@@ -124,7 +124,7 @@ class Subscribers:
         target = {"Id": "inbox", "Arn": queue.arn}
         events.put_targets(Rule=queue.name, EventBusName=bus, Targets=[target])
 
-    def received(self, *, at_least: int = 0, within_seconds: float = 10.0) -> Delivered:
+    def received(self, *, at_least: int = 0, within_seconds: float = 120.0) -> Delivered:
         """Return what was received, once there are enough messages or time is up."""
         deadline = time.monotonic() + within_seconds
         while True:

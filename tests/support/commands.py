@@ -64,6 +64,6 @@ def _option(word: str) -> bool:
 
 @cache
 def _operations(service: str) -> dict[str, OperationModel]:
-    """Name the operations of a service as the CLI does."""
+    """Return the operations of a service as the CLI names them."""
     model = botocore.session.get_session().get_service_model(service)
     return {xform_name(name, "-"): model.operation_model(name) for name in model.operation_names}

@@ -107,7 +107,7 @@ class FakeDigestEntries:
         self.kept = [entry for entry in self.kept if entry not in told]
 
     def under_way(self, mode: str) -> str | None:
-        """Name the digest that has begun."""
+        """Return the name of the digest that has begun."""
         return self.begun.get(mode)
 
     def begin(self, mode: str, digest: str, *, instead_of: str | None) -> None:

@@ -89,7 +89,7 @@ class Execution:
 
     @property
     def states(self) -> list[str]:
-        """Name the states of the parent execution that were entered, in order."""
+        """Return the states of the parent execution that were entered, in order."""
         return [
             event["stateEnteredEventDetails"]["name"]
             for event in self.events
@@ -171,7 +171,7 @@ class Engine:
             self._states.meta.events.unregister(event, refuse)
 
     def notifications(self) -> list[str]:
-        """Name all executions of NotifyScan."""
+        """Return the ARNs of all executions of NotifyScan."""
         machine = self._machine(NOTIFY_SCAN)
         listed = self._states.list_executions(stateMachineArn=machine)["executions"]
         return [str(each["executionArn"]) for each in listed]
@@ -225,7 +225,7 @@ class Engine:
 
     @property
     def entries(self) -> DigestEntries:
-        """Give the entries of digests."""
+        """Return the entries of digests."""
         return digest_entries("LedgerTable")
 
     def records(self, run: str) -> dict[str, RunRecord]:

@@ -33,7 +33,7 @@ class Shown:
 
     @property
     def words(self) -> str:
-        """Give the text with a space between any two elements, and no other space twice."""
+        """Return the text with a space between any two elements, and no other space twice."""
         return " ".join(" ".join(self.texts).split())
 
 

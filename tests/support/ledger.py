@@ -105,7 +105,7 @@ class LedgerInMemory:
     def put(
         self, mode: str, image: DigestImage, before: ImageState, *, expires_at: int
     ) -> Callable[[], None]:
-        """Say how to put an image into a digest."""
+        """Return the write that puts an image into a digest."""
         key = (mode, image.repository, image.image_digest)
 
         def change() -> None:
@@ -120,7 +120,7 @@ class LedgerInMemory:
         return change
 
     def drop(self, mode: str, image: DigestImage) -> Callable[[], None]:
-        """Say how to take an image out of a digest."""
+        """Return the write that takes an image out of a digest."""
         return lambda: cast(
             "None", self.digests.pop((mode, image.repository, image.image_digest), None)
         )

@@ -66,7 +66,7 @@ class Receivers:
         return [each.content for each in self.received if each.channel is channel]
 
     def post(self, request: WebhookRequest) -> int:
-        """Be the webhook client: take a request, or fail."""
+        """Stand in for the webhook client: take a request, or fail."""
         if trouble := self.trouble(request.channel):
             raise trouble
         with self._lock:

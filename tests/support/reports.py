@@ -158,12 +158,12 @@ class FakeAcceptedRisks:
         return self._risks
 
     def unclaimed(self, notices: Iterable[str], *, event: str, most: int) -> list[str]:
-        """Name the first that are free, or the event's own."""
+        """Return the first that are free, or those of the event."""
         free = (notice for notice in notices if self.claims.get(notice, event) == event)
         return list(islice(free, most))
 
     def claim(self, notice: str, *, event: str, expires_at: int) -> bool:
-        """Let the first event have a notice."""
+        """Grant a notice to the first event only."""
         del expires_at
         return self.claims.setdefault(notice, event) == event
 

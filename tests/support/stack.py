@@ -199,7 +199,7 @@ class Stack:
         return [message for message in answer.get("Messages", ()) if about in message["Body"]]
 
     def physical_names(self, kind: str) -> dict[str, str]:
-        """Name the resources of a kind by logical id."""
+        """Return the physical names of the resources of a kind, by logical ID."""
         cloudformation = self.client("cloudformation")
         resources = cloudformation.describe_stack_resources(StackName=self.name)["StackResources"]
         return {
@@ -237,7 +237,7 @@ class Stack:
     def granted(
         self, role: str, attempts: Mapping[str, tuple[str, str, dict[str, Any]]]
     ) -> set[str]:
-        """Name the attempts, each a service, an operation and its parameters, that a role may make.
+        """Return the attempts that a role may make: each a service, an operation, its parameters.
 
         The result of an attempt does not matter.
         """

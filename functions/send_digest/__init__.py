@@ -1,1 +1,1 @@
-"""SendDigest: reports many changes in one message per day."""
+"""SendDigest: reports many changes in one message per channel, once per day."""

@@ -1,4 +1,4 @@
-"""Compose a digest: one message per channel on all changes since the previous digest."""
+"""Compose a digest: one message per channel on everything that changed since the last one."""
 
 from datetime import datetime
 
@@ -14,8 +14,8 @@ from runtime.messages import decode, encode
 from send_digest.digest import (
     ComposedDigest,
     DigestRequest,
-    Told,
-    images_to_tell,
+    UnfinishedDigest,
+    images_to_list,
     report_of,
     shortened,
 )
@@ -30,35 +30,43 @@ def compose_digest(
     bucket: RunBucket,
     now: datetime,
 ) -> ComposedDigest:
-    """Resume the digest that is under way, or compose one if there is none.
+    """Resume the digest that is not finished; compose one if there is none.
 
-    Raises DigestAlreadyBegun when another execution was faster; a retry resumes its digest.
+    Raises DigestAlreadyBegun if another execution has begun one meanwhile: a retry resumes that.
     """
     for mode in (AFTER_RUN, DAILY):
         begun = entries.under_way(mode)
         if begun and (kept := bucket.unfinished_digest(begun)):
-            return _composed(request, mode, begun, decode(Told, kept))
+            return _composed(request, mode, begun, decode(UnfinishedDigest, kept))
     entries.adopt(DAILY, left_in=AFTER_RUN)
     found = tuple(entries.entries_of(DAILY))
     if not found:
         return ComposedDigest(DAILY)
-    told = Told(0, 0, (), found)
-    if images := images_to_tell(found, notify_on):
+    composed = UnfinishedDigest(0, 0, (), found)
+    if images := images_to_list(found, notify_on):
         key = bucket.digest_key(request.name)
         report = report_of(images, request, bucket=bucket.name, document=key, now=now)
         short = shortened(report)
         message = message_of_digest(short)
         deliveries = channels.digest(message, short, now=now)
         bucket.write_digest(request.name, document(message, report))
-        told = Told(len(images), len(deliveries), deliveries, found)
-    bucket.write_unfinished_digest(request.name, encode(told))
+        composed = UnfinishedDigest(len(images), len(deliveries), deliveries, found)
+    bucket.write_unfinished_digest(request.name, encode(composed))
     entries.begin(DAILY, request.name, instead_of=begun)
-    return _composed(request, DAILY, request.name, told)
+    return _composed(request, DAILY, request.name, composed)
 
 
-def _composed(request: DigestRequest, mode: str, digest: str, told: Told) -> ComposedDigest:
-    taken_up, messages = digest != request.name, told.messages
-    return ComposedDigest(mode, digest, told.images, messages, taken_up, told.deliveries)
+def _composed(
+    request: DigestRequest, mode: str, digest: str, content: UnfinishedDigest
+) -> ComposedDigest:
+    return ComposedDigest(
+        mode=mode,
+        digest=digest,
+        images=content.images,
+        messages=content.messages,
+        is_resumed=digest != request.name,
+        deliveries=content.deliveries,
+    )
 
 
 @entrypoint(DigestRequest)

@@ -1,4 +1,4 @@
-"""A digest: what is told of its entries, what is only forgotten, and what a message holds of it."""
+"""A digest: which of its entries are reported, and how much of it a message holds."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -15,7 +15,7 @@ from reporting.text import first
 from reporting.thresholds import OTHER
 from runtime.messages import encode, wire
 
-MOST_IMAGES = 30  # that a message names
+MOST_IMAGES = 30  # listed in a message
 MOST_OF_IMAGES = 12_000  # bytes of all in the report: six channels of it fit a state of 256 KiB
 _RANKS = (*SEVERITIES, OTHER)
 _ORDER = (
@@ -30,35 +30,36 @@ _ORDER = (
 
 @dataclass(frozen=True)
 class DigestRequest:
-    """What an execution is to send.
+    """The input of ComposeDigest.
 
-    execution: its ARN, which the digest is named for.
+    execution: ARN of the execution of SendDigest, whose name the digest gets.
     """
 
     execution: str
 
     @property
     def name(self) -> str:
-        """Name the digest for its execution."""
+        """Return the name of the digest, which is that of its execution."""
         return self.execution.rpartition(":")[2]
 
     @property
     def account(self) -> str:
-        """Name the account that the digest is sent from."""
+        """Return the account that the digest is sent from."""
         return self.execution.split(":")[4]
 
     @property
     def region(self) -> str:
-        """Name the region that the digest is sent from."""
+        """Return the Region that the digest is sent from."""
         return self.execution.split(":")[3]
 
 
 @dataclass(frozen=True)
-class Told:
-    """A digest that is composed: the messages, and the entries that are to be forgotten.
+class UnfinishedDigest:
+    """A digest that is composed but not finished, as the run bucket keeps it to resume it.
 
-    images: how many are told; the other entries cancel out. messages: how many deliveries.
-    deliveries: as they are handed to NotifyScan.
+    images: number of images that it lists; the changes of the other entries cancelled out.
+    messages: number of deliveries. deliveries: the input of NotifyScan.
+    entries: what is removed from the ledger once NotifyScan has the deliveries.
     """
 
     images: int
@@ -69,31 +70,32 @@ class Told:
 
 @dataclass(frozen=True)
 class ComposedDigest:
-    """What is to be sent, if anything.
+    """The output of ComposeDigest.
 
-    mode: the digest in the ledger that its entries are in.
-    digest: its name; absent when there is nothing to forget either. images: how many are told.
-    is_taken_up: another execution has composed it, and has not come to its end.
+    mode: the digest in the ledger that its entries belong to.
+    digest: its name; absent when there is no entry at all.
+    images, messages, deliveries: as in UnfinishedDigest.
+    is_resumed: another execution composed it and has not finished it.
     """
 
     mode: str
     digest: str | None = None
     images: int = 0
     messages: int = 0
-    is_taken_up: bool = False
+    is_resumed: bool = False
     deliveries: object = ()
 
 
-def images_to_tell(
+def images_to_list(
     entries: Iterable[DigestEntry], notify_on: frozenset[NotifyOn]
 ) -> tuple[DigestedImage, ...]:
-    """Pick what people do not know and want to be told of, the worst first.
+    """Return the images to list in the digest, worst first.
 
-    What has gone back to what it was is left, and what several changes together have come to
-    where NotifyOn leaves that out.
+    An image that returned to its earlier state is omitted, and so is one whose net change is not
+    in NotifyOn.
     """
-    told = (_digested(entry) for entry in entries if _is_to_tell(entry, notify_on))
-    return tuple(sorted(told, key=_rank))
+    listed = (_digested(entry) for entry in entries if _is_listed(entry, notify_on))
+    return tuple(sorted(listed, key=_rank))
 
 
 def report_of(
@@ -104,7 +106,7 @@ def report_of(
     document: str,
     now: datetime,
 ) -> DigestReport:
-    """Report on all images."""
+    """Return the report on all images, which must be sorted worst first."""
     counted = Counter(image.change for image in images)
     worst = next((name for image in images[:1] for name in image.severities), None)
     return DigestReport(
@@ -122,13 +124,13 @@ def report_of(
 
 
 def shortened(report: DigestReport) -> DigestReport:
-    """Take as many images as a message holds, and count the others."""
+    """Return the report with as many images as a message holds, and the number of the others."""
     images = first(report.images[:MOST_IMAGES], lambda it: len(wire(encode(it))), MOST_OF_IMAGES)
     return replace(report, images=images, images_omitted=len(report.images) - len(images))
 
 
-def _is_to_tell(entry: DigestEntry, notify_on: frozenset[NotifyOn]) -> bool:
-    """Tell what one event has put here, a reminder, and what NotifyOn has of the others."""
+def _is_listed(entry: DigestEntry, notify_on: frozenset[NotifyOn]) -> bool:
+    """Return whether the image is listed: after a single event, as a reminder, or by NotifyOn."""
     if entry.first_event == entry.image.event_id:
         return True
     image_state = entry.image.image_state

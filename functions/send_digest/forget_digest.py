@@ -1,4 +1,4 @@
-"""Remove a digest's entries from the ledger: those that were sent, and those not to be sent."""
+"""Remove a digest's entries from the ledger, once it is sent or has nothing to send."""
 
 from dataclasses import dataclass
 
@@ -7,49 +7,52 @@ from ledger.digest_entries import DigestEntries, digest_entries
 from runtime import settings
 from runtime.entrypoint import entrypoint
 from runtime.messages import decode
-from send_digest.digest import Told
-
-
-@dataclass(frozen=True)
-class ToldDigest:
-    """A digest whose messages are on their way."""
-
-    mode: str
-    digest: str
-    images: int
-    messages: int
-    is_taken_up: bool
+from send_digest.digest import UnfinishedDigest
 
 
 @dataclass(frozen=True)
 class SentDigest:
-    """A digest that is finished. forgotten: its entries, including those that cancelled out."""
+    """The input of ForgetDigest: a digest whose deliveries NotifyScan has."""
 
     mode: str
     digest: str
     images: int
     messages: int
-    is_taken_up: bool
-    forgotten: int
+    is_resumed: bool
 
 
-def forget_digest(told: ToldDigest, *, entries: DigestEntries, bucket: RunBucket) -> SentDigest:
-    """Remove the entries, and leave later changes to the next digest. Can run twice."""
-    done = decode(Told, bucket.unfinished_digest(told.digest))
-    entries.forget(told.mode, done.entries)
-    entries.finish(told.mode, told.digest)
-    return SentDigest(
-        mode=told.mode,
-        digest=told.digest,
-        images=told.images,
-        messages=told.messages,
-        is_taken_up=told.is_taken_up,
-        forgotten=len(done.entries),
+@dataclass(frozen=True)
+class FinishedDigest:
+    """The output of ForgetDigest. removed: number of entries that were removed from the ledger."""
+
+    mode: str
+    digest: str
+    images: int
+    messages: int
+    is_resumed: bool
+    removed: int
+
+
+def forget_digest(sent: SentDigest, *, entries: DigestEntries, bucket: RunBucket) -> FinishedDigest:
+    """Remove what was sent from the ledger. Idempotent.
+
+    What has changed since the digest was composed is left for the next one.
+    """
+    kept = decode(UnfinishedDigest, bucket.unfinished_digest(sent.digest))
+    entries.forget(sent.mode, kept.entries)
+    entries.finish(sent.mode, sent.digest)
+    return FinishedDigest(
+        mode=sent.mode,
+        digest=sent.digest,
+        images=sent.images,
+        messages=sent.messages,
+        is_resumed=sent.is_resumed,
+        removed=len(kept.entries),
     )
 
 
-@entrypoint(ToldDigest)
-def handler(told: ToldDigest) -> SentDigest:
-    """Run as ForgetDigest, once NotifyScan has the messages."""
+@entrypoint(SentDigest)
+def handler(sent: SentDigest) -> FinishedDigest:
+    """Run as ForgetDigest, once NotifyScan has the deliveries."""
     entries = digest_entries(settings.text("LEDGER_TABLE"))
-    return forget_digest(told, entries=entries, bucket=run_bucket(settings.text("RUN_BUCKET")))
+    return forget_digest(sent, entries=entries, bucket=run_bucket(settings.text("RUN_BUCKET")))

@@ -15,7 +15,7 @@ from ledger.table import Table
 from local.receivers.inbox import Inbox
 from reporting.channels.delivery import Channel, Delivery, Transport
 from runtime.messages import encode
-from send_digest.digest import Told
+from send_digest.digest import UnfinishedDigest
 from tests.support.digests import EXPIRES_AT, WELL, any_digest_image
 from tests.support.stack import Run, Stack
 
@@ -71,7 +71,7 @@ def test_entries_that_no_channel_waits_for_are_forgotten(
     run = send_digest(stack)
     assert run.status == "SUCCEEDED", run.cause
     assert run.states[-3:] == ("ForgetDigest", "IsMoreToSend", "NothingToSend")
-    assert (run.output["images"], run.output["messages"], run.output["forgotten"]) == (3, 0, 3)
+    assert (run.output["images"], run.output["messages"], run.output["removed"]) == (3, 0, 3)
     whole = stack.document(f"digests/{run.name}.json")
     assert whole["title"] == "ECR digest: 3 images changed (3 new)"
     assert list(entries.entries_of("DAILY")) == []
@@ -92,7 +92,7 @@ def test_a_digest_left_half_done_is_sent_once_by_whoever_comes_next(
     )
     started: list[str] = []
     put(stack, entries, 1, 2)
-    left = Told(2, 1, (delivery,), tuple(entries.entries_of("DAILY")))
+    left = UnfinishedDigest(2, 1, (delivery,), tuple(entries.entries_of("DAILY")))
     bucket.write_unfinished_digest(name, encode(left))
     for _ in range(2):  # the second time as if the first had not come to its end
         entries.begin("DAILY", name, instead_of=None)

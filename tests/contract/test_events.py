@@ -16,7 +16,7 @@ from rescan_registry.start_image_scan import ImageInRun
 from rescan_registry.summarize_rescan import EndedRun
 from runtime.messages import decode, encode
 from send_digest.digest import DigestRequest
-from send_digest.forget_digest import ToldDigest
+from send_digest.forget_digest import SentDigest
 from tests.support.definition import WORKFLOWS, states
 from tests.support.template import ROOT
 
@@ -30,7 +30,7 @@ MESSAGES: dict[str, type[Any]] = {
     "compose_notification": Composition,
     "post_to_webhook": WebhookDelivery,
     "compose_digest": DigestRequest,
-    "forget_digest": ToldDigest,
+    "forget_digest": SentDigest,
 }
 EVENTS = sorted(
     path for workflow in WORKFLOWS for path in (ROOT / "events" / workflow.package).iterdir()

@@ -24,7 +24,7 @@ from notify_scan.notification import Notification
 from reporting.channels.delivery import Channel
 from reporting.channels.in_use import ChannelsInUse
 from runtime.messages import decode
-from send_digest.digest import Told
+from send_digest.digest import UnfinishedDigest
 from tests.support.clock import NOW
 from tests.support.reports import (
     any_composer,
@@ -185,7 +185,7 @@ def test_an_entry_keeps_its_state_before_the_first_change(ledger: Ledger) -> Non
 
 
 def test_an_entry_is_corrected(ledger: Ledger) -> None:
-    assert not scan(ledger, "event-6", "team/api", API, 4, NOW + 3 * HOUR).tell
+    assert not scan(ledger, "event-6", "team/api", API, 4, NOW + 3 * HOUR).notify
     entry = entry_of(ledger.entries, API)
     assert (entry.image.image_state.counts["CRITICAL"], entry.image.event_id) == (4, "event-6")
     assert (entry.before, entry.first_event) == (ImageState(), "event-1")
@@ -194,7 +194,7 @@ def test_an_entry_is_corrected(ledger: Ledger) -> None:
 def test_a_digest_that_was_under_way_is_finished(ledger: Ledger) -> None:
     name = ledger.entries.under_way("DAILY")
     assert name == "digest-1"
-    told = decode(Told, bucket_adapter("run-bucket").unfinished_digest(name))
+    told = decode(UnfinishedDigest, bucket_adapter("run-bucket").unfinished_digest(name))
     assert [entry.image.image_digest for entry in told.entries] == [API, ETL]
     assert told.messages == 1
     for _ in range(2):

@@ -172,16 +172,16 @@ def test_takes_up_what_another_execution_has_left_half_done() -> None:
     left, bucket = composed(entries=entries, name="left")
     entries.kept.append(any_entry(2))
     taken, _ = composed(entries=entries, bucket=bucket, name="next")
-    assert (taken.digest, taken.images, taken.is_taken_up) == ("left", 1, True)
+    assert (taken.digest, taken.images, taken.is_resumed) == ("left", 1, True)
     assert taken.deliveries == json.loads(json.dumps(bucket.unfinished["left"]))["deliveries"]
-    assert (left.messages, left.is_taken_up) == (taken.messages, False)
+    assert (left.messages, left.is_resumed) == (taken.messages, False)
 
 
 def test_a_retry_finds_its_own_digest() -> None:
     entries = FakeDigestEntries(any_entry(1))
     _, bucket = composed(entries=entries)
     again, _ = composed(entries=entries, bucket=bucket)
-    assert (again.digest, again.is_taken_up) == ("digest-1", False)
+    assert (again.digest, again.is_resumed) == ("digest-1", False)
 
 
 def test_composes_anew_where_the_one_under_way_is_kept_no_more() -> None:
@@ -211,7 +211,7 @@ def test_takes_up_a_digest_after_a_run_that_an_earlier_version_has_not_finished(
     composed(entries=entries, bucket=bucket, name="after-run")
     entries.begun = {"AFTER_RUN": "after-run"}
     digest, _ = composed(entries=entries, bucket=bucket)
-    assert (digest.mode, digest.digest, digest.is_taken_up) == ("AFTER_RUN", "after-run", True)
+    assert (digest.mode, digest.digest, digest.is_resumed) == ("AFTER_RUN", "after-run", True)
 
 
 def test_answers_the_state_machine_with_deliveries(monkeypatch: pytest.MonkeyPatch) -> None:

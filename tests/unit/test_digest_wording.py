@@ -15,7 +15,7 @@ from reporting.message import Level, Message, plain
 from reporting.reports import Change
 from reporting.text import sendable
 from runtime.messages import encode, wire
-from send_digest.digest import DigestRequest, images_to_tell, report_of, shortened
+from send_digest.digest import DigestRequest, images_to_list, report_of, shortened
 from tests.support.clock import NOW
 from tests.support.digests import BAD, FAILED, WELL, WORSE, any_entry
 from tests.support.events import HOSTILE, LONG, hostile_texts
@@ -30,7 +30,7 @@ FEWER = ImageState({"CRITICAL": 1, "HIGH": 0}, ("CRITICAL",))
 
 def reported(*entries: Any) -> Any:
     document = "digests/digest-1.json"
-    images = images_to_tell(entries, frozenset(Change))
+    images = images_to_list(entries, frozenset(Change))
     return shortened(report_of(images, REQUEST, bucket="run-bucket", document=document, now=NOW))
 
 

@@ -6,19 +6,19 @@ import pytest
 from ledger.digest_entries import DigestEntry
 from runtime.messages import encode
 from send_digest import forget_digest as module
-from send_digest.digest import Told
-from send_digest.forget_digest import SentDigest, ToldDigest, forget_digest
+from send_digest.digest import UnfinishedDigest
+from send_digest.forget_digest import FinishedDigest, SentDigest, forget_digest
 from tests.support.digests import FakeDigestEntries, any_entry
 from tests.support.engine import any_lambda_context
 from tests.support.fakes import FakeBucket
 from tests.support.template import ROOT
 
-TOLD = ToldDigest("DAILY", "digest-1", images=1, messages=6, is_taken_up=False)
+TOLD = SentDigest("DAILY", "digest-1", images=1, messages=6, is_resumed=False)
 
 
 def bucket_of(*entries: DigestEntry) -> FakeBucket:
     bucket = FakeBucket()
-    bucket.write_unfinished_digest("digest-1", encode(Told(1, 6, (), entries)))
+    bucket.write_unfinished_digest("digest-1", encode(UnfinishedDigest(1, 6, (), entries)))
     return bucket
 
 
@@ -27,7 +27,7 @@ def test_forgets_what_was_told_and_what_cancelled_out() -> None:
     entries.begin("DAILY", "digest-1", instead_of=None)
     bucket = bucket_of(any_entry(1), any_entry(3))
     sent = forget_digest(TOLD, entries=entries.as_entries, bucket=bucket.as_bucket)
-    assert sent == SentDigest("DAILY", "digest-1", 1, 6, is_taken_up=False, forgotten=2)
+    assert sent == FinishedDigest("DAILY", "digest-1", 1, 6, is_resumed=False, removed=2)
     assert entries.kept == [any_entry(2)]
     assert entries.begun == {}
 
@@ -42,8 +42,10 @@ def test_leaves_alone_the_digest_that_is_under_way_by_now() -> None:
 def test_answers_the_state_machine_with_a_count(monkeypatch: pytest.MonkeyPatch) -> None:
     event: Any = json.loads((ROOT / "events/send_digest/forget_digest.json").read_text())
     bucket = FakeBucket()
-    bucket.write_unfinished_digest(event["digest"], encode(Told(1, 6, (), (any_entry(1),))))
+    bucket.write_unfinished_digest(
+        event["digest"], encode(UnfinishedDigest(1, 6, (), (any_entry(1),)))
+    )
     monkeypatch.setattr(module, "digest_entries", lambda table: FakeDigestEntries(any_entry(1)))
     monkeypatch.setattr(module, "run_bucket", lambda name: bucket)
     answer: Any = module.handler(event, any_lambda_context())
-    assert (answer["mode"], answer["forgotten"]) == ("DAILY", 1)
+    assert (answer["mode"], answer["removed"]) == ("DAILY", 1)

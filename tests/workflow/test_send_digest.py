@@ -122,8 +122,8 @@ def test_sends_every_channel_one_message(deploy: Deploy) -> None:
         "digest": "digest-1",
         "images": 12,
         "messages": 6,
-        "is_taken_up": False,
-        "forgotten": 12,
+        "is_resumed": False,
+        "removed": 12,
     }
 
 
@@ -173,7 +173,7 @@ def test_an_image_that_is_what_it_was_is_forgotten_and_told_to_nobody(deploy: De
     assert left(deployed) == 1
     execution = deployed.send_digest()
     assert execution.states[-3:] == ["ForgetDigest", "IsMoreToSend", "NothingToSend"]
-    assert (execution.output or {})["forgotten"] == 1
+    assert (execution.output or {})["removed"] == 1
     assert (told(deployed), left(deployed)) == ([], 0)
     scanned(deployed, 1, {"HIGH": 1})
     deployed.send_digest()

@@ -1,1 +1,1 @@
-"""NotifyScan: what a scan found, told to people where they already look."""
+"""NotifyScan: reports findings and runs in the channels that a team already uses."""

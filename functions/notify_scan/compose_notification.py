@@ -1,4 +1,4 @@
-"""Compose a notification: decide whether people are told, and word it for every channel."""
+"""Compose a notification: decide whether it is sent, and format it for every channel."""
 
 from dataclasses import dataclass, replace
 

@@ -25,7 +25,7 @@ _READERS: dict[tuple[str, str], Callable[[Fields], Interpretation]] = {
 
 @dataclass(frozen=True)
 class ReceivedEvent:
-    """Whatever EventBridge, or somebody by hand, has started the execution with."""
+    """The input of the execution, from EventBridge or from a manual start."""
 
     event: object
 

@@ -18,7 +18,7 @@ class InterpretedEvent:
     """An event, and what the ledger knows of its image.
 
     event: names the event, the same however often it is delivered.
-    record: what is to be recorded; absent where the event names no image.
+    record: what RecordScan writes; absent where the event names no image.
     known: what RecordScan has found in the ledger.
     """
 
@@ -36,7 +36,7 @@ def interpreted(
     region: str,
     kept_for: timedelta,
 ) -> InterpretedEvent:
-    """Name an event, and say what is to be recorded of it.
+    """Name an event, and add the record that RecordScan writes.
 
     account, region: where NotifyScan runs; buses elsewhere can send their events to its own.
     """

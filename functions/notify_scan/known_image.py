@@ -1,4 +1,4 @@
-"""What was known of an image before an event, and what is to be known of it afterwards."""
+"""Read an image's baseline before an event, and write the new one after it."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -39,8 +39,8 @@ class KnownImage:
 
     asked: what the event is to leave in the ledger. event_id: names the event.
     compared_with: the digest that had the tag before, where that is what is compared with.
-    is_repeated: the same event has been worked on before; people may not have been told, though.
-    is_late: and something newer has been noted since.
+    is_repeated: the same event was processed before, perhaps without a notification.
+    is_late: and something newer has been recorded since.
     """
 
     asked: ScanRecord
@@ -53,12 +53,12 @@ class KnownImage:
 
     @property
     def is_alarm(self) -> bool:
-        """Tell whether the image, as far as is known, needs somebody to act."""
+        """Return whether the baseline is above a threshold or its scan failed."""
         baseline = self.record.baseline
         return baseline is not None and baseline.image_state.is_alarm
 
     def is_outdated(self, scanned_at: datetime) -> bool:
-        """Tell whether something newer is known of the image, which people have been told of."""
+        """Return whether a newer scan is recorded, and this event is not a repeated one."""
         newest = self.record.last_scan
         return not self.is_repeated and newest is not None and newest.scanned_at > scanned_at
 
@@ -80,9 +80,9 @@ class KnownImage:
 def recall(
     interpreted: InterpretedEvent, records: ImageRecords, *, attempt: int, now: datetime
 ) -> KnownImage | None:
-    """Look up what was known; none of an event that names no image.
+    """Return what was known of the image, or None if the event names none.
 
-    What RecordScan has found is as good as a look into the table, at the first attempt.
+    At the first attempt, the answer of RecordScan replaces a read of the table.
     Raises LedgerUnavailable.
     """
     asked = interpreted.record
@@ -131,7 +131,7 @@ def remember(
     channels: ChannelsInUse,
     now: datetime,
 ) -> None:
-    """Note how the image stands now, and leave it to digests to tell that.
+    """Write the new baseline and, for channels with digests, the pending change.
 
     Raises BaselineMoved when another event was faster, and LedgerUnavailable.
     """
@@ -159,9 +159,9 @@ def remember(
 def keep_up(
     known: KnownImage, scan: ScanReport, decision: Decision, ledger: Ledger, channels: ChannelsInUse
 ) -> None:
-    """Correct what digests tell of the image, and note which tags it has.
+    """Correct the image's pending change, and record which tags the image has.
 
-    After the baseline, and as often as need be. Raises LedgerUnavailable.
+    Runs after the baseline is written, and can run repeatedly. Raises LedgerUnavailable.
     """
     asked, is_corrected = known.asked, decision.is_noted and not decision.notify
     if decision.image_state and is_corrected and channels.has_digest and not known.is_late:

@@ -48,10 +48,10 @@ class Composer:
     attempt: int
 
     def compose(self, interpreted: InterpretedEvent) -> Notification:
-        """Decide, add what only ECR can tell, put it into words, and remember that last of all.
+        """Decide, add details from ECR, format the messages, and write the baseline last.
 
         Raises EcrThrottled or LedgerUnavailable while there are retries left, and BaselineMoved
-        when another event on the same image was faster: then it is to be decided anew.
+        when another event on the same image was faster: then the decision starts again.
         """
         if interpreted.interpretation.scan:
             return self._of_scan(interpreted, interpreted.interpretation.scan)
@@ -66,7 +66,7 @@ class Composer:
         return Notification(run.subject, decision.notify, decision.reason, deliveries)
 
     def _of_scan(self, interpreted: InterpretedEvent, scan: ScanReport) -> Notification:
-        """Compare, or not. Without the ledger people are told too often, and not too little."""
+        """Compare with the baseline. Without the ledger, report without comparison."""
         try:
             known = recall(interpreted, self.ledger.records, attempt=self.attempt, now=self.now)
             return self._compared(interpreted, scan, known)
@@ -115,7 +115,7 @@ class Composer:
         return scan, decision
 
     def _keep_up(self, known: KnownImage, scan: ScanReport, decision: Decision) -> None:
-        """Note what is not worth a message: the baseline is noted, and people are told by it."""
+        """Update tags and pending changes. A failure is tolerated: the baseline is written."""
         try:
             keep_up(known, scan, decision, self.ledger, self.channels)
         except LedgerUnavailable as error:

@@ -21,7 +21,7 @@ class DeliveryTimeUsedUp(Exception):
 
 @dataclass(frozen=True)
 class WebhookDelivery:
-    """A message in the form of its channel, in an execution that has been going on since."""
+    """A message in the form of its channel, and when its execution started."""
 
     channel: Channel
     content: object
@@ -42,7 +42,7 @@ def post_to_webhook(
     """Make one attempt. The state machine makes the others."""
     if now - delivery.execution_started_at > TIME_LIMIT:
         raise DeliveryTimeUsedUp(
-            f"{delivery.channel} could not be told within {TIME_LIMIT.seconds} s"
+            f"{delivery.channel} did not accept the message within {TIME_LIMIT.seconds} s"
         )
     secret = secrets.of(delivery.channel)
     request = request_for(delivery.channel, delivery.content, secret, now=now)

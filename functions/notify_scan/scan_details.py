@@ -27,12 +27,12 @@ def with_details(
     attempt: int,
     risks: Mapping[str, AcceptedRisk] = NO_RISKS,
 ) -> ScanReport:
-    """Ask ECR for what the event does not hold, and say in the report what cannot be had.
+    """Add what the event does not hold from ECR, and state in the report what is missing.
 
     risks: what is accepted in this repository; such findings are taken off the counts.
 
-    Raises EcrThrottled or EcrUnavailable while there are retries left. After that, and whatever
-    else goes wrong, a message without details is better than none.
+    Raises EcrThrottled or EcrUnavailable while there are retries left. After that, and on
+    every other error, a message without details is better than none.
     """
     if report.scan_type is not ScanType.BASIC or (report.is_complete and not findings):
         return report

@@ -9,7 +9,7 @@ from ledger.table import attribute, key_attributes
 from reporting.reports import ScanReport
 from runtime.messages import encode
 
-# As ECR has them; whatever else an event may hold is no image that could be remembered.
+# As ECR has them. Anything else in an event is not an image that can be recorded.
 _REPOSITORY = re.compile(r"[a-z0-9][a-z0-9._/-]{0,255}")
 _DIGEST = re.compile(r"[a-z0-9]+:[0-9a-f]{32,128}")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
@@ -35,16 +35,13 @@ class ScanRecord:
 
 
 def record_of(report: ScanReport, *, kept_for: timedelta) -> ScanRecord | None:
-    """Say what is to be recorded of a scan.
-
-    None when the report names no image that ECR could have.
-    """
+    """Return the record of a scan, or None if the report names no image that ECR could have."""
     image_digest = report.image_digest or ""
     if not _REPOSITORY.fullmatch(report.repository) or not _DIGEST.fullmatch(image_digest):
         return None
     repository = report.repository
     if report.is_elsewhere:
-        # A colon stands in no name of a repository.
+        # No repository name contains a colon.
         repository = f"{report.account}:{report.region}:{repository}"
     tags = tuple(filter(_TAG.fullmatch, report.tags))[:MOST_TAGS]
     scan = RecordedScan(

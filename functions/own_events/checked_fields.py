@@ -15,7 +15,7 @@ class CheckedFields(Protocol):
         """Read a text that may be absent."""
 
     def long_text(self, name: str, *, most: int) -> str | None:
-        """Read a text that may be absent, and shorten it to so many characters."""
+        """Read a text that may be absent, and shorten it to a number of characters."""
 
     def texts(self, name: str) -> tuple[str, ...]:
         """Read a list of texts; empty when it is absent."""

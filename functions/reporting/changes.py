@@ -1,4 +1,4 @@
-"""What has changed in an image since people were told, or since the image had its tag before."""
+"""What has changed in an image since its baseline."""
 
 from ledger.image_records import ImageState
 from reporting.reports import Change, ScanReport
@@ -8,7 +8,7 @@ from reporting.thresholds import Thresholds
 def image_state_of(
     report: ScanReport, thresholds: Thresholds, before: ImageState | None
 ) -> ImageState:
-    """Tell how an image stands after a scan; a scan that failed says nothing new of findings."""
+    """Return an image's state after a scan; a failed scan keeps the known findings."""
     if not report.is_complete:
         known = before or ImageState()
         return ImageState(known.counts, known.exceeded, failed=True)

@@ -42,7 +42,7 @@ _SIGNS = {
 
 @dataclass(frozen=True)
 class Value:
-    """Text that came from outside: whatever stands in it, it is only ever shown.
+    """Text from outside: it is only shown, and never interpreted.
 
     link: where it leads, if anywhere.
     """
@@ -57,7 +57,7 @@ class Value:
         return cls(trimmed(visible(text), LONGEST_VALUE), link if is_link else None)
 
 
-type Line = tuple[str | Value, ...]  # words of ours, and values
+type Line = tuple[str | Value, ...]  # fixed words, and values
 
 
 def plain(line: Line) -> str:
@@ -67,11 +67,11 @@ def plain(line: Line) -> str:
 
 @dataclass(frozen=True)
 class Message:
-    """What people are told.
+    """One notification, before a channel formats it.
 
-    title: what happened, in words of ours, and to what.
+    title: what happened, in fixed words, and to what.
     counts: findings by severity, or images by outcome, with the level of each.
-    facts: name and value of whatever else one must know.
+    facts: names and values of further details.
     heading, lines: a list of which a part can be left out where room is short.
     command_heading, command: what to paste, and where to.
     remarks: what is missing, and why.

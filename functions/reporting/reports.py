@@ -1,4 +1,4 @@
-"""What came of a scan, and of a run: the one shape that every event is read into.
+"""Reports on scans, runs, and digests: the shapes that every event is read into.
 
 These are also the documents that machines get: by the webhook, by SNS in JSON, and as events.
 """
@@ -61,7 +61,7 @@ _COMPLETE = {"COMPLETE", "INITIAL_SCAN_COMPLETE"}
 
 @dataclass(frozen=True)
 class AcceptedFinding:
-    """A finding that somebody has decided to live with, until the end of a day."""
+    """A finding whose risk is accepted until the end of a day."""
 
     name: str
     severity: str
@@ -74,7 +74,7 @@ class ScanReport:
     """One scan of one image.
 
     image_digest: absent where the event has none.
-    tags_omitted: tags that are left out of `tags`, which holds some 2,000 characters at most.
+    tags_omitted: tags that are left out of `tags`, which holds about 2,000 characters at most.
     status: as the event has it: COMPLETE, FAILED, INITIAL_SCAN_COMPLETE.
     severities: findings by severity, the worst first. Names that AWS does not document are kept.
     other: findings that the event counts in its total and in no severity.
@@ -84,7 +84,7 @@ class ScanReport:
     change, difference: since the report before, where that is known, and how many findings above
         thresholds there are more or fewer.
     compared_with: the digest that had the tag before, of an image that had no report before.
-    is_reminder: people have been told of the same before, long ago.
+    is_reminder: the same was reported before, at least RemindAfter ago.
     is_elsewhere: the registry is of another account or region than ours, and cannot be asked.
     remarks: what is missing from this report, and why.
     """
@@ -115,12 +115,12 @@ class ScanReport:
 
     @property
     def is_complete(self) -> bool:
-        """Tell whether the scan came to its end."""
+        """Return whether the scan completed."""
         return self.status in _COMPLETE
 
     @property
     def image(self) -> str:
-        """Name the image in short, as people do: by its first tag, else by its digest."""
+        """The short name of the image: by its first tag, else by its digest."""
         if self.tags:
             return f"{self.repository}:{self.tags[0]}"
         if self.image_digest:
@@ -129,7 +129,7 @@ class ScanReport:
 
     @property
     def reported_at(self) -> datetime:
-        """Tell when that was."""
+        """When the scan completed."""
         return self.scanned_at
 
     @property
@@ -145,10 +145,10 @@ class RunReport:
     """One run of RescanRegistry.
 
     status: FINISHED, INCOMPLETE, or as Step Functions has it: FAILED, TIMED_OUT, ABORTED.
-    images, reasons: images by outcome, and by outcome and reason; empty when the run broke off.
+    images, reasons: images by outcome, and by outcome and reason; empty if the run ended early.
     problems: the first few repositories that did not finish.
     rerun: the execution input that takes only those; of a dry run it is one too.
-    error, cause: of a run that broke off.
+    error, cause: of a run that ended early.
     """
 
     account: str
@@ -173,12 +173,12 @@ class RunReport:
 
     @property
     def broke_off(self) -> bool:
-        """Tell whether the run ended before it could report on itself."""
+        """Return whether the run ended before it could report on itself."""
         return self.status not in ("FINISHED", "INCOMPLETE")
 
     @property
     def reported_at(self) -> datetime | None:
-        """Tell when it ended."""
+        """When the run ended."""
         return self.ended_at
 
     @property
@@ -192,8 +192,8 @@ class RunReport:
 class DigestedImage:
     """One image in a digest.
 
-    change, difference: since those who read the digest were last told of the image; UNCHANGED of
-        one that they are told of all the same, such as a reminder.
+    change, difference: since the image was last reported in this digest; UNCHANGED for one
+        that is listed for another reason, such as a reminder.
     severities: findings by severity of those above a threshold, the worst first.
     """
 
@@ -240,9 +240,9 @@ class DigestReport:
 
 @dataclass(frozen=True)
 class NoticeReport:
-    """Something about ecr-rescan itself that somebody must put right.
+    """A problem of ecr-rescan itself that an operator must fix.
 
-    topic: names it for machines. title, about: what is wrong, in words of ours, and with what.
+    topic: names it for machines. title, about: what is wrong, in fixed words, and with what.
     problem: why, and what to do.
     """
 

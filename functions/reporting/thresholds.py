@@ -11,7 +11,7 @@ OTHER = "OTHER"
 
 @dataclass(frozen=True)
 class Thresholds:
-    """The count of each severity that is still accepted; absent for one that nobody is told of.
+    """The count of each severity that is still accepted; absent for one that is ignored.
 
     OTHER stands for severities that AWS does not document, for Inspector's UNTRIAGED, and for
     findings that an event counts in its total alone.

@@ -5,7 +5,7 @@ import pytest
 from tests.support.vocabulary import Kind, Passage, hits, hits_in, passages
 
 # Packages whose words are being replaced.
-PENDING = ("functions/notify_scan", "functions/reporting", "functions/send_digest")
+PENDING = ("functions/send_digest",)
 
 
 def words(text: str, kind: Kind = Kind.DOCUMENT) -> list[str]:

@@ -79,7 +79,6 @@ RULES = (
     Rule("stood|stands?(?! for| in (?:for|where))", "is, was", "nothing stands in a record"),
     Rule("forget|forgets|forgotten|forgetting", "remove, delete", "entries are removed"),
     Rule("remember(?:s|ed|ing)?", "store, record, cache", "what, and where"),
-    Rule("is to be|are to be", "must, will, should", "not plain"),
     Rule("hand(?:s|ed|ing)? out", "return", "functions return"),
     Rule("put right", "fix", "the field's word"),
     Rule("so many|so much", "a number of", "not plain"),

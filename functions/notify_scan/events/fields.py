@@ -21,7 +21,7 @@ class UnreadableScanEvent(Exception):
 
 @dataclass(frozen=True)
 class Fields:
-    """A JSON object in an event. A field that is null is as good as absent."""
+    """A JSON object in an event. A field that is null counts as absent."""
 
     where: str
     values: Mapping[str, Any]

@@ -10,8 +10,8 @@ from reporting.text import first
 
 MOST_OF_PROBLEMS = 4_000  # characters of all: a state, and an event, have 256 KiB
 LONGEST_CAUSE = 1_000  # characters
-# Whatever else breaks a run off may do so before it has listed repositories, so that none could be
-# rerun; one that was stopped, or took too long, has listed some as a rule.
+# Any other error may end a run before it has listed its repositories, so that none could be rerun.
+# A run that was stopped, or timed out, has usually listed them.
 _IN_THE_MAP = "States.ExceedToleratedFailureThreshold"
 _AT_ANY_TIME = ("TIMED_OUT", "ABORTED")
 
@@ -45,7 +45,7 @@ def rescan_finished(event: Fields) -> Interpretation:
 
 
 def execution_ended(event: Fields) -> Interpretation:
-    """Read a Step Functions Execution Status Change event of a run that broke off."""
+    """Read a Step Functions Execution Status Change event of a run that ended early."""
     detail = event.part("detail")
     error = detail.long_text("error", most=300)
     if error == "RescanIncomplete":
@@ -75,7 +75,7 @@ def _length(problem: Problem) -> int:
 
 
 def _was_dry(detail: Fields) -> bool:
-    """Look into the execution's input. It may be left out; whatever it is, people are told."""
+    """Return whether the execution's input asks for a dry run; unreadable input does not."""
     try:
         asked = json.loads(detail.optional_text("input", most=MOST) or "{}")
     except (UnreadableScanEvent, ValueError, RecursionError):

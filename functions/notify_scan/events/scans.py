@@ -11,8 +11,8 @@ from reporting.reports import Interpretation, Reason, ScanReport, ScanType
 from reporting.text import first
 
 # ECR names only the severities that it has found, so one that is absent is 0.
-# Inspector tells three severities and a total; LOW and below are only in what the total has more.
-_TOLD = {ScanType.BASIC: SEVERITIES, ScanType.ENHANCED: SEVERITIES[:3]}
+# Inspector counts three severities and a total; LOW and below are only in the total.
+_COUNTED = {ScanType.BASIC: SEVERITIES, ScanType.ENHANCED: SEVERITIES[:3]}
 _REPOSITORY_ARN = re.compile(
     rf"arn:[a-z-]+:ecr:([a-z0-9-]{{1,{LONGEST_REGION}}}):([0-9]+):repository/(.+)", re.DOTALL
 )
@@ -67,7 +67,7 @@ def _report(event: Fields, scan: ScanResultFound, scan_type: ScanType) -> ScanRe
 
 
 def _repository(event: Fields, name: str) -> tuple[str, str, str]:
-    """Tell region, account and name. An ARN says better whose it is than the event around it.
+    """Return Region, account, and name. An ARN is more reliable than the event around it.
 
     A delegated administrator of Inspector gets the events of its members as events of its own.
     """
@@ -89,7 +89,7 @@ def _counts(told: Mapping[str, int], scan_type: ScanType) -> tuple[dict[str, int
     known = {
         name: counts.pop(name, 0)
         for name in SEVERITIES
-        if name in counts or name in _TOLD[scan_type]
+        if name in counts or name in _COUNTED[scan_type]
     }
     unknown = sorted(name for name in counts if len(name) <= LONGEST_UNKNOWN)[:MOST_UNKNOWN]
     kept = {name: counts.pop(name) for name in unknown}

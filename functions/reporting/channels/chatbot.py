@@ -1,8 +1,8 @@
-"""Amazon Q Developer in chat applications, once AWS Chatbot: its form for custom notifications.
+"""Amazon Q Developer in chat applications: its form for custom notifications.
 
 https://docs.aws.amazon.com/chatbot/latest/adminguide/custom-notifs.html
 The same Markdown is read by Slack or by Teams, whichever the channel is, and they escape
-differently. So text from outside stands in code spans, without the few characters that could end
+differently. So text from outside is put in code spans, without the few characters that could end
 one or mean something inside.
 """
 
@@ -58,7 +58,7 @@ def publication(message: Message, report: Report) -> Json:
 
 
 def _title(message: Message) -> str:
-    """Cut a long value, and not the code span that it stands in."""
+    """Cut a long value, and not the code span around it."""
     words = "".join(part for part in message.title if isinstance(part, str))
     room = LONGEST_TITLE - len(f"{message.level.sign} {words}``")
     title = tuple(

@@ -8,7 +8,7 @@ from runtime.messages import Json
 
 
 class Channel(StrEnum):
-    """Where people, or machines, are told."""
+    """Where notifications are sent."""
 
     SNS = "SNS"
     SLACK = "SLACK"
@@ -44,11 +44,11 @@ CLAIMED_FOR = timedelta(days=15)
 
 @dataclass(frozen=True)
 class Delivery:
-    """A message in the form of its channel, with all that is needed to send it, or send it again.
+    """A message in the form of its channel, with everything that is needed to send it again.
 
-    about: the image or the run, for whoever looks through what was not delivered.
+    about: the image or the run, for operators who list undelivered messages.
     message_id: the same for the same message, however often it is composed; with the channel it
-        claims the delivery, so that nobody else makes it. claimed_until: seconds since 1970.
+        claims the delivery, so that it is made once. claimed_until: seconds since 1970.
     target: the topic or the bus. A webhook's address is a secret and does not travel.
     """
 

@@ -24,7 +24,7 @@ DETAIL_TYPES = {
 
 
 class ImmediateFrom(StrEnum):
-    """The lowest severity that is reported at once, in channels with a digest too."""
+    """The lowest severity that is reported immediately, even in channels with digests."""
 
     CRITICAL = "CRITICAL"
     HIGH = "HIGH"
@@ -51,7 +51,7 @@ class ChannelsInUse:
         return tuple(
             self._delivery(channel, message, report, decision.incident, event, now)
             for channel in self.targets
-            if self._is_told(channel, report, decision)
+            if self._is_notified(channel, report, decision)
         )
 
     def notice(
@@ -80,10 +80,10 @@ class ChannelsInUse:
         """Return whether some channel gets digests."""
         return not self.digest_channels.isdisjoint(self.targets)
 
-    def _is_told(self, channel: Channel, report: Report, decision: Decision) -> bool:
+    def _is_notified(self, channel: Channel, report: Report, decision: Decision) -> bool:
         if channel is Channel.PAGERDUTY:
-            # An incident that is over is closed, though nobody wants to be told; and what says
-            # neither good nor bad, such as a dry run, neither opens nor closes one.
+            # An incident is resolved even if that is not notified. A report without an incident,
+            # such as that of a dry run, does not trigger or resolve one.
             return decision.incident is Incident.RESOLVE or (
                 decision.notify and decision.incident is Incident.TRIGGER
             )
@@ -96,7 +96,7 @@ class ChannelsInUse:
         return decision.notify and (not waits or self.breaks_through(decision))
 
     def breaks_through(self, decision: Decision) -> bool:
-        """Tell whether a change is so bad that no channel waits for its digest."""
+        """Return whether a change is severe enough to be reported before the digest."""
         if self.immediate_from is ImmediateFrom.NEVER:
             return False
         urgent = SEVERITIES[: SEVERITIES.index(self.immediate_from) + 1]

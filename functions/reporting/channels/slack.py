@@ -1,7 +1,7 @@
 """Slack: Block Kit for an incoming webhook.
 
 Limits: https://docs.slack.dev/reference/block-kit/blocks/section-block
-Text from outside stands in code spans, where Slack reads nothing but the escapes of & < >.
+Text from outside is put in code spans, where Slack reads nothing but the escapes of & < >.
 """
 
 import json
@@ -14,7 +14,7 @@ from runtime.messages import Json
 
 LONGEST_TEXT = 3_000  # characters in a section; a field has 2,000
 LONGEST_VALUE = 900  # characters of a value, so that two of them fit a field
-LONGEST_MESSAGE = 12_000  # of some 13,200 characters in all blocks, which Slack does not document
+LONGEST_MESSAGE = 12_000  # of about 13,200 characters in all blocks, which Slack does not document
 
 _COLOURS = {
     Level.CRITICAL: "#c9252d",

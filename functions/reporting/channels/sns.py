@@ -39,7 +39,7 @@ def publication(message: Message, report: Report) -> Json:
 
 
 def email(message: Message) -> str:
-    """Write a message as the plain text that SNS sends by e-mail."""
+    """Write a message as the plain text that SNS sends by email."""
     blocks = [plain(message.title)]
     if message.counts:
         blocks.append("\n".join(f"  {plain(line)}" for _, line in message.counts))

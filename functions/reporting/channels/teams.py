@@ -1,7 +1,7 @@
 """Microsoft Teams: an Adaptive Card for a Workflows webhook.
 
 Limits: https://learn.microsoft.com/microsoftteams/platform/webhooks-and-connectors/how-to/connectors-using
-Text from outside stands in runs of rich text, which Teams does not read as Markdown.
+Text from outside is put in runs of rich text, which Teams does not read as Markdown.
 """
 
 from reporting.message import Level, Line, Message, Value

@@ -60,7 +60,7 @@ def test_posts_the_message_and_gives_the_status() -> None:
 def test_gives_up_in_time_for_the_queue() -> None:
     client = FakeClient()
     post(client, after=timedelta(seconds=180))
-    with pytest.raises(DeliveryTimeUsedUp, match="TEAMS could not be told within 180 s"):
+    with pytest.raises(DeliveryTimeUsedUp, match="TEAMS did not accept the message within 180 s"):
         post(client, after=timedelta(seconds=180, milliseconds=1))
     assert len(client.posted) == 1
 

@@ -266,7 +266,7 @@ def _demonstrate(plan: Plan, console: Console) -> str | None:
 def _what_to_look_at(pictures: str, json_path: Path | None) -> Text:
     """Return the closing lines: files to look at, the page of all messages first."""
     lines = [
-        f"Open {INBOX_DIRECTORY / PAGE} in a browser: every message as its receiver got it.",
+        f"Open {INBOX_DIRECTORY / PAGE} in a browser: every notification as its receiver shows it.",
         pictures,
         f"Log of the local cloud: {ENGINE_LOG}",
     ]

@@ -120,8 +120,8 @@ def _sections(requests: Sequence[Received], delivered: Delivered) -> list[_Secti
         ),
         _Section(
             "chatbot",
-            "Amazon Q Developer in chat applications",
-            "Custom notifications from the SNS topic that it subscribes to.",
+            "Amazon Q Developer",
+            "Custom notifications for Amazon Q Developer in chat applications, from its SNS topic.",
             [_chatbot(message) for message in delivered.chatbot_messages],
         ),
         _Section(

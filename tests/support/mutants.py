@@ -2,7 +2,7 @@
 
 mutmut makes one small fault after another in a module, and runs the tests of that module on each.
 tests/mutants.toml lists the modules, their tests, and the faults that no test can find. mutmut
-changes neither constants of a module nor functions with a decorator, properties among them.
+does not change constants of a module, or functions with a decorator, such as properties.
 """
 
 import json

@@ -12,6 +12,7 @@ from hypothesis import settings
 from pytest_socket import disable_socket, socket_allow_hosts
 
 from runtime.log import logger
+from runtime.settings import loaded
 from tests.support.receivers import SECRET_PARTS
 
 # Engines in process make and drop hundreds of thousands of small objects; looking for cycles among
@@ -67,6 +68,12 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
         report.outcome = "failed"
         report.longrepr = f"{item.nodeid} has logged, printed or raised a secret of a webhook"
     return report
+
+
+@pytest.fixture(autouse=True)
+def _settings() -> None:
+    """Let every test read settings from the environment that it sets."""
+    loaded.cache_clear()
 
 
 @pytest.fixture

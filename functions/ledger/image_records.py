@@ -8,11 +8,14 @@ definition shares the names of the attributes.
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
 
 from ledger.errors import BaselineMoved
 from ledger.table import Key, Table, Write, ledger_table
 from runtime.messages import decode, formerly
+from runtime.settings import Limits
+
+type RetentionDays = Annotated[int, Limits(30, 3_650)]  # after the last scan of an image
 
 # What says when an image was scanned. Reading all attributes of a thousand images takes twice as
 # long.

@@ -9,11 +9,11 @@ from notify_scan.accepted_risks_notices import due_notices
 from notify_scan.interpreted_event import InterpretedEvent
 from notify_scan.known_image import Ledger
 from notify_scan.notification import Composer, Notification
+from notify_scan.settings import ComposeNotificationSettings
 from registry.ecr import ecr_registry
 from reporting.channels.in_use import channels_in_use
-from reporting.decision import policy_in_effect
 from reporting.wording import message_of_notice
-from runtime import clock, settings
+from runtime import clock
 from runtime.entrypoint import entrypoint
 
 
@@ -28,12 +28,12 @@ class Composition:
 @entrypoint(Composition)
 def handler(composition: Composition) -> Notification:
     """Run as ComposeNotification, once an event is interpreted."""
-    now, channels = clock.now(), channels_in_use()
-    table = settings.text("LEDGER_TABLE")
-    document = accepted_risks_document(settings.text("RUN_BUCKET"), table)
+    now, settings = clock.now(), ComposeNotificationSettings.load()
+    channels, table = channels_in_use(settings), settings.ledger_table
+    document = accepted_risks_document(settings.run_bucket, table)
     in_force = document.in_force(now)
     composer = Composer(
-        policy=policy_in_effect(),
+        policy=settings.policy,
         risks=in_force.risks,
         channels=channels,
         registry=ecr_registry(),

@@ -8,10 +8,10 @@ from notify_scan.events.fields import Fields, UnreadableScanEvent
 from notify_scan.events.runs import execution_ended, rescan_finished
 from notify_scan.events.scans import basic_scan, enhanced_scan, found_scan
 from notify_scan.interpreted_event import InterpretedEvent, interpreted
+from notify_scan.settings import InterpretEventSettings
 from own_events.rescan_finished import RescanFinished
 from own_events.scan_result_found import ScanResultFound
 from reporting.reports import Interpretation
-from runtime import settings
 from runtime.entrypoint import entrypoint
 
 _READERS: dict[tuple[str, str], Callable[[Fields], Interpretation]] = {
@@ -49,10 +49,10 @@ def interpret_event(
 @entrypoint(ReceivedEvent)
 def handler(received: ReceivedEvent) -> InterpretedEvent:
     """Run as InterpretEvent, first of all."""
-    days = settings.whole_number("IMAGE_RECORD_RETENTION_DAYS", least=30, most=3_650)
+    settings = InterpretEventSettings.load()
     return interpret_event(
         received,
-        account=settings.text("ACCOUNT_ID"),
-        region=settings.text("AWS_REGION"),
-        kept_for=timedelta(days=days),
+        account=settings.account_id,
+        region=settings.aws_region,
+        kept_for=timedelta(days=settings.image_record_retention_days),
     )

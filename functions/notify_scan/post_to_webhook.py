@@ -3,10 +3,12 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from notify_scan.settings import PostToWebhookSettings
 from notify_scan.webhooks.client import WebhookClient, webhook_client
 from notify_scan.webhooks.request import request_for
-from notify_scan.webhooks.secrets import WebhookSecrets, webhook_secrets
+from notify_scan.webhooks.secrets import WebhookSecrets
 from reporting.channels.delivery import Channel
+from reporting.channels.in_use import secret_arns
 from runtime import clock
 from runtime.entrypoint import entrypoint
 
@@ -52,6 +54,5 @@ def post_to_webhook(
 @entrypoint(WebhookDelivery)
 def handler(delivery: WebhookDelivery) -> PostedMessage:
     """Run as PostToWebhook, for a channel whose address is a secret."""
-    return post_to_webhook(
-        delivery, secrets=webhook_secrets(), client=webhook_client(), now=clock.now()
-    )
+    secrets = WebhookSecrets(secret_arns(PostToWebhookSettings.load()))
+    return post_to_webhook(delivery, secrets=secrets, client=webhook_client(), now=clock.now())

@@ -7,8 +7,7 @@ from enum import StrEnum
 from ledger.image_records import ImageState
 from reporting.changes import change, difference, image_state_of
 from reporting.reports import Change, Reason, RunReport, ScanReport
-from reporting.thresholds import Thresholds, thresholds_in_effect
-from runtime import settings
+from reporting.thresholds import Thresholds
 
 
 class NotifyOnRun(StrEnum):
@@ -94,17 +93,6 @@ class NotificationPolicy:
         """Return whether NotifyOn reports failed scans, or images above a threshold, at all."""
         entries = {NotifyOn.FAILED} if failed else {NotifyOn.NEW, NotifyOn.WORSE}
         return not self.notify_on.isdisjoint(entries)
-
-
-def policy_in_effect() -> NotificationPolicy:
-    """Return the policy that the stack's parameters set."""
-    return NotificationPolicy(
-        thresholds=thresholds_in_effect(),
-        notify_on=settings.choices("NOTIFY_ON", NotifyOn),
-        remind_after=settings.duration("REMIND_AFTER"),
-        on_run=settings.choice("NOTIFY_ON_RUN", NotifyOnRun),
-        include_findings=settings.flag("INCLUDE_FINDINGS"),
-    )
 
 
 def decide(

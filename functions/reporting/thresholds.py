@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 from registry.findings import SEVERITIES
 from reporting.reports import ScanReport
-from runtime import settings
 
 OTHER = "OTHER"
 
@@ -34,17 +33,3 @@ class Thresholds:
             for name, count in self.counts(report).items()
             if (accepted := self.accepted.get(name)) is not None and count > accepted
         }
-
-
-def thresholds_in_effect() -> Thresholds:
-    """Take the stack's parameters."""
-    other = settings.number_or_off("OTHER_THRESHOLD")
-    return Thresholds(
-        {
-            "CRITICAL": settings.number_or_off("CRITICAL_THRESHOLD"),
-            "HIGH": settings.number_or_off("HIGH_THRESHOLD"),
-            "MEDIUM": settings.number_or_off("MEDIUM_THRESHOLD"),
-            "LOW": settings.number_or_off("LOW_THRESHOLD"),
-            **dict.fromkeys(("INFORMATIONAL", "UNDEFINED", OTHER), other),
-        }
-    )

@@ -9,6 +9,7 @@ from registry.scan_history import EcrScanHistory, ScanHistory
 from rescan_registry.image_cache import ImageCache, image_cache
 from rescan_registry.progress import Progress
 from rescan_registry.repository_step import RepositoryInRun, decide_next, hand_out
+from rescan_registry.settings import FindStaleImagesSettings
 from runtime import clock
 from runtime.entrypoint import entrypoint
 
@@ -44,7 +45,7 @@ def handler(work: RepositoryInRun) -> Progress:
         work,
         registry=registry,
         history=EcrScanHistory(registry, clock.now),
-        cache=image_cache(work.repository, now),
+        cache=image_cache(FindStaleImagesSettings.load(), work.repository, now),
         bus=event_bus(),
         now=now,
     )

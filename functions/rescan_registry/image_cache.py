@@ -7,11 +7,10 @@ from datetime import datetime, timedelta
 
 from ledger.errors import LedgerUnavailable
 from ledger.image_records import ImageRecord, ImageRecords, RecordedScan, image_records
-from runtime import settings
+from rescan_registry.settings import ImageSettings
 from runtime.log import logger
 
 WRITES_AT_ONCE = 16
-RETENTION_DAYS = {"least": 30, "most": 3_650}
 
 
 class ImageCache:
@@ -77,12 +76,7 @@ class ImageCache:
             return otherwise
 
 
-def image_cache(repository: str, now: datetime) -> ImageCache:
+def image_cache(settings: ImageSettings, repository: str, now: datetime) -> ImageCache:
     """Return the cache of one repository in the stack's table."""
-    records = image_records(settings.text("LEDGER_TABLE"))
-    return ImageCache(records, repository, kept_until=now + kept_for())
-
-
-def kept_for() -> timedelta:
-    """Return how long an image record is kept after the last scan of the image."""
-    return timedelta(days=settings.whole_number("IMAGE_RECORD_RETENTION_DAYS", **RETENTION_DAYS))
+    kept_for = timedelta(days=settings.image_record_retention_days)
+    return ImageCache(image_records(settings.ledger_table), repository, kept_until=now + kept_for)

@@ -6,14 +6,15 @@ from datetime import datetime, timedelta
 from ledger.bucket import RunBucket, run_bucket
 from ledger.run_records import RunRecords, run_records
 from registry.ecr import EcrRegistry, ecr_registry
-from rescan_registry.policy import policy_in_force
 from rescan_registry.repository_choice import (
+    ENHANCED_SCANNING,
     RunPlan,
     chosen_repositories,
     tolerated_failure_percentage,
 )
 from rescan_registry.request import read_request
-from runtime import clock, settings
+from rescan_registry.settings import ListRepositoriesSettings
+from runtime import clock
 from runtime.entrypoint import entrypoint
 
 
@@ -28,6 +29,7 @@ class RunStart:
 def list_repositories(
     start: RunStart,
     *,
+    settings: ListRepositoriesSettings,
     registry: EcrRegistry,
     bucket: RunBucket,
     records: RunRecords,
@@ -38,25 +40,23 @@ def list_repositories(
     Raises InvalidRescanRequest for an input that cannot be met.
     """
     request = read_request(start.input)
-    policy = policy_in_force(request)
+    policy = settings.policy(request)
     scan_type = registry.scan_type()
-    names: list[str] = []
-    if scan_type == "ENHANCED":
-        notice = (
-            "The registry uses enhanced scanning. Amazon Inspector rescans its images, and ECR "
-            "accepts no manual scans. No scan was started."
+    names, notice = list[str](), ENHANCED_SCANNING
+    if scan_type != "ENHANCED":
+        names, notice = chosen_repositories(
+            request, registry, bucket, records, default_filter=settings.repository_filter
         )
-    else:
-        names, notice = chosen_repositories(request, registry, bucket, records)
-    kept_for = timedelta(days=settings.whole_number("RUN_RETENTION_DAYS", least=15, most=3_650))
+    tolerated = settings.tolerated_failure_percentage
+    expire_at = now + timedelta(days=settings.run_retention_days)
     return RunPlan(
         run=start.run,
         scan_type=scan_type,
         repositories=len(names),
         list_key=bucket.write_repositories(start.run, names) if names else None,
-        tolerated_failure_percentage=tolerated_failure_percentage(request, len(names)),
+        tolerated_failure_percentage=tolerated_failure_percentage(request, len(names), tolerated),
         policy=policy,
-        records_expire_at=str(int((now + kept_for).timestamp())),
+        records_expire_at=str(int(expire_at.timestamp())),
         notice=notice,
     )
 
@@ -64,10 +64,12 @@ def list_repositories(
 @entrypoint(RunStart)
 def handler(start: RunStart) -> RunPlan:
     """Run as ListRepositories, first state of RescanRegistry."""
+    settings = ListRepositoriesSettings.load()
     return list_repositories(
         start,
+        settings=settings,
         registry=ecr_registry(),
-        bucket=run_bucket(settings.text("RUN_BUCKET")),
-        records=run_records(settings.text("LEDGER_TABLE")),
+        bucket=run_bucket(settings.run_bucket),
+        records=run_records(settings.ledger_table),
         now=clock.now(),
     )

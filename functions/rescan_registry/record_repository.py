@@ -6,7 +6,8 @@ from datetime import datetime
 from ledger.run_records import RecordStatus, RunRecord, RunRecords, run_records
 from rescan_registry.outcomes import REPOSITORY_GONE, Outcome
 from rescan_registry.progress import Progress
-from runtime import clock, settings
+from rescan_registry.settings import RecordRepositorySettings
+from runtime import clock
 from runtime.entrypoint import entrypoint
 
 
@@ -46,12 +47,11 @@ def record_repository(
     gone = progress.repository_gone or progress.tally.of_decision(REPOSITORY_GONE)
     status = RecordStatus.GONE if gone else RecordStatus.FINISHED
     failure = None
-    if failed := images.get(Outcome.FAILED):
-        errors = ", ".join(
-            f"{count} {name}" for name, count in progress.tally.counts[Outcome.FAILED].items()
-        )
+    if failed := progress.tally.counts.get(Outcome.FAILED):
+        errors = ", ".join(f"{count} {name}" for name, count in failed.items())
         failure = ImageScansFailed(
-            f"{failed} of {progress.tally.images()} images could not be scanned: {errors}"
+            f"{sum(failed.values())} of {progress.tally.images()} images could not be scanned: "
+            f"{errors}"
         )
         status = RecordStatus.FAILED
     records.put(
@@ -77,5 +77,5 @@ def record_repository(
 @entrypoint(WorkedRepository)
 def handler(work: WorkedRepository) -> RepositoryOutcome:
     """Run as RecordRepository, last state of a child execution that got to its end."""
-    records = run_records(settings.text("LEDGER_TABLE"))
+    records = run_records(RecordRepositorySettings.load().ledger_table)
     return record_repository(work, records=records, now=clock.now())

@@ -10,7 +10,11 @@ from registry.ecr import EcrRegistry
 from registry.errors import RepositoryNotFound
 from rescan_registry.policy import RescanPolicy
 from rescan_registry.request import InvalidRescanRequest, RescanRequest
-from runtime import settings
+
+ENHANCED_SCANNING = (
+    "The registry uses enhanced scanning. Amazon Inspector rescans its images, and ECR accepts no "
+    "manual scans. No scan was started."
+)
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,12 @@ class RunPlan:
 
 
 def chosen_repositories(
-    request: RescanRequest, registry: EcrRegistry, bucket: RunBucket, records: RunRecords
+    request: RescanRequest,
+    registry: EcrRegistry,
+    bucket: RunBucket,
+    records: RunRecords,
+    *,
+    default_filter: str | None,
 ) -> tuple[list[str], str]:
     """Return the names of the repositories, and one sentence that says how they were chosen.
 
@@ -54,20 +63,19 @@ def chosen_repositories(
         return list(request.repositories), f"{len(request.repositories)} repositories, as asked for"
     pattern = request.repository_filter
     if pattern is None:
-        pattern = settings.optional_pattern("REPOSITORY_FILTER") or ""
+        pattern = default_filter or ""
     names = list(registry.repositories())
     matching = [name for name in names if re.match(pattern, name)]
     matched = f"whose names match {pattern!r} from the start" if pattern else "in the registry"
     return matching, f"{len(matching)} of {len(names)} repositories {matched}"
 
 
-def tolerated_failure_percentage(request: RescanRequest, repositories: int) -> int:
+def tolerated_failure_percentage(request: RescanRequest, repositories: int, tolerated: int) -> int:
     """Return the percentage of repositories that may fail before the run is stopped.
 
     At least one repository may fail; a run with an explicit choice of repositories tolerates all
     failures.
     """
-    tolerated = settings.whole_number("TOLERATED_FAILURE_PERCENTAGE", least=0, most=100)
     if request.rerun_of or request.repositories:
         return 100
     return max(tolerated, math.ceil(100 / max(1, repositories)))

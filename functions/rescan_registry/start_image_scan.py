@@ -21,6 +21,7 @@ from rescan_registry.outcomes import (
     Decision,
     Outcome,
 )
+from rescan_registry.settings import StartImageScanSettings
 from runtime import clock
 from runtime.entrypoint import entrypoint
 
@@ -68,6 +69,6 @@ def handler(image: ImageInRun) -> Decision:
     return start_image_scan(
         image,
         registry=ecr_registry(),
-        cache=image_cache(image.repository, now),
+        cache=image_cache(StartImageScanSettings.load(), image.repository, now),
         now=now,
     )

@@ -10,7 +10,8 @@ from ledger.run_records import RunRecords, run_records
 from own_events.event_bus import EventBus, event_bus
 from rescan_registry.run_metrics import count
 from rescan_registry.run_summary import RunOutput, summary_of
-from runtime import clock, settings
+from rescan_registry.settings import SummarizeRescanSettings
+from runtime import clock
 from runtime.entrypoint import entrypoint
 from runtime.messages import encode
 
@@ -52,10 +53,11 @@ def summarize_rescan(
 @entrypoint(EndedRun)
 def handler(ended: EndedRun) -> RunOutput:
     """Run as SummarizeRescan, once the Map over repositories has ended."""
+    settings = SummarizeRescanSettings.load()
     return summarize_rescan(
         ended,
-        bucket=run_bucket(settings.text("RUN_BUCKET")),
-        records=run_records(settings.text("LEDGER_TABLE")),
+        bucket=run_bucket(settings.run_bucket),
+        records=run_records(settings.ledger_table),
         bus=event_bus(),
         metrics=Metrics(),
         now=clock.now(),

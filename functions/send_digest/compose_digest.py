@@ -8,7 +8,7 @@ from reporting.channels.document import document
 from reporting.channels.in_use import ChannelsInUse, channels_in_use
 from reporting.decision import NotifyOn
 from reporting.digest_wording import message_of_digest
-from runtime import clock, settings
+from runtime import clock
 from runtime.entrypoint import entrypoint
 from runtime.messages import decode, encode
 from send_digest.digest import (
@@ -19,6 +19,7 @@ from send_digest.digest import (
     report_of,
     shortened,
 )
+from send_digest.settings import ComposeDigestSettings
 
 
 def compose_digest(
@@ -37,7 +38,7 @@ def compose_digest(
     for mode in (AFTER_RUN, DAILY):
         begun = entries.under_way(mode)
         if begun and (kept := bucket.unfinished_digest(begun)):
-            return _composed(request, mode, begun, decode(UnfinishedDigest, kept))
+            return ComposedDigest.of(request, mode, begun, decode(UnfinishedDigest, kept))
     entries.adopt(DAILY, left_in=AFTER_RUN)
     found = tuple(entries.entries_of(DAILY))
     if not found:
@@ -53,30 +54,18 @@ def compose_digest(
         composed = UnfinishedDigest(len(images), len(deliveries), deliveries, found)
     bucket.write_unfinished_digest(request.name, encode(composed))
     entries.begin(DAILY, request.name, instead_of=begun)
-    return _composed(request, DAILY, request.name, composed)
-
-
-def _composed(
-    request: DigestRequest, mode: str, digest: str, content: UnfinishedDigest
-) -> ComposedDigest:
-    return ComposedDigest(
-        mode=mode,
-        digest=digest,
-        images=content.images,
-        messages=content.messages,
-        is_resumed=digest != request.name,
-        deliveries=content.deliveries,
-    )
+    return ComposedDigest.of(request, DAILY, request.name, composed)
 
 
 @entrypoint(DigestRequest)
 def handler(request: DigestRequest) -> ComposedDigest:
     """Run as ComposeDigest, first state of SendDigest."""
+    settings = ComposeDigestSettings.load()
     return compose_digest(
         request,
-        channels=channels_in_use(),
-        notify_on=settings.choices("NOTIFY_ON", NotifyOn),
-        entries=digest_entries(settings.text("LEDGER_TABLE")),
-        bucket=run_bucket(settings.text("RUN_BUCKET")),
+        channels=channels_in_use(settings),
+        notify_on=settings.notify_on,
+        entries=digest_entries(settings.ledger_table),
+        bucket=run_bucket(settings.run_bucket),
         now=clock.now(),
     )

@@ -85,6 +85,20 @@ class ComposedDigest:
     is_resumed: bool = False
     deliveries: object = ()
 
+    @classmethod
+    def of(
+        cls, request: DigestRequest, mode: str, digest: str, content: UnfinishedDigest
+    ) -> "ComposedDigest":
+        """Return the output for a digest that this execution has composed or resumed."""
+        return cls(
+            mode=mode,
+            digest=digest,
+            images=content.images,
+            messages=content.messages,
+            is_resumed=digest != request.name,
+            deliveries=content.deliveries,
+        )
+
 
 def images_to_list(
     entries: Iterable[DigestEntry], notify_on: frozenset[NotifyOn]

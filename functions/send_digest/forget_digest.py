@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 from ledger.bucket import RunBucket, run_bucket
 from ledger.digest_entries import DigestEntries, digest_entries
-from runtime import settings
 from runtime.entrypoint import entrypoint
 from runtime.messages import decode
 from send_digest.digest import UnfinishedDigest
+from send_digest.settings import ForgetDigestSettings
 
 
 @dataclass(frozen=True)
@@ -54,5 +54,9 @@ def forget_digest(sent: SentDigest, *, entries: DigestEntries, bucket: RunBucket
 @entrypoint(SentDigest)
 def handler(sent: SentDigest) -> FinishedDigest:
     """Run as ForgetDigest, once NotifyScan has the deliveries."""
-    entries = digest_entries(settings.text("LEDGER_TABLE"))
-    return forget_digest(sent, entries=entries, bucket=run_bucket(settings.text("RUN_BUCKET")))
+    settings = ForgetDigestSettings.load()
+    return forget_digest(
+        sent,
+        entries=digest_entries(settings.ledger_table),
+        bucket=run_bucket(settings.run_bucket),
+    )

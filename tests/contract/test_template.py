@@ -1,5 +1,7 @@
 """template.yaml: parameters, environment and code agree; everything is watched and encrypted."""
 
+import dataclasses
+import importlib
 import re
 from pathlib import Path
 from typing import Any
@@ -8,31 +10,34 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reporting.decision import policy_in_effect as notification_policy
+from notify_scan.settings import ComposeNotificationSettings
 from reporting.reports import Change
-from rescan_registry.image_cache import kept_for
-from rescan_registry.policy import policy_in_force
 from rescan_registry.request import RescanRequest
+from rescan_registry.settings import ListRepositoriesSettings, StartImageScanSettings
 from runtime import durations
+from runtime.settings import parameter
 from tests.support.builders import DEFAULT_SETTINGS, any_policy
-from tests.support.definition import NOTIFY_SCAN, SEND_DIGEST, WORKFLOWS, Workflow
+from tests.support.definition import (
+    NOTIFY_SCAN,
+    SEND_DIGEST,
+    WORKFLOWS,
+    State,
+    Workflow,
+    states,
+)
+from tests.support.definition import (
+    snake as snake_case,
+)
+from tests.support.settings import settings_now
 from tests.support.template import ROOT, resolved, resources, template
 
 FUNCTIONS = resources("AWS::Serverless::Function")
 PARAMETERS: dict[str, dict[str, Any]] = template()["Parameters"]
 DURATIONS = ("RescanAfter", "UnsupportedRetryAfter", "PulledWithin")
-PLATFORM = ("AWS_", "POWERTOOLS_")
 
 
 def snake(name: str) -> str:
     return re.sub(r"(?<!^)(?=[A-Z])", "_", name).upper()
-
-
-def settings_read() -> set[str]:
-    """Find every setting that the code reads, those that Lambda gives every function aside."""
-    text = "\n".join(path.read_text() for path in (ROOT / "functions").rglob("*.py"))
-    read = re.findall(r"settings\.\w+\(\s*\"([A-Z_]+)\"", text)
-    return {name for name in read if not name.startswith(PLATFORM)}
 
 
 def references(value: object) -> set[str]:
@@ -44,10 +49,10 @@ def references(value: object) -> set[str]:
 def test_every_parameter_is_described_and_used() -> None:
     body = {key: value for key, value in template().items() if key != "Parameters"}
     used = references(body)
-    for name, parameter in PARAMETERS.items():
+    for name, declared in PARAMETERS.items():
         assert name in used, name
-        assert parameter["Description"].endswith("."), name
-        assert "Default" in parameter, f"{name} must not be asked for on a first deploy"
+        assert declared["Description"].endswith("."), name
+        assert "Default" in declared, f"{name} must not be asked for on a first deploy"
 
 
 def test_the_console_groups_every_parameter_once() -> None:
@@ -56,13 +61,36 @@ def test_the_console_groups_every_parameter_once() -> None:
     assert sorted(grouped) == sorted(PARAMETERS)
 
 
-def test_functions_read_the_settings_that_they_are_given_and_no_other() -> None:
-    given_settings = {
-        name
-        for function in FUNCTIONS.values()
-        for name in function.get("Environment", {}).get("Variables", {})
+LAMBDA_TASKS = [state for state in states() if state.is_function]
+OF_LAMBDA = {"aws_region"}  # is in every function's environment
+
+
+@pytest.mark.parametrize("state", LAMBDA_TASKS, ids=lambda state: state.name)
+def test_a_function_is_given_the_settings_that_it_reads_and_no_other(state: State) -> None:
+    module = importlib.import_module(f"{state.workflow.package}.settings")
+    settings = getattr(module, f"{state.name}Settings")
+    entry_point = f"{state.workflow.package}/{snake_case(state.name)}.py"
+    assert f"{settings.__name__}.load()" in (ROOT / "functions" / entry_point).read_text()
+    given_settings = FUNCTIONS[f"{state.name}Function"]["Environment"]["Variables"]
+    read = {field.name for field in dataclasses.fields(settings)} - OF_LAMBDA
+    assert {name.upper() for name in read} == given_settings.keys()
+
+
+def test_every_function_is_given_what_powertools_reads() -> None:
+    given_settings = template()["Globals"]["Function"]["Environment"]["Variables"]
+    assert given_settings.keys() == {
+        "POWERTOOLS_SERVICE_NAME",
+        "POWERTOOLS_METRICS_NAMESPACE",
+        "POWERTOOLS_LOG_LEVEL",
     }
-    assert given_settings == settings_read()
+
+
+def test_every_field_of_settings_is_used() -> None:
+    text = "\n".join(path.read_text() for path in (ROOT / "functions").rglob("*.py"))
+    for state in LAMBDA_TASKS:
+        module = importlib.import_module(f"{state.workflow.package}.settings")
+        for field in dataclasses.fields(getattr(module, f"{state.name}Settings")):
+            assert re.search(rf"\.{field.name}\b", text), field.name
 
 
 @pytest.mark.parametrize("function", FUNCTIONS.values(), ids=FUNCTIONS.keys())
@@ -70,6 +98,7 @@ def test_a_setting_is_named_for_its_parameter(function: dict[str, Any]) -> None:
     for name, value in function.get("Environment", {}).get("Variables", {}).items():
         named = value["Fn::If"][1] if "Fn::If" in value else value
         assert snake(named["Ref"].removeprefix("AWS::")) == name
+        assert parameter(name.lower()) == named["Ref"].removeprefix("AWS::")
 
 
 def test_the_defaults_make_the_policy_that_they_describe(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,7 +107,8 @@ def test_the_defaults_make_the_policy_that_they_describe(monkeypatch: pytest.Mon
     assert {name: environment[name] for name in DEFAULT_SETTINGS} == DEFAULT_SETTINGS
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    assert policy_in_force(RescanRequest()) == any_policy()
+    settings = settings_now(ListRepositoriesSettings)
+    assert settings.policy(RescanRequest()) == any_policy()
 
 
 @given(
@@ -101,21 +131,24 @@ def test_the_template_accepts_the_durations_that_the_code_accepts(text: str) -> 
 def test_number_parameters_keep_within_what_the_code_accepts(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    for name, value in DEFAULT_SETTINGS.items():
+    variables = FUNCTIONS["ListRepositoriesFunction"]["Environment"]["Variables"]
+    for name, value in resolved(variables).items():
         monkeypatch.setenv(name, value)
     for name in ("MaxScansPerRepository", "MaxImagesPerRepository"):
         for limit in ("MinValue", "MaxValue"):
             monkeypatch.setenv(snake(name), str(PARAMETERS[name][limit]))
-            policy_in_force(RescanRequest())
+            settings_now(ListRepositoriesSettings)
 
 
 def test_images_are_remembered_as_long_as_the_code_accepts(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    parameter = PARAMETERS["ImageRecordRetentionDays"]
+    declared = PARAMETERS["ImageRecordRetentionDays"]
+    monkeypatch.setenv("LEDGER_TABLE", "any")
     for limit in ("MinValue", "MaxValue"):
-        monkeypatch.setenv("IMAGE_RECORD_RETENTION_DAYS", str(parameter[limit]))
-        assert kept_for().days == parameter[limit]
+        monkeypatch.setenv("IMAGE_RECORD_RETENTION_DAYS", str(declared[limit]))
+        settings = settings_now(StartImageScanSettings)
+        assert settings.image_record_retention_days == declared[limit]
 
 
 def test_the_schedule_survives_a_second_stack_and_a_lost_call() -> None:
@@ -212,7 +245,7 @@ def test_thresholds_and_switches_are_what_the_code_takes(monkeypatch: pytest.Mon
     variables = FUNCTIONS["ComposeNotificationFunction"]["Environment"]["Variables"]
     for name, value in resolved(variables).items():
         monkeypatch.setenv(name, str(value))
-    policy = notification_policy()
+    policy = settings_now(ComposeNotificationSettings).policy
     assert policy.thresholds.accepted == {
         **dict.fromkeys(("CRITICAL", "HIGH", "MEDIUM", "LOW"), 0),
         **dict.fromkeys(("INFORMATIONAL", "UNDEFINED", "OTHER")),

@@ -12,15 +12,17 @@ import pytest
 from aws_lambda_powertools.utilities import parameters
 from moto import mock_aws
 
+from notify_scan.settings import PostToWebhookSettings
 from notify_scan.webhooks.secrets import (
     CACHED_FOR,
     PAGERDUTY,
     WebhookSecret,
     WebhookSecrets,
     WebhookSecretUnusable,
-    webhook_secrets,
 )
 from reporting.channels.delivery import Channel
+from reporting.channels.in_use import secret_arns
+from tests.support.settings import settings_now
 from tests.support.template import REGION
 
 URL = "https://hooks.example.org/services/T0/B0/a-very-secret-path"
@@ -158,9 +160,10 @@ def test_takes_the_secrets_that_the_stack_names(
     arn = kept(manager, {"url": URL, "signing_key": KEY, "routing_key": KEY})
     for each, name in SETTINGS.items():
         monkeypatch.setenv(name, arn if each is channel else "")
+    secrets = WebhookSecrets(secret_arns(settings_now(PostToWebhookSettings)))
     for each in SETTINGS:
         if each is channel:
-            assert webhook_secrets().of(each).url == URL
+            assert secrets.of(each).url == URL
         else:
             with pytest.raises(WebhookSecretUnusable, match="is not configured"):
-                webhook_secrets().of(each)
+                secrets.of(each)

@@ -35,6 +35,7 @@ from local.registry.botocore_face import attach
 from local.registry.simulated_registry import SimulatedRegistry
 from own_events.event_bus import event_bus
 from registry.ecr import ecr_registry
+from runtime.settings import loaded
 from tests.support import template
 from tests.support.clock import Clock
 from tests.support.definition import (
@@ -399,6 +400,7 @@ def engine(
             ecr_registry,
             event_bus,
             ledger_table,
+            loaded,
             run_bucket,
         )
         for factory in factories:

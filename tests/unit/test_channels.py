@@ -12,6 +12,7 @@ from reporting.decision import Incident, NotificationPolicy, decide
 from reporting.message import Level, Message, Value
 from reporting.reports import Change, ScanReport
 from reporting.wording import message_of_run, message_of_scan
+from send_digest.settings import ComposeDigestSettings
 from tests.support.reports import (
     DEFAULT_SETTINGS,
     MOST_TEAMS_TAKES,
@@ -21,6 +22,7 @@ from tests.support.reports import (
     any_scan_report,
     notification_in,
 )
+from tests.support.settings import settings_now
 
 SETTINGS = (
     "NOTIFICATION_TOPIC",
@@ -63,10 +65,10 @@ def test_uses_the_channels_that_are_configured(monkeypatch: pytest.MonkeyPatch) 
         monkeypatch.setenv(name, value)
     for name in SETTINGS:
         monkeypatch.setenv(name, "")
-    assert channels_in_use() == ChannelsInUse({})
+    assert channels_in_use(settings_now(ComposeDigestSettings)) == ChannelsInUse({})
     for name in SETTINGS:
         monkeypatch.setenv(name, f"arn:{name}")
-    assert channels_in_use() == ChannelsInUse(
+    assert channels_in_use(settings_now(ComposeDigestSettings)) == ChannelsInUse(
         {
             Channel.SNS: "arn:NOTIFICATION_TOPIC",
             Channel.CHATBOT: "arn:CHATBOT_TOPIC",

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.image_records import ImageState
+from notify_scan.settings import ComposeNotificationSettings
 from reporting.changes import image_state_of
 from reporting.decision import (
     Before,
@@ -19,7 +20,6 @@ from reporting.decision import (
     NotifyOn,
     NotifyOnRun,
     decide,
-    policy_in_effect,
 )
 from reporting.reports import Change, Reason, ScanReport
 from tests.support.reports import (
@@ -28,6 +28,7 @@ from tests.support.reports import (
     any_run_report,
     any_scan_report,
 )
+from tests.support.settings import settings_now
 
 TRIGGER, RESOLVE, NONE = Incident.TRIGGER, Incident.RESOLVE, Incident.NONE
 DAY = timedelta(days=1)
@@ -414,7 +415,7 @@ def test_a_dry_run_closes_no_incident() -> None:
 def policy_with(monkeypatch: pytest.MonkeyPatch, parameters: dict[str, str]) -> NotificationPolicy:
     for name, value in {**DEFAULT_SETTINGS, **parameters}.items():
         monkeypatch.setenv(name, value)
-    return policy_in_effect()
+    return settings_now(ComposeNotificationSettings).policy
 
 
 def test_has_the_default_parameters_as_the_default_policy(monkeypatch: pytest.MonkeyPatch) -> None:

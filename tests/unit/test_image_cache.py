@@ -8,10 +8,12 @@ import pytest
 from ledger.image_records import ImageRecord, RecordedScan
 from rescan_registry import image_cache as module
 from rescan_registry.image_cache import ImageCache, image_cache
+from rescan_registry.settings import StartImageScanSettings
 from runtime.settings import SettingsError
 from tests.support.builders import any_digest
 from tests.support.clock import NOW
 from tests.support.fakes import FakeImageRecords
+from tests.support.settings import settings_now
 
 SCAN = RecordedScan(NOW, "COMPLETE", "BASIC", severities={"HIGH": 1})
 KEPT_UNTIL = NOW + timedelta(days=180)
@@ -79,7 +81,8 @@ def test_remembers_as_long_as_the_parameter_says(monkeypatch: pytest.MonkeyPatch
     records, digest = FakeImageRecords(), any_digest()
     monkeypatch.setattr(module, "image_records", lambda table: records)
     monkeypatch.setenv("IMAGE_RECORD_RETENTION_DAYS", "180")
-    image_cache("team/api", NOW).note_started(digest, run="run-1", at=NOW)
+    settings = settings_now(StartImageScanSettings)
+    image_cache(settings, "team/api", NOW).note_started(digest, run="run-1", at=NOW)
     assert records.expiries == {("team/api", digest): int(KEPT_UNTIL.timestamp())}
 
 
@@ -88,5 +91,5 @@ def test_refuses_a_retention_that_makes_no_sense(
     days: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("IMAGE_RECORD_RETENTION_DAYS", days)
-    with pytest.raises(SettingsError, match=r"IMAGE_RECORD_RETENTION_DAYS must be .* 30 to 3650"):
-        module.kept_for()
+    with pytest.raises(SettingsError, match=r"ImageRecordRetentionDays must be .* 30 to 3650"):
+        settings_now(StartImageScanSettings)

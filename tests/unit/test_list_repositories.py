@@ -9,11 +9,13 @@ from rescan_registry import list_repositories as module
 from rescan_registry.list_repositories import RunStart, list_repositories
 from rescan_registry.repository_choice import RunPlan
 from rescan_registry.request import InvalidRescanRequest
+from rescan_registry.settings import ListRepositoriesSettings
 from runtime.settings import SettingsError
 from tests.support.builders import DEFAULT_SETTINGS, any_policy, any_record
 from tests.support.clock import NOW
 from tests.support.engine import any_lambda_context
 from tests.support.fakes import FakeBucket, FakeRecords, FakeRegistry
+from tests.support.settings import settings_now
 
 NAMES = ["prod/api", "prod/web", "team/prod/api"]
 LIST = "runs/run-2/repositories.json"
@@ -34,6 +36,7 @@ def plan(
 ) -> RunPlan:
     return list_repositories(
         RunStart("run-2", asked),
+        settings=settings_now(ListRepositoriesSettings),
         registry=registry or FakeRegistry(names=NAMES),
         bucket=bucket or FakeBucket(),
         records=records or FakeRecords(),
@@ -173,7 +176,7 @@ def test_stops_no_run_over_repositories_that_somebody_chose(asked: object) -> No
 
 def test_names_a_tolerance_that_makes_no_sense(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TOLERATED_FAILURE_PERCENTAGE", "101")
-    with pytest.raises(SettingsError, match=r"TOLERATED_FAILURE_PERCENTAGE must be .* 0 to 100"):
+    with pytest.raises(SettingsError, match=r"ToleratedFailurePercentage must be .* 0 to 100"):
         plan({})
 
 
@@ -186,7 +189,7 @@ def test_checks_input_and_parameters_before_it_asks_ecr(monkeypatch: pytest.Monk
     with pytest.raises(InvalidRescanRequest, match="dry_run"):
         plan({"dry_run": "yes"}, registry=Unreachable())
     monkeypatch.setenv("RESCAN_AFTER", "12h")
-    with pytest.raises(SettingsError, match="RESCAN_AFTER"):
+    with pytest.raises(SettingsError, match="RescanAfter"):
         plan({}, registry=Unreachable())
 
 

@@ -2,16 +2,22 @@ from datetime import timedelta
 
 import pytest
 
-from rescan_registry.policy import EXPRESS_TIME_LIMIT, policy_in_force
+from rescan_registry.policy import EXPRESS_TIME_LIMIT, RescanPolicy
 from rescan_registry.request import RescanRequest
+from rescan_registry.settings import ListRepositoriesSettings
 from runtime.settings import SettingsError
 from tests.support.builders import DEFAULT_SETTINGS, any_policy
+from tests.support.settings import settings_now
 
 
 @pytest.fixture(autouse=True)
 def parameters(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in DEFAULT_SETTINGS.items():
         monkeypatch.setenv(name, value)
+
+
+def policy_in_force(request: RescanRequest) -> RescanPolicy:
+    return settings_now(ListRepositoriesSettings).policy(request)
 
 
 def test_is_what_the_parameters_say() -> None:
@@ -32,13 +38,13 @@ def test_limits_the_time_of_express_children_only(monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
-        ("RESCAN_AFTER", "12h", "RESCAN_AFTER must be at least 24 hours.*, not PT12H"),
-        ("RESCAN_AFTER", "weekly", "RESCAN_AFTER must be a duration"),
-        ("MAX_SCANS_PER_REPOSITORY", "5000", "MAX_SCANS_PER_REPOSITORY must be .* from 1 to 1000"),
-        ("RESCAN_AFTER", "180d", "IMAGE_RECORD_RETENTION_DAYS must be longer .* 180 days"),
-        ("UNSUPPORTED_RETRY_AFTER", "180d", "IMAGE_RECORD_RETENTION_DAYS must .* than P180D"),
-        ("IMAGE_RECORD_RETENTION_DAYS", "30", "IMAGE_RECORD_RETENTION_DAYS must be longer"),
-        ("IMAGE_SELECTION", "ALL", "IMAGE_SELECTION must be one of ANY, TAGGED, UNTAGGED"),
+        ("RESCAN_AFTER", "12h", "RescanAfter must be at least 24 hours, not 12h: ECR accepts one"),
+        ("RESCAN_AFTER", "weekly", "RescanAfter must be a duration"),
+        ("MAX_SCANS_PER_REPOSITORY", "5000", "MaxScansPerRepository must be .* from 1 to 1000"),
+        ("RESCAN_AFTER", "180d", "ImageRecordRetentionDays must be longer .*, not 180: .* P180D"),
+        ("UNSUPPORTED_RETRY_AFTER", "180d", "ImageRecordRetentionDays must .* than P180D"),
+        ("IMAGE_RECORD_RETENTION_DAYS", "30", "ImageRecordRetentionDays must be longer"),
+        ("IMAGE_SELECTION", "ALL", "ImageSelection must be one of ANY, TAGGED, UNTAGGED"),
     ],
 )
 def test_names_a_parameter_that_makes_no_sense(

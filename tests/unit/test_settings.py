@@ -1,11 +1,12 @@
-from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
+from typing import Annotated
 
 import pytest
 
-from runtime import settings
-from runtime.settings import SettingsError
+from runtime.settings import AtLeast, Limits, Pattern, Settings, SettingsError, Threshold, parameter
+from tests.support.settings import settings_now
 
 
 class Colour(StrEnum):
@@ -13,79 +14,125 @@ class Colour(StrEnum):
     BLUE = "BLUE"
 
 
-def test_reads_each_kind_of_setting(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {
-        "TEXT": "some",
-        "NUMBER": "12",
-        "DURATION": "2d",
-        "PATTERN": "a+",
-        "COLOUR": "RED",
-        "YES": "true",
-        "NO": "false",
-        "OFF": "off",
-        "EMPTY": "",
-    }.items():
+@dataclass(frozen=True)
+class Every(Settings):
+    a_text: str
+    maybe_text: str | None
+    number: Annotated[int, Limits(1, 12)]
+    duration: timedelta
+    maybe_duration: timedelta | None
+    longer: Annotated[timedelta, AtLeast(timedelta(hours=24), "it takes a day")]
+    pattern: Pattern
+    colour: Colour
+    colours: frozenset[Colour]
+    flag: bool
+    threshold: Threshold
+
+
+GIVEN = {
+    "A_TEXT": "some",
+    "MAYBE_TEXT": "",
+    "NUMBER": "12",
+    "DURATION": "2d",
+    "MAYBE_DURATION": "",
+    "LONGER": "24h",
+    "PATTERN": "",
+    "COLOUR": "RED",
+    "COLOURS": "NONE",
+    "FLAG": "false",
+    "THRESHOLD": "off",
+}
+READ = Every(
+    a_text="some",
+    maybe_text=None,
+    number=12,
+    duration=timedelta(days=2),
+    maybe_duration=None,
+    longer=timedelta(days=1),
+    pattern=None,
+    colour=Colour.RED,
+    colours=frozenset(),
+    flag=False,
+    threshold=None,
+)
+
+
+@pytest.fixture(autouse=True)
+def given(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in GIVEN.items():
         monkeypatch.setenv(name, value)
-    assert settings.text("TEXT") == "some"
-    assert settings.whole_number("NUMBER", least=1, most=12) == 12
-    assert settings.duration("DURATION") == timedelta(days=2)
-    assert settings.optional_duration("DURATION") == timedelta(days=2)
-    assert settings.optional_pattern("PATTERN") == "a+"
-    assert settings.choice("COLOUR", Colour) is Colour.RED
-    assert settings.flag("YES") is True
-    assert settings.flag("NO") is False
-    assert settings.number_or_off("NUMBER") == 12
-    assert settings.number_or_off("OFF") is None
-    assert settings.optional_text("EMPTY") is None
-    assert settings.optional_duration("EMPTY") is None
-    assert settings.optional_pattern("EMPTY") is None
 
 
-class Names(StrEnum):
-    ONE = "ONE"
-    OTHER = "OTHER"
+def test_reads_each_kind_of_setting() -> None:
+    assert settings_now(Every) == READ
 
 
 @pytest.mark.parametrize(
-    ("value", "read", "accepted"),
+    ("name", "value", "expected"),
     [
-        ("", lambda: settings.text("X"), "X is not set"),
-        ("0", lambda: settings.whole_number("X", least=1, most=9), "from 1 to 9, not '0'"),
-        ("10", lambda: settings.whole_number("X", least=1, most=9), "from 1 to 9, not '10'"),
-        ("1.5", lambda: settings.whole_number("X", least=1, most=9), "whole number"),
-        ("٣", lambda: settings.whole_number("X", least=1, most=9), "whole number"),
-        ("soon", lambda: settings.duration("X"), "X must be a duration such as"),
-        ("(", lambda: settings.optional_pattern("X"), "X must be a regular expression"),
-        ("a{99999999999}", lambda: settings.optional_pattern("X"), "must be a regular expression"),
-        ("True", lambda: settings.flag("X"), "X must be true or false, not 'True'"),
-        ("", lambda: settings.flag("X"), "X is not set"),
-        ("-1", lambda: settings.number_or_off("X"), "X must be a whole number or off, not '-1'"),
-        ("OFF", lambda: settings.number_or_off("X"), "a whole number or off, not 'OFF'"),
-        ("1234567890", lambda: settings.number_or_off("X"), "a whole number or off"),
-        ("GREEN", lambda: settings.choice("X", Colour), "one of RED, BLUE, not 'GREEN'"),
+        ("maybe_text", "any", "any"),
+        ("number", "1", 1),
+        ("maybe_duration", "36h", timedelta(hours=36)),
+        ("longer", "P1D", timedelta(days=1)),
+        ("pattern", "a+", "a+"),
+        ("colour", "BLUE", Colour.BLUE),
+        ("colours", "RED", {Colour.RED}),
+        ("colours", "RED, BLUE", {Colour.RED, Colour.BLUE}),
+        ("colours", "RED,RED", {Colour.RED}),
+        ("flag", "true", True),
+        ("threshold", "0", 0),
+        ("threshold", "999999999", 999_999_999),
     ],
 )
-def test_names_the_setting_and_what_is_accepted(
-    value: str, read: Callable[[], object], accepted: str, monkeypatch: pytest.MonkeyPatch
+def test_reads_a_value(
+    name: str, value: str, expected: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("X", value)
-    with pytest.raises(SettingsError, match=accepted):
-        read()
+    monkeypatch.setenv(name.upper(), value)
+    assert getattr(settings_now(Every), name) == expected
 
 
 @pytest.mark.parametrize(
-    ("value", "expected"),
-    [("NONE", set()), ("ONE", {"ONE"}), ("ONE, OTHER", {"ONE", "OTHER"}), ("ONE,ONE", {"ONE"})],
+    ("name", "value", "said"),
+    [
+        ("A_TEXT", "", "AText is not set: deploy the stack again"),
+        ("FLAG", "", "Flag is not set"),
+        ("COLOURS", "", "Colours is not set"),
+        ("THRESHOLD", "", "Threshold is not set"),
+        ("NUMBER", "0", "Number must be a whole number from 1 to 12, not '0'"),
+        ("NUMBER", "13", "Number must be a whole number from 1 to 12, not '13'"),
+        ("NUMBER", "1.5", "Number must be a whole number from 1 to 12, not '1.5'"),
+        ("NUMBER", "٣", "Number must be a whole number"),
+        ("DURATION", "soon", "Duration must be a duration such as 7d"),
+        ("MAYBE_DURATION", "soon", "MaybeDuration must be a duration such as 7d"),
+        ("LONGER", "23h", "Longer must be at least 24 hours, not 23h: it takes a day"),
+        ("LONGER", "soon", "Longer must be a duration such as 7d"),
+        ("PATTERN", "(", "Pattern must be a regular expression, not '\\(': missing"),
+        ("PATTERN", "a{99999999999}", "Pattern must be a regular expression"),
+        ("FLAG", "True", "Flag must be true or false, not 'True'"),
+        ("COLOUR", "GREEN", "Colour must be one of RED, BLUE, not 'GREEN'"),
+        ("COLOURS", "red", "Colours must be NONE, or some of RED, BLUE with commas .*, not 'red'"),
+        ("COLOURS", "RED,", "Colours must be NONE, .*, not ''"),
+        ("COLOURS", "RED;BLUE", "Colours must be NONE, .*, not 'RED;BLUE'"),
+        ("COLOURS", "NONE,RED", "Colours must be NONE, .*, not 'NONE'"),
+        ("THRESHOLD", "-1", "Threshold must be a whole number or off, not '-1'"),
+        ("THRESHOLD", "OFF", "Threshold must be a whole number or off, not 'OFF'"),
+        ("THRESHOLD", "1234567890", "Threshold must be a whole number or off"),
+    ],
 )
-def test_reads_some_of_a_few_names(
-    monkeypatch: pytest.MonkeyPatch, value: str, expected: set[str]
+def test_names_the_parameter_and_what_is_accepted(
+    name: str, value: str, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("SOME", value)
-    assert settings.choices("SOME", Names) == expected
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError, match=f"^{said}"):
+        settings_now(Every)
 
 
-@pytest.mark.parametrize("value", ["none", "ONE,", "ONE;OTHER", "NONE,ONE"])
-def test_refuses_names_that_it_does_not_know(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
-    monkeypatch.setenv("SOME", value)
-    with pytest.raises(settings.SettingsError, match="SOME must be NONE, or some of ONE, OTHER"):
-        settings.choices("SOME", Names)
+def test_reads_settings_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = settings_now(Every)
+    monkeypatch.setenv("NUMBER", "soon")
+    assert Every.load() is before
+
+
+def test_names_a_parameter_as_the_template_does() -> None:
+    assert parameter("rescan_after") == "RescanAfter"
+    assert parameter("pager_duty_secret_arn") == "PagerDutySecretArn"

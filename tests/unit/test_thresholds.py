@@ -1,9 +1,11 @@
 import pytest
 
+from notify_scan.settings import ComposeNotificationSettings
 from registry.findings import SEVERITIES
-from reporting.thresholds import Thresholds, thresholds_in_effect
+from reporting.thresholds import Thresholds
 from runtime.settings import SettingsError
 from tests.support.reports import DEFAULT_SETTINGS, any_scan_report
+from tests.support.settings import settings_now
 
 
 def exceeded(
@@ -70,7 +72,7 @@ def test_takes_the_parameters_of_the_stack(monkeypatch: pytest.MonkeyPatch) -> N
     for number, (name, value) in enumerate(DEFAULT_SETTINGS.items()):
         monkeypatch.setenv(name, str(number) if name.endswith("_THRESHOLD") else value)
     monkeypatch.setenv("MEDIUM_THRESHOLD", "off")
-    assert thresholds_in_effect() == Thresholds(
+    assert settings_now(ComposeNotificationSettings).policy.thresholds == Thresholds(
         {
             "CRITICAL": 0,
             "HIGH": 1,
@@ -82,5 +84,5 @@ def test_takes_the_parameters_of_the_stack(monkeypatch: pytest.MonkeyPatch) -> N
         }
     )
     monkeypatch.setenv("LOW_THRESHOLD", "-1")
-    with pytest.raises(SettingsError, match="LOW_THRESHOLD must be a whole number or off"):
-        thresholds_in_effect()
+    with pytest.raises(SettingsError, match="LowThreshold must be a whole number or off"):
+        settings_now(ComposeNotificationSettings)

@@ -220,7 +220,7 @@ def test_keeps_an_event_when_a_parameter_makes_no_sense(deploy: Deploy) -> None:
     event = event_of(deployed.registry, "v1", {"CRITICAL": 1})
     execution = deployed.notify(event)
     assert execution.error == "SettingsError"
-    assert "CRITICAL_THRESHOLD must be a whole number or off, not 'many'" in str(execution.cause)
+    assert "CriticalThreshold must be a whole number or off, not 'many'" in str(execution.cause)
     (kept,) = deployed.undelivered()
     assert kept["event"] == event
 

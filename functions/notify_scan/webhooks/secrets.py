@@ -12,7 +12,6 @@ from aws_lambda_powertools.utilities.parameters.exceptions import (
 )
 
 from reporting.channels.delivery import Channel
-from reporting.channels.in_use import secret_arns
 
 CACHED_FOR = 300  # seconds, after which a secret that was changed is in use everywhere
 PAGERDUTY = "https://events.pagerduty.com/v2/enqueue"
@@ -68,11 +67,6 @@ class WebhookSecrets:
         except TransformParameterError:
             content = None  # not chained: its message contains the secret
         return _secret(channel, content, arn)
-
-
-def webhook_secrets() -> WebhookSecrets:
-    """Return the secrets that the stack's parameters name."""
-    return WebhookSecrets(secret_arns())
 
 
 def _secret(channel: Channel, content: object, arn: str) -> WebhookSecret:

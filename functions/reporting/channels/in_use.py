@@ -12,8 +12,8 @@ from reporting.channels.document import document
 from reporting.decision import Decision, Incident
 from reporting.message import Message, plain
 from reporting.reports import Change, DigestReport, NoticeReport, Report, RunReport, ScanReport
-from runtime import settings
 from runtime.messages import Json
+from runtime.settings import Settings
 
 DETAIL_TYPES = {
     "scan": "Scan Report",
@@ -31,6 +31,27 @@ class ImmediateFrom(StrEnum):
     MEDIUM = "MEDIUM"
     LOW = "LOW"
     NEVER = "NEVER"
+
+
+@dataclass(frozen=True)
+class SecretSettings(Settings):
+    """The secrets of channels; empty for a channel that is not in use."""
+
+    slack_webhook_secret_arn: str | None
+    teams_webhook_secret_arn: str | None
+    webhook_secret_arn: str | None
+    pager_duty_secret_arn: str | None
+
+
+@dataclass(frozen=True)
+class ChannelSettings(SecretSettings):
+    """The channels of the stack; empty for a channel that is not in use."""
+
+    notification_topic: str | None
+    chatbot_topic: str | None
+    report_event_bus_arn: str | None
+    digest_channels: frozenset[Channel]
+    immediate_from: ImmediateFrom
 
 
 @dataclass(frozen=True)
@@ -126,30 +147,28 @@ class ChannelsInUse:
         )
 
 
-def channels_in_use() -> ChannelsInUse:
-    """Take the stack's parameters."""
+def channels_in_use(settings: ChannelSettings) -> ChannelsInUse:
+    """Return the channels that the parameters of the stack set."""
     targets = {
-        Channel.SNS: settings.optional_text("NOTIFICATION_TOPIC"),
-        Channel.CHATBOT: settings.optional_text("CHATBOT_TOPIC"),
-        Channel.EVENTBRIDGE: settings.optional_text("REPORT_EVENT_BUS_ARN"),
+        Channel.SNS: settings.notification_topic,
+        Channel.CHATBOT: settings.chatbot_topic,
+        Channel.EVENTBRIDGE: settings.report_event_bus_arn,
     }
-    in_use = {channel: target for channel, target in targets.items() if target} | dict.fromkeys(
-        secret_arns()
-    )
+    in_use = {channel: target for channel, target in targets.items() if target}
     return ChannelsInUse(
-        in_use,
-        settings.choices("DIGEST_CHANNELS", Channel) - {Channel.PAGERDUTY},  # it has incidents
-        settings.choice("IMMEDIATE_FROM", ImmediateFrom),
+        in_use | dict.fromkeys(secret_arns(settings)),
+        settings.digest_channels - {Channel.PAGERDUTY},  # it has incidents
+        settings.immediate_from,
     )
 
 
-def secret_arns() -> dict[Channel, str]:
-    """Take the stack's parameters; a channel that is not in use is left out."""
+def secret_arns(settings: SecretSettings) -> dict[Channel, str]:
+    """Return the secrets of the channels in use that have one."""
     arns = {
-        Channel.SLACK: settings.optional_text("SLACK_WEBHOOK_SECRET_ARN"),
-        Channel.TEAMS: settings.optional_text("TEAMS_WEBHOOK_SECRET_ARN"),
-        Channel.WEBHOOK: settings.optional_text("WEBHOOK_SECRET_ARN"),
-        Channel.PAGERDUTY: settings.optional_text("PAGER_DUTY_SECRET_ARN"),
+        Channel.SLACK: settings.slack_webhook_secret_arn,
+        Channel.TEAMS: settings.teams_webhook_secret_arn,
+        Channel.WEBHOOK: settings.webhook_secret_arn,
+        Channel.PAGERDUTY: settings.pager_duty_secret_arn,
     }
     return {channel: arn for channel, arn in arns.items() if arn}
 

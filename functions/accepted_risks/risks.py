@@ -48,7 +48,7 @@ class AcceptedRisk:
 
     @property
     def id(self) -> str:
-        """Name the entry by its content: another place in the document makes no other entry."""
+        """Return an id of the entry's content, independent of its place in the document."""
         content = [self.vulnerability, self.repositories, self.reason, self.accepted_by]
         text = json.dumps([*content, self.expires.isoformat()])
         return hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -87,9 +87,9 @@ class AcceptedRisks:
             raise UnusableAcceptedRisks(f"{DOCUMENT}, {error}") from error
 
     def in_force(self, repository: str, on: date) -> dict[str, AcceptedRisk]:
-        """Pick what is accepted in a repository on a day, by vulnerability.
+        """Return what is accepted in a repository on a day, by vulnerability.
 
-        Of several entries for the same vulnerability, the one that lasts longest.
+        Of several entries for the same vulnerability, the one that expires last.
         """
         picked = [
             risk for risk in self.entries if not risk.is_expired(on) and risk.is_for(repository)
@@ -98,7 +98,7 @@ class AcceptedRisks:
         return {risk.vulnerability: risk for risk in picked}
 
     def expired(self, on: date) -> tuple[AcceptedRisk, ...]:
-        """Pick the entries whose last day is over."""
+        """Return the entries whose last day is over."""
         return tuple(risk for risk in self.entries if risk.is_expired(on))
 
 
@@ -158,7 +158,7 @@ def _entries(document: Value) -> tuple[AcceptedRisk, ...]:
 
 
 def _title(item: Value, number: int) -> str:
-    """Name an entry by its place and, as far as that can be read, by its vulnerability."""
+    """Return the entry's number and, if it can be read, its vulnerability."""
     for key, value in item.members if isinstance(item, yaml_reader.Mapping) else ():
         if isinstance(key, Scalar) and key.text == "vulnerability" and isinstance(value, Scalar):
             return f"entry {number} ({trimmed(value.text or 'no name', _LONGEST_SHOWN)})"
@@ -244,7 +244,7 @@ def _text(value: Value, title: str) -> str:
 
 
 def _shown(value: Value) -> str:
-    """Quote the start of what is refused."""
+    """Return the start of the refused value, quoted."""
     if isinstance(value, yaml_reader.Sequence):
         return "a list"
     if isinstance(value, yaml_reader.Mapping):

@@ -1,1 +1,1 @@
-"""NotifyScan: reports findings and runs in the channels that a team already uses."""
+"""NotifyScan: reports what scans found, and how runs ended, to the configured channels."""

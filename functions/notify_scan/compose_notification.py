@@ -19,7 +19,7 @@ from runtime.entrypoint import entrypoint
 
 @dataclass(frozen=True)
 class Composition:
-    """An interpreted event; attempt is how often this state has been retried."""
+    """The input of ComposeNotification. attempt: number of retries of this state so far."""
 
     interpreted: InterpretedEvent
     attempt: int

@@ -1,4 +1,4 @@
-"""Interpret an event: whichever of the five it is, it becomes one shape."""
+"""Interpret an event: each of the five kinds becomes the same type."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -17,9 +17,9 @@ _ID = re.compile(r"[A-Za-z0-9-]{1,100}")
 class InterpretedEvent:
     """An event, and what the ledger knows of its image.
 
-    event: names the event, the same however often it is delivered.
-    record: what RecordScan writes; absent where the event names no image.
-    known: what RecordScan has found in the ledger.
+    event: the id of the event, the same for each of its deliveries.
+    record: what RecordScan stores; absent if the event names no image.
+    known: the record that RecordScan found, as DynamoDB returns it.
     """
 
     event: str
@@ -36,9 +36,9 @@ def interpreted(
     region: str,
     kept_for: timedelta,
 ) -> InterpretedEvent:
-    """Name an event, and add the record that RecordScan writes.
+    """Return the event with its id and with what RecordScan stores.
 
-    account, region: where NotifyScan runs; buses elsewhere can send their events to its own.
+    account, region: where NotifyScan runs; event buses elsewhere can forward their events to it.
     """
     scan, record = interpretation.scan, None
     if scan:
@@ -49,7 +49,7 @@ def interpreted(
 
 
 def _name(event: Fields) -> str:
-    """Take the id that EventBridge gives an event; of one that has none, a hash of the whole."""
+    """Return the id that EventBridge gave the event, or a hash of the event if it has none."""
     given = event.values.get("id")
     if isinstance(given, str) and _ID.fullmatch(given):
         return given

@@ -21,13 +21,13 @@ from reporting.channels.in_use import ChannelsInUse
 from reporting.decision import Before, Decision
 from reporting.reports import ScanReport
 
-# An event that is kept can be worked on again as long as no more changes than these have come.
+# An event can be processed again as long as no more than this many changes came after it.
 MOST_NOTES = 5
 
 
 @dataclass(frozen=True)
 class Ledger:
-    """The table, by what is kept in it: records of images, and entries of digests."""
+    """The ledger table: the records of images, and the entries of digests."""
 
     records: ImageRecords
     entries: DigestEntries
@@ -37,10 +37,10 @@ class Ledger:
 class KnownImage:
     """The record of an image, and what a report on it is compared with.
 
-    asked: what the event is to leave in the ledger. event_id: names the event.
-    compared_with: the digest that had the tag before, where that is what is compared with.
-    is_repeated: the same event was processed before, perhaps without a notification.
-    is_late: and something newer has been recorded since.
+    asked: what the event leaves in the ledger. event_id: the id of the event.
+    compared_with: the digest of the image that had the tag before, if the baseline is from that.
+    is_repeated: the event has been processed before, though perhaps without a notification.
+    is_late: is_repeated, and a newer change has been noted since.
     """
 
     asked: ScanRecord
@@ -53,17 +53,17 @@ class KnownImage:
 
     @property
     def is_alarm(self) -> bool:
-        """Return whether the baseline is above a threshold or its scan failed."""
+        """Return whether the image is in ALARM according to the ledger."""
         baseline = self.record.baseline
         return baseline is not None and baseline.image_state.is_alarm
 
     def is_outdated(self, scanned_at: datetime) -> bool:
-        """Return whether a newer scan is recorded, and this event is not a repeated one."""
+        """Return whether the ledger has a newer scan, whose event is reported instead."""
         newest = self.record.last_scan
         return not self.is_repeated and newest is not None and newest.scanned_at > scanned_at
 
     def baseline(self, decision: Decision, now: datetime) -> Baseline | None:
-        """Make what the next report is compared with; none if that stays as it is."""
+        """Return the baseline for the next report, or None if it does not change."""
         is_noted = decision.is_noted or self.record.baseline is None
         if decision.image_state is None or self.is_repeated or not is_noted:
             return None
@@ -80,9 +80,9 @@ class KnownImage:
 def recall(
     interpreted: InterpretedEvent, records: ImageRecords, *, attempt: int, now: datetime
 ) -> KnownImage | None:
-    """Return what was known of the image, or None if the event names none.
+    """Read what was known of the image; None if the event names no image.
 
-    At the first attempt, the answer of RecordScan replaces a read of the table.
+    The first attempt uses the record that RecordScan found; a retry reads the table.
     Raises LedgerUnavailable.
     """
     asked = interpreted.record
@@ -105,10 +105,10 @@ def recall(
 
 
 def _record(asked: ScanRecord, found: object | None, records: ImageRecords) -> ImageRecord:
-    # What the state machine hands on is DynamoDB's answer as Step Functions prints it.
+    # The state machine passes on DynamoDB's response in the form that Step Functions gives it.
     with suppress(TypeError, KeyError, ValueError, AttributeError):
         if isinstance(found, Mapping):
-            # DynamoDB leaves out the attributes of an item that was not there.
+            # DynamoDB omits the attributes if there was no item.
             item = plain(found.get("Attributes") or {})
             return image_record(item) if item else ImageRecord(asked.image_digest)
     return records.get(asked.repository, asked.image_digest)
@@ -131,7 +131,7 @@ def remember(
     channels: ChannelsInUse,
     now: datetime,
 ) -> None:
-    """Write the new baseline and, for channels with digests, the pending change.
+    """Store the new baseline, and put the change into the digest, in one transaction.
 
     Raises BaselineMoved when another event was faster, and LedgerUnavailable.
     """
@@ -159,15 +159,15 @@ def remember(
 def keep_up(
     known: KnownImage, scan: ScanReport, decision: Decision, ledger: Ledger, channels: ChannelsInUse
 ) -> None:
-    """Correct the image's pending change, and record which tags the image has.
+    """Correct what the digest lists of the image, and store which tags it has.
 
-    Runs after the baseline is written, and can run repeatedly. Raises LedgerUnavailable.
+    Called after the baseline is stored. Idempotent. Raises LedgerUnavailable.
     """
     asked, is_corrected = known.asked, decision.is_noted and not decision.notify
     if decision.image_state and is_corrected and channels.has_digest and not known.is_late:
         image = _digest_image(known, scan, decision, decision.image_state)
         ledger.entries.correct(DAILY, image)
-    # With every scan: a tag may have been with another image meanwhile, and expires unless noted.
+    # With every scan: another image may have had the tag meanwhile, and a tag item expires.
     ledger.records.move_tags(
         asked.repository,
         asked.image_digest,

@@ -1,4 +1,4 @@
-"""What an event comes to: messages for some channels, or silence, and the reason."""
+"""The result of an event: deliveries to some channels, or none, and the reason."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -21,9 +21,9 @@ LATE = "This result arrived late: a newer scan of the image has been reported."
 
 @dataclass(frozen=True)
 class Notification:
-    """What is sent, if anything, and why.
+    """The deliveries of one event, and why there are some or none.
 
-    about: what the report is on, for the log.
+    about: the subject of the report, for the log.
     """
 
     about: str
@@ -34,9 +34,9 @@ class Notification:
 
 @dataclass(frozen=True)
 class Composer:
-    """What it takes to compose notifications.
+    """Everything that a notification is composed with.
 
-    attempt: how often this has been tried before; the last one does without what cannot be had.
+    attempt: number of retries so far; the last one continues without ECR and the ledger.
     """
 
     policy: NotificationPolicy
@@ -48,10 +48,10 @@ class Composer:
     attempt: int
 
     def compose(self, interpreted: InterpretedEvent) -> Notification:
-        """Decide, add details from ECR, format the messages, and write the baseline last.
+        """Decide on the report, complete it from ECR, format it, and store the baseline last.
 
-        Raises EcrThrottled or LedgerUnavailable while there are retries left, and BaselineMoved
-        when another event on the same image was faster: then the decision starts again.
+        Raises EcrThrottled, EcrUnavailable or LedgerUnavailable while there are retries left, and
+        BaselineMoved if another event on the same image was faster: a retry decides again.
         """
         if interpreted.interpretation.scan:
             return self._of_scan(interpreted, interpreted.interpretation.scan)
@@ -66,7 +66,7 @@ class Composer:
         return Notification(run.subject, decision.notify, decision.reason, deliveries)
 
     def _of_scan(self, interpreted: InterpretedEvent, scan: ScanReport) -> Notification:
-        """Compare with the baseline. Without the ledger, report without comparison."""
+        """Compare the scan with what was known, or report it alone without the ledger."""
         try:
             known = recall(interpreted, self.ledger.records, attempt=self.attempt, now=self.now)
             return self._compared(interpreted, scan, known)
@@ -93,7 +93,7 @@ class Composer:
         return Notification(scan.subject, decision.notify, decision.reason, deliveries)
 
     def _decided(self, scan: ScanReport, known: KnownImage | None) -> tuple[ScanReport, Decision]:
-        """Decide, and complete the report; ECR is asked once at most, and only if it matters."""
+        """Decide, and complete the report. ECR is called once at most, and only if it matters."""
         policy, asked = self.policy, self.policy.include_findings
         risks = self.risks.in_force(scan.repository, self.now.date()) if asked else NO_RISKS
         has_details = bool(risks and policy.thresholds.exceeded(scan))
@@ -115,14 +115,14 @@ class Composer:
         return scan, decision
 
     def _keep_up(self, known: KnownImage, scan: ScanReport, decision: Decision) -> None:
-        """Update tags and pending changes. A failure is tolerated: the baseline is written."""
+        """Update the rest of the ledger, without failing at the last attempt."""
         try:
             keep_up(known, scan, decision, self.ledger, self.channels)
         except LedgerUnavailable as error:
             self._warn_in_the_end("ledger partially updated", error)
 
     def _warn_in_the_end(self, warning: str, error: LedgerUnavailable) -> None:
-        """Let an error pass at the last attempt, and at no other."""
+        """Raise the error while there are retries left; log it at the last attempt."""
         if self.attempt < RETRIES:
             raise error
         logger.warning(warning, extra={"error": str(error)})

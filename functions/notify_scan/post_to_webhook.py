@@ -12,8 +12,8 @@ from reporting.channels.in_use import secret_arns
 from runtime import clock
 from runtime.entrypoint import entrypoint
 
-# Step Functions kills an Express execution after 5 minutes, with every message that it still has.
-# This leaves time for the longest wait of a retry, and for the queue after it.
+# Step Functions ends an Express execution after 5 minutes, and its undelivered messages are lost.
+# This leaves time for the longest wait of a retry, and for the dead-letter queue after it.
 TIME_LIMIT = timedelta(seconds=180)
 
 
@@ -23,7 +23,7 @@ class DeliveryTimeUsedUp(Exception):
 
 @dataclass(frozen=True)
 class WebhookDelivery:
-    """A message in the form of its channel, and when its execution started."""
+    """The input of PostToWebhook: a formatted message, and when the execution started."""
 
     channel: Channel
     content: object
@@ -32,7 +32,7 @@ class WebhookDelivery:
 
 @dataclass(frozen=True)
 class PostedMessage:
-    """What the receiver answered."""
+    """The output of PostToWebhook. status: HTTP status of the response."""
 
     channel: Channel
     status: int
@@ -41,7 +41,10 @@ class PostedMessage:
 def post_to_webhook(
     delivery: WebhookDelivery, *, secrets: WebhookSecrets, client: WebhookClient, now: datetime
 ) -> PostedMessage:
-    """Make one attempt. The state machine makes the others."""
+    """Make one attempt; the state machine retries.
+
+    Raises DeliveryTimeUsedUp, WebhookSecretUnusable, and the errors of WebhookClient.post.
+    """
     if now - delivery.execution_started_at > TIME_LIMIT:
         raise DeliveryTimeUsedUp(
             f"{delivery.channel} did not accept the message within {TIME_LIMIT.seconds} s"

@@ -27,12 +27,12 @@ def with_details(
     attempt: int,
     risks: Mapping[str, AcceptedRisk] = NO_RISKS,
 ) -> ScanReport:
-    """Add what the event does not hold from ECR, and state in the report what is missing.
+    """Return the report with what ECR knows beyond the event, or with a remark why that is missing.
 
-    risks: what is accepted in this repository; such findings are taken off the counts.
+    risks: what is accepted in this repository; such findings are subtracted from the counts.
 
-    Raises EcrThrottled or EcrUnavailable while there are retries left. After that, and on
-    every other error, a message without details is better than none.
+    Raises EcrThrottled or EcrUnavailable while there are retries left. After that, and for any
+    other error, a message without details is better than none.
     """
     if report.scan_type is not ScanType.BASIC or (report.is_complete and not findings):
         return report
@@ -66,7 +66,7 @@ def with_details(
 
 
 def _cut(finding: Finding) -> Finding:
-    """Keep of each text what a message has room for; nothing that ECR has is as long."""
+    """Return the finding with each text truncated; nothing that ECR returns is that long."""
     return replace(
         finding,
         name=_text(finding.name),

@@ -1,4 +1,4 @@
-"""What the ledger is to know of a scan."""
+"""The record of a scan in the ledger."""
 
 import re
 from dataclasses import dataclass
@@ -9,16 +9,16 @@ from ledger.table import attribute, key_attributes
 from reporting.reports import ScanReport
 from runtime.messages import encode
 
-# As ECR has them. Anything else in an event is not an image that can be recorded.
+# As ECR defines them; an event with anything else names no image that could exist.
 _REPOSITORY = re.compile(r"[a-z0-9][a-z0-9._/-]{0,255}")
 _DIGEST = re.compile(r"[a-z0-9]+:[0-9a-f]{32,128}")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
-MOST_TAGS = 10  # that are followed from image to image
+MOST_TAGS = 10  # for which the ledger stores which image has them
 
 
 @dataclass(frozen=True)
 class ScanRecord:
-    """What RecordScan writes, in the types of DynamoDB.
+    """What RecordScan writes, with DynamoDB's attribute types.
 
     repository, image_digest, tags: of the image, as the ledger names them.
     key: of its item. expires_at: seconds since 1970, when DynamoDB may delete it.
@@ -35,7 +35,10 @@ class ScanRecord:
 
 
 def record_of(report: ScanReport, *, kept_for: timedelta) -> ScanRecord | None:
-    """Return the record of a scan, or None if the report names no image that ECR could have."""
+    """Return the record of a scan.
+
+    None if the report names no image that could exist in ECR. kept_for: time to live of the record.
+    """
     image_digest = report.image_digest or ""
     if not _REPOSITORY.fullmatch(report.repository) or not _DIGEST.fullmatch(image_digest):
         return None

@@ -1,4 +1,4 @@
-"""What has changed in an image since its baseline."""
+"""Compare an image with its baseline, or with that of the image that had its tag before."""
 
 from ledger.image_records import ImageState
 from reporting.reports import Change, ScanReport
@@ -8,7 +8,7 @@ from reporting.thresholds import Thresholds
 def image_state_of(
     report: ScanReport, thresholds: Thresholds, before: ImageState | None
 ) -> ImageState:
-    """Return an image's state after a scan; a failed scan keeps the known findings."""
+    """Return the image state after a scan; a failed scan keeps the earlier counts."""
     if not report.is_complete:
         known = before or ImageState()
         return ImageState(known.counts, known.exceeded, failed=True)
@@ -31,7 +31,7 @@ def change(before: ImageState | None, now: ImageState) -> Change:
 
 
 def difference(before: ImageState | None, now: ImageState) -> dict[str, int]:
-    """Count how many findings above thresholds there are more, or fewer, the worst first."""
+    """Return the change in the number of findings above thresholds, by severity, worst first."""
     earlier, later = _excess(before or ImageState()), _excess(now)
     names = [name for name in now.counts | (before or now).counts if name in earlier | later]
     moved = {name: later.get(name, 0) - earlier.get(name, 0) for name in names}

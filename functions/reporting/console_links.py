@@ -1,4 +1,4 @@
-"""Pages of the AWS console."""
+"""Links to pages of the AWS console."""
 
 from urllib.parse import quote
 
@@ -6,7 +6,7 @@ LONGEST = 1_000  # characters; a longer link breaks some channel's limit, and no
 
 
 def image_page(region: str, account: str, repository: str, image_digest: str | None) -> str:
-    """Link to the scan of an image, or to its repository when the digest is not known."""
+    """Return the page of an image's scan, or of its repository if the image digest is not known."""
     page = f"{_host(region)}/ecr/repositories/private/{_part(account)}/{quote(repository)}"
     if image_digest:
         page += f"/_/image/{quote(image_digest, safe=':')}/scan-results"
@@ -15,14 +15,14 @@ def image_page(region: str, account: str, repository: str, image_digest: str | N
 
 
 def execution_page(region: str, execution_arn: str) -> str:
-    """Link to an execution of a state machine, or to all of them when its name is no real one."""
+    """Return the page of an execution, or of all executions if its ARN is too long to be real."""
     page = f"{_host(region)}/states/home?region={_part(region)}"
     link = f"{page}#/v2/executions/details/{quote(execution_arn, safe=':')}"
     return link if len(link) <= LONGEST else page
 
 
 def object_page(region: str, bucket: str, key: str) -> str:
-    """Link to an object in S3."""
+    """Return the page of an object in S3."""
     page = f"{_host(region)}/s3/object/{_part(bucket)}"
     return f"{page}?region={_part(region)}&prefix={_part(key)}"
 

@@ -59,7 +59,7 @@ class Decision:
     image_state: what the next report on the image is compared with.
     is_first: no earlier scan of the image is known.
     is_reminder: nothing has changed, but the image has been in ALARM for RemindAfter.
-    is_noted: the image state, or the time of the notification, is to be stored in the ledger.
+    is_noted: the image state, or the time of the notification, must be stored in the ledger.
     """
 
     notify: bool
@@ -144,7 +144,7 @@ def _on_scan(report: ScanReport, policy: NotificationPolicy, before: Before) -> 
 def _excluded(
     kind: Change, policy: NotificationPolicy, before: ImageState | None, *, is_alarm: bool
 ) -> Change | None:
-    """Return the change that NotifyOn excludes, or None if the scan is to be reported."""
+    """Return the change that NotifyOn excludes, or None if the scan must be reported."""
     if kind is Change.UNCHANGED and not is_alarm:
         return kind
     # The end of a failure is reported only where the failure itself was.

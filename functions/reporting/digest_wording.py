@@ -1,4 +1,4 @@
-"""What a digest is, in words."""
+"""Format a digest as a message."""
 
 from registry.findings import SEVERITIES
 from reporting.message import Level, Line, Message, Value
@@ -21,7 +21,7 @@ _LEVELS = {
 
 
 def message_of_digest(report: DigestReport) -> Message:
-    """Say how many images have changed and how, and name the worst."""
+    """Return the message about a digest: how many images changed and how, worst first."""
     images = sum(report.changes.values())
     changed = "" if Change.UNCHANGED in report.changes else " changed"
     counted = [(kind, report.changes[kind]) for kind in _WORDS if kind in report.changes]

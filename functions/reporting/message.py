@@ -1,4 +1,4 @@
-"""A message as it is before any channel has put it into its own form."""
+"""A message before a channel formats it."""
 
 import re
 from collections.abc import Callable
@@ -15,7 +15,7 @@ _LINK = re.compile(
 
 
 class Level(StrEnum):
-    """How bad it is, the worst first."""
+    """Severity of a message, the worst first."""
 
     CRITICAL = "CRITICAL"
     HIGH = "HIGH"
@@ -26,7 +26,7 @@ class Level(StrEnum):
 
     @property
     def sign(self) -> str:
-        """Give a sign that is understood at a glance, in every channel that shows colours."""
+        """Return the coloured circle for the severity."""
         return _SIGNS[self]
 
 
@@ -42,9 +42,9 @@ _SIGNS = {
 
 @dataclass(frozen=True)
 class Value:
-    """Text from outside: it is only shown, and never interpreted.
+    """Text from outside, which is only ever shown: no channel interprets it.
 
-    link: where it leads, if anywhere.
+    link: address that the text leads to, if any.
     """
 
     text: str
@@ -52,30 +52,31 @@ class Value:
 
     @classmethod
     def of(cls, text: str, link: str | None = None) -> "Value":
-        """Take a text as it came, and make it fit to be shown; a link that may be none is left."""
+        """Return a text made safe to show; a link that no channel would take is dropped."""
         is_link = link is not None and _LINK.fullmatch(link)
         return cls(trimmed(visible(text), LONGEST_VALUE), link if is_link else None)
 
 
-type Line = tuple[str | Value, ...]  # fixed words, and values
+type Line = tuple[str | Value, ...]  # our own words as text, external text as Value
 
 
 def plain(line: Line) -> str:
-    """Write a line without any form."""
+    """Return a line as plain text."""
     return "".join(part.text if isinstance(part, Value) else part for part in line)
 
 
 @dataclass(frozen=True)
 class Message:
-    """One notification, before a channel formats it.
+    """What a notification says, the same for every channel.
 
-    title: what happened, in fixed words, and to what.
+    title: what happened, in our own words, and to what.
+    shorter_titles: for where the title is too long, each shorter than the one before.
     counts: findings by severity, or images by outcome, with the level of each.
-    facts: names and values of further details.
-    heading, lines: a list of which a part can be left out where room is short.
-    command_heading, command: what to paste, and where to.
+    facts: further labels with their values.
+    heading, lines: a list whose end can be omitted where space is short.
+    command_heading, command: text to copy, and what to do with it.
     remarks: what is missing, and why.
-    subject: what all messages about the same thing have in common, to group them by.
+    subject: the same for all messages about the same thing, to group them by.
     """
 
     level: Level
@@ -93,7 +94,7 @@ class Message:
     remarks: tuple[Line, ...] = ()
 
     def within[P](self, render: Callable[["Message"], P], fits: Callable[[P], bool]) -> P:
-        """Render as much as fits: lines are left out from the end, and the message says so."""
+        """Return the largest rendering that fits: lines are omitted from the end, with a remark."""
         message, shown = self, len(self.lines)
         while not fits(rendered := render(message)) and shown:
             shown //= 2

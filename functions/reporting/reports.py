@@ -1,6 +1,6 @@
-"""Reports on scans, runs, and digests: the shapes that every event is read into.
+"""Reports on scans, runs, digests and notices: what notifications are made of.
 
-These are also the documents that machines get: by the webhook, by SNS in JSON, and as events.
+They are also the JSON documents that the webhook, SNS and EventBridge get.
 """
 
 from dataclasses import dataclass, field
@@ -12,14 +12,14 @@ from registry.findings import Finding
 
 
 class ScanType(StrEnum):
-    """Who scanned: ECR itself, or Amazon Inspector."""
+    """The scanner: ECR itself, or Amazon Inspector."""
 
     BASIC = "BASIC"
     ENHANCED = "ENHANCED"
 
 
 class Change(StrEnum):
-    """How a scan compares with what was known before it."""
+    """How a scan compares with the baseline."""
 
     NEW = "NEW"  # above a threshold, and was not
     WORSE = "WORSE"  # above a threshold, and some severity has more findings than before
@@ -61,7 +61,7 @@ _COMPLETE = {"COMPLETE", "INITIAL_SCAN_COMPLETE"}
 
 @dataclass(frozen=True)
 class AcceptedFinding:
-    """A finding whose risk is accepted until the end of a day."""
+    """A finding of a vulnerability that is accepted until the end of a day, as YYYY-MM-DD."""
 
     name: str
     severity: str
@@ -74,7 +74,7 @@ class ScanReport:
     """One scan of one image.
 
     image_digest: absent where the event has none.
-    tags_omitted: tags that are left out of `tags`, which holds about 2,000 characters at most.
+    tags_omitted: number of tags that are not in `tags`, which holds at most about 2,000 characters.
     status: as the event has it: COMPLETE, FAILED, INITIAL_SCAN_COMPLETE.
     severities: findings by severity, the worst first. Names that AWS does not document are kept.
     other: findings that the event counts in its total and in no severity.
@@ -120,7 +120,7 @@ class ScanReport:
 
     @property
     def image(self) -> str:
-        """The short name of the image: by its first tag, else by its digest."""
+        """Return the short name of the image, with its first tag or the start of its digest."""
         if self.tags:
             return f"{self.repository}:{self.tags[0]}"
         if self.image_digest:
@@ -129,12 +129,12 @@ class ScanReport:
 
     @property
     def reported_at(self) -> datetime:
-        """When the scan completed."""
+        """Return when the scan ended."""
         return self.scanned_at
 
     @property
     def subject(self) -> str:
-        """Name what all reports on the same image have in common."""
+        """Return what all reports on the same image have in common."""
         return (
             f"ecr/{self.account}/{self.region}/{self.repository}/{self.image_digest or 'unknown'}"
         )
@@ -172,18 +172,18 @@ class RunReport:
     kind: str = "run"
 
     @property
-    def broke_off(self) -> bool:
+    def ended_early(self) -> bool:
         """Return whether the run ended before it could report on itself."""
         return self.status not in ("FINISHED", "INCOMPLETE")
 
     @property
     def reported_at(self) -> datetime | None:
-        """When the run ended."""
+        """Return when the run ended."""
         return self.ended_at
 
     @property
     def subject(self) -> str:
-        """Name what the reports on all runs of a stack have in common."""
+        """Return what the reports on all runs of a stack have in common."""
         machine = self.execution_arn.rpartition(":")[0].rpartition(":")[2]
         return f"ecr-rescan/{self.account}/{self.region}/{machine}"
 
@@ -192,8 +192,8 @@ class RunReport:
 class DigestedImage:
     """One image in a digest.
 
-    change, difference: since the image was last reported in this digest; UNCHANGED for one
-        that is listed for another reason, such as a reminder.
+    change, difference: since the last digest that listed the image; UNCHANGED for an image that is
+        listed for another reason, such as a reminder.
     severities: findings by severity of those above a threshold, the worst first.
     """
 
@@ -240,10 +240,10 @@ class DigestReport:
 
 @dataclass(frozen=True)
 class NoticeReport:
-    """A problem of ecr-rescan itself that an operator must fix.
+    """A problem in ecr-rescan's own configuration that operators must fix.
 
-    topic: names it for machines. title, about: what is wrong, in fixed words, and with what.
-    problem: why, and what to do.
+    topic: identifies the notice. title, about: what is wrong, and with what.
+    problem: the reason, and what to do.
     """
 
     account: str
@@ -258,7 +258,7 @@ class NoticeReport:
 
     @property
     def subject(self) -> str:
-        """Name what all notices about the same have in common."""
+        """Return what all notices about the same problem have in common."""
         return f"ecr-rescan/{self.account}/{self.region}/{self.topic}"
 
 

@@ -1,4 +1,4 @@
-"""Text from outside, made fit to be shown."""
+"""Make text from outside safe to send and to show."""
 
 import re
 import unicodedata
@@ -8,19 +8,19 @@ from itertools import accumulate
 # Control, format, surrogate; line and paragraph separators.
 _HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 _STAND_IN = "\N{REPLACEMENT CHARACTER}"
-# Halves of a character, which cannot be encoded, and what SQS takes in no message.
+# Surrogates, which cannot be encoded, and what SQS accepts in no message.
 _UNSENDABLE = re.compile("[\ud800-\udfff\ufffe\uffff]")
 
 
 def sendable(text: str) -> str:
-    """Put a sign for each character that would keep the text around it from being sent."""
+    """Replace each character that would keep a message from being encoded or queued."""
     return _UNSENDABLE.sub(_STAND_IN, text)
 
 
 def visible(text: str) -> str:
-    """Put a visible sign for each character that cannot be seen, or turns the text around it.
+    """Replace each character that is invisible or changes the direction of the text.
 
-    Afterwards the text is one line, reads from left to right as it is written, and can be encoded.
+    The result is one line, reads in the order of its characters, and can be encoded.
     """
     if text.isprintable():
         return text
@@ -30,7 +30,7 @@ def visible(text: str) -> str:
 
 
 def trimmed(text: str, most: int) -> str:
-    """Cut a text to a number of characters, at the end of a word if one is near, and say so."""
+    """Truncate a text to `most` characters, with an ellipsis, after a word if one ends nearby."""
     if len(text) <= most:
         return text
     cut = text[: most - 1]
@@ -39,18 +39,18 @@ def trimmed(text: str, most: int) -> str:
 
 
 def without_functions(text: str) -> str:
-    """Break up double braces, between which Teams looks for functions such as {{DATE(…)}}."""
+    """Split double braces, between which Teams evaluates functions such as {{DATE(…)}}."""
     return re.sub(r"\{(?=\{)", "{ ", text)
 
 
 def first[T](items: Sequence[T], length: Callable[[T], int], most: int) -> tuple[T, ...]:
-    """Take as many items from the start as are not longer, all together, than most."""
+    """Return as many items from the start as have a total length of at most `most`."""
     lengths = accumulate(map(length, items))
     return tuple(item for item, so_far in zip(items, lengths, strict=True) if so_far <= most)
 
 
 def within(items: list[str], most: int, separator: str = "\n") -> str:
-    """Join as many items as fit a number of characters, and say how many do not."""
+    """Join as many items as fit into a number of characters, and state how many do not."""
     taken, length = 0, len("… and 999,999 more")
     for item in items:
         length += len(separator) + len(item)

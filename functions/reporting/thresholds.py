@@ -1,4 +1,4 @@
-"""How many findings of a severity are too many."""
+"""Thresholds: the number of findings per severity above which an image is in ALARM."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ OTHER = "OTHER"
 
 @dataclass(frozen=True)
 class Thresholds:
-    """The count of each severity that is still accepted; absent for one that is ignored.
+    """The highest count of each severity that is not reported; absent if the severity is off.
 
     OTHER stands for severities that AWS does not document, for Inspector's UNTRIAGED, and for
     findings that an event counts in its total alone.
@@ -33,3 +33,17 @@ class Thresholds:
             for name, count in self.counts(report).items()
             if (accepted := self.accepted.get(name)) is not None and count > accepted
         }
+
+
+def thresholds_in_effect() -> Thresholds:
+    """Return the thresholds that the stack's parameters set."""
+    other = settings.number_or_off("OTHER_THRESHOLD")
+    return Thresholds(
+        {
+            "CRITICAL": settings.number_or_off("CRITICAL_THRESHOLD"),
+            "HIGH": settings.number_or_off("HIGH_THRESHOLD"),
+            "MEDIUM": settings.number_or_off("MEDIUM_THRESHOLD"),
+            "LOW": settings.number_or_off("LOW_THRESHOLD"),
+            **dict.fromkeys(("INFORMATIONAL", "UNDEFINED", OTHER), other),
+        }
+    )

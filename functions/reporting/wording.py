@@ -196,7 +196,7 @@ def _listed_severities(counts: dict[str, int]) -> str:
 
 def _run_facts(report: RunReport) -> tuple[tuple[str, Line], ...]:
     facts: list[tuple[str, Line]] = [("Run", (Value.of(report.run),))]
-    if not report.broke_off:
+    if not report.ended_early:
         gone = f", {report.repositories_gone:,} of them deleted during the run"
         facts.append(
             ("Repositories", (f"{report.repositories:,}", gone if report.repositories_gone else ""))
@@ -232,7 +232,7 @@ def _problems(report: RunReport) -> tuple[Line, ...]:
 
 
 def _run_title(report: RunReport) -> Line:
-    if report.broke_off:
+    if report.ended_early:
         return (Value.of(report.error),) if report.error else ("run ", Value.of(report.run))
     repositories = _counted(report.repositories, "repository", "repositories")
     if report.repositories_not_done:

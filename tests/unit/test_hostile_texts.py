@@ -163,7 +163,7 @@ def run(dry_run: bool, status: str, words: list[str], say: Say) -> tuple[Deliver
         problems=tuple(Problem(repository, reason) for repository in repositories),
         rerun={"rerun_of": "run-1"},
     )
-    if report.broke_off:
+    if report.ended_early:
         report = replace(report, error=error, cause=cause)
     return deliveries_about(report)
 

@@ -55,7 +55,7 @@ def test_reads_a_run_that_has_reported_on_itself() -> None:
         ),
         rerun={"rerun_of": "scheduled-2026-03-14"},
     )
-    assert not run.broke_off
+    assert not run.ended_early
     assert run.subject == "ecr-rescan/123456789012/eu-central-1/ecr-rescan-RescanRegistry"
 
 
@@ -103,9 +103,9 @@ def test_a_report_without_an_execution_leads_to_all_of_them() -> None:
     assert run.link.endswith("#/v2/executions/details/")
 
 
-def test_reads_a_run_that_broke_off() -> None:
+def test_reads_a_run_that_ended_early() -> None:
     run = ended()
-    assert run.broke_off
+    assert run.ended_early
     assert (run.run, run.status) == ("scheduled-2026-03-15", "FAILED")
     assert run.error == "States.ExceedToleratedFailureThreshold"
     assert run.cause == "The specified tolerated failure threshold was exceeded"
@@ -151,7 +151,7 @@ def test_reads_a_run_that_was_ended(status: str) -> None:
         (None, False),
     ],
 )
-def test_the_rerun_of_a_dry_run_that_broke_off_is_dry(asked: object, dry_run: bool) -> None:
+def test_the_rerun_of_a_dry_run_that_ended_early_is_dry(asked: object, dry_run: bool) -> None:
     run = ended(input=asked)
     assert run.dry_run == dry_run
     dry = {"dry_run": True} if dry_run else {}

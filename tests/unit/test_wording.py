@@ -137,7 +137,7 @@ def test_tells_the_facts_of_a_run() -> None:
     assert [level for level, _ in message.counts] == [Level.OK, Level.INFO]
 
 
-def test_tells_of_a_run_that_broke_off_what_step_functions_told() -> None:
+def test_tells_of_a_run_that_ended_early_what_step_functions_told() -> None:
     message = on_run(status="FAILED", error="Boom", cause="it went off", started_at=None)
     assert [*facts(message)] == ["Run", "Error", "Cause", "Ended", "Account"]
     assert [*facts(on_run(status="ABORTED", ended_at=None))] == ["Run", "Started", "Account"]

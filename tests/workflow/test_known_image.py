@@ -93,7 +93,7 @@ def test_a_new_image_is_compared_with_the_one_that_had_its_tag(deploy: Deploy) -
     assert f"worse: +1 critical, compared with sha256:{'a' * 12}" in text
 
 
-def test_an_event_that_broke_off_is_told_when_it_comes_again(deploy: Deploy) -> None:
+def test_an_event_whose_execution_failed_is_reported_when_it_comes_again(deploy: Deploy) -> None:
     """Everything was noted, and then the answer of the function was lost for good."""
     deployed = deploy(REGISTRY, **QUIET)
     event = event_of(deployed.registry, "v1", {"CRITICAL": 1})

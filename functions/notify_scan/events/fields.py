@@ -1,4 +1,4 @@
-"""Fields of an event, read one by one: each is what it must be, or the event is unreadable."""
+"""Read the fields of an event one by one; one of the wrong type makes the event unreadable."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -16,7 +16,7 @@ _SHORT_NAME = re.compile(rf"[ !#-\[\]-~]{{1,{SHORT}}}")  # ASCII that JSON has n
 
 
 class UnreadableScanEvent(Exception):
-    """An event is not what its kind must be: the message names the field and what it holds."""
+    """An event is not valid for its kind: the message names the field and its value."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Fields:
         return None if value is None else _text(f"{self.where}.{name}", value, most)
 
     def long_text(self, name: str, *, most: int) -> str | None:
-        """Read a text of any length that may be absent, and cut it."""
+        """Read a text of any length that may be absent, and truncate it to `most` characters."""
         value = self.optional_text(name, most=MOST)
         return None if value is None else trimmed(value, most)
 

@@ -10,8 +10,8 @@ from reporting.text import first
 
 MOST_OF_PROBLEMS = 4_000  # characters of all: a state, and an event, have 256 KiB
 LONGEST_CAUSE = 1_000  # characters
-# Any other error may end a run before it has listed its repositories, so that none could be rerun.
-# A run that was stopped, or timed out, has usually listed them.
+# Any other error can end a run before it has listed repositories, so that none can be rerun; a run
+# that was stopped or timed out has usually listed some.
 _IN_THE_MAP = "States.ExceedToleratedFailureThreshold"
 _AT_ANY_TIME = ("TIMED_OUT", "ABORTED")
 
@@ -75,7 +75,7 @@ def _length(problem: Problem) -> int:
 
 
 def _was_dry(detail: Fields) -> bool:
-    """Return whether the execution's input asks for a dry run; unreadable input does not."""
+    """Return whether the execution's input asked for a dry run; False if it cannot be read."""
     try:
         asked = json.loads(detail.optional_text("input", most=MOST) or "{}")
     except (UnreadableScanEvent, ValueError, RecursionError):

@@ -11,7 +11,7 @@ from reporting.reports import Interpretation, Reason, ScanReport, ScanType
 from reporting.text import first
 
 # ECR names only the severities that it has found, so one that is absent is 0.
-# Inspector counts three severities and a total; LOW and below are only in the total.
+# Inspector counts three severities and a total; LOW and below are only in the rest of the total.
 _COUNTED = {ScanType.BASIC: SEVERITIES, ScanType.ENHANCED: SEVERITIES[:3]}
 _REPOSITORY_ARN = re.compile(
     rf"arn:[a-z-]+:ecr:([a-z0-9-]{{1,{LONGEST_REGION}}}):([0-9]+):repository/(.+)", re.DOTALL
@@ -34,7 +34,7 @@ def enhanced_scan(event: Fields) -> Interpretation:
 
 
 def found_scan(event: Fields) -> Interpretation:
-    """Read a Scan Result Found event: FindStaleImages has found a result that never arrived."""
+    """Read a Scan Result Found event: a result that FindStaleImages found, without an event."""
     found = ScanResultFound.read(event.part("detail"))
     return Interpretation(scan=_report(event, found, ScanType.BASIC))
 
@@ -67,9 +67,9 @@ def _report(event: Fields, scan: ScanResultFound, scan_type: ScanType) -> ScanRe
 
 
 def _repository(event: Fields, name: str) -> tuple[str, str, str]:
-    """Return Region, account, and name. An ARN is more reliable than the event around it.
+    """Return Region, account and name; those of an ARN win over those of the event.
 
-    A delegated administrator of Inspector gets the events of its members as events of its own.
+    A delegated administrator of Inspector receives its members' events with its own account.
     """
     if not name.startswith("arn:"):
         return event.text("region", most=LONGEST_REGION), event.text("account"), name

@@ -1,4 +1,4 @@
-"""What is posted to a webhook."""
+"""The HTTP request to a webhook, with the signature of the generic one."""
 
 import hashlib
 import hmac
@@ -15,7 +15,7 @@ SIGNATURE_VERSION = "v1"
 
 @dataclass(frozen=True)
 class WebhookRequest:
-    """A POST request to the address in a secret."""
+    """A POST request to the URL in a secret."""
 
     channel: Channel
     secret: WebhookSecret
@@ -26,7 +26,7 @@ class WebhookRequest:
 def request_for(
     channel: Channel, content: Any, secret: WebhookSecret, *, now: datetime
 ) -> WebhookRequest:
-    """Put a message and the secret of its channel together."""
+    """Return the request that posts a message to a channel."""
     if channel is Channel.PAGERDUTY:
         content = {"routing_key": secret.key, **content}
     body = wire(content)
@@ -39,7 +39,10 @@ def request_for(
 
 
 def signature(key: str, timestamp: str, body: bytes) -> str:
-    """Sign a body together with its time, so that an old message cannot be sent again as new."""
+    """Return the signature of a body and its timestamp, in seconds since 1970, as hexadecimal HMAC.
+
+    The timestamp is signed too, so that an old request cannot be replayed as a new one.
+    """
     signed = f"{SIGNATURE_VERSION}:{timestamp}:".encode() + body
     mac = hmac.new(key.encode(), signed, hashlib.sha256)
     return f"{SIGNATURE_VERSION}={mac.hexdigest()}"

@@ -1,9 +1,9 @@
-"""Amazon Q Developer in chat applications: its form for custom notifications.
+"""Amazon Q Developer in chat applications: its schema for custom notifications.
 
 https://docs.aws.amazon.com/chatbot/latest/adminguide/custom-notifs.html
 The same Markdown is read by Slack or by Teams, whichever the channel is, and they escape
-differently. So text from outside is put in code spans, without the few characters that could end
-one or mean something inside.
+differently. So external text is put into code spans, without the few characters that could end a
+code span or have a meaning inside it.
 """
 
 import json
@@ -27,7 +27,7 @@ _HARMLESS = str.maketrans(
 
 
 def publication(message: Message, report: Report) -> Json:
-    """Make what sns:Publish takes, the topic aside."""
+    """Return the parameters of sns:Publish, except the topic."""
     step = f"{message.link_text}: {message.link}"
     is_step = len(step) <= LONGEST_STEP
     paragraphs = _paragraphs(message) if is_step else [step, *_paragraphs(message)]
@@ -58,7 +58,7 @@ def publication(message: Message, report: Report) -> Json:
 
 
 def _title(message: Message) -> str:
-    """Cut a long value, and not the code span around it."""
+    """Return the title; a long value is truncated inside its code span."""
     words = "".join(part for part in message.title if isinstance(part, str))
     room = LONGEST_TITLE - len(f"{message.level.sign} {words}``")
     title = tuple(

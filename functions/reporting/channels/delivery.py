@@ -20,7 +20,7 @@ class Channel(StrEnum):
 
 
 class Transport(StrEnum):
-    """How a message gets there."""
+    """The AWS service or protocol that carries a message."""
 
     TOPIC = "TOPIC"
     WEBHOOK = "WEBHOOK"
@@ -38,18 +38,18 @@ TRANSPORTS = {
 }
 
 
-# As long as an event, or a message, can come again: 14 days in the queue, and one before that.
+# As long as an event or a message can return: 14 days in the dead-letter queue, and one before.
 CLAIMED_FOR = timedelta(days=15)
 
 
 @dataclass(frozen=True)
 class Delivery:
-    """A message in the form of its channel, with everything that is needed to send it again.
+    """A message in the format of its channel, with everything needed to send or redeliver it.
 
-    about: the image or the run, for operators who list undelivered messages.
-    message_id: the same for the same message, however often it is composed; with the channel it
-        claims the delivery, so that it is made once. claimed_until: seconds since 1970.
-    target: the topic or the bus. A webhook's address is a secret and does not travel.
+    about: the title of the message, shown by `make redeliver ARGS=--list`.
+    message_id: the same each time the same message is composed; together with the channel, the key
+        of the delivery claim. claimed_until: seconds since 1970.
+    target: ARN of the topic or the event bus. The URL of a webhook is a secret and not included.
     """
 
     channel: Channel

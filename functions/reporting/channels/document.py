@@ -1,14 +1,14 @@
-"""The report as a document, for machines: the same by webhook, by SNS and as an event."""
+"""The report as a JSON document, the same for the webhook, SNS and EventBridge."""
 
 from reporting.message import Message, plain
 from reporting.reports import Report
 from runtime.messages import Json, encode
 
-VERSION = "1"  # of this form: a field that is taken away or changes its meaning makes it 2
+VERSION = "1"  # removing a field, or changing the meaning of one, makes it 2
 
 
 def document(message: Message, report: Report) -> Json:
-    """Put the report, and what was made of it, into one JSON object."""
+    """Return the report with its severity and title as one JSON object."""
     return {
         "version": VERSION,
         "severity": message.level,

@@ -1,4 +1,4 @@
-"""Which channels the stack has, and what a message becomes in each."""
+"""The configured channels, and the format of a message in each."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,7 +24,7 @@ DETAIL_TYPES = {
 
 
 class ImmediateFrom(StrEnum):
-    """The lowest severity that is reported immediately, even in channels with digests."""
+    """The lowest severity that is reported immediately in channels with a digest too."""
 
     CRITICAL = "CRITICAL"
     HIGH = "HIGH"
@@ -68,7 +68,7 @@ class ChannelsInUse:
     def deliveries(
         self, message: Message, report: Report, decision: Decision, *, event: str, now: datetime
     ) -> tuple[Delivery, ...]:
-        """Put a message into the form of every channel that is to have it now."""
+        """Return the deliveries of a message to every channel that gets it now."""
         return tuple(
             self._delivery(channel, message, report, decision.incident, event, now)
             for channel in self.targets
@@ -78,7 +78,7 @@ class ChannelsInUse:
     def notice(
         self, message: Message, notice: NoticeReport, *, now: datetime
     ) -> tuple[Delivery, ...]:
-        """Put a notice into the form of every channel but PagerDuty, where it would stay open."""
+        """Return the deliveries of a notice, without PagerDuty, where it would stay open."""
         event = notice.topic.rpartition("/")[2]
         return tuple(
             self._delivery(channel, message, notice, Incident.NONE, event, now)
@@ -89,7 +89,7 @@ class ChannelsInUse:
     def digest(
         self, message: Message, digest: DigestReport, *, now: datetime
     ) -> tuple[Delivery, ...]:
-        """Put a digest into the form of every channel that gets digests."""
+        """Return the deliveries of a digest to every channel that gets digests."""
         return tuple(
             self._delivery(channel, message, digest, Incident.NONE, f"digest-{digest.digest}", now)
             for channel in self.targets
@@ -103,12 +103,12 @@ class ChannelsInUse:
 
     def _is_notified(self, channel: Channel, report: Report, decision: Decision) -> bool:
         if channel is Channel.PAGERDUTY:
-            # An incident is resolved even if that is not notified. A report without an incident,
-            # such as that of a dry run, does not trigger or resolve one.
+            # An incident is resolved even if no notification is sent. What leaves open whether
+            # there is a problem, such as a dry run, leaves it alone.
             return decision.incident is Incident.RESOLVE or (
                 decision.notify and decision.incident is Incident.TRIGGER
             )
-        # Without a memory nothing can be left to a digest.
+        # A scan that was not compared cannot wait for a digest.
         waits = (
             report.kind == "scan"
             and channel in self.digest_channels
@@ -117,7 +117,7 @@ class ChannelsInUse:
         return decision.notify and (not waits or self.breaks_through(decision))
 
     def breaks_through(self, decision: Decision) -> bool:
-        """Return whether a change is severe enough to be reported before the digest."""
+        """Return whether a change is severe enough that no channel waits for its digest."""
         if self.immediate_from is ImmediateFrom.NEVER:
             return False
         urgent = SEVERITIES[: SEVERITIES.index(self.immediate_from) + 1]
@@ -147,8 +147,8 @@ class ChannelsInUse:
         )
 
 
-def channels_in_use(settings: ChannelSettings) -> ChannelsInUse:
-    """Return the channels that the parameters of the stack set."""
+def channels_in_use() -> ChannelsInUse:
+    """Return the channels that the stack's parameters configure."""
     targets = {
         Channel.SNS: settings.notification_topic,
         Channel.CHATBOT: settings.chatbot_topic,

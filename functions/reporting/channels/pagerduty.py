@@ -25,7 +25,7 @@ _SEVERITIES = {
 
 
 def event(message: Message, report: ScanReport | RunReport, incident: Incident) -> Json:
-    """Make the event, without the routing key, which is a secret and is added when it is sent."""
+    """Return the event without the routing key, a secret that is added when it is sent."""
     if incident is Incident.RESOLVE:
         return {"event_action": "resolve", "dedup_key": dedup_key(message.subject)}
     time = report.reported_at
@@ -49,7 +49,7 @@ def event(message: Message, report: ScanReport | RunReport, incident: Incident) 
 
 
 def dedup_key(subject: str) -> str:
-    """Name the incident for what it is about; a long name ends in a hash of the whole."""
+    """Return the deduplication key of a subject; a long one ends in a hash of the whole."""
     if len(subject) <= LONGEST_KEY:
         return subject
     digest = hashlib.sha256(subject.encode()).hexdigest()

@@ -1,7 +1,7 @@
 """Slack: Block Kit for an incoming webhook.
 
 Limits: https://docs.slack.dev/reference/block-kit/blocks/section-block
-Text from outside is put in code spans, where Slack reads nothing but the escapes of & < >.
+External text is put into code spans, where Slack interprets only the escapes of & < >.
 """
 
 import json
@@ -14,7 +14,7 @@ from runtime.messages import Json
 
 LONGEST_TEXT = 3_000  # characters in a section; a field has 2,000
 LONGEST_VALUE = 900  # characters of a value, so that two of them fit a field
-LONGEST_MESSAGE = 12_000  # of about 13,200 characters in all blocks, which Slack does not document
+LONGEST_MESSAGE = 12_000  # characters in all blocks; Slack's undocumented limit is about 13,200
 
 _COLOURS = {
     Level.CRITICAL: "#c9252d",
@@ -31,7 +31,7 @@ _PLAIN_NAME = re.compile(r"[A-Za-z0-9.:-]+")
 
 
 def webhook_message(message: Message) -> Json:
-    """Make the body that an incoming webhook takes."""
+    """Return the request body for an incoming webhook."""
     return message.within(
         _rendered, lambda body: len(json.dumps(body, ensure_ascii=False)) <= LONGEST_MESSAGE
     )

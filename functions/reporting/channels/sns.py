@@ -1,4 +1,4 @@
-"""SNS: one publication, from which every protocol takes the text that suits it.
+"""SNS: one publication with a text per protocol: JSON, email and SMS.
 
 Limits: https://docs.aws.amazon.com/sns/latest/api/API_Publish.html
 """
@@ -17,7 +17,7 @@ _WIDTH = 13
 
 
 def publication(message: Message, report: Report) -> Json:
-    """Make what sns:Publish takes, the topic aside."""
+    """Return the parameters of sns:Publish, except the topic."""
     texts = {
         "default": json.dumps(
             document(message, report), ensure_ascii=False
@@ -39,7 +39,7 @@ def publication(message: Message, report: Report) -> Json:
 
 
 def email(message: Message) -> str:
-    """Write a message as the plain text that SNS sends by email."""
+    """Return the message as the plain text that SNS sends by email."""
     blocks = [plain(message.title)]
     if message.counts:
         blocks.append("\n".join(f"  {plain(line)}" for _, line in message.counts))

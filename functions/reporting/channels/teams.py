@@ -1,7 +1,7 @@
 """Microsoft Teams: an Adaptive Card for a Workflows webhook.
 
 Limits: https://learn.microsoft.com/microsoftteams/platform/webhooks-and-connectors/how-to/connectors-using
-Text from outside is put in runs of rich text, which Teams does not read as Markdown.
+External text is put into runs of rich text, which Teams does not interpret as Markdown.
 """
 
 from reporting.message import Level, Line, Message, Value
@@ -21,7 +21,7 @@ _COLOURS = {
 
 
 def webhook_message(message: Message) -> Json:
-    """Make the body that a Workflows webhook takes."""
+    """Return the request body for a Workflows webhook."""
     return message.within(_rendered, lambda body: len(wire(body)) <= LARGEST)
 
 

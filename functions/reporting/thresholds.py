@@ -33,17 +33,3 @@ class Thresholds:
             for name, count in self.counts(report).items()
             if (accepted := self.accepted.get(name)) is not None and count > accepted
         }
-
-
-def thresholds_in_effect() -> Thresholds:
-    """Return the thresholds that the stack's parameters set."""
-    other = settings.number_or_off("OTHER_THRESHOLD")
-    return Thresholds(
-        {
-            "CRITICAL": settings.number_or_off("CRITICAL_THRESHOLD"),
-            "HIGH": settings.number_or_off("HIGH_THRESHOLD"),
-            "MEDIUM": settings.number_or_off("MEDIUM_THRESHOLD"),
-            "LOW": settings.number_or_off("LOW_THRESHOLD"),
-            **dict.fromkeys(("INFORMATIONAL", "UNDEFINED", OTHER), other),
-        }
-    )

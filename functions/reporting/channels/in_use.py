@@ -147,8 +147,8 @@ class ChannelsInUse:
         )
 
 
-def channels_in_use() -> ChannelsInUse:
-    """Return the channels that the stack's parameters configure."""
+def channels_in_use(settings: ChannelSettings) -> ChannelsInUse:
+    """Return the channels that the parameters of the stack set."""
     targets = {
         Channel.SNS: settings.notification_topic,
         Channel.CHATBOT: settings.chatbot_topic,

@@ -63,6 +63,7 @@ INTERRUPTED = 130
 MOST_EVENTS = 25_000  # in an execution's history, on AWS
 MOST_PAYLOAD = 256  # KiB in a state's input or output, on AWS
 
+OPENING = "The demo deploys the stack, runs it, and shows every notification, in 2 to 4 minutes."
 EXAMPLES = """\
 examples (pass options in ARGS):
   make demo ARGS='--registry local/demo/registries/fleet.yaml'
@@ -223,7 +224,7 @@ def _demonstrate(plan: Plan, console: Console) -> str | None:
     display = DemoDisplay(console)
     console.print(Text("ecr-rescan in a local AWS account on this machine", "bold"))
     console.print(Text(plan.summary()))
-    console.print(Text("Deploys the stack, runs it, and shows every notification: 2 minutes."))
+    console.print(Text(OPENING))
     console.print()
     with DemoReceivers() as receivers:
         engine = Engine(lambda_environment=receivers.inbox.environment)

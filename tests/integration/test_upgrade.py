@@ -209,6 +209,20 @@ def test_a_digest_that_was_under_way_is_finished(ledger: Ledger) -> None:
     assert ledger.entries.under_way("DAILY") is None
 
 
+def test_pending_changes_of_a_digest_after_a_run_are_sent_once_a_day(ledger: Ledger) -> None:
+    before = {entry.image.image_digest: entry for entry in ledger.entries.entries_of("AFTER_RUN")}
+    daily = {entry.image.image_digest: entry for entry in ledger.entries.entries_of("DAILY")}
+    assert before == daily
+    assert before.keys() == {API, ETL, JOB}
+    drop = ledger.entries.drop("DAILY", before[API].image)
+    client: Any = boto3.client("dynamodb")
+    client.delete_item(**drop.request)
+    ledger.entries.adopt("DAILY", left_in="AFTER_RUN")
+    assert list(ledger.entries.entries_of("AFTER_RUN")) == []
+    adopted = {entry.image.image_digest: entry for entry in ledger.entries.entries_of("DAILY")}
+    assert adopted == daily
+
+
 def test_records_of_a_run_are_read(ledger: Ledger) -> None:
     api, etl, gone, job = run_records("ledger-table").for_run("run-1")
     assert (api.status, api.results_missing, api.results_found) == (RecordStatus.FINISHED, 2, 1)

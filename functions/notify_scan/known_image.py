@@ -18,11 +18,12 @@ from ledger.table import plain
 from notify_scan.interpreted_event import InterpretedEvent
 from notify_scan.scan_record import ScanRecord
 from reporting.channels.in_use import ChannelsInUse
-from reporting.decision import Before, Decision
+from reporting.decision import Before, Decision, Incident
 from reporting.reports import ScanReport
 
 # An event can be processed again as long as no more than this many changes came after it.
 MOST_NOTES = 5
+LATE = "This result arrived late: a newer scan of the image has been reported."
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,24 @@ class KnownImage:
         """Return whether the ledger has a newer scan, whose event is reported instead."""
         newest = self.record.last_scan
         return not self.is_repeated and newest is not None and newest.scanned_at > scanned_at
+
+    def compared(self, scan: ScanReport, decision: Decision) -> ScanReport:
+        """Return the report with its change, and the remark that it is late if it is."""
+        return replace(
+            scan,
+            change=decision.change,
+            difference=decision.difference,
+            compared_with=self.compared_with,
+            is_reminder=decision.is_reminder,
+            remarks=(*scan.remarks, LATE) if self.is_late else scan.remarks,
+        )
+
+    def settled(self, decision: Decision) -> Decision:
+        """Return the decision; a late one can only confirm the incident of an image in ALARM."""
+        is_confirmed = self.is_alarm and decision.incident is Incident.TRIGGER
+        if is_confirmed or not self.is_late:
+            return decision
+        return replace(decision, incident=Incident.NONE)
 
     def baseline(self, decision: Decision, now: datetime) -> Baseline | None:
         """Return the baseline for the next report, or None if it does not change."""

@@ -1,9 +1,10 @@
 """The result of an event: deliveries to some channels, or none, and the reason."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 
-from accepted_risks.risks import AcceptedRisks
+from accepted_risks.risks import AcceptedRisk, AcceptedRisks
 from ledger.errors import LedgerUnavailable
 from notify_scan.interpreted_event import InterpretedEvent
 from notify_scan.known_image import KnownImage, Ledger, keep_up, recall, remember
@@ -11,12 +12,10 @@ from notify_scan.scan_details import NO_RISKS, RETRIES, with_details
 from registry.ecr import EcrRegistry
 from reporting.channels.delivery import Delivery
 from reporting.channels.in_use import ChannelsInUse
-from reporting.decision import Decision, Incident, NotificationPolicy, decide
+from reporting.decision import Decision, NotificationPolicy, decide
 from reporting.reports import Reason, ScanReport
 from reporting.wording import message_of_run, message_of_scan
 from runtime.log import logger
-
-LATE = "This result arrived late: a newer scan of the image has been reported."
 
 
 @dataclass(frozen=True)
@@ -66,53 +65,51 @@ class Composer:
         return Notification(run.subject, decision.notify, decision.reason, deliveries)
 
     def _of_scan(self, interpreted: InterpretedEvent, scan: ScanReport) -> Notification:
-        """Compare the scan with what was known, or report it alone without the ledger."""
+        """Report the scan compared with what was known, or alone without the ledger."""
         try:
             known = recall(interpreted, self.ledger.records, attempt=self.attempt, now=self.now)
-            return self._compared(interpreted, scan, known)
+            return self._reported(interpreted, scan, known)
         except LedgerUnavailable as error:
             self._warn_in_the_end("ledger unavailable, report not compared", error)
-            return self._compared(interpreted, scan, None)
+            return self._reported(interpreted, scan, None)
 
-    def _compared(
+    def _reported(
         self, interpreted: InterpretedEvent, scan: ScanReport, known: KnownImage | None
     ) -> Notification:
         if known and known.is_outdated(scan.scanned_at):
             return Notification(scan.subject, notify=False, reason=Reason.OUTDATED)
-        scan, decision = self._decided(scan, known)
-        if known and known.is_late:
-            scan = replace(scan, remarks=(*scan.remarks, LATE))
-            if not (known.is_alarm and decision.incident is Incident.TRIGGER):
-                decision = replace(decision, incident=Incident.NONE)
+        # ECR is called once at most: before the decision only if that may depend on it.
+        risks = self._risks(scan)
+        if risks:
+            scan = self._completed(scan, risks)
+        decision = decide(scan, self.policy, known.before if known else None)
+        if decision.notify and self.channels.targets and not risks:
+            scan = self._completed(scan, NO_RISKS)
+        if known:
+            scan, decision = known.compared(scan, decision), known.settled(decision)
+        message = message_of_scan(scan, decision)
         deliveries = self.channels.deliveries(
-            message_of_scan(scan, decision), scan, decision, event=interpreted.event, now=self.now
+            message, scan, decision, event=interpreted.event, now=self.now
         )
         if known:
             remember(known, scan, decision, self.ledger, self.channels, self.now)
             self._keep_up(known, scan, decision)
         return Notification(scan.subject, decision.notify, decision.reason, deliveries)
 
-    def _decided(self, scan: ScanReport, known: KnownImage | None) -> tuple[ScanReport, Decision]:
-        """Decide, and complete the report. ECR is called once at most, and only if it matters."""
-        policy, asked = self.policy, self.policy.include_findings
-        risks = self.risks.in_force(scan.repository, self.now.date()) if asked else NO_RISKS
-        has_details = bool(risks and policy.thresholds.exceeded(scan))
-        if has_details:
-            scan = with_details(
-                scan, self.registry, findings=asked, attempt=self.attempt, risks=risks
-            )
-        before = known.before if known else None
-        decision = decide(scan, policy, before)
-        scan = replace(
+    def _risks(self, scan: ScanReport) -> Mapping[str, AcceptedRisk]:
+        """Return the accepted risks that may bring the scan below a threshold."""
+        if self.policy.include_findings and self.policy.thresholds.exceeded(scan):
+            return self.risks.in_force(scan.repository, self.now.date())
+        return NO_RISKS
+
+    def _completed(self, scan: ScanReport, risks: Mapping[str, AcceptedRisk]) -> ScanReport:
+        return with_details(
             scan,
-            change=decision.change,
-            difference=decision.difference,
-            compared_with=known.compared_with if known else None,
-            is_reminder=decision.is_reminder,
+            self.registry,
+            findings=self.policy.include_findings,
+            attempt=self.attempt,
+            risks=risks,
         )
-        if decision.notify and self.channels.targets and not has_details:
-            scan = with_details(scan, self.registry, findings=asked, attempt=self.attempt)
-        return scan, decision
 
     def _keep_up(self, known: KnownImage, scan: ScanReport, decision: Decision) -> None:
         """Update the rest of the ledger, without failing at the last attempt."""

@@ -11,8 +11,8 @@ import pytest
 from ledger.digest_entries import DAILY, DigestEntry, DigestImage
 from ledger.errors import BaselineMoved, LedgerUnavailable
 from ledger.image_records import ImageRecord, ImageState
-from notify_scan.known_image import MOST_NOTES, recall
-from notify_scan.notification import LATE, Notification
+from notify_scan.known_image import LATE, MOST_NOTES, recall
+from notify_scan.notification import Notification
 from notify_scan.scan_details import RETRIES
 from reporting.changes import image_state_of
 from reporting.channels.delivery import Channel

@@ -173,7 +173,7 @@ def _settled(
             extra={
                 "run": work.run,
                 "repository": work.repository,
-                "digest": digest,
+                "image_digest": digest,
                 "outcome": decision.outcome.value,
                 "reason": decision.reason,
             },

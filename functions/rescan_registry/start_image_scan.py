@@ -44,7 +44,7 @@ class ImageInRun:
 
     run: str
     repository: str
-    digest: str
+    image_digest: str
 
 
 def start_image_scan(
@@ -55,10 +55,10 @@ def start_image_scan(
     Record the start in the ledger, so that a later run can detect a missing result.
     """
     try:
-        registry.start_scan(image.repository, image.digest)
+        registry.start_scan(image.repository, image.image_digest)
     except tuple(_REFUSALS) as refusal:
         return _REFUSALS[type(refusal)]
-    cache.note_started(image.digest, run=image.run, at=now)
+    cache.note_started(image.image_digest, run=image.run, at=now)
     return STARTED
 
 

@@ -25,7 +25,7 @@ OUTCOMES = (
     "FAILED",
 )
 type ImageOutcomes = dict[str, dict[str, ImageOutcome]]
-_KEYS = ("run", "repository", "digest", "outcome", "reason")
+_KEYS = ("run", "repository", "image_digest", "outcome", "reason")
 POLL_SECONDS = 0.3
 POLL_SHARE = 0.1  # most of the time that is spent on polling, which slows the engine down
 LONGEST_PAUSE_SECONDS = 2.0  # between two polls, also after a slow one
@@ -193,7 +193,7 @@ def read_log(run: str, lines: Iterable[str]) -> ImageOutcomes:
         if isinstance(said, dict) and said.get("run") == run and said.keys() >= set(_KEYS):
             decided = ImageOutcome(said["outcome"], said["reason"])
             # A retried step decides again, so the last line counts.
-            images.setdefault(said["repository"], {})[said["digest"]] = decided
+            images.setdefault(said["repository"], {})[said["image_digest"]] = decided
     return images
 
 
@@ -412,7 +412,7 @@ def _failures(children: list[dict[str, Any]]) -> ImageOutcomes:
     for child in children:
         for image in child["entered"]:
             failed = ImageOutcome("FAILED", image["error"]["Error"])
-            failures.setdefault(image["repository"], {})[image["digest"]] = failed
+            failures.setdefault(image["repository"], {})[image["image_digest"]] = failed
     return failures
 
 

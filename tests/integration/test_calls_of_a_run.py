@@ -138,7 +138,7 @@ def test_calls_the_ledger_once_a_page_and_once_an_image_asked_or_started(
     fleet = Fleet(repositories, today=4, tomorrow=3, fresh=13)
     records, client = image_records("ledger-table"), boto3.client("dynamodb")
     calls: Counter[str] = Counter()
-    records._client.meta.events.register(
+    records._table._client.meta.events.register(
         "provide-client-params.dynamodb.*", lambda model, **_: calls.update([model.name])
     )
     asked, started = 20 * repositories, 4 * repositories
@@ -157,7 +157,7 @@ def test_calls_the_ledger_once_a_page_and_once_an_image_asked_or_started(
 def test_records_a_repository_with_one_call(ledger_table: str) -> None:
     records = run_records("ledger-table")
     calls: Counter[str] = Counter()
-    records._client.meta.events.register(
+    records._table._client.meta.events.register(
         "provide-client-params.dynamodb.*", lambda model, **_: calls.update([model.name])
     )
     record_repository(

@@ -10,7 +10,7 @@ FRESH = ImageOutcome("FRESH", "scanned lately")
 
 
 def line(digest: str, outcome: ImageOutcome, run: str = "demo-1") -> str:
-    said = {"message": "done", "run": run, "repository": "team/api", "digest": digest}
+    said = {"message": "done", "run": run, "repository": "team/api", "image_digest": digest}
     return json.dumps({**said, "outcome": outcome.outcome, "reason": outcome.reason})
 
 

@@ -393,7 +393,7 @@ def at_debug() -> Iterator[None]:
 
 def test_says_at_debug_which_image_came_to_what_and_why(at_debug: None, log: io.StringIO) -> None:
     lines, fresh, archived = decide_three(log)
-    assert [(line["digest"], line["outcome"], line["reason"]) for line in lines] == [
+    assert [(line["image_digest"], line["outcome"], line["reason"]) for line in lines] == [
         (archived.digest, "ARCHIVED", "archived"),
         (fresh.digest, "FRESH", "scanned within RescanAfter"),
     ]

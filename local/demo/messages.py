@@ -50,8 +50,9 @@ CHANNELS = {
 # Scan statuses that template.yaml's rule matches. UNSUPPORTED_IMAGE is not among them.
 TAKEN = ("COMPLETE", "FAILED")
 OF_THE_TOPIC = ("email", "sms", "queue")
+RUN_FINISHED = "run finished"
 # Reasons for which no notification is sent but PagerDuty gets `resolve`.
-RESOLVING = ("nothing above a threshold", "NotifyOn excludes CLEARED", "run finished")
+RESOLVING = ("nothing above a threshold", "NotifyOn excludes CLEARED", RUN_FINISHED)
 SECONDS_BETWEEN_READS = 0.5
 # Give up when no execution has ended for this long. One takes 5 minutes at most, and of several
 # that are running one ends much sooner.
@@ -135,6 +136,7 @@ class Notifications:
     received: messages that a channel accepted, of every channel that is on.
     refused: messages that a channel refused.
     undelivered: bodies of the messages in the dead-letter queue Undelivered.
+    dry_runs: runs that started no scan, which do nothing to an incident.
     """
 
     scans_started: int
@@ -145,6 +147,7 @@ class Notifications:
     received: Mapping[str, int]
     refused: Mapping[str, int]
     undelivered: Sequence[str] = ()
+    dry_runs: int = 0
 
     @property
     def events_sent(self) -> int:
@@ -183,7 +186,10 @@ class Notifications:
 
     def expected(self, channel: str) -> int:
         """Count the messages that a channel should get."""
-        return self.notified.total() + (self.resolved if channel == "pagerduty" else 0)
+        if channel != "pagerduty":
+            return self.notified.total()
+        finished = sum(decision.reason == RUN_FINISHED for decision in self.decisions)
+        return self.notified.total() + self.resolved - min(self.dry_runs, finished)
 
     def document(self) -> dict[str, Any]:
         """Return everything as JSON."""

@@ -129,6 +129,11 @@ class RescanRun:
         return self.status == "FAILED" and self.error == "RescanIncomplete"
 
     @property
+    def is_dry(self) -> bool:
+        """Return whether the run was asked to start no scan."""
+        return isinstance(self.input, dict) and self.input.get("dry_run") is True
+
+    @property
     def unfinished(self) -> dict[str, str]:
         """Return the repositories that did not finish, with the reason."""
         problems: dict[str, str] = {}

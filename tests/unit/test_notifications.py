@@ -93,6 +93,15 @@ def test_knows_for_which_reasons_only_pagerduty_gets_an_event() -> None:
     assert {each.reason for each in decisions} == {*RESOLVING}
 
 
+def test_expects_nothing_in_pagerduty_of_a_dry_run() -> None:
+    dry = replace(ALL_WELL, dry_runs=1)
+
+    assert (dry.expected("slack"), dry.expected("pagerduty")) == (2, 2)
+    assert replace(dry, decisions=(ABOVE, CLEAN)).expected("pagerduty") == 2
+    assert replace(FINISHED_RUN, input={"dry_run": True}).is_dry
+    assert not FINISHED_RUN.is_dry
+
+
 def test_counts_scans_and_runs_apart() -> None:
     assert (ALL_WELL.notified_scans, ALL_WELL.notified_runs) == (1, 1)
     assert ALL_WELL.not_notified == {CLEAN.reason: 1, KNOWN.reason: 1}

@@ -120,11 +120,11 @@ def test_sends_each_channel_its_own_form(deploy: Deploy) -> None:
     (document,) = deployed.receivers.of(Channel.WEBHOOK)
     (incident,) = deployed.receivers.of(Channel.PAGERDUTY)
     texts = json.loads(publication["Message"])
-    assert publication["Subject"] == "[CRITICAL] 1 critical in team/api:v1"
-    assert texts["sms"] == "1 critical in team/api:v1"
+    assert publication["Subject"] == "[CRITICAL] ECR: 1 critical finding in team/api:v1"
+    assert texts["sms"] == "ECR: 1 critical finding in team/api:v1"
     assert json.loads(texts["default"]) == document == json.loads(event["Detail"])
     assert json.loads(json.loads(chat["Message"])["default"])["source"] == "custom"
-    assert slack["text"] == "1 critical in `team/api:v1`"
+    assert slack["text"] == "ECR: 1 critical finding in `team/api:v1`"
     assert teams["attachments"][0]["content"]["type"] == "AdaptiveCard"
     assert (event["Source"], event["DetailType"]) == ("ecr-rescan", "Scan Report")
     assert incident["event_action"] == "trigger"
@@ -303,7 +303,7 @@ def test_asks_ecr_again_when_it_throttles_and_goes_on_without_in_the_end(deploy:
     deployed.notify(event_of(deployed.registry, "v1", {"CRITICAL": 1}))
     (publication,) = deployed.receivers.of(Channel.SNS)
     text = json.loads(publication["Message"])["email"]
-    assert "The worst findings reading from ECR failed (EcrThrottled)." in text
+    assert "Worst findings are not available: reading from ECR failed (EcrThrottled)." in text
     assert deployed.registry.calls == {"DescribeImageScanFindings": 5}
     assert len(deployed.backoffs) == 4
 

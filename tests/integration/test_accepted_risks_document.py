@@ -355,7 +355,7 @@ def test_a_good_document_is_in_force_while_the_ledger_does_not_answer(
     assert deployment.kept()
 
 
-def test_a_bad_document_is_told_of_while_the_ledger_does_not_answer(
+def test_a_bad_document_is_reported_while_the_ledger_does_not_answer(
     deployment: Deployment, warnings: Warnings
 ) -> None:
     deployment.keep(GOOD)
@@ -437,7 +437,7 @@ def test_notices_of_other_events_are_passed_over_a_hundred_a_call(deployment: De
     assert other.unclaimed(iter(()), event=EVENT, most=5) == []
 
 
-def test_nobody_brings_a_notice_while_the_ledger_does_not_answer(
+def test_no_event_brings_a_notice_while_the_ledger_does_not_answer(
     deployment: Deployment, warnings: Warnings
 ) -> None:
     container = deployment.container()

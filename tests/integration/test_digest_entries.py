@@ -63,7 +63,7 @@ def test_keeps_how_an_image_stood_before_its_first_change(entries: DigestEntries
     assert kept(entries) == [DigestEntry(SECOND, WELL, "first")]
 
 
-def test_takes_out_what_is_told_at_once(entries: DigestEntries) -> None:
+def test_takes_out_what_is_reported_at_once(entries: DigestEntries) -> None:
     for _ in range(2):
         drop_entry(entries, MODE, FIRST)
         put_entry(entries, MODE, FIRST)
@@ -94,7 +94,7 @@ def test_a_correction_leaves_a_reminder_one(entries: DigestEntries) -> None:
     assert kept(entries) == [DigestEntry(replace(FIRST, is_reminder=True), WORSE, "second")]
 
 
-def test_forgets_what_was_told_and_nothing_else(entries: DigestEntries) -> None:
+def test_removes_what_was_sent_and_nothing_else(entries: DigestEntries) -> None:
     for number in (1, 2, 3):
         put_entry(entries, MODE, any_digest_image(number))
     put_entry(entries, "AFTER_RUN", any_digest_image(1))

@@ -181,7 +181,7 @@ def test_repeats_no_secret_that_a_receiver_repeats(
     assert_kept(posted, heard, str(raised.value))
 
 
-def test_says_that_nobody_listens(
+def test_reports_a_refused_connection(
     inbox: Inbox, client: WebhookClient, heard: pytest.LogCaptureFixture
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
@@ -239,7 +239,7 @@ def test_names_an_address_that_is_none_without_repeating_it(
     assert_kept(posted, heard, *traceback.format_exception(raised.value))
 
 
-def test_follows_nobody_elsewhere(inbox: Inbox, client: WebhookClient) -> None:
+def test_follows_no_redirect(inbox: Inbox, client: WebhookClient) -> None:
     inbox.script("slack", Answer(307, b"", {"Location": inbox.url("webhook")}))
     with pytest.raises(WebhookRefused, match="SLACK returned 307"):
         client.post(request(inbox, Channel.SLACK))

@@ -37,7 +37,7 @@ def due(document: FakeAcceptedRisks, report: Any = None, event: str = "one") -> 
     return list(due_notices(document.in_force(NOW), interpreted, fake, NOW))
 
 
-def test_tells_of_an_entry_on_the_day_after_its_last() -> None:
+def test_reports_an_entry_on_the_day_after_its_last() -> None:
     (notice,) = due(FakeAcceptedRisks(EXPIRED))
     assert (notice.title, notice.about) == ("ECR: risk acceptance expired: ", "CVE-1")
     assert notice.problem == (
@@ -47,7 +47,7 @@ def test_tells_of_an_entry_on_the_day_after_its_last() -> None:
     assert "accepted-risks.yaml" in notice.link
 
 
-def test_tells_of_a_document_that_was_refused() -> None:
+def test_reports_a_document_that_was_refused() -> None:
     (notice,) = due(FakeAcceptedRisks(refusal=REFUSAL), any_run_report())
     assert notice.problem == f"{REFUSAL.sentence} The last valid version stays in effect."
     assert notice.subject.endswith("/accepted-risks/refused-abc")

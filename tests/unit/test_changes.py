@@ -77,7 +77,7 @@ def test_names_the_worst_difference_first() -> None:
     assert [*difference(None, severe).items()] == [("CRITICAL", 2), ("HIGH", 3)]
 
 
-def test_a_threshold_that_was_changed_changes_what_is_told() -> None:
+def test_a_threshold_that_was_changed_changes_what_is_reported() -> None:
     counts = {"HIGH": 2}
     strict = Thresholds({"HIGH": 0})
     assert change(image_state(counts), image_state(counts, strict)) is Change.NEW

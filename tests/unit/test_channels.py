@@ -282,7 +282,7 @@ def test_a_title_is_cut_within_its_code_span() -> None:
     assert title.endswith("x…`")
 
 
-def test_a_link_too_long_for_a_step_stands_first_in_the_description() -> None:
+def test_a_link_too_long_for_a_step_comes_first_in_the_description() -> None:
     link = "https://console.aws.amazon.com/" + "x" * chatbot.LONGEST_STEP
     content = notification_in(chatbot.publication(replace(MESSAGE, link=link), REPORT))["content"]
     assert "nextSteps" not in content

@@ -73,7 +73,7 @@ def test_words_a_digest_for_every_channel_that_gets_digests() -> None:
     assert (digest.digest, digest.images, digest.messages) == ("digest-1", 3, 6)
 
 
-def test_tells_the_worst_first() -> None:
+def test_lists_the_worst_first() -> None:
     low = replace(BAD, counts={"LOW": 9}, exceeded=("LOW",))
     digest, _ = composed(
         any_entry(1, BAD, WELL),
@@ -132,7 +132,7 @@ def test_leaves_out_what_several_changes_have_come_to_and_notify_on_leaves_out(
 @pytest.mark.parametrize(
     ("image_state", "told"), [(FEWER, {"BETTER": 1}), (BAD, {"UNCHANGED": 1}), (WELL, {})]
 )
-def test_a_reminder_is_told_as_the_image_stands_unless_it_is_over(
+def test_a_reminder_is_reported_with_the_present_state_unless_it_is_over(
     image_state: ImageState, told: dict[str, int]
 ) -> None:
     reminder = any_entry(1, BAD, image_state, is_reminder=True)
@@ -144,7 +144,7 @@ def test_a_reminder_is_told_as_the_image_stands_unless_it_is_over(
     assert report_in(digest)["changes"] == {**told, "FAILED": 1}
 
 
-def test_tells_what_was_asked_for_though_it_has_not_changed() -> None:
+def test_reports_what_was_asked_for_though_it_has_not_changed() -> None:
     """A reminder, and with NotifyOn UNCHANGED or NotifyWhenClean whatever was put here alone."""
     reminder = replace(any_entry(1, BAD, BAD, is_reminder=True), first_event="an earlier one")
     digest, _ = composed(reminder, any_entry(2, WELL, WELL))

@@ -81,7 +81,7 @@ def test_hands_machines_the_whole_report() -> None:
     )
 
 
-def test_asks_for_findings_only_when_somebody_is_told() -> None:
+def test_asks_for_findings_only_when_a_notification_is_sent() -> None:
     scans = FakeScans()
     composed(CLEAN, scans)
     composed(any_scan_report(), scans, include_findings=False)
@@ -108,7 +108,7 @@ def test_sends_the_message_without_details_after_the_last_retry() -> None:
     )
 
 
-def test_closes_an_incident_though_nobody_is_told() -> None:
+def test_closes_an_incident_without_a_notification() -> None:
     notification = composed(CLEAN)
     assert (notification.notify, notification.reason) == (False, "nothing above a threshold")
     (delivery,) = notification.deliveries
@@ -119,7 +119,7 @@ def test_closes_an_incident_though_nobody_is_told() -> None:
     }
 
 
-def test_tells_every_channel_that_an_image_is_clean_if_asked_to() -> None:
+def test_notifies_every_channel_that_an_image_is_clean_if_asked_to() -> None:
     notification = composed(CLEAN, notify_on=DEFAULT_NOTIFY_ON | {NotifyOn.CLEAN})
     assert len(notification.deliveries) == 7
     assert content_of(notification, Channel.PAGERDUTY)["event_action"] == "resolve"
@@ -153,7 +153,7 @@ def test_an_event_without_a_report_ends_with_its_reason() -> None:
     assert composed(reason) == Notification(about="", notify=False, reason=reason, deliveries=())
 
 
-def test_tells_nobody_where_no_channel_is_configured() -> None:
+def test_sends_nothing_where_no_channel_is_configured() -> None:
     composer = any_composer(channels=replace(EVERY_CHANNEL, targets={}))
     notification = composer.compose(interpreted_of(any_scan_report()))
     assert (notification.notify, notification.deliveries) == (True, ())

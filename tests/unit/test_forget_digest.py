@@ -22,7 +22,7 @@ def bucket_of(*entries: DigestEntry) -> FakeBucket:
     return bucket
 
 
-def test_forgets_what_was_told_and_what_cancelled_out() -> None:
+def test_removes_what_was_sent_and_what_cancelled_out() -> None:
     entries = FakeDigestEntries(any_entry(1), any_entry(2), any_entry(3))
     entries.begin("DAILY", "digest-1", instead_of=None)
     bucket = bucket_of(any_entry(1), any_entry(3))

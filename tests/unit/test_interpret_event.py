@@ -75,7 +75,7 @@ def test_reads_an_enhanced_scan_and_what_its_total_has_more() -> None:
         ("inspector2_scan_ecr", {"account": "210987654321"}, "shop/search", False),
     ],
 )
-def test_tells_other_registries_from_our_own(
+def test_knows_other_registries_from_our_own(
     name: str, sent_from: dict[str, str], repository: str, is_elsewhere: bool
 ) -> None:
     event = interpreted_event(sample(name) | sent_from)
@@ -221,7 +221,7 @@ def test_answers_the_state_machine_with_one_shape(monkeypatch: pytest.MonkeyPatc
     assert finished["record"] is None
 
 
-def test_keeps_silent_on_a_run_that_has_told_of_itself() -> None:
+def test_keeps_silent_on_a_run_that_has_reported_itself() -> None:
     event = sample("execution_failed")
     event["detail"]["error"] = "RescanIncomplete"
     assert interpreted(event) == Interpretation(silence=Reason.RUN_REPORTED_ALREADY)

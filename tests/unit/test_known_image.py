@@ -85,7 +85,7 @@ def people() -> People:
     return People(policy=policy())
 
 
-def test_tells_what_is_new_and_what_is_worse_and_what_is_over(people: People) -> None:
+def test_reports_what_is_new_and_what_is_worse_and_what_is_over(people: People) -> None:
     told = [people.scan(found) for found in (0, 1, 1, 3, 2, 2, 0, 0)]
     assert [each.reason for each in told] == [
         Reason.NOTHING_ABOVE_THRESHOLD,
@@ -115,7 +115,7 @@ def test_what_has_become_better_is_compared_with_that(people: People) -> None:
     assert [people.scan(found).notify for found in (5, 3, 4)] == [True, False, True]
 
 
-def test_tells_of_a_failure_once_and_when_it_is_over(people: People) -> None:
+def test_reports_a_failure_once_and_when_it_is_over(people: People) -> None:
     scans = ("FAILED", "FAILED", 0, "FAILED", 2, "FAILED", 2)
     told = [people.scan(found).notify for found in scans]
     assert told == [True, False, True, True, True, True, False]
@@ -139,7 +139,7 @@ def test_opens_and_closes_an_incident_once(people: People) -> None:
     ]
 
 
-def test_reminds_of_what_still_stands(people: People) -> None:
+def test_reminds_of_what_is_unchanged(people: People) -> None:
     people.scan(2)
     people.now += timedelta(days=30) - 2 * HOUR
     assert not people.scan(2).notify
@@ -152,7 +152,7 @@ def test_reminds_of_what_still_stands(people: People) -> None:
     assert "ECR reminder: scan still fails: " in slack(people.scan("FAILED"))
 
 
-def test_what_is_told_silently_does_not_put_a_reminder_off(people: People) -> None:
+def test_what_is_noted_silently_does_not_put_a_reminder_off(people: People) -> None:
     people.scan(5)
     people.now += timedelta(days=20)
     assert not people.scan(3).notify
@@ -166,7 +166,7 @@ def test_reminds_of_nothing_that_is_well(people: People) -> None:
     assert not people.scan(0).notify
 
 
-def test_tells_of_each_change_that_is_asked_for() -> None:
+def test_reports_each_change_that_is_asked_for() -> None:
     people = People(policy=policy(notify_on=frozenset({Change.BETTER, Change.UNCHANGED})))
     told = [people.scan(found) for found in (3, 2, 2, 0, 0, "FAILED", "FAILED")]
     assert [each.notify for each in told] == [False, True, True, False, False, False, True]
@@ -188,7 +188,7 @@ WITHOUT_FAILED = frozenset({Change.NEW, Change.WORSE, Change.CLEARED})
         (frozenset({Change.FAILED}), "FAILED", True),
     ],
 )
-def test_reminds_only_of_what_notify_on_would_tell(
+def test_reminds_only_of_what_notify_on_would_report(
     notify_on: frozenset[Change], found: int | str, reminds: bool
 ) -> None:
     people = People(policy=policy(notify_on=notify_on))
@@ -199,7 +199,7 @@ def test_reminds_only_of_what_notify_on_would_tell(
     assert incident(told) == ("trigger" if reminds else None)
 
 
-def test_the_end_of_a_failure_that_nobody_was_told_of_is_no_news() -> None:
+def test_the_end_of_a_failure_that_was_not_reported_is_no_news() -> None:
     people = People(policy=policy(notify_on=WITHOUT_FAILED))
     told = [people.scan(found) for found in (0, "FAILED", 0, 0)]
     assert [each.notify for each in told] == [False] * 4
@@ -208,14 +208,14 @@ def test_the_end_of_a_failure_that_nobody_was_told_of_is_no_news() -> None:
     assert [incident(each) for each in told[1:]] == [None, "resolve", None]
 
 
-def test_what_was_found_before_a_failure_that_nobody_was_told_of_is_over() -> None:
+def test_what_was_found_before_a_failure_that_was_not_reported_is_over() -> None:
     people = People(policy=policy(notify_on=WITHOUT_FAILED))
     told = [people.scan(found) for found in (1, "FAILED", 0)]
     assert [each.notify for each in told] == [True, False, True]
     assert told[-1].reason == Reason.CLEARED
 
 
-def test_tells_once_that_an_image_is_clean_if_asked_to() -> None:
+def test_reports_once_that_an_image_is_clean_if_asked_to() -> None:
     people = People(policy=policy(notify_on=DEFAULT_NOTIFY_ON | {NotifyOn.CLEAN}))
     assert [people.scan(0).notify for _ in range(2)] == [True, False]
 
@@ -241,7 +241,7 @@ def test_the_same_scan_in_another_event_is_nothing_new(people: People) -> None:
     assert [people.tell(report, event).notify for event in ("one", "other")] == [True, False]
 
 
-def test_an_older_scan_is_nothing_to_tell(people: People) -> None:
+def test_an_older_scan_is_not_reported(people: People) -> None:
     people.scan(1)
     late = any_scan_report(severities={"CRITICAL": 7}, scanned_at=NOW)
     told = people.tell(late, "late")
@@ -249,7 +249,7 @@ def test_an_older_scan_is_nothing_to_tell(people: People) -> None:
     assert not people.scan(1).notify
 
 
-def test_an_event_that_was_kept_is_told_though_the_next_scan_has_come(people: People) -> None:
+def test_an_event_that_was_kept_is_reported_though_the_next_scan_has_come(people: People) -> None:
     """The next one found nothing new, compared with what this event had noted and not told."""
     report = any_scan_report(severities={"CRITICAL": 1}, scanned_at=people.now)
     assert people.tell(report, "kept").notify
@@ -289,7 +289,7 @@ def test_notes_the_last_few_changes_the_newest_first(people: People) -> None:
         (0, [2, 0], None),
     ],
 )
-def test_a_change_that_is_told_late_says_so_and_leaves_what_has_changed_since(
+def test_a_change_that_is_reported_late_says_so_and_leaves_what_has_changed_since(
     people: People, late: int, meanwhile: list[int], becomes: str | None
 ) -> None:
     people.scan(1 - late)
@@ -447,7 +447,7 @@ def test_follows_tags_though_the_answer_of_the_record_is_lost(people: People) ->
 # Without a memory
 
 
-def test_asks_the_ledger_again_and_tells_without_it_in_the_end(people: People) -> None:
+def test_asks_the_ledger_again_and_reports_without_it_in_the_end(people: People) -> None:
     people.scan(1)
     people.ledger.is_lost = True
     report = any_scan_report(scanned_at=people.now)
@@ -459,7 +459,7 @@ def test_asks_the_ledger_again_and_tells_without_it_in_the_end(people: People) -
     assert "Change" not in slack(told)
 
 
-def test_tells_at_once_in_the_end_what_it_cannot_note(log: io.StringIO) -> None:
+def test_reports_in_the_end_what_it_cannot_note(log: io.StringIO) -> None:
     people = digest_people()
     people.scan(1)
     people.ledger.refused = {"note_baseline"}
@@ -474,7 +474,7 @@ def test_tells_at_once_in_the_end_what_it_cannot_note(log: io.StringIO) -> None:
     assert "ledger unavailable, report not compared" in log.getvalue()
 
 
-def test_what_is_noted_is_told_though_its_tags_cannot_be(log: io.StringIO) -> None:
+def test_what_is_noted_is_reported_though_its_tags_cannot_be(log: io.StringIO) -> None:
     people = digest_people()
     people.ledger.refused = {"move_tags"}
     report = any_scan_report(severities={"CRITICAL": 2})
@@ -490,7 +490,7 @@ def test_what_is_noted_is_told_though_its_tags_cannot_be(log: io.StringIO) -> No
     assert "ledger partially updated" in log.getvalue()
 
 
-def test_an_image_without_a_digest_is_told_each_time(people: People) -> None:
+def test_an_image_without_a_digest_is_reported_each_time(people: People) -> None:
     assert [people.scan(1, image_digest=None).notify for _ in range(2)] == [True, True]
     assert people.ledger.calls.total() == 0
 
@@ -583,14 +583,14 @@ def test_a_digest_names_an_image_elsewhere_by_its_registry() -> None:
     assert [*people.ledger.digests] == [(DAILY, "210987654321:eu-west-1:team/api", DIGEST)]
 
 
-def test_a_digest_does_not_tell_what_has_gone_meanwhile() -> None:
+def test_a_digest_does_not_list_what_has_gone_meanwhile() -> None:
     people = digest_people()
     people.scan(4)
     people.scan(2)  # better: nobody is told, but the digest must not tell of four
     assert digests(people) == [(0, 2)]
 
 
-def test_a_retry_corrects_what_a_digest_tells() -> None:
+def test_a_retry_corrects_what_a_digest_lists() -> None:
     people = digest_people()
     people.scan(4)
     people.ledger.refused = {"correct"}
@@ -616,7 +616,7 @@ def test_a_retry_that_comes_late_corrects_nothing() -> None:
     assert digests(people) == [(0, 5)]
 
 
-def test_what_is_told_corrects_nothing() -> None:
+def test_what_is_reported_corrects_nothing() -> None:
     people = digest_people()
     report = any_scan_report()
     for attempt in range(2):

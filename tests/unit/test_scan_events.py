@@ -43,7 +43,7 @@ def test_what_a_total_has_more_than_its_parts_is_other(total: int | None, other:
     assert enhanced(**{"finding-severity-counts": counts}).other == other
 
 
-def test_keeps_severities_that_nobody_knows_after_those_that_are_known() -> None:
+def test_keeps_undocumented_severities_after_those_that_are_known() -> None:
     counts = {"UNTRIAGED": 3, "LOW": 1, "A": 2, "CRITICAL": 4.0, "TOTAL": 12}
     scan = enhanced(**{"finding-severity-counts": counts})
     assert [*scan.severities.items()] == [

@@ -33,7 +33,7 @@ def test_is_what_the_ledger_reads_back() -> None:
         ({"is_elsewhere": True}, "123456789012:eu-central-1:team/api"),
     ],
 )
-def test_tells_repositories_of_the_same_name_apart(given: dict[str, Any], name: str) -> None:
+def test_keeps_repositories_of_the_same_name_apart(given: dict[str, Any], name: str) -> None:
     asked = record(**given)
     assert asked is not None
     assert asked.repository == name

@@ -43,7 +43,7 @@ def test_another_time_or_another_body_has_another_signature() -> None:
 
 
 @pytest.mark.parametrize("channel", [Channel.SLACK, Channel.TEAMS, Channel.PAGERDUTY])
-def test_signs_for_nobody_who_does_not_check(channel: Channel) -> None:
+def test_signs_for_no_channel_that_does_not_check(channel: Channel) -> None:
     assert request_for(channel, {}, SECRET, now=NOW).headers == {
         "Content-Type": "application/json",
         "User-Agent": "ecr-rescan",

@@ -65,7 +65,7 @@ def test_counts_each_severity_and_the_rest() -> None:
     assert on_scan(status="FAILED").counts == ()
 
 
-def test_tells_the_facts_of_a_scan() -> None:
+def test_states_the_facts_of_a_scan() -> None:
     assert facts(on_scan(tags=("v1", "v2"), tags_omitted=1_200, scan_type=ScanType.ENHANCED)) == {
         "Repository": "team/api",
         "Tags": "v1, v2 and 1,200 more",
@@ -112,7 +112,7 @@ def test_a_title_says_how_a_run_ended(given: dict[str, Any], level: Level, title
     assert (message.level, plain(message.title)) == (level, title)
 
 
-def test_tells_the_facts_of_a_run() -> None:
+def test_states_the_facts_of_a_run() -> None:
     message = on_run(
         repositories_gone=1,
         images={"STARTED": 5, "FRESH": 1_000},
@@ -137,7 +137,7 @@ def test_tells_the_facts_of_a_run() -> None:
     assert [level for level, _ in message.counts] == [Level.OK, Level.INFO]
 
 
-def test_tells_of_a_run_that_ended_early_what_step_functions_told() -> None:
+def test_reports_a_run_that_ended_early_with_what_step_functions_states() -> None:
     message = on_run(status="FAILED", error="Boom", cause="it went off", started_at=None)
     assert [*facts(message)] == ["Run", "Error", "Cause", "Ended", "Account"]
     assert [*facts(on_run(status="ABORTED", ended_at=None))] == ["Run", "Started", "Account"]

@@ -39,7 +39,7 @@ class CountedCalls:
         return dict(self.calls)
 
 
-def test_tells_only_what_has_changed(deploy: Deploy) -> None:
+def test_reports_only_what_has_changed(deploy: Deploy) -> None:
     deployed = deploy(REGISTRY, **QUIET)
     for critical in (1, 1, 3, 2, 0, 0):
         execution = deployed.notify(event_of(deployed.registry, "v1", {"CRITICAL": critical}))
@@ -68,7 +68,7 @@ def test_the_same_event_at_once_sends_one_message(deploy: Deploy) -> None:
     assert sorted(each.channel for each in deployed.receivers.received) == sorted(Channel)
 
 
-def test_an_older_event_tells_nothing_and_overwrites_nothing(deploy: Deploy) -> None:
+def test_an_older_event_reports_nothing_and_overwrites_nothing(deploy: Deploy) -> None:
     deployed = deploy(REGISTRY, **QUIET)
     older = event_of(deployed.registry, "v1", {"CRITICAL": 5})
     newer = event_of(deployed.registry, "v1", {"CRITICAL": 1})
@@ -106,7 +106,7 @@ def test_an_event_whose_execution_failed_is_reported_when_it_comes_again(deploy:
     assert subjects(deployed) == ["[CRITICAL] ECR: 1 critical finding in team/api:v1"]
 
 
-def test_tells_of_every_scan_when_the_table_is_lost(deploy: Deploy) -> None:
+def test_reports_every_scan_when_the_table_is_lost(deploy: Deploy) -> None:
     deployed = deploy(REGISTRY, **QUIET)
     boto3.client("dynamodb").delete_table(TableName="LedgerTable")
     for _ in range(2):
@@ -116,7 +116,7 @@ def test_tells_of_every_scan_when_the_table_is_lost(deploy: Deploy) -> None:
     assert deployed.undelivered() == []
 
 
-def test_tells_of_every_scan_when_the_table_can_be_read_alone(deploy: Deploy) -> None:
+def test_reports_every_scan_when_the_table_can_be_read_alone(deploy: Deploy) -> None:
     deployed = deploy(REGISTRY, **QUIET)
 
     def deny(model: Any, **_: object) -> None:
@@ -221,7 +221,7 @@ def put_risks(text: str) -> None:
     boto3.client("s3").put_object(Bucket="RunBucket", Key="accepted-risks.yaml", Body=text)
 
 
-def test_does_not_tell_of_what_is_accepted(deploy: Deploy) -> None:
+def test_does_not_report_what_is_accepted(deploy: Deploy) -> None:
     deployed = deploy(REGISTRY)
     put_risks(RISKS.format(expires="2099-12-31"))
     execution = deployed.notify(event_of(deployed.registry, "v1", {"CRITICAL": 1}))
@@ -243,7 +243,7 @@ def test_does_not_tell_of_what_is_accepted(deploy: Deploy) -> None:
         ),
     ],
 )
-def test_tells_once_of_what_must_be_put_right_in_the_document(
+def test_reports_once_what_must_be_fixed_in_the_document(
     deploy: Deploy, text: str, subject: str
 ) -> None:
     deployed = deploy(REGISTRY, **ALL_CHANNELS)

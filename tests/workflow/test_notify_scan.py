@@ -100,7 +100,7 @@ def histories(execution: Execution) -> str:
     return json.dumps(execution.events, default=str)
 
 
-def test_tells_every_channel_of_findings_above_a_threshold(deploy: Deploy) -> None:
+def test_notifies_every_channel_of_findings_above_a_threshold(deploy: Deploy) -> None:
     deployed = deploy(REGISTRY, **ALL_CHANNELS)
     execution = deployed.notify(event_of(deployed.registry, "v1", {"CRITICAL": 1, "HIGH": 2}))
     assert execution.status == "SUCCEEDED", execution.cause
@@ -183,7 +183,7 @@ def test_is_silent_where_no_channel_is_in_use(deploy: Deploy) -> None:
     assert execution.states[-1] == "NothingToReport"
 
 
-def test_closes_an_incident_without_telling_anybody_else(deploy: Deploy) -> None:
+def test_closes_an_incident_without_a_notification_elsewhere(deploy: Deploy) -> None:
     deployed = deploy(REGISTRY, **ALL_CHANNELS)
     deployed.notify(event_of(deployed.registry, "v1"))
     assert told(deployed) == {Channel.PAGERDUTY}
@@ -191,7 +191,7 @@ def test_closes_an_incident_without_telling_anybody_else(deploy: Deploy) -> None
     assert incident["event_action"] == "resolve"
 
 
-def test_tells_of_a_clean_scan_where_that_is_wanted(deploy: Deploy) -> None:
+def test_reports_a_clean_scan_where_that_is_wanted(deploy: Deploy) -> None:
     deployed = deploy(REGISTRY, NotifyOn="CLEAN")
     deployed.notify(event_of(deployed.registry, "v1"))
     (publication,) = deployed.receivers.of(Channel.SNS)
@@ -206,7 +206,7 @@ def test_tells_of_a_clean_scan_where_that_is_wanted(deploy: Deploy) -> None:
         {},
     ],
 )
-def test_keeps_an_event_that_nobody_can_read_whole(deploy: Deploy, event: object) -> None:
+def test_keeps_an_event_that_cannot_be_read_whole(deploy: Deploy, event: object) -> None:
     deployed = deploy(REGISTRY)
     execution = deployed.notify(event)
     assert (execution.status, execution.error) == ("FAILED", "UnreadableScanEvent")
@@ -308,7 +308,7 @@ def test_asks_ecr_again_when_it_throttles_and_goes_on_without_in_the_end(deploy:
     assert len(deployed.backoffs) == 4
 
 
-def test_tells_of_a_run_with_the_input_that_reruns_it(deploy: Deploy) -> None:
+def test_reports_a_run_with_the_input_that_reruns_it(deploy: Deploy) -> None:
     denied = {"operation": "DescribeImages", "error": "AccessDeniedException"}
     repositories = [
         *REGISTRY["repositories"],

@@ -151,7 +151,7 @@ def test_a_digest_without_entries_ends_at_once(deploy: Deploy) -> None:
     assert deployed.waits == []
 
 
-def test_an_image_that_changed_twice_is_told_with_the_difference_to_what_was_told(
+def test_an_image_that_changed_twice_is_listed_with_the_net_difference(
     deploy: Deploy,
 ) -> None:
     deployed = deploy(REGISTRY, **WEBHOOK_DAILY)
@@ -166,7 +166,7 @@ def test_an_image_that_changed_twice_is_told_with_the_difference_to_what_was_tol
     ]
 
 
-def test_an_image_that_is_what_it_was_is_forgotten_and_told_to_nobody(deploy: Deploy) -> None:
+def test_an_image_that_is_what_it_was_is_removed_and_not_reported(deploy: Deploy) -> None:
     deployed = deploy(REGISTRY, **WEBHOOK_DAILY)
     scanned(deployed, 1, {"HIGH": 1})
     scanned(deployed, 1, {})
@@ -183,7 +183,7 @@ def test_an_image_that_is_what_it_was_is_forgotten_and_told_to_nobody(deploy: De
 @pytest.mark.parametrize(
     ("notify_on", "is_told"), [("NEW,WORSE", False), ("NEW,WORSE,BETTER", True)]
 )
-def test_an_image_that_was_worse_for_a_while_is_told_as_notify_on_says(
+def test_an_image_that_was_worse_for_a_while_is_reported_as_notify_on_says(
     deploy: Deploy, notify_on: str, is_told: bool
 ) -> None:
     deployed = deploy(REGISTRY, **WEBHOOK_DAILY, NotifyOn=notify_on)
@@ -209,7 +209,7 @@ def test_forgets_what_no_channel_is_left_for(deploy: Deploy) -> None:
 
 
 @pytest.mark.parametrize("fails", ["ComposeDigest", "StartNotifyScan"])
-def test_a_digest_that_fails_before_people_are_told_leaves_everything_to_the_next(
+def test_a_digest_that_fails_before_it_is_sent_leaves_everything_to_the_next(
     deploy: Deploy, fails: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     deployed = deploy(REGISTRY, **WEBHOOK_DAILY)
@@ -232,7 +232,7 @@ def test_a_digest_that_fails_before_people_are_told_leaves_everything_to_the_nex
     assert left(deployed) == 0
 
 
-def test_a_digest_that_could_not_be_forgotten_is_not_told_again(deploy: Deploy) -> None:
+def test_a_digest_that_could_not_be_removed_is_not_sent_again(deploy: Deploy) -> None:
     deployed = deploy(REGISTRY, **WEBHOOK_DAILY)
     scanned(deployed, 1, {"HIGH": 1})
     deployed.faults["ForgetDigest"] = failing(10, LedgerUnavailable("no table today"))
@@ -248,7 +248,7 @@ def test_a_digest_that_could_not_be_forgotten_is_not_told_again(deploy: Deploy) 
     assert left(deployed) == 0
 
 
-def test_what_changes_while_people_are_told_is_told_next_and_only_that(deploy: Deploy) -> None:
+def test_what_changes_while_a_digest_is_sent_is_in_the_next_one_alone(deploy: Deploy) -> None:
     deployed = deploy(REGISTRY, **WEBHOOK_DAILY)
     scanned(deployed, 1, {"HIGH": 1})
     scanned(deployed, 2, {"HIGH": 1})
@@ -269,7 +269,7 @@ def test_what_changes_while_people_are_told_is_told_next_and_only_that(deploy: D
 
 
 @pytest.mark.parametrize("state", ["ComposeDigest", "ForgetDigest"])
-def test_two_executions_at_once_tell_a_digest_once(deploy: Deploy, state: str) -> None:
+def test_two_concurrent_executions_send_a_digest_once(deploy: Deploy, state: str) -> None:
     """The second comes while the first composes, and while it forgets."""
     deployed = deploy(REGISTRY, **ALL_DAILY)
     put(deployed, any_digest_image(1), any_digest_image(2))

@@ -23,14 +23,14 @@ LONGEST_UNKNOWN = 50  # characters of such a name
 
 def basic_scan(event: Fields) -> Interpretation:
     """Read an ECR Image Scan event."""
-    return Interpretation(scan=_report(event, _told(event), ScanType.BASIC))
+    return Interpretation(scan=_report(event, _scan(event), ScanType.BASIC))
 
 
 def enhanced_scan(event: Fields) -> Interpretation:
     """Read an Inspector2 Scan event, which may also be about an instance, a function or an AMI."""
     if event.part("detail").optional_text("repository-name") is None:
         return Interpretation(silence=Reason.NOT_AN_IMAGE)
-    return Interpretation(scan=_report(event, _told(event), ScanType.ENHANCED))
+    return Interpretation(scan=_report(event, _scan(event), ScanType.ENHANCED))
 
 
 def found_scan(event: Fields) -> Interpretation:
@@ -39,7 +39,7 @@ def found_scan(event: Fields) -> Interpretation:
     return Interpretation(scan=_report(event, found, ScanType.BASIC))
 
 
-def _told(event: Fields) -> ScanResultFound:
+def _scan(event: Fields) -> ScanResultFound:
     """Read an event of ECR or Inspector, whose detail has the keys of our own."""
     detail = event.part("detail")
     return ScanResultFound.read_at(event.time("time"), detail)

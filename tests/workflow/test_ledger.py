@@ -129,8 +129,8 @@ def test_starts_what_is_due_once_though_the_table_is_deleted(
     execution = deployed.run()
 
     assert_each_due_image_was_started_once(deployed)
-    # Without records nobody knows which repositories are done, so the run is red and says why.
-    assert (execution.status, execution.error) == ("FAILED", "ResourceNotFoundException")
+    # Without records it is unknown which repositories are done, so the run fails and says why.
+    assert (execution.status, execution.error) == ("FAILED", "LedgerUnavailable")
 
     deployed.faults.clear()
     deployed.make_ledger()

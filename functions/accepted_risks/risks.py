@@ -139,8 +139,8 @@ def _entries(document: Value) -> tuple[AcceptedRisk, ...]:
     if not isinstance(listed, yaml_reader.Sequence):
         _refuse(listed, "accepted_risks must be a list of entries; [] accepts nothing.")
     if len(listed.items) > MOST_ENTRIES:
-        told = f"{len(listed.items):,}"
-        _refuse(listed, f"accepted_risks must hold at most {MOST_ENTRIES:,} entries, not {told}.")
+        count = f"{len(listed.items):,}"
+        _refuse(listed, f"accepted_risks must hold at most {MOST_ENTRIES:,} entries, not {count}.")
     first: dict[tuple[str, str | None], int] = {}
     risks = []
     for number, item in enumerate(listed.items, start=1):

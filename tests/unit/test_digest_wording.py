@@ -88,6 +88,8 @@ def test_says_how_many_more_there_are_and_where() -> None:
     assert [plain(line) for line in message.remarks] == [
         "1,170 more images are listed only in the full digest."
     ]
+    (one_more,) = worded(*(any_entry(number) for number in range(31))).remarks
+    assert plain(one_more) == "1 more image is listed only in the full digest."
     facts = {name: plain(line) for name, line in message.facts}
     assert facts["Document"] == "s3://run-bucket/digests/digest-1.json"
 

@@ -17,7 +17,7 @@ from notify_scan.scan_details import RETRIES
 from reporting.changes import image_state_of
 from reporting.channels.delivery import Channel
 from reporting.channels.in_use import ImmediateFrom
-from reporting.decision import Before, NotifyOn
+from reporting.decision import Before, Decision, Incident, NotifyOn
 from reporting.reports import Change, Reason, ScanReport
 from tests.support.clock import NOW
 from tests.support.ledger import LedgerInMemory
@@ -303,6 +303,17 @@ def test_a_change_that_is_reported_late_says_so_and_leaves_what_has_changed_sinc
     assert LATE in slack(told)
     assert LATE not in slack(in_time)
     assert incident(told) == becomes
+
+
+@pytest.mark.parametrize("decided", [Incident.TRIGGER, Incident.RESOLVE, Incident.NONE])
+def test_a_late_decision_leaves_the_incident_of_an_image_without_alarm(decided: Incident) -> None:
+    interpreted = replace(interpreted_of(any_scan_report()), known={})
+    known = recall(interpreted, LedgerInMemory().as_ledger.records, attempt=0, now=NOW)
+    assert known
+    decision = Decision(True, decided, Reason.NEW)
+    assert known.settled(decision) == decision
+    late = replace(known, is_late=True).settled(decision)
+    assert late == replace(decision, incident=Incident.NONE)
 
 
 def test_of_two_scans_at_once_the_slower_looks_again(people: People) -> None:

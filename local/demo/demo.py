@@ -133,6 +133,7 @@ class Observed:
 
     parameters: dict[str, str]
     runs: list[RescanRun]
+    weeks: int
     unexpected_in_weeks: str | None
     notifications: Notifications
     requests: tuple[Received, ...]
@@ -247,7 +248,7 @@ def _demonstrate(plan: Plan, console: Console) -> str | None:
             REPOSITORY / INBOX_DIRECTORY, observed.requests, observed.delivered, highlights
         )
     unexpected = (
-        Script.of(plan.registry).unexpected(observed.runs[: len(observed.runs) - len(plan.weeks)])
+        Script.of(plan.registry).unexpected(observed.runs[: len(observed.runs) - observed.weeks])
         or unexpected_in_messages(observed.notifications)
         or observed.unexpected_in_weeks
     )
@@ -308,7 +309,9 @@ def _observe(
     story = Story(watch, notify, subscribers, on, display)
     story.await_messages(runs)
     unexpected = None
-    for week in plan.weeks:
+    scanned = {name for run in runs if not run.is_dry for name in run.repositories}
+    weeks = [week for week in plan.weeks if scanned.issuperset(week.repositories)]
+    for week in weeks:
         console.print()
         console.print(Text(week.title, "bold"))
         let_time_pass(engine, outputs["LedgerTableName"])
@@ -321,7 +324,7 @@ def _observe(
     requests = receivers.inbox.received
     notifications = story.notifications(requests)
     delivered = story.delivered
-    return Observed(parameters, runs, unexpected, notifications, requests, delivered)
+    return Observed(parameters, runs, len(weeks), unexpected, notifications, requests, delivered)
 
 
 def _run(

@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 
 from ledger.image_records import RecordedScan, image_record
+from ledger.table import plain
 from notify_scan.scan_record import MOST_TAGS, ScanRecord, record_of
 from tests.support.clock import NOW
 from tests.support.reports import DIGEST, any_scan_report
@@ -19,7 +20,7 @@ def record(**given: Any) -> ScanRecord | None:
 def test_is_what_the_ledger_reads_back() -> None:
     asked: Any = record(severities={"CRITICAL": 2}, other=7)
     written = {"last_scan": asked.last_scan, "image_tags": asked.image_tags}
-    read = image_record({**asked.key, **written})
+    read = image_record(plain({**asked.key, **written}))
     assert (read.image_digest, read.image_tags) == (DIGEST, ("v1",))
     assert read.last_scan == RecordedScan(NOW, "COMPLETE", "BASIC", {"CRITICAL": 2}, 7)
     assert asked.scanned_at == NOW.isoformat()

@@ -1,5 +1,6 @@
 """Deploy the repository to the local cloud: `sam build`, then `sam deploy`."""
 
+import fcntl
 import hashlib
 import json
 import os
@@ -40,14 +41,18 @@ class Application:
     def build(self) -> Path:
         """Build if a source has changed since the last build; return the built template.
 
-        `sam build` takes 6 s to find that nothing has changed.
+        `sam build` takes 6 s to find that nothing has changed. Two builds at the same time would
+        remove each other's dependencies, so the second one waits and finds the work done.
         """
         directory = self.build_directory
+        directory.parent.mkdir(exist_ok=True)
         stamp = directory.with_suffix(".built-from")
         fingerprint = self._fingerprint()
-        if not stamp.exists() or stamp.read_text() != fingerprint:
-            _sam(self.root, "build", "--build-dir", str(directory))
-            stamp.write_text(fingerprint)
+        with directory.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not stamp.exists() or stamp.read_text() != fingerprint:
+                _sam(self.root, "build", "--build-dir", str(directory))
+                stamp.write_text(fingerprint)
         return directory / "template.yaml"
 
     def _fingerprint(self) -> str:

@@ -25,7 +25,7 @@ demo: cloud ## deploy and run ecr-rescan in a local AWS account; options: ARGS='
 	@$(VENVS)/local/bin/python -m local.demo $(ARGS)
 
 .PHONY: test
-test: test-fast cloud ## run the whole suite
+test: test-fast cloud ## run the suite, without what test-scale runs
 	$(dev)/pytest -m "(cloud or slow) and not scale"
 
 .PHONY: test-fast

@@ -53,7 +53,7 @@ from local.registry.simulated_registry import SimulatedRegistry
 DEMO_REGISTRY = Path("local/demo/registries/demo.yaml")
 INBOX_DIRECTORY = Path(".demo")
 ENGINE_LOG = INBOX_DIRECTORY / "engine.log"
-# Each concurrent call is a Lambda process here; the template's default of 50 is for AWS.
+# Each concurrent call is a Lambda process here; the template's defaults are for AWS.
 FEW_PROCESSES = {"MaxConcurrency": "4", "MaxScanConcurrency": "2"}
 # The demo reads image outcomes and NotifyScan's executions from the logs.
 LOG_LEVELS = {"LogLevel": "DEBUG"}

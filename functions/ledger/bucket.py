@@ -12,14 +12,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import boto3
+from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from ledger.table import CLIENT_CONFIG, unavailable
+from ledger.table import unavailable
 from runtime.messages import Json
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
+# The time for a connection also limits the sending of a document, which can have many megabytes.
+CLIENT_CONFIG = Config(
+    retries={"mode": "standard", "total_max_attempts": 2}, connect_timeout=10, read_timeout=10
+)
 _NO_ETAG = '"none"'  # no object has it, so that the answer is always the object
 _NOT_MODIFIED = 304
 
@@ -66,7 +71,7 @@ class RunBucket:
 
     def write_unfinished_digest(self, name: str, unfinished: Json) -> None:
         """Write what an execution needs to finish a digest."""
-        self._write(f"digests/{name}/resume.json", unfinished)
+        self._write(f"digests/{name}/resume.json", unfinished, indent=None)
 
     def unfinished_digest(self, name: str) -> Json:
         """Read what an execution needs to finish a digest; None when it is no longer kept.
@@ -101,12 +106,12 @@ class RunBucket:
             document: Json = json.loads(answer["Body"].read())
         return document
 
-    def _write(self, key: str, document: Json | list[str]) -> str:
+    def _write(self, key: str, document: Json | list[str], *, indent: int | None = 1) -> str:
         with unavailable():
             self._client.put_object(
                 Bucket=self.name,
                 Key=key,
-                Body=json.dumps(document, indent=1).encode(),
+                Body=json.dumps(document, indent=indent).encode(),
                 ContentType="application/json",
             )
         return key

@@ -14,7 +14,7 @@ from datetime import datetime
 
 from ledger.errors import DigestAlreadyBegun
 from ledger.image_records import ImageState
-from ledger.table import Key, Table, Write, ledger_table
+from ledger.table import Item, Key, Table, Write, ledger_table
 from runtime.messages import decode, formerly
 
 CONNECTIONS = 16  # concurrent calls of one function at most
@@ -110,11 +110,12 @@ class DigestEntries:
 
         An image that is in both keeps the entry of the one that is sent. Can run twice.
         """
-        for item in self._table.query(f"digest#{left_in}"):
-            entry = {name: value for name, value in item.items() if name not in ("pk", "sk")}
-            key = f"digest#{mode}", item["sk"]
-            self._table.put(key, entry, when="attribute_not_exists(pk)")
-            self._table.delete((item["pk"], item["sk"]))
+        with ThreadPoolExecutor(max_workers=CONNECTIONS) as pool:
+            list(
+                pool.map(
+                    functools.partial(self._move, mode), self._table.query(f"digest#{left_in}")
+                )
+            )
 
     def forget(self, mode: str, sent: Sequence[DigestEntry]) -> None:
         """Remove entries that were sent; changes since then remain for the next digest.
@@ -149,6 +150,11 @@ class DigestEntries:
         self._table.delete(
             _under_way_key(mode), when="digest = :digest", values={":digest": digest}
         )
+
+    def _move(self, mode: str, item: Item) -> None:
+        entry = {name: value for name, value in item.items() if name not in ("pk", "sk")}
+        self._table.put((f"digest#{mode}", item["sk"]), entry, when="attribute_not_exists(pk)")
+        self._table.delete((item["pk"], item["sk"]))
 
     def _forget(self, mode: str, sent: DigestEntry) -> None:
         is_deleted = self._table.delete(

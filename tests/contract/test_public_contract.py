@@ -114,7 +114,7 @@ def test_reasons_of_notifications() -> None:
 
 def test_log_fields() -> None:
     queried = re.findall(r"\| fields @timestamp, (.*)", OPERATIONS)
-    listed = section("Metrics and log fields").partition("A log line of a function has")[2]
+    listed = section("Metrics and log fields").partition("Every log line of a function has")[2]
     named = {*", ".join(queried).split(", "), *re.findall(r"`(\w+)`", listed)}
     assert len(named) > 8
     for name in named - OF_POWERTOOLS:

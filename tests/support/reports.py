@@ -228,7 +228,7 @@ def complaints_about(delivery: Delivery) -> list[str]:
         case Channel.PAGERDUTY:
             said = complaints_about_pagerduty({"routing_key": ANY_SECRET.key, **content})
         case Channel.WEBHOOK:
-            said = [] if content["version"] == "1" else ["version: 1 is accepted"]
+            said = [] if content["version"] == "2" else ["version: 2 is accepted"]
     if delivery.target is None:
         body = request_for(delivery.channel, content, ANY_SECRET, now=NOW).body
         json.loads(body)

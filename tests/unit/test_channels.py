@@ -325,6 +325,6 @@ def test_a_long_subject_keeps_an_incident_of_its_own() -> None:
 
 def test_a_document_has_a_version() -> None:
     told: Any = document(MESSAGE, REPORT)
-    assert (told["version"], told["severity"]) == ("1", "CRITICAL")
+    assert (told["version"], told["severity"]) == ("2", "CRITICAL")
     assert told["title"] == "ECR: 1 critical, 2 high findings in team/api:v1"
     assert told["report"]["kind"] == "scan"

@@ -56,7 +56,8 @@ class WebhookSecrets:
         arn = self._arns.get(channel)
         if not arn:
             raise WebhookSecretUnusable(
-                f"{channel} is not configured: deploy the stack with {_PARAMETERS[channel]}"
+                f"{channel} is not configured: deploy the stack with "
+                f"{_PARAMETERS.get(channel, 'a webhook channel')}"
             )
         try:
             content = parameters.get_secret(arn, transform="json", max_age=CACHED_FOR)

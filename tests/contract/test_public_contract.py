@@ -97,17 +97,11 @@ def test_changes() -> None:
     assert words(table(section("Reports"), "`change` of a scan")) == list(Change)
 
 
-def test_reasons() -> None:
-    documented = words(table(section("Why was this scan not reported?"), "reason"))
-    parameters = {"DigestChannels", "NotifyOnRun=INCOMPLETE"}
-    assert sorted(set(documented) - parameters) == sorted(Reason)
-
-
 def test_outcomes() -> None:
     assert words(table(section("Outcomes"), "outcome")) == list(Outcome)
 
 
-def test_reasons_of_notifications() -> None:
+def test_reasons() -> None:
     documented = words(table(section("Why was this scan not reported?"), "reason"))
     assert sorted(documented) == sorted(Reason)
 

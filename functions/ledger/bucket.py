@@ -1,13 +1,17 @@
 """The run bucket: documents of runs and of digests, and those that operators put there.
 
-``runs/<execution name>/`` has the list of a run's repositories and its summary.
+``runs/<execution name>/`` has the list of a run's repositories, its summary, and the outcome of
+every image in ``images/``.
 ``digests/<name>.json`` is a whole digest, and ``digests/<name>/resume.json`` what an execution
 needs to finish it.
 """
 
 import functools
+import gzip
+import hashlib
+import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -27,6 +31,7 @@ CLIENT_CONFIG = Config(
 )
 _NO_ETAG = '"none"'  # no object has it, so that the answer is always the object
 _NOT_MODIFIED = 304
+_COMPRESSION = 6  # gzip's own default; 9 takes 10 ms and not 6 for 1,000 images, and saves 5 %
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,27 @@ class RunBucket:
     def write_summary(self, run: str, summary: Json) -> str:
         """Write the summary of a run, and return its key."""
         return self._write(f"runs/{run}/summary.json", summary)
+
+    def write_image_outcomes(
+        self, run: str, repository: str, name: str, lines: Iterable[Json]
+    ) -> None:
+        """Write the outcomes of the images of one step or batch, one JSON object per line.
+
+        The same lines make the same bytes, so that a repeated step changes nothing. Lines are
+        compressed as they come: the whole text is never in memory.
+        """
+        body = io.BytesIO()
+        with gzip.GzipFile(fileobj=body, mode="wb", compresslevel=_COMPRESSION, mtime=0) as text:
+            for line in lines:
+                text.write(json.dumps(line).encode() + b"\n")
+        with unavailable():
+            self._client.put_object(
+                Bucket=self.name,
+                Key=_outcomes_key(run, repository, name),
+                Body=body.getvalue(),
+                # No Content-Encoding, with which clients save plain text as `….gz`.
+                ContentType="application/gzip",
+            )
 
     def digest_key(self, name: str) -> str:
         """Return the key of a whole digest."""
@@ -125,3 +151,9 @@ def run_bucket(name: str) -> RunBucket:
 
 def _list_key(run: str) -> str:
     return f"runs/{run}/repositories.json"
+
+
+def _outcomes_key(run: str, repository: str, name: str) -> str:
+    """Return a key in which a repository is one folder, though its name has slashes."""
+    folder = hashlib.sha256(repository.encode()).hexdigest()
+    return f"runs/{run}/images/{folder}/{name}.ndjson.gz"

@@ -1,6 +1,11 @@
 """The run bucket: documents of runs and of digests."""
 
+import gzip
+import hashlib
 import json
+import time
+import tracemalloc
+from collections.abc import Iterator
 from typing import Any
 
 import boto3
@@ -9,6 +14,7 @@ import pytest
 from ledger import bucket as module
 from ledger.bucket import RunBucket, StoredDocument
 from ledger.errors import LedgerUnavailable
+from runtime.messages import Json
 
 
 @pytest.fixture
@@ -52,6 +58,80 @@ def test_writes_the_summary_beside_the_list(bucket: RunBucket) -> None:
     assert json.loads(kept(key)["Body"].read()) == {"status": "FINISHED", "repositories": 2}
 
 
+STARTED: Json = {
+    "repository": "team/api",
+    "image_digest": "sha256:aa",
+    "image_tags": ["v1", "Ünïcode"],
+    "outcome": "STARTED",
+    "reason": "accepted",
+    "last_scan_at": "2026-01-01T00:00:00+00:00",
+    "age_days": 42,
+}
+FAILED: Json = {"image_digest": "sha256:bb", "outcome": "FAILED", "reason": "a \ud800\n line"}
+
+
+def outcomes_key(run: str, repository: str, name: str) -> str:
+    folder = hashlib.sha256(repository.encode()).hexdigest()
+    return f"runs/{run}/images/{folder}/{name}.ndjson.gz"
+
+
+def outcomes(key: str) -> list[Json]:
+    text = gzip.decompress(kept(key)["Body"].read()).decode()
+    assert text.endswith("\n") or not text
+    return [json.loads(line) for line in text.split("\n")[:-1]]
+
+
+def test_writes_one_line_per_image_outcome(bucket: RunBucket) -> None:
+    bucket.write_image_outcomes("run-1", "team/api", "step-0001", iter([STARTED, FAILED]))
+    key = outcomes_key("run-1", "team/api", "step-0001")
+    assert outcomes(key) == [STARTED, FAILED]
+    assert kept(key)["ContentType"] == "application/gzip"
+    assert "ContentEncoding" not in kept(key)
+
+
+def test_keeps_image_outcomes_of_repositories_and_steps_apart(bucket: RunBucket) -> None:
+    places = [
+        ("run-1", "team/api", "step-0001"),
+        ("run-1", "team/api", "batch-0001"),
+        ("run-1", "team", "step-0001"),
+        ("run-2", "team/api", "step-0001"),
+    ]
+    for n, place in enumerate(places):
+        bucket.write_image_outcomes(*place, [n])
+    assert [outcomes(outcomes_key(*place)) for place in places] == [[0], [1], [2], [3]]
+
+
+def test_writes_image_outcomes_in_the_same_bytes_at_any_time(
+    bucket: RunBucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def written(at: float) -> bytes:
+        monkeypatch.setattr(time, "time", lambda: at)
+        bucket.write_image_outcomes("run-1", "team/api", "step-0001", [STARTED, FAILED])
+        monkeypatch.undo()
+        body = kept(outcomes_key("run-1", "team/api", "step-0001"))["Body"].read()
+        return bytes(body)
+
+    assert written(1_000_000_000) == written(1_600_000_000)
+
+
+def test_compresses_image_outcomes_as_they_come(bucket: RunBucket) -> None:
+    line = {"reason": "x" * 10_000}
+
+    def lines() -> Iterator[Json]:
+        for _ in range(2_000):
+            yield line
+
+    bucket.write_image_outcomes("run-1", "team/api", "step-0000", [line])  # warm up
+    tracemalloc.start()
+    try:
+        bucket.write_image_outcomes("run-1", "team/api", "step-0001", lines())
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 2_000_000  # of 20 MB
+    assert len(outcomes(outcomes_key("run-1", "team/api", "step-0001"))) == 2_000
+
+
 def test_writes_the_whole_digest_where_it_says(bucket: RunBucket) -> None:
     bucket.write_digest("digest-1", {"images": 2})
     key = bucket.digest_key("digest-1")
@@ -90,6 +170,7 @@ def test_a_bucket_that_does_not_exist_is_unavailable(account: None) -> None:
     for call in (
         lambda: bucket.repositories("run-1"),
         lambda: bucket.write_summary("run-1", {}),
+        lambda: bucket.write_image_outcomes("run-1", "team/api", "step-0001", []),
         lambda: bucket.document("any.yaml", known=None, most=1),
     ):
         with pytest.raises(LedgerUnavailable, match="NoSuchBucket"):

@@ -23,10 +23,19 @@ class RecordStatus(StrEnum):
 
 
 @dataclass(frozen=True)
+class Example:
+    """One of the images that failed for the same reason. message: 200 characters at most."""
+
+    image_digest: str
+    message: str
+
+
+@dataclass(frozen=True)
 class RunRecord:
     """One repository in one run.
 
     images: counts by outcome and reason.
+    examples: by reason, for the reasons of FAILED.
     results_missing, results_found: scans that a run has started and whose result did not arrive,
         and those of them whose result ECR returned when it was asked.
     error, cause: of a failure, as Step Functions reports them.
@@ -38,6 +47,7 @@ class RunRecord:
     started_at: datetime
     ended_at: datetime
     images: dict[str, dict[str, int]] = field(default_factory=dict)
+    examples: dict[str, Example] = field(default_factory=dict)
     results_missing: int = 0
     results_found: int = 0
     error: str | None = None

@@ -13,12 +13,15 @@ from enum import StrEnum
 from ledger.table import Table, ledger_table
 from runtime.messages import decode
 
+LONGEST_PROBLEM = 500  # characters
+
 
 class RecordStatus(StrEnum):
     """How the work on a repository ended."""
 
     FINISHED = "FINISHED"
     GONE = "GONE"  # deleted since it was listed
+    DEFERRED = "DEFERRED"  # the run's time was over before its images were listed
     FAILED = "FAILED"
 
 
@@ -35,7 +38,7 @@ class RunRecord:
     """One repository in one run.
 
     images: counts by outcome and reason.
-    examples: by reason, for the reasons of FAILED.
+    examples: one image per reason of FAILED; records of version 0.3.0 have none.
     results_missing, results_found: scans that a run has started and whose result did not arrive,
         and those of them whose result ECR returned when it was asked.
     error, cause: of a failure, as Step Functions reports them.
@@ -56,16 +59,23 @@ class RunRecord:
     @property
     def is_done(self) -> bool:
         """Return whether the repository needs no rerun."""
-        return self.status is not RecordStatus.FAILED
+        return self.status not in (RecordStatus.DEFERRED, RecordStatus.FAILED)
 
     def problem(self) -> str:
-        """Return the failure in one line: the message in a Lambda's cause, or the whole cause."""
+        """Return the failure in one line of at most 500 characters.
+
+        It is the message in a Lambda's cause, or the whole cause, and then the examples.
+        """
         cause = self.cause or ""
         try:
             message = json.loads(cause)["errorMessage"]
         except (ValueError, TypeError, KeyError):
             message = cause
-        return f"{self.error}: {' '.join(str(message).split())}"[:500]
+        examples = "".join(
+            f"; {reason}, for example, on {example.image_digest}: {example.message}"
+            for reason, example in self.examples.items()
+        )
+        return f"{self.error}: {' '.join(f'{message}{examples}'.split())}"[:LONGEST_PROBLEM]
 
 
 class RunRecords:

@@ -7,7 +7,7 @@ import boto3
 import pytest
 
 from ledger.errors import LedgerUnavailable
-from ledger.run_records import RecordStatus, RunRecord, RunRecords, run_records
+from ledger.run_records import Example, RecordStatus, RunRecord, RunRecords, run_records
 from ledger.table import Table
 from tests.support.builders import any_record
 from tests.support.clock import NOW
@@ -33,7 +33,15 @@ def items(table: str = "ledger-table") -> list[dict[str, Any]]:
         any_record("team/api", images={"STARTED": {"accepted": 2}, "FRESH": {"young": 998}}),
         any_record("team/app", results_missing=3, results_found=2),
         any_record("team/gone", status=RecordStatus.GONE),
+        any_record("team/late", status=RecordStatus.DEFERRED),
         any_record("team/web", status=RecordStatus.FAILED, error="EcrThrottled", cause="any"),
+        any_record(
+            "team/xml",
+            status=RecordStatus.FAILED,
+            error="ImageScansFailed",
+            cause="any",
+            examples={"AccessDenied": Example("sha256:5e33", "StartImageScan: no")},
+        ),
     ],
     ids=lambda record: record.repository,
 )
@@ -136,6 +144,21 @@ def test_keeps_the_counts_of_a_repository_that_then_failed(
     (record,) = records.for_run("run-1")
     assert record.status is RecordStatus.FAILED
     assert record.images == counted
+
+
+def test_keeps_the_examples_of_a_repository_that_then_failed(
+    records: RunRecords, ledger_table: str
+) -> None:
+    examples = {"AccessDenied": Example("sha256:5e33", "StartImageScan: no")}
+    failed = any_record("team/api", status=RecordStatus.FAILED, examples=examples)
+    records.put(failed, expires_at=EXPIRES_AT)
+    record_failure(ledger_table, "team/api", error="ImageScansFailed", cause="1 of 2 images")
+    (record,) = records.for_run("run-1")
+    assert record.examples == examples
+    assert record.problem() == (
+        "ImageScansFailed: 1 of 2 images; AccessDenied, for example, on sha256:5e33: "
+        "StartImageScan: no"
+    )
 
 
 def test_a_table_that_does_not_exist_is_unavailable(account: None) -> None:

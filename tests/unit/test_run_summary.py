@@ -3,7 +3,7 @@ from datetime import timedelta
 
 import pytest
 
-from ledger.run_records import RecordStatus, RunRecord
+from ledger.run_records import LONGEST_PROBLEM, Example, RecordStatus, RunRecord
 from own_events.rescan_finished import MOST_PROBLEMS, Problem
 from rescan_registry.outcomes import Decision, Outcome, Tally
 from rescan_registry.run_summary import (
@@ -140,3 +140,22 @@ def test_keeps_the_sentence_within_what_a_cause_may_hold() -> None:
 def test_says_a_problem_in_one_line(cause: str | None, problem: str) -> None:
     record = any_record("team/api", status=RecordStatus.FAILED, error="E", cause=cause)
     assert record.problem() == problem
+
+
+def test_says_a_problem_with_one_image_per_reason() -> None:
+    examples = {
+        "AccessDenied": Example(f"sha256:{1:064x}", "StartImageScan: denied"),
+        "ClientError": Example(f"sha256:{2:064x}", "Odd:\nno  idea"),
+    }
+    record = any_record("team/api", error="ImageScansFailed", cause="3 of 9", examples=examples)
+    assert record.problem() == (
+        f"ImageScansFailed: 3 of 9; AccessDenied, for example, on sha256:{1:064x}: StartImageScan: "
+        f"denied; ClientError, for example, on sha256:{2:064x}: Odd: no idea"
+    )
+    many = {f"Error{n}": Example(f"sha256:{n:064x}", "x" * 200) for n in range(9)}
+    long = any_record("team/api", error="ImageScansFailed", cause="9 of 9", examples=many)
+    assert len(long.problem()) == LONGEST_PROBLEM
+
+
+def test_a_deferred_repository_is_not_done() -> None:
+    assert not any_record("team/api", status=RecordStatus.DEFERRED).is_done

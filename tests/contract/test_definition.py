@@ -18,6 +18,7 @@ from notify_scan.webhooks import client
 from reporting.channels.delivery import Channel
 from tests.support.definition import (
     NOTIFY_SCAN,
+    RESCAN_REGISTRY,
     WORKFLOWS,
     State,
     Workflow,
@@ -33,12 +34,32 @@ LAMBDA_RETRIER = {
         "Lambda.AWSLambdaException",
         "Lambda.SdkClientException",
         "Lambda.ClientExecutionTimeoutException",
-        "Lambda.TooManyRequestsException",
     ],
     "IntervalSeconds": 2,
     "MaxAttempts": 5,
     "BackoffRate": 2,
     "MaxDelaySeconds": 30,
+    "JitterStrategy": "FULL",
+}
+# As patient as with ECR: an account may have 10 concurrent executions of functions.
+CONCURRENCY_RETRIER = {
+    "ErrorEquals": ["Lambda.TooManyRequestsException"],
+    "IntervalSeconds": 2,
+    "MaxAttempts": 30,
+    "BackoffRate": 1.5,
+    "MaxDelaySeconds": 30,
+    "JitterStrategy": "FULL",
+}
+# In the 5 minutes of an Express execution, other waits must fit too.
+EXPRESS_CONCURRENCY_RETRIER = CONCURRENCY_RETRIER | {"MaxAttempts": 8, "MaxDelaySeconds": 10}
+# How a function that is killed fails, by https://github.com/localstack/localstack, snapshots of
+# tests/aws/services/stepfunctions/v2/. States.TaskFailed would match all but States.Timeout.
+CRASH_RETRIER = {
+    "ErrorEquals": ["Sandbox.Timedout", "Runtime.ExitError", "Lambda.Unknown", "States.Timeout"],
+    "IntervalSeconds": 5,
+    "MaxAttempts": 2,
+    "BackoffRate": 2,
+    "MaxDelaySeconds": 10,
     "JitterStrategy": "FULL",
 }
 ECR_RETRIER = {
@@ -52,13 +73,22 @@ ECR_RETRIER = {
 CALLS_ECR = {"ListRepositories", "FindStaleImages", "StartImageScan"}
 # DynamoDB's answer to a condition that does not hold: somebody else was first.
 NO_FAULT = ["DynamoDB.ConditionalCheckFailedException"]
-AWS_ERRORS = {*LAMBDA_RETRIER["ErrorEquals"], *NO_FAULT, "States.TaskFailed", "States.ALL"}  # type: ignore[misc]
+AWS_ERRORS = {
+    *LAMBDA_RETRIER["ErrorEquals"],  # type: ignore[misc]
+    *CONCURRENCY_RETRIER["ErrorEquals"],  # type: ignore[misc]
+    *CRASH_RETRIER["ErrorEquals"],  # type: ignore[misc]
+    *NO_FAULT,
+    "States.TaskFailed",
+    "States.ALL",
+}
 # What a receiver asks for is waited for, so there is no jitter.
 WAITS_AS_TOLD = {
     "WebhookThrottled": client.SOON,
     "WebhookThrottledForLong": client.LATER,
 }
 MAX_EVENTS = 25_000
+# Not yet: the states of a child execution.
+CHILD = {"FindStaleImages", "StartImageScan", "StartImageScans", "RecordRepository"}
 
 TASKS = [state for state in states() if state.kind == "Task"]
 MAPS = [state for state in states() if state.kind == "Map"]
@@ -167,8 +197,11 @@ def test_every_state_is_reached() -> None:
 @pytest.mark.parametrize("state", TASKS, ids=lambda state: state.name)
 def test_every_task_is_retried_by_the_one_rule(state: State) -> None:
     retry = state.body["Retry"]
-    if state.is_function:
-        assert retry[0] == LAMBDA_RETRIER
+    if state.is_function and state.name not in CHILD:
+        is_express = state.workflow.properties["Type"] == "EXPRESS"
+        expected = EXPRESS_CONCURRENCY_RETRIER if is_express else CONCURRENCY_RETRIER
+        assert retry[:2] == [LAMBDA_RETRIER, expected]
+        assert (retry[-1] == CRASH_RETRIER) == (state.workflow == RESCAN_REGISTRY)
         assert (ECR_RETRIER in retry[1:]) == (state.name in CALLS_ECR)
     for retrier in retry:
         if retrier["ErrorEquals"] == NO_FAULT:
@@ -250,13 +283,23 @@ def test_a_choice_always_has_a_default_that_is_not_success() -> None:
 
 def test_the_last_attempt_at_details_is_the_last_retry() -> None:
     (compose,) = [state for state in TASKS if state.name == "ComposeNotification"]
-    assert compose.body["Retry"][1]["ErrorEquals"] == [
+    assert compose.body["Retry"][2]["ErrorEquals"] == [
         "EcrThrottled",
         "EcrUnavailable",
         "LedgerUnavailable",
         "BaselineMoved",
     ]
-    assert compose.body["Retry"][1]["MaxAttempts"] == scan_details.RETRIES
+    assert compose.body["Retry"][2]["MaxAttempts"] == scan_details.RETRIES
+
+
+def test_no_retrier_of_an_express_execution_takes_its_time() -> None:
+    """Three functions in a row, each of which waits as long as it can for concurrency."""
+    interval = float(str(EXPRESS_CONCURRENCY_RETRIER["IntervalSeconds"]))
+    waits = 0.0
+    for _ in range(int(str(EXPRESS_CONCURRENCY_RETRIER["MaxAttempts"]))):
+        waits += min(interval, 10)
+        interval *= 1.5
+    assert 3 * waits < NOTIFY_SCAN.definition["TimeoutSeconds"] - 100
 
 
 def test_no_channel_waits_for_another() -> None:

@@ -224,7 +224,7 @@ def _is_in_child(state: State) -> bool:
 
 def _matched(retrier: dict[str, Any]) -> str:
     names = retrier["ErrorEquals"]
-    if names[0].startswith("Lambda."):
+    if names[0] == "Lambda.ServiceException":
         return "errors of Lambda itself"
     return _listed(names)
 

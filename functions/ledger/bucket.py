@@ -1,7 +1,7 @@
 """The run bucket: documents of runs and of digests, and those that operators put there.
 
 ``runs/<execution name>/`` has the list of a run's repositories, its summary, and the outcome of
-every image in ``images/``.
+every image in ``images/``, and due images that do not fit a state in ``waiting/``.
 ``digests/<name>.json`` is a whole digest, and ``digests/<name>/resume.json`` what an execution
 needs to finish it.
 """
@@ -19,6 +19,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from ledger.errors import LedgerUnavailable
 from ledger.table import unavailable
 from runtime.messages import Json
 
@@ -87,6 +88,19 @@ class RunBucket:
                 ContentType="application/gzip",
             )
 
+    def write_waiting_images(
+        self, run: str, repository: str, step: int, images: Sequence[Json]
+    ) -> None:
+        """Write the due images of a repository that wait after a step of a run."""
+        self._write(_waiting_key(run, repository, step), list(images), indent=None)
+
+    def waiting_images(self, run: str, repository: str, step: int) -> list[Json]:
+        """Read what a step has written; raise LedgerUnavailable when it is no longer kept."""
+        images = self._read(_waiting_key(run, repository, step))
+        if not isinstance(images, list):
+            raise LedgerUnavailable(f"{_waiting_key(run, repository, step)} does not exist")
+        return images
+
     def digest_key(self, name: str) -> str:
         """Return the key of a whole digest."""
         return f"digests/{name}.json"
@@ -153,7 +167,14 @@ def _list_key(run: str) -> str:
     return f"runs/{run}/repositories.json"
 
 
+def _waiting_key(run: str, repository: str, step: int) -> str:
+    return f"runs/{run}/waiting/{_folder(repository)}/step-{step:04}.json"
+
+
 def _outcomes_key(run: str, repository: str, name: str) -> str:
-    """Return a key in which a repository is one folder, though its name has slashes."""
-    folder = hashlib.sha256(repository.encode()).hexdigest()
-    return f"runs/{run}/images/{folder}/{name}.ndjson.gz"
+    return f"runs/{run}/images/{_folder(repository)}/{name}.ndjson.gz"
+
+
+def _folder(repository: str) -> str:
+    """Return a name that makes a repository one folder, though its own name has slashes."""
+    return hashlib.sha256(repository.encode()).hexdigest()

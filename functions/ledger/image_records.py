@@ -19,7 +19,7 @@ type RetentionDays = Annotated[int, Limits(30, 3_650)]  # after the last scan of
 
 # What says when an image was scanned. Reading all attributes of a thousand images takes twice as
 # long.
-_SCANS = ("sk", "last_scan", "started_at", "started_by")
+_SCANS = ("sk", "last_scan", "last_attempt", "started_at", "started_by")
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,18 @@ class RecordedScan:
     scan_type: str
     severities: dict[str, int] = field(default_factory=dict)
     other: int = 0
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """The last call that was to start a scan and that ECR has not accepted.
+
+    outcome, reason: as the run counted the image.
+    """
+
+    attempted_at: datetime
+    outcome: str
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -92,10 +104,12 @@ class ImageRecord:
     """What the ledger knows of one image.
 
     started_at, started_by: when a run last started a scan, and the name of that run.
+    last_attempt: absent when ECR has accepted a later one.
     """
 
     image_digest: str
     last_scan: RecordedScan | None = None
+    last_attempt: Attempt | None = None
     image_tags: tuple[str, ...] = ()
     started_at: datetime | None = None
     started_by: str | None = None
@@ -130,6 +144,12 @@ class ImageRecords:
             for item in self._table.get_many(keys):
                 yield image_record({name: item[name] for name in _SCANS if name in item})
 
+    def started_by(self, run: str, repository: str, among: Sequence[str]) -> frozenset[str]:
+        """Return those of some images whose last scan was started by a run."""
+        keys = [image_key(repository, image_digest) for image_digest in among]
+        records = map(image_record, self._table.get_many(keys))
+        return frozenset(each.image_digest for each in records if each.started_by == run)
+
     def get(self, repository: str, image_digest: str) -> ImageRecord:
         """Read the record of one image; an empty one when there is none."""
         item = self._table.get(image_key(repository, image_digest))
@@ -141,9 +161,30 @@ class ImageRecords:
         """Record that a run has started a scan, unless a later start is known."""
         self._table.update(
             image_key(repository, image_digest),
-            "SET started_at = :started_at, started_by = :run, expires_at = :expires_at",
+            "SET started_at = :started_at, started_by = :run, expires_at = :expires_at "
+            "REMOVE last_attempt",
             {":started_at": at.astimezone(UTC), ":run": run, ":expires_at": expires_at},
             when="attribute_not_exists(started_at) OR started_at < :started_at",
+        )
+
+    def note_attempt(
+        self, repository: str, image_digest: str, attempt: Attempt, *, expires_at: int
+    ) -> None:
+        """Record that ECR has not accepted a scan, unless a later attempt is known."""
+        attempt = replace(attempt, attempted_at=attempt.attempted_at.astimezone(UTC))
+        self._table.update(
+            image_key(repository, image_digest),
+            "SET last_attempt = :attempt, expires_at = :expires_at",
+            {
+                ":attempt": attempt,
+                ":attempted_at": attempt.attempted_at,
+                ":expires_at": expires_at,
+            },
+            when=(
+                "(attribute_not_exists(last_attempt) "
+                "OR last_attempt.attempted_at < :attempted_at) "
+                "AND (attribute_not_exists(started_at) OR started_at < :attempted_at)"
+            ),
         )
 
     def note_scan(

@@ -40,6 +40,10 @@ class ScanQuotaExhausted(Exception):
     """The registry has used up its basic scans of the last 24 hours."""
 
 
+class PageTokenRefused(Exception):
+    """ECR does not continue a listing: its token is too old, or unknown. List from the start."""
+
+
 class ScanNotFound(Exception):
     """The image has never been scanned, or its scan is no longer kept."""
 

@@ -1,51 +1,84 @@
 """Find the images of one repository that are due for a scan, one step per invocation."""
 
+from dataclasses import dataclass, replace
 from datetime import datetime
 
+from ledger.bucket import RunBucket, run_bucket
 from own_events.event_bus import EventBus, event_bus
 from registry.ecr import EcrRegistry, ecr_registry
-from registry.errors import RepositoryNotFound
-from registry.scan_history import EcrScanHistory, ScanHistory
+from registry.errors import EcrThrottled, PageTokenRefused, RepositoryNotFound
 from rescan_registry.image_cache import ImageCache, image_cache
+from rescan_registry.image_outcomes import ImageOutcomes
+from rescan_registry.outcomes import RUN_TIME, THROTTLED
+from rescan_registry.paced_calls import Pace, pace
+from rescan_registry.pacing import Operation
 from rescan_registry.progress import Progress
-from rescan_registry.repository_step import RepositoryInRun, decide_next, hand_out
+from rescan_registry.repository_step import RepositoryInRun, RepositoryStep
+from rescan_registry.scan_history import EcrScanHistory, ScanHistory
 from rescan_registry.settings import FindStaleImagesSettings
+from rescan_registry.waiting_images import WaitingImages
 from runtime import clock
 from runtime.entrypoint import entrypoint
 
+RETRIES = 15  # of the state, when ECR throttles
 
-def find_stale_images(
-    work: RepositoryInRun,
-    *,
-    registry: EcrRegistry,
-    history: ScanHistory,
-    cache: ImageCache,
-    bus: EventBus,
-    now: datetime,
-) -> Progress:
-    """Count the outcomes of the last batch, evaluate more images, and return the next batch."""
-    progress = work.progress.folded()
-    if not progress.waiting or not work.is_to_start(progress, now):
-        try:
-            progress, found = decide_next(
-                work, progress, registry=registry, history=history, cache=cache, now=now
-            )
-        except RepositoryNotFound:
-            return progress.of_deleted_repository()
-        if found and not work.policy.dry_run:
-            bus.put(found)
-    return hand_out(work, progress, now)
+
+@dataclass(frozen=True)
+class Surroundings:
+    """Everything outside that a step asks or tells. starts: the pace of StartImageScan."""
+
+    registry: EcrRegistry
+    history: ScanHistory
+    starts: Pace
+    cache: ImageCache
+    bucket: RunBucket
+    bus: EventBus
+
+
+def find_stale_images(work: RepositoryInRun, around: Surroundings, *, now: datetime) -> Progress:
+    """Count the outcomes of the last batches, evaluate more images, and hand out batches."""
+    waiting = WaitingImages(around.bucket, work.run, work.repository)
+    work = replace(work, progress=waiting.taken_into(work.progress))
+    outcomes = ImageOutcomes(work.run, work.repository, now)
+    step = RepositoryStep(work, outcomes, now)
+    if work.policy.is_time_over(now):
+        step.end(RUN_TIME)
+    else:
+        _move_on(step, work, around)
+    outcomes.write(around.bucket, f"step-{step.progress.step:04}")
+    return waiting.left_out_of(step.progress)
+
+
+def _move_on(step: RepositoryStep, work: RepositoryInRun, around: Surroundings) -> None:
+    try:
+        if not step.progress.is_decided:
+            found = step.evaluate_next(around.registry, around.history, around.cache)
+            if found and not work.policy.dry_run:
+                around.bus.put(found)
+        step.hand_out(around.starts)
+    except RepositoryNotFound:
+        step.end_with_repository()
+    except PageTokenRefused:
+        if work.progress.relisted:
+            raise
+        step.list_again()
+    except EcrThrottled:
+        if work.retry < RETRIES:
+            raise
+        step.end(THROTTLED)
 
 
 @entrypoint(RepositoryInRun)
 def handler(work: RepositoryInRun) -> Progress:
     """Run as FindStaleImages, first state of every child execution."""
-    registry, now = ecr_registry(), clock.now()
-    return find_stale_images(
-        work,
+    settings, registry, now = FindStaleImagesSettings.load(), ecr_registry(), clock.now()
+    findings = pace(settings.ledger_table, Operation.DESCRIBE_IMAGE_SCAN_FINDINGS)
+    around = Surroundings(
         registry=registry,
-        history=EcrScanHistory(registry, clock.now),
-        cache=image_cache(FindStaleImagesSettings.load(), work.repository, now),
+        history=EcrScanHistory(registry, findings),
+        starts=pace(settings.ledger_table, Operation.START_IMAGE_SCAN),
+        cache=image_cache(settings, work.repository, now),
+        bucket=run_bucket(settings.run_bucket),
         bus=event_bus(),
-        now=now,
     )
+    return find_stale_images(work, around, now=now)

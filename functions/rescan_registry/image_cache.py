@@ -1,12 +1,13 @@
 """The ledger's records of the images of one repository, used as a cache of ECR."""
 
 import threading
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 
 from ledger.errors import LedgerUnavailable
-from ledger.image_records import ImageRecord, ImageRecords, RecordedScan, image_records
+from ledger.image_records import Attempt, ImageRecord, ImageRecords, RecordedScan, image_records
+from rescan_registry.outcomes import Decision
 from rescan_registry.settings import ImageSettings
 from runtime.log import logger
 
@@ -35,6 +36,23 @@ class ImageCache:
                 for record in self._records.records_of(self._repository, digests)
             },
             otherwise={},
+        )
+
+    def started_by(self, run: str, digests: Sequence[str]) -> frozenset[str]:
+        """Return those of some images whose last scan was started by a run."""
+        return self._attempt(
+            lambda: self._records.started_by(run, self._repository, digests),
+            otherwise=frozenset(),
+        )
+
+    def note_attempt(self, digest: str, decision: Decision, *, at: datetime) -> None:
+        """Record that ECR has not accepted a scan."""
+        attempt = Attempt(at, decision.outcome.value, decision.reason)
+        self._attempt(
+            lambda: self._records.note_attempt(
+                self._repository, digest, attempt, expires_at=self._expires_at
+            ),
+            otherwise=None,
         )
 
     def note_started(self, digest: str, *, run: str, at: datetime) -> None:

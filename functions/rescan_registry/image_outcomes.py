@@ -40,9 +40,7 @@ class ImageOutcomes:
     def note(self, decisions: Mapping[str, Decision]) -> None:
         """Note decisions by image digest, and log each at DEBUG."""
         for image_digest, decision in decisions.items():
-            self._line(image_digest).update(
-                outcome=decision.outcome.value, reason=decision.reason
-            )
+            self._line(image_digest).update(outcome=decision.outcome.value, reason=decision.reason)
             logger.debug(
                 "settled",
                 extra={

@@ -3,8 +3,8 @@
 from datetime import datetime, timedelta
 
 from ledger.image_records import ImageRecord, RecordedScan
-from registry.images import LastScan
-from rescan_registry.staleness import UNSUPPORTED, unsupported_status
+from registry.images import Image, LastScan
+from rescan_registry.staleness import UNSUPPORTED, ScanDates, newest, unsupported_status
 
 CLOCK_SKEW = timedelta(minutes=5)  # most that our clock and ECR's may differ
 # A scan takes minutes and its event seconds. Without a result for this long, ECR is asked for it.
@@ -23,6 +23,22 @@ def known_scan(record: ImageRecord, now: datetime) -> LastScan | None:
     if scan is None or scan.scan_type != BASIC or scan.status not in KNOWN_STATUSES:
         return None
     return LastScan(scan.status, completed_at=scan.scanned_at, severities=scan.severities)
+
+
+def scan_dates(image: Image, record: ImageRecord) -> ScanDates:
+    """Return what the listing and the ledger know of when an image was scanned, or was to be."""
+    scan, attempt = record.last_scan, record.last_attempt
+    hinted_at = image.last_scan.completed_at if image.last_scan else None
+    scanned_at = scan.scanned_at if scan else None
+    accepted_at = newest(
+        record.started_at, hinted_at, scanned_at if scan and scan.scan_type == BASIC else None
+    )
+    attempted_at = attempt.attempted_at if attempt else None
+    return ScanDates(
+        since=newest(image.pushed_at, accepted_at, scanned_at, attempted_at),
+        accepted_at=accepted_at,
+        last_attempt=attempt,
+    )
 
 
 def missing_since(record: ImageRecord, now: datetime) -> datetime | None:

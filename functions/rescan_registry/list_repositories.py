@@ -40,7 +40,7 @@ def list_repositories(
     Raises InvalidRescanRequest for an input that cannot be met.
     """
     request = read_request(start.input)
-    policy = settings.policy(request)
+    policy = settings.policy(request, now)
     scan_type = registry.scan_type()
     names, notice = list[str](), ENHANCED_SCANNING
     if scan_type != "ENHANCED":

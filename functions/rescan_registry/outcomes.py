@@ -16,7 +16,7 @@ class Outcome(StrEnum):
     ARCHIVED = "ARCHIVED"  # archived in ECR
     EXCLUDED = "EXCLUDED"  # outside the selection that the parameters make
     GONE = "GONE"  # deleted between listing and call
-    DEFERRED = "DEFERRED"  # due, but the budget, the time limit or the quota was used up
+    DEFERRED = "DEFERRED"  # due, but the budget, the run's time or the quota was used up
     FAILED = "FAILED"  # anything else, by error name
     DUE = "DUE"  # in a dry run only: a scan would have been started
 
@@ -31,7 +31,8 @@ class Decision:
 
 # Decisions that more than one place makes.
 SCAN_QUOTA = Decision(Outcome.DEFERRED, "registry scan quota")
-GIVEN_UP = Decision(Outcome.FAILED, "EcrThrottled")  # as RecordImageFailure words it
+THROTTLED = Decision(Outcome.DEFERRED, "ECR throttles")
+RUN_TIME = Decision(Outcome.DEFERRED, "run time")
 IMAGE_GONE = Decision(Outcome.GONE, "image deleted")
 REPOSITORY_GONE = Decision(Outcome.GONE, "repository deleted")
 ARCHIVED = Decision(Outcome.ARCHIVED, "archived")

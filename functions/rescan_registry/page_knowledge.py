@@ -7,17 +7,28 @@ from datetime import datetime
 from ledger.image_records import ImageRecord, RecordedScan
 from own_events.scan_result_found import ScanResultFound
 from registry.images import Image, LastScan
-from registry.scan_history import ScanAnswers
 from rescan_registry.image_cache import ImageCache
-from rescan_registry.last_scans import known_scan, missing_since, newer, scan_to_store
+from rescan_registry.last_scans import (
+    known_scan,
+    missing_since,
+    newer,
+    scan_dates,
+    scan_to_store,
+)
 from rescan_registry.missing_results import MissingResult
+from rescan_registry.outcomes import Decision
+from rescan_registry.policy import RescanPolicy
+from rescan_registry.scan_history import ScanAnswers
+from rescan_registry.staleness import ScanDates, why_refused_before
 
 
 @dataclass(frozen=True)
 class PageKnowledge:
-    """Last scans that are known before ECR is asked.
+    """What is known of images before ECR is asked for their last scans.
 
     unknown: digests to ask ECR for, those with missing results first.
+    dates: of every image that is evaluated, by digest.
+    refused: decisions on images that ECR has refused to scan not long ago, by digest.
     scans: last scans by digest, of the images for which ECR need not be asked.
     hints: last scans that the listing shows, by digest.
     missing: results that should have arrived, by digest.
@@ -26,6 +37,8 @@ class PageKnowledge:
     """
 
     unknown: tuple[str, ...]
+    dates: dict[str, ScanDates] = field(default_factory=dict)
+    refused: dict[str, Decision] = field(default_factory=dict)
     scans: dict[str, LastScan] = field(default_factory=dict)
     hints: dict[str, LastScan] = field(default_factory=dict)
     missing: dict[str, MissingResult] = field(default_factory=dict)
@@ -66,15 +79,22 @@ class PageKnowledge:
         return {digest: scan for digest, scan in recorded.items() if scan}
 
 
-def gather(images: Sequence[Image], cache: ImageCache, now: datetime) -> PageKnowledge:
-    """Return the last scans of a page that the ledger and the listing know."""
+def gather(
+    images: Sequence[Image], cache: ImageCache, policy: RescanPolicy, now: datetime
+) -> PageKnowledge:
+    """Return what the ledger and the listing know of the images of a page."""
     records = cache.recall([image.digest for image in images]) if images else {}
+    dates: dict[str, ScanDates] = {}
+    refused: dict[str, Decision] = {}
     scans: dict[str, LastScan] = {}
     missing: dict[str, MissingResult] = {}
     unknown: list[str] = []
     for image in images:
         record = records.get(image.digest, ImageRecord(image.digest))
-        if since := missing_since(record, now):
+        dates[image.digest] = scan_dates(image, record)
+        if decision := why_refused_before(dates[image.digest], policy, now):
+            refused[image.digest] = decision
+        elif since := missing_since(record, now):
             missing[image.digest] = MissingResult(image, since, record.started_by)
         elif last_scan := newer(known_scan(record, now), image.last_scan):
             scans[image.digest] = last_scan
@@ -82,6 +102,8 @@ def gather(images: Sequence[Image], cache: ImageCache, now: datetime) -> PageKno
             unknown.append(image.digest)
     return PageKnowledge(
         unknown=(*missing, *unknown),
+        dates=dates,
+        refused=refused,
         scans=scans,
         hints={image.digest: image.last_scan for image in images if image.last_scan},
         missing=missing,

@@ -1,68 +1,172 @@
 """The progress of one repository in a run, passed from step to step."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 
-from rescan_registry.outcomes import REPOSITORY_GONE, Decision, Tally
+from ledger.run_records import Example
+from registry.errors import EcrThrottled
+from rescan_registry.outcomes import (
+    THROTTLED,
+    Decision,
+    Outcome,
+    Tally,
+)
 
-BATCH = 100  # scans per batch: few, so that an exhausted quota or time limit is noticed soon
+BATCH = 50  # images per batch: a crash strands no more, and most repositories have one batch
+EVENTS_PER_RETRY = 3  # in the history of an execution: scheduled, started, failed
+_NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True)
 class DueImage:
-    """An image that is due. scanned_at: absent if it was never scanned."""
+    """An image that is due.
 
-    digest: str
-    scanned_at: datetime | None = None
+    since: the newest of its last scan, last attempt, and push; absent if none of them is known.
+    not_before: when ECR accepts a scan again; absent if it does so already.
+    """
+
+    image_digest: str
+    since: datetime | None = None
+    not_before: datetime | None = None
+
+
+@dataclass(frozen=True)
+class UndecidedImage:
+    """An image whose last scan ECR has not returned yet. since, accepted_at: as in ScanDates."""
+
+    image_digest: str
+    since: datetime | None = None
+    accepted_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Images whose scans one invocation starts.
+
+    number: 1 is the first batch of the repository in this run.
+    first: the number of the first image in the queue of StartImageScan; absent if the ledger does
+        not answer.
+    """
+
+    number: int
+    first: int | None
+    image_digests: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class BatchOutcome:
+    """What became of a batch, at most a few hundred bytes.
+
+    left: positions, in the batch, of the images for which ECR has given no answer.
+    left_count: how many they are; absent if the batch failed.
+    examples: by reason, for the reasons of FAILED.
+    retries: how often the invocation was retried.
+    error: name of the error, if the batch failed.
+    """
+
+    tally: Tally = field(default_factory=Tally)
+    left: tuple[int, ...] = ()
+    left_count: int | None = None
+    examples: dict[str, Example] = field(default_factory=dict)
+    retries: int = 0
+    error: str | None = None
 
 
 @dataclass(frozen=True)
 class Progress:
     """The progress of one repository between two steps.
 
-    due: image digests of the next batch, oldest scan first.
-    outcomes: their outcomes, in the same order; filled in by ForEachStaleImage.
-    waiting: due images after that batch, oldest scan first; no more than can be started.
-    undecided: image digests whose last scan ECR did not return, because it throttled.
+    step: the number of steps so far.
+    events: an upper estimate of the events in the history of the child execution.
+    batches: what is started next.
+    outcomes: of these batches, in the same order; filled in by ForEachBatch.
+    waiting: due images after these batches, whose turn came longest ago first; no more than can be
+        started.
+    waiting_stored: how many there are, if they are stored in the run bucket instead of the state.
+    undecided: images whose last scan ECR has not returned, because it throttled.
     missing: how many of them, the first ones, are missing the result of a started scan.
     cursor: ECR's token for the next page of the listing; absent after the last.
-    handed_out: images in all batches of this run so far, regardless of outcome.
+    listed: every page is listed.
+    relisted: the listing was started again, because ECR refused the token of a page.
+    last_page: the beginnings of the image digests on the last page, where another one follows.
+    batches_made: how many batches were handed out.
+    asked: images for which ECR was asked to start a scan, regardless of its answer.
+    wait_seconds: how long to wait before the next step, until it is this repository's turn.
+    polls: how often it has waited in a row.
     results_missing: images whose scan a run started and whose result is overdue.
     results_found: those of them whose result ECR returned and NotifyScan receives.
+    examples: by reason, for the reasons of FAILED.
     finished: nothing is left to start, to evaluate, or to list.
     repository_gone: the repository was deleted after it was listed.
+    cut_short: the run stopped before every page was listed and evaluated.
     """
 
-    due: tuple[str, ...] = ()
-    outcomes: tuple[Decision, ...] = ()
+    step: int = 0
+    events: int = 0
+    batches: tuple[Batch, ...] = ()
+    outcomes: tuple[BatchOutcome, ...] = ()
     waiting: tuple[DueImage, ...] = ()
-    undecided: tuple[str, ...] = ()
+    waiting_stored: int = 0
+    undecided: tuple[UndecidedImage, ...] = ()
     missing: int = 0
     cursor: str | None = None
-    handed_out: int = 0
+    listed: bool = False
+    relisted: bool = False
+    last_page: tuple[str, ...] = ()
+    batches_made: int = 0
+    asked: int = 0
+    wait_seconds: int = 0
+    polls: int = 0
     results_missing: int = 0
     results_found: int = 0
     tally: Tally = field(default_factory=Tally)
+    examples: dict[str, Example] = field(default_factory=dict)
     finished: bool = False
     repository_gone: bool = False
+    cut_short: bool = False
 
     @property
     def is_decided(self) -> bool:
-        """Return whether every listed image is evaluated and no page is left."""
-        return not (self.undecided or self.cursor)
+        """Return whether every page is listed and every image on it evaluated."""
+        return self.listed and not self.undecided
 
     def folded(self) -> "Progress":
-        """Return the progress with the outcomes of the last batch counted."""
-        return replace(self, due=(), outcomes=(), tally=self.tally.plus(*self.outcomes))
+        """Return the progress with the outcomes of the last batches counted.
 
-    def of_deleted_repository(self) -> "Progress":
-        """Return the final progress of a repository that was deleted during the run."""
-        left = len(self.undecided) + len(self.waiting)
-        return Progress(
-            tally=self.tally.plus_many(REPOSITORY_GONE, left),
-            handed_out=self.handed_out,
-            results_missing=self.results_missing,
-            results_found=self.results_found,
-            finished=True,
-            repository_gone=True,
+        An image for which ECR has given no answer waits again, before all others.
+        """
+        tally, examples, left, retries = self.tally, self.examples, list[str](), 0
+        for batch, outcome in zip(self.batches, self.outcomes, strict=False):
+            tally = tally.merged(outcome.tally).plus(*failed_batch(batch, outcome).values())
+            examples = outcome.examples | examples
+            left += [batch.image_digests[position] for position in outcome.left]
+            retries += outcome.retries
+        return replace(
+            self,
+            batches=(),
+            outcomes=(),
+            events=self.events + EVENTS_PER_RETRY * retries,
+            waiting=(*map(DueImage, left), *self.waiting),
+            asked=self.asked - len(left),
+            tally=tally,
+            examples=examples,
         )
+
+    def queued(self, due: Iterable[DueImage]) -> "Progress":
+        """Return the progress with more images that are due."""
+        return replace(self, waiting=tuple(sorted((*self.waiting, *due), key=_turn)))
+
+
+def failed_batch(batch: Batch, outcome: BatchOutcome) -> dict[str, Decision]:
+    """Return the decisions on the images of a batch whose invocation failed, retries included."""
+    if outcome.error is None:
+        return {}
+    is_throttled = outcome.error == EcrThrottled.__name__
+    decision = THROTTLED if is_throttled else Decision(Outcome.FAILED, outcome.error)
+    return dict.fromkeys(batch.image_digests, decision)
+
+
+def _turn(image: DueImage) -> tuple[datetime, str]:
+    """Sort by the time since when an image waits; by its digest, if that is the same."""
+    return image.since or _NEVER, image.image_digest

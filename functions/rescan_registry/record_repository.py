@@ -12,7 +12,7 @@ from runtime.entrypoint import entrypoint
 
 
 class ImageScansFailed(Exception):
-    """Scans of some images could not be started after all retries; the others were."""
+    """ECR did not start the scans of some images, for another reason than its rate."""
 
 
 @dataclass(frozen=True)
@@ -44,9 +44,11 @@ def record_repository(
     """
     progress = work.progress.folded()
     images = progress.tally.outcomes()
-    gone = progress.repository_gone or progress.tally.of_decision(REPOSITORY_GONE)
-    status = RecordStatus.GONE if gone else RecordStatus.FINISHED
-    failure = None
+    failure, status = None, RecordStatus.FINISHED
+    if progress.repository_gone or progress.tally.of_decision(REPOSITORY_GONE):
+        status = RecordStatus.GONE
+    elif progress.cut_short:
+        status = RecordStatus.DEFERRED
     if failed := progress.tally.counts.get(Outcome.FAILED):
         errors = ", ".join(f"{count} {name}" for name, count in failed.items())
         failure = ImageScansFailed(
@@ -62,6 +64,7 @@ def record_repository(
             started_at=work.started_at,
             ended_at=now,
             images={outcome.value: reasons for outcome, reasons in progress.tally.counts.items()},
+            examples=progress.examples,
             results_missing=progress.results_missing,
             results_found=progress.results_found,
             error=type(failure).__name__ if failure else None,

@@ -1,4 +1,4 @@
-"""One step of a repository: evaluate a page of images, or return a batch of due ones.
+"""One step of a repository: evaluate a page of images, or hand out batches of due ones.
 
 All pages are evaluated before the first batch. Otherwise the images that ECR lists first would use
 up the budget in every run, and older scans on later pages would never be renewed.
@@ -6,181 +6,292 @@ up the budget in every run, and older scans on later pages would never be renewe
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
+from math import ceil
 
 from own_events.scan_result_found import ScanResultFound
 from registry.ecr import EcrRegistry
 from registry.images import Image
-from registry.scan_history import ScanAnswers, ScanHistory
 from rescan_registry.image_cache import ImageCache
-from rescan_registry.outcomes import GIVEN_UP, IMAGE_GONE, SCAN_QUOTA, Decision, Outcome
+from rescan_registry.image_outcomes import ImageOutcomes
+from rescan_registry.outcomes import (
+    IMAGE_GONE,
+    REPOSITORY_GONE,
+    SCAN_QUOTA,
+    Decision,
+    Outcome,
+)
+from rescan_registry.paced_calls import Pace
 from rescan_registry.page_knowledge import PageKnowledge, gather
 from rescan_registry.policy import RescanPolicy
-from rescan_registry.progress import BATCH, DueImage, Progress
+from rescan_registry.progress import (
+    BATCH,
+    Batch,
+    DueImage,
+    Progress,
+    UndecidedImage,
+    failed_batch,
+)
+from rescan_registry.scan_history import ScanAnswers, ScanHistory
 from rescan_registry.selection import left_out, newest
-from rescan_registry.staleness import why_not_due
-from runtime.log import logger
+from rescan_registry.staleness import ScanDates, why_not_due
 
 OUT_OF_BUDGET = Decision(Outcome.DEFERRED, "repository budget")
-TOO_FAST = Decision(Outcome.DEFERRED, "ECR throttles")
-OUT_OF_TIME = Decision(Outcome.DEFERRED, "execution time")
+HISTORY_FULL = Decision(Outcome.DEFERRED, "execution history")
 NOT_AMONG_NEWEST = Decision(Outcome.EXCLUDED, "not among the newest")
 DRY_RUN = Decision(Outcome.DUE, "dry run")
 
-_NEVER = datetime.min.replace(tzinfo=UTC)
+IMAGES_A_STEP = 1_000  # that a state holds beside what else it does, in batches
+# A history ends its execution at 25,000 events. The last batches have room for all their retries.
+MOST_EVENTS = 20_000
+# FindStaleImages and the Choice; the Map; the Wait; one iteration of the Map.
+_EVENTS_PER_STEP = 5 + 2 + 4 + 2
+_EVENTS_PER_BATCH = 7
+_KNOWN_BY = slice(len("sha256:"), len("sha256:") + 16)  # what identifies an image on a page
 
 
 @dataclass(frozen=True)
 class RepositoryInRun:
-    """One repository in one run, and its progress.
-
-    started_at: start of the child execution, from which an Express time limit counts.
-    """
+    """One repository in one run, and its progress. retry: 0 is the first attempt of a step."""
 
     run: str
     repository: str
-    started_at: datetime
     policy: RescanPolicy
+    retry: int = 0
     progress: Progress = field(default_factory=Progress)
 
-    def is_out_of_time(self, now: datetime) -> bool:
-        """Return whether the child execution has used up its time."""
-        limit = self.policy.time_limit_seconds
-        return limit is not None and now - self.started_at > timedelta(seconds=limit)
 
-    def is_to_start(self, progress: Progress, now: datetime) -> bool:
-        """Return whether batches are due: all pages are evaluated, or half of the time is over."""
-        limit = self.policy.time_limit_seconds
-        is_late = limit is not None and now - self.started_at > timedelta(seconds=limit) / 2
-        return progress.is_decided or is_late
+class RepositoryStep:
+    """One step: every method moves its progress on, and notes the outcomes that it decides."""
 
-
-def decide_next(
-    work: RepositoryInRun,
-    progress: Progress,
-    *,
-    registry: EcrRegistry,
-    history: ScanHistory,
-    cache: ImageCache,
-    now: datetime,
-) -> tuple[Progress, tuple[ScanResultFound, ...]]:
-    """Evaluate the images that ECR left undecided, or else those of the next page.
-
-    Also returns the missing results that were found. Raises RepositoryNotFound if the repository
-    was deleted in the meantime.
-    """
-    if progress.undecided:
-        known = PageKnowledge(
-            unknown=progress.undecided, unreported=frozenset(progress.undecided[: progress.missing])
+    def __init__(self, work: RepositoryInRun, outcomes: ImageOutcomes, now: datetime) -> None:
+        self._work = work
+        self._policy = work.policy
+        self._outcomes = outcomes
+        self._now = now
+        before = work.progress
+        for batch, outcome in zip(before.batches, before.outcomes, strict=False):
+            outcomes.note(failed_batch(batch, outcome))
+        self.progress = replace(
+            before.folded(),
+            step=before.step + 1,
+            events=before.folded().events + _EVENTS_PER_STEP,
+            wait_seconds=0,
         )
-    else:
-        progress, images = _list_next(work, progress, registry, now)
-        known = gather(images, cache, now)
-    unknown = known.unknown
-    if work.is_out_of_time(now):
-        progress = _settled(work, progress, dict.fromkeys(unknown, OUT_OF_TIME))
-        unknown = ()
-    answers = history.last_scans(work.repository, unknown) if unknown else ScanAnswers({})
-    scans = known.scans_with(answers)
-    found = known.results_found(work.repository, answers)
-    if new := known.scan_to_store(answers, found, now):
-        cache.note_scans(new)
 
-    decisions = {
-        digest: why_not_due(last_scan, work.policy, now) for digest, last_scan in scans.items()
-    }
-    due = (
-        DueImage(digest, last_scan.completed_at if last_scan else None)
-        for digest, last_scan in scans.items()
-        if decisions[digest] is None
-    )
-    progress = _settled(work, progress, decisions | dict.fromkeys(answers.gone, IMAGE_GONE))
-    progress = replace(
-        progress,
-        waiting=tuple(sorted((*progress.waiting, *due), key=_oldest_scan_first)),
-        undecided=answers.unanswered,
-        missing=sum(map(known.misses, answers.unanswered)),
-        results_missing=progress.results_missing + len(known.missing),
-        results_found=progress.results_found + len(found),
-    )
-    return progress, found
+    def evaluate_next(
+        self, registry: EcrRegistry, history: ScanHistory, cache: ImageCache
+    ) -> tuple[ScanResultFound, ...]:
+        """Evaluate the images that ECR left undecided, or else those of the next page.
+
+        Returns the missing results that were found. Raises RepositoryNotFound if the repository was
+        deleted in the meantime, PageTokenRefused if ECR does not continue the listing.
+        """
+        if self.progress.undecided:
+            known = _known_of(self.progress)
+        else:
+            known = gather(self._list_next(registry), cache, self._policy, self._now)
+        answers = ScanAnswers({})
+        if known.unknown:
+            answers = history.last_scans(
+                self._work.repository, known.unknown, polls=self.progress.polls
+            )
+        scans = known.scans_with(answers)
+        found = known.results_found(self._work.repository, answers)
+        if new := known.scan_to_store(answers, found, self._now):
+            cache.note_scans(new)
+
+        dates = {digest: known.dates[digest].with_scan(scan) for digest, scan in scans.items()}
+        decisions = {
+            digest: why_not_due(scan, dates[digest], self._policy, self._now)
+            for digest, scan in scans.items()
+        }
+        self._outcomes.note_scans(scans)
+        self._settle(known.refused)
+        self._settle(decisions)
+        self._settle(dict.fromkeys(answers.gone, IMAGE_GONE))
+        progress = self.progress.queued(
+            _due_image(digest, dates[digest], self._now)
+            for digest, decision in decisions.items()
+            if decision is None
+        )
+        self.progress = replace(
+            progress,
+            undecided=tuple(
+                UndecidedImage(digest, known.dates[digest].since, known.dates[digest].accepted_at)
+                for digest in answers.unanswered
+            ),
+            missing=sum(map(known.misses, answers.unanswered)),
+            results_missing=progress.results_missing + len(known.missing),
+            results_found=progress.results_found + len(found),
+            wait_seconds=answers.wait_seconds,
+            polls=progress.polls + 1 if answers.wait_seconds else 0,
+        )
+        self._defer_beyond(self._most_to_ask())
+        return found
+
+    def hand_out(self, pace: Pace) -> None:
+        """Hand out the next batches, wait for their turn, or defer what is left."""
+        if not self.progress.is_decided:
+            return
+        if self._policy.dry_run:
+            self._defer_beyond(self._budget())
+            self._settle_waiting(DRY_RUN)
+        elif self.progress.waiting and (stop := self._why_no_more(pace)):
+            self._settle_waiting(stop)
+        ready = [image for image in self.progress.waiting if not self._is_too_early(image)]
+        if ready:
+            self._draw(ready, pace)
+        elif self.progress.waiting:
+            free_at = min(each.not_before for each in self.progress.waiting if each.not_before)
+            seconds = ceil((free_at - self._now).total_seconds())
+            self.progress = replace(self.progress, wait_seconds=seconds)
+        self.progress = replace(self.progress, finished=not self.progress.waiting)
+
+    def end(self, decision: Decision) -> None:
+        """Defer every image that waits, and end before the other pages are listed, if any."""
+        is_cut_short = not self.progress.is_decided
+        self._settle({image.image_digest: decision for image in self.progress.undecided})
+        self._settle_waiting(decision)
+        self.progress = replace(
+            self.progress, undecided=(), missing=0, finished=True, cut_short=is_cut_short
+        )
+
+    def list_again(self) -> None:
+        """Start the listing again. No scan was started before: that takes a complete listing."""
+        self.progress = Progress(
+            step=self.progress.step, events=self.progress.events, relisted=True
+        )
+
+    def end_with_repository(self) -> None:
+        """Count what is left of a repository that was deleted in the meantime."""
+        self._settle({image.image_digest: REPOSITORY_GONE for image in self.progress.undecided})
+        self._settle_waiting(REPOSITORY_GONE)
+        self.progress = replace(
+            self.progress, undecided=(), missing=0, finished=True, repository_gone=True
+        )
+
+    def _draw(self, ready: list[DueImage], pace: Pace) -> None:
+        most = min(self._budget(), self._most_to_ask(), IMAGES_A_STEP)
+        turn = pace.draw(len(ready[:most]), polls=self.progress.polls)
+        if not turn.count:
+            self.progress = replace(
+                self.progress, wait_seconds=turn.wait_seconds, polls=self.progress.polls + 1
+            )
+            return
+        digests = [image.image_digest for image in ready[: turn.count]]
+        made = self.progress.batches_made
+        batches = tuple(
+            Batch(
+                number=made + number,
+                first=None if turn.first is None else turn.first + start,
+                image_digests=tuple(digests[start : start + BATCH]),
+            )
+            for number, start in enumerate(range(0, len(digests), BATCH), start=1)
+        )
+        drawn = frozenset(digests)
+        self.progress = replace(
+            self.progress,
+            batches=batches,
+            batches_made=made + len(batches),
+            waiting=tuple(i for i in self.progress.waiting if i.image_digest not in drawn),
+            asked=self.progress.asked + len(digests),
+            events=self.progress.events + _EVENTS_PER_BATCH * len(batches),
+            polls=0,
+        )
+
+    def _why_no_more(self, pace: Pace) -> Decision | None:
+        """Return why no further batch is handed out, or None."""
+        closed_until = pace.closed_until()
+        if closed_until and closed_until > self._now:
+            return SCAN_QUOTA
+        if self.progress.tally.of_decision(SCAN_QUOTA):
+            return SCAN_QUOTA
+        if self.progress.events >= MOST_EVENTS:
+            return HISTORY_FULL
+        return None if min(self._budget(), self._most_to_ask()) > 0 else OUT_OF_BUDGET
+
+    def _budget(self) -> int:
+        """Return how many more scans may be started, or would be in a dry run."""
+        outcomes = self.progress.tally.outcomes()
+        started = outcomes.get(Outcome.STARTED, 0) + outcomes.get(Outcome.DUE, 0)
+        return self._policy.max_scans_per_repository - started
+
+    def _most_to_ask(self) -> int:
+        """Return how many more scans ECR may be asked for, whatever it answers."""
+        return self._policy.most_calls - self.progress.asked
+
+    def _is_too_early(self, image: DueImage) -> bool:
+        return image.not_before is not None and image.not_before > self._now
+
+    def _list_next(self, registry: EcrRegistry) -> list[Image]:
+        """List the next page, or all pages for MaxImagesPerRepository, because ECR does not sort.
+
+        An image that ECR lists on two pages in succession, because others were pushed meanwhile, is
+        evaluated once.
+        """
+        most = self._policy.max_images_per_repository
+        seen = frozenset(self.progress.last_page)
+        page = registry.images(self._work.repository, self.progress.cursor)
+        images = {image.digest: image for image in page.images}
+        while most and page.cursor:
+            page = registry.images(self._work.repository, page.cursor)
+            images |= {image.digest: image for image in page.images}
+        images = {d: image for d, image in images.items() if d[_KNOWN_BY] not in seen}
+
+        decisions = {
+            image.digest: left_out(image, self._policy, self._now) for image in images.values()
+        }
+        kept = [image for image in images.values() if decisions[image.digest] is None]
+        if most:
+            older = {image.digest for image in kept}
+            kept = newest(kept, most)
+            older -= {image.digest for image in kept}
+            decisions |= dict.fromkeys(older, NOT_AMONG_NEWEST)
+        self._outcomes.note_images(images.values())
+        self._settle(decisions)
+        self.progress = replace(
+            self.progress,
+            cursor=page.cursor,
+            listed=not page.cursor,
+            last_page=tuple(d[_KNOWN_BY] for d in images) if page.cursor else (),
+        )
+        return kept
+
+    def _defer_beyond(self, most: int) -> None:
+        """Defer the images that wait behind so many others."""
+        most = max(0, most)
+        kept, beyond = self.progress.waiting[:most], self.progress.waiting[most:]
+        self._settle(_all(beyond, OUT_OF_BUDGET))
+        self.progress = replace(self.progress, waiting=kept)
+
+    def _settle_waiting(self, decision: Decision) -> None:
+        self._settle(_all(self.progress.waiting, decision))
+        self.progress = replace(self.progress, waiting=())
+
+    def _settle(self, decisions: Mapping[str, Decision | None]) -> None:
+        """Count and note the images with a decision."""
+        made = {digest: decision for digest, decision in decisions.items() if decision}
+        self._outcomes.note(made)
+        self.progress = replace(self.progress, tally=self.progress.tally.plus(*made.values()))
 
 
-def hand_out(work: RepositoryInRun, progress: Progress, now: datetime) -> Progress:
-    """Return the next batch, or defer what is left if no more scans can be started."""
-    due = progress.waiting
-    batch: tuple[DueImage, ...] = ()
-    budget = work.policy.max_scans_per_repository - progress.handed_out
-    stop = _why_no_more(work, progress, now)
-    due, left = ((), due) if stop else (due[:budget], due[budget:])
-    progress = _settled(work, progress, _all(left, stop or OUT_OF_BUDGET))
-    if work.is_to_start(progress, now):
-        if work.policy.dry_run:
-            progress = _settled(work, progress, _all(due, DRY_RUN))
-            progress, due = replace(progress, handed_out=progress.handed_out + len(due)), ()
-        batch, due = due[:BATCH], due[BATCH:]
-    return replace(
-        progress,
-        due=tuple(image.digest for image in batch),
-        waiting=due,
-        handed_out=progress.handed_out + len(batch),
-        finished=progress.is_decided and not due,
+def _known_of(progress: Progress) -> PageKnowledge:
+    """Return what the earlier step knew of the images that it left undecided."""
+    digests = tuple(image.image_digest for image in progress.undecided)
+    return PageKnowledge(
+        unknown=digests,
+        dates={
+            image.image_digest: ScanDates(image.since, image.accepted_at)
+            for image in progress.undecided
+        },
+        unreported=frozenset(digests[: progress.missing]),
     )
+
+
+def _due_image(image_digest: str, dates: ScanDates, now: datetime) -> DueImage:
+    return DueImage(image_digest, dates.since, dates.not_before(now))
 
 
 def _all(images: Iterable[DueImage], decision: Decision) -> dict[str, Decision]:
-    return {image.digest: decision for image in images}
-
-
-def _why_no_more(work: RepositoryInRun, progress: Progress, now: datetime) -> Decision | None:
-    """Return why no further batch is started, or None."""
-    if progress.tally.of_decision(SCAN_QUOTA):
-        return SCAN_QUOTA
-    if progress.tally.of_decision(GIVEN_UP):
-        return TOO_FAST
-    return OUT_OF_TIME if work.is_out_of_time(now) else None
-
-
-def _list_next(
-    work: RepositoryInRun, progress: Progress, registry: EcrRegistry, now: datetime
-) -> tuple[Progress, list[Image]]:
-    """List the next page, or all pages for MaxImagesPerRepository, because ECR does not sort."""
-    most = work.policy.max_images_per_repository
-    page = registry.images(work.repository, progress.cursor)
-    images = list(page.images)
-    while most and page.cursor:
-        page = registry.images(work.repository, page.cursor)
-        images.extend(page.images)
-
-    decisions = {image.digest: left_out(image, work.policy, now) for image in images}
-    kept = [image for image in images if decisions[image.digest] is None]
-    if most:
-        older = {image.digest for image in kept}
-        kept = newest(kept, most)
-        older -= {image.digest for image in kept}
-        decisions |= dict.fromkeys(older, NOT_AMONG_NEWEST)
-    return replace(_settled(work, progress, decisions), cursor=page.cursor), kept
-
-
-def _settled(
-    work: RepositoryInRun, progress: Progress, decisions: Mapping[str, Decision | None]
-) -> Progress:
-    """Count the images with a decision, and log each at DEBUG."""
-    made = {digest: decision for digest, decision in decisions.items() if decision}
-    for digest, decision in made.items():
-        logger.debug(
-            "settled",
-            extra={
-                "run": work.run,
-                "repository": work.repository,
-                "image_digest": digest,
-                "outcome": decision.outcome.value,
-                "reason": decision.reason,
-            },
-        )
-    return replace(progress, tally=progress.tally.plus(*made.values()))
-
-
-def _oldest_scan_first(image: DueImage) -> tuple[datetime, str]:
-    """Sort images never scanned before all others."""
-    return image.scanned_at or _NEVER, image.digest
+    return {image.image_digest: decision for image in images}

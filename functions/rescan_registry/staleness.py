@@ -1,10 +1,20 @@
-"""Staleness: the rule that decides whether an image is due for a scan."""
+"""Staleness: the rule that decides whether an image is due for a scan, and from when on."""
 
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
+from ledger.image_records import Attempt
 from registry.images import LastScan
 from rescan_registry.outcomes import ARCHIVED, Decision, Outcome
 from rescan_registry.policy import RescanPolicy
+
+# "A basic image scan can only be started once per 24 hours on an individual image."
+# https://docs.aws.amazon.com/AmazonECR/latest/userguide/image-scanning-basic.html
+ECR_DAY = timedelta(hours=24)
+# A run waits this long at most for ECR to accept a scan, so that RescanAfter=24h is a scan per day
+# although each run of the schedule starts a little earlier or later than the one before.
+WORTH_WAITING = timedelta(minutes=15)
+_ROUNDING = timedelta(seconds=2)  # ECR's times have fractions of a second, those of states have not
 
 _UNDER_WAY = frozenset({"IN_PROGRESS", "PENDING"})
 # ECR reports an image that it cannot scan by a status, or by a failure with this description:
@@ -14,28 +24,75 @@ UNSUPPORTED = {
     "UNSUPPORTED_IMAGE": "operating system",
     "IMAGE_SIZE_EXCEEDED": "image size",
 }
+# Outcomes of an attempt that the next one would have, too.
+_REFUSALS = frozenset({Outcome.UNSCANNABLE, Outcome.UNSUPPORTED})
 
 
-def why_not_due(last_scan: LastScan | None, policy: RescanPolicy, now: datetime) -> Decision | None:
+@dataclass(frozen=True)
+class ScanDates:
+    """What is known of one image, apart from its last scan in ECR.
+
+    since: the newest of its last scan, start of a scan, attempt, and push, as far as known. The
+        image whose date is the oldest is the first to be scanned.
+    accepted_at: when ECR last accepted or ended a scan, as far as known.
+    last_attempt: the last attempt that ECR has refused.
+    """
+
+    since: datetime | None = None
+    accepted_at: datetime | None = None
+    last_attempt: Attempt | None = None
+
+    def with_scan(self, last_scan: LastScan | None) -> "ScanDates":
+        """Return the dates with those of a scan."""
+        scanned_at = last_scan.completed_at if last_scan else None
+        return ScanDates(
+            since=newest(self.since, scanned_at),
+            accepted_at=newest(self.accepted_at, scanned_at),
+            last_attempt=self.last_attempt,
+        )
+
+    def not_before(self, now: datetime) -> datetime | None:
+        """Return when ECR accepts the next scan, or None if it does so now."""
+        if self.accepted_at is None:
+            return None
+        free_at = self.accepted_at + ECR_DAY + _ROUNDING
+        return free_at if free_at > now else None
+
+
+def newest(*dates: datetime | None) -> datetime | None:
+    """Return the newest of some dates, or None if none is known."""
+    return max((date for date in dates if date), default=None)
+
+
+def why_refused_before(dates: ScanDates, policy: RescanPolicy, now: datetime) -> Decision | None:
+    """Return why ECR is not asked to scan an image that it has refused to scan."""
+    attempt = dates.last_attempt
+    if attempt is None or attempt.outcome not in _REFUSALS:
+        return None
+    if now - attempt.attempted_at >= policy.unsupported_retry_after:
+        return None
+    return Decision(Outcome(attempt.outcome), attempt.reason)
+
+
+def why_not_due(
+    last_scan: LastScan | None, dates: ScanDates, policy: RescanPolicy, now: datetime
+) -> Decision | None:
     """Return why an image needs no scan now, or None if it is due.
 
-    An image is due if it was never scanned, if its last scan has no date, or if that scan is at
-    least RescanAfter old.
+    An image is due if its last scan would be older than RescanAfter at the next run of the
+    schedule, if it was never scanned, if its last scan has no date, or if a scan has been under way
+    for more than a day. It is not due while ECR refuses to scan it for longer than a run waits.
+
+    dates: with those of the last scan.
     """
-    if last_scan is None:
-        return None
-    if last_scan.status in _UNDER_WAY:
-        return Decision(Outcome.FRESH, "scan under way")
-    if last_scan.status == "IMAGE_ARCHIVED":
-        return ARCHIVED
-    scanned_at = last_scan.completed_at
-    if unsupported := unsupported_status(last_scan):
-        # Without a date, UnsupportedRetryAfter cannot be applied, and a daily attempt is a waste.
-        retry = scanned_at is not None and now - scanned_at >= policy.unsupported_retry_after
-        return None if retry else Decision(Outcome.UNSUPPORTED, UNSUPPORTED[unsupported])
-    if scanned_at is None or now - scanned_at >= policy.rescan_after:
-        return None
-    return Decision(Outcome.FRESH, "scanned within RescanAfter")
+    if refused := why_refused_before(dates, policy, now):
+        return refused
+    if last_scan is not None and (decision := _why_not_renewed(last_scan, dates, policy, now)):
+        return decision
+    free_at = dates.not_before(now)
+    if free_at and free_at - now > WORTH_WAITING:
+        return Decision(Outcome.FRESH, "scanned within 24 hours")
+    return None
 
 
 def unsupported_status(scan: LastScan) -> str | None:
@@ -43,3 +100,21 @@ def unsupported_status(scan: LastScan) -> str | None:
     if scan.status == "FAILED" and scan.description.startswith(_UNSUPPORTED_ERROR):
         return "UNSUPPORTED_IMAGE"
     return scan.status if scan.status in UNSUPPORTED else None
+
+
+def _why_not_renewed(
+    last_scan: LastScan, dates: ScanDates, policy: RescanPolicy, now: datetime
+) -> Decision | None:
+    if last_scan.status in _UNDER_WAY:
+        is_stuck = dates.since is None or now - dates.since >= ECR_DAY
+        return None if is_stuck else Decision(Outcome.FRESH, "scan under way")
+    if last_scan.status == "IMAGE_ARCHIVED":
+        return ARCHIVED
+    scanned_at = last_scan.completed_at
+    if unsupported := unsupported_status(last_scan):
+        # Without a date, UnsupportedRetryAfter cannot be applied, and a daily attempt is a waste.
+        retry = scanned_at is not None and now - scanned_at >= policy.unsupported_retry_after
+        return None if retry else Decision(Outcome.UNSUPPORTED, UNSUPPORTED[unsupported])
+    if scanned_at is None or now - scanned_at > policy.due_after:
+        return None
+    return Decision(Outcome.FRESH, "scanned within RescanAfter")

@@ -1,7 +1,5 @@
 """Start the scans of one batch of images, at the pace that all callers share."""
 
-from collections import Counter
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -96,10 +94,71 @@ class ScanStarter:
         return decision
 
     def _decision(self, error: Exception, image_digest: str) -> Decision:
-        decision = _REFUSALS.get(type(error)) or Decision(Outcome.FAILED, error_name(error))
+        decision = _REFUSALS.get(type(error)) or Decision(
+            Outcome.FAILED, getattr(error, "code", type(error).__name__)
+        )
         if decision.outcome is Outcome.FAILED:
             message = " ".join(str(error).split())[:_LONGEST_MESSAGE]
             self.examples.setdefault(decision.reason, Example(image_digest, message))
         if isinstance(error, _FOR_ALL):
             self._for_all = decision
         return decision
+
+
+def start_image_scans(
+    work: BatchInRun,
+    *,
+    registry: EcrRegistry,
+    pace: Pace,
+    cache: ImageCache,
+    outcomes: ImageOutcomes,
+) -> BatchOutcome:
+    """Start the scans of a batch, and return how many images had which outcome.
+
+    A repeated invocation draws new numbers, and asks ECR only for what the one before has not
+    started. Raises EcrThrottled or EcrUnavailable if ECR has answered for no image.
+    """
+    digests, first = work.batch.image_digests, work.batch.first
+    decisions: dict[str, Decision] = {}
+    if work.retry:
+        started = cache.started_by(work.run, digests)
+        decisions = {digest: STARTED for digest in digests if digest in started}
+    asked = [digest for digest in digests if digest not in decisions]
+    if work.retry and asked:
+        turn = pace.draw(len(asked), polls=work.retry)
+        if not turn.count:
+            raise EcrThrottled("StartImageScan: the other calls of ECR take its whole rate")
+        asked, first = asked[: turn.count], turn.first
+
+    starter = ScanStarter(work, registry, cache)
+    made = pace.calls(asked, starter.start, first=first, seconds=START_FOR_SECONDS)
+    decisions |= {asked[position]: decision for position, decision in made.answers.items()}
+    if made.refusal and not decisions:
+        raise made.refusal
+    if SCAN_QUOTA in decisions.values():
+        pace.close(clock.now() + _CLOSED_FOR)
+    outcomes.note(decisions)
+    left = tuple(place for place, digest in enumerate(digests) if digest not in decisions)
+    return BatchOutcome(
+        tally=Tally().plus(*decisions.values()),
+        left=left,
+        left_count=len(left),
+        examples=starter.examples,
+        retries=work.retry,
+    )
+
+
+@entrypoint(BatchInRun)
+def handler(work: BatchInRun) -> BatchOutcome:
+    """Run as StartImageScans, once per batch."""
+    settings, now = StartImageScansSettings.load(), clock.now()
+    outcomes = ImageOutcomes(work.run, work.repository, now)
+    outcome = start_image_scans(
+        work,
+        registry=ecr_registry(),
+        pace=pace(settings.ledger_table, Operation.START_IMAGE_SCAN),
+        cache=image_cache(settings, work.repository, now),
+        outcomes=outcomes,
+    )
+    outcomes.write(run_bucket(settings.run_bucket), f"batch-{work.batch.number:04}")
+    return outcome

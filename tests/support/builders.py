@@ -8,11 +8,11 @@ from typing import Any
 
 from ledger.run_records import RecordStatus, RunRecord
 from registry.images import Image, LastScan
-from registry.scan_history import ScanAnswers
 from rescan_registry.image_cache import ImageCache
 from rescan_registry.policy import RescanPolicy
 from rescan_registry.progress import Progress
 from rescan_registry.repository_step import RepositoryInRun
+from rescan_registry.scan_history import ScanAnswers
 from tests.support.clock import NOW
 from tests.support.fakes import FakeImageRecords
 
@@ -21,15 +21,15 @@ _numbers = count(1)
 # The defaults of the template.
 DEFAULT_SETTINGS = {
     "REPOSITORY_FILTER": "",
+    "SCHEDULE_INTERVAL_SECONDS": "86400",
     "RESCAN_AFTER": "7d",
     "UNSUPPORTED_RETRY_AFTER": "30d",
     "IMAGE_SELECTION": "ANY",
     "MAX_IMAGES_PER_REPOSITORY": "0",
     "PULLED_WITHIN": "",
     "EXCLUDE_TAG_PATTERN": "",
-    "MAX_SCANS_PER_REPOSITORY": "1000",
+    "MAX_SCANS_PER_REPOSITORY": "20000",
     "TOLERATED_FAILURE_PERCENTAGE": "20",
-    "CHILD_EXECUTION_TYPE": "STANDARD",
     "RUN_RETENTION_DAYS": "30",
     "IMAGE_RECORD_RETENTION_DAYS": "180",
 }
@@ -50,8 +50,10 @@ def any_policy(**given: Any) -> RescanPolicy:
     """Make the policy that the template's defaults make."""
     policy = RescanPolicy(
         rescan_after=timedelta(days=7),
+        schedule_interval=timedelta(days=1),
         unsupported_retry_after=timedelta(days=30),
-        max_scans_per_repository=1_000,
+        stop_at=NOW + timedelta(hours=5, minutes=40),
+        max_scans_per_repository=20_000,
     )
     return replace(policy, **given)
 
@@ -61,7 +63,6 @@ def any_work(progress: Progress | None = None, **policy: Any) -> RepositoryInRun
     return RepositoryInRun(
         run="run-1",
         repository="team/api",
-        started_at=NOW,
         policy=any_policy(**policy),
         progress=progress or Progress(),
     )
@@ -111,7 +112,7 @@ class FakeHistory:
         self._gone = frozenset(gone)
         self._answers = throttle_after
 
-    def last_scans(self, repository: str, digests: Sequence[str]) -> ScanAnswers:
+    def last_scans(self, repository: str, digests: Sequence[str], *, polls: int) -> ScanAnswers:
         """Answer up to a number of images."""
         self.calls.append(repository)
         self.asked.extend(digests)

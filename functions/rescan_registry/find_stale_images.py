@@ -1,20 +1,20 @@
 """Find the images of one repository that are due for a scan, one step per invocation."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
-from ledger.bucket import RunBucket, run_bucket
-from own_events.event_bus import EventBus, event_bus
-from registry.ecr import EcrRegistry, ecr_registry
+from ledger.bucket import run_bucket
+from own_events.event_bus import event_bus
+from registry.ecr import ecr_registry
 from registry.errors import EcrThrottled, PageTokenRefused, RepositoryNotFound
-from rescan_registry.image_cache import ImageCache, image_cache
+from rescan_registry.image_cache import image_cache
 from rescan_registry.image_outcomes import ImageOutcomes
 from rescan_registry.outcomes import RUN_TIME, THROTTLED
-from rescan_registry.paced_calls import Pace, pace
+from rescan_registry.paced_calls import pace
 from rescan_registry.pacing import Operation
 from rescan_registry.progress import Progress
-from rescan_registry.repository_step import RepositoryInRun, RepositoryStep
-from rescan_registry.scan_history import EcrScanHistory, ScanHistory
+from rescan_registry.repository_step import RepositoryInRun, RepositoryStep, Surroundings
+from rescan_registry.scan_history import EcrScanHistory
 from rescan_registry.settings import FindStaleImagesSettings
 from rescan_registry.waiting_images import WaitingImages
 from runtime import clock
@@ -23,20 +23,8 @@ from runtime.entrypoint import entrypoint
 RETRIES = 15  # of the state, when ECR throttles
 
 
-@dataclass(frozen=True)
-class Surroundings:
-    """Everything outside that a step asks or tells. starts: the pace of StartImageScan."""
-
-    registry: EcrRegistry
-    history: ScanHistory
-    starts: Pace
-    cache: ImageCache
-    bucket: RunBucket
-    bus: EventBus
-
-
 def find_stale_images(work: RepositoryInRun, around: Surroundings, *, now: datetime) -> Progress:
-    """Count the outcomes of the last batches, evaluate more images, and hand out batches."""
+    """Count the outcomes of the last batches, evaluate more images, and return new batches."""
     waiting = WaitingImages(around.bucket, work.run, work.repository)
     work = replace(work, progress=waiting.taken_into(work.progress))
     outcomes = ImageOutcomes(work.run, work.repository, now)
@@ -52,9 +40,7 @@ def find_stale_images(work: RepositoryInRun, around: Surroundings, *, now: datet
 def _move_on(step: RepositoryStep, work: RepositoryInRun, around: Surroundings) -> None:
     try:
         if not step.progress.is_decided:
-            found = step.evaluate_next(around.registry, around.history, around.cache)
-            if found and not work.policy.dry_run:
-                around.bus.put(found)
+            step.evaluate_next(around)
         step.hand_out(around.starts)
     except RepositoryNotFound:
         step.end_with_repository()

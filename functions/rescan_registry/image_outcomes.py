@@ -58,7 +58,7 @@ class ImageOutcomes:
             yield {"repository": self._repository, "image_digest": image_digest, **known}
 
     def write(self, bucket: RunBucket, name: str) -> None:
-        """Write the lines into the run bucket; without it, the run goes on and says so."""
+        """Write the lines into the run bucket; without it, the run continues with a warning."""
         if not self._lines:
             return
         try:

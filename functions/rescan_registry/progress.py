@@ -90,7 +90,7 @@ class Progress:
     listed: every page is listed.
     relisted: the listing was started again, because ECR refused the token of a page.
     last_page: the beginnings of the image digests on the last page, where another one follows.
-    batches_made: how many batches were handed out.
+    batches_made: how many batches there were so far.
     asked: images for which ECR was asked to start a scan, regardless of its answer.
     wait_seconds: how long to wait before the next step, until it is this repository's turn.
     polls: how often it has waited in a row.

@@ -1,4 +1,4 @@
-"""One step of a repository: evaluate a page of images, or hand out batches of due ones.
+"""One step of a repository: evaluate a page of images, or return batches of due ones.
 
 All pages are evaluated before the first batch. Otherwise the images that ECR lists first would use
 up the budget in every run, and older scans on later pages would never be renewed.
@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from math import ceil
 
-from own_events.scan_result_found import ScanResultFound
+from ledger.bucket import RunBucket
+from own_events.event_bus import EventBus
 from registry.ecr import EcrRegistry
 from registry.images import Image
 from rescan_registry.image_cache import ImageCache
@@ -61,6 +62,18 @@ class RepositoryInRun:
     progress: Progress = field(default_factory=Progress)
 
 
+@dataclass(frozen=True)
+class Surroundings:
+    """Everything outside that a step reads or writes. starts: the pace of StartImageScan."""
+
+    registry: EcrRegistry
+    history: ScanHistory
+    starts: Pace
+    cache: ImageCache
+    bucket: RunBucket
+    bus: EventBus
+
+
 class RepositoryStep:
     """One step: every method moves its progress on, and notes the outcomes that it decides."""
 
@@ -79,27 +92,28 @@ class RepositoryStep:
             wait_seconds=0,
         )
 
-    def evaluate_next(
-        self, registry: EcrRegistry, history: ScanHistory, cache: ImageCache
-    ) -> tuple[ScanResultFound, ...]:
+    def evaluate_next(self, around: Surroundings) -> None:
         """Evaluate the images that ECR left undecided, or else those of the next page.
 
-        Returns the missing results that were found. Raises RepositoryNotFound if the repository was
+        Puts the missing results that were found. Raises RepositoryNotFound if the repository was
         deleted in the meantime, PageTokenRefused if ECR does not continue the listing.
         """
         if self.progress.undecided:
             known = _known_of(self.progress)
         else:
-            known = gather(self._list_next(registry), cache, self._policy, self._now)
+            images = self._list_next(around.registry)
+            known = gather(images, around.cache, self._policy, self._now)
         answers = ScanAnswers({})
         if known.unknown:
-            answers = history.last_scans(
+            answers = around.history.last_scans(
                 self._work.repository, known.unknown, polls=self.progress.polls
             )
         scans = known.scans_with(answers)
         found = known.results_found(self._work.repository, answers)
         if new := known.scan_to_store(answers, found, self._now):
-            cache.note_scans(new)
+            around.cache.note_scans(new)
+        if found and not self._policy.dry_run:
+            around.bus.put(found)
 
         dates = {digest: known.dates[digest].with_scan(scan) for digest, scan in scans.items()}
         decisions = {
@@ -128,10 +142,9 @@ class RepositoryStep:
             polls=progress.polls + 1 if answers.wait_seconds else 0,
         )
         self._defer_beyond(self._most_to_ask())
-        return found
 
     def hand_out(self, pace: Pace) -> None:
-        """Hand out the next batches, wait for their turn, or defer what is left."""
+        """Return the next batches, wait for their turn, or defer what is left."""
         if not self.progress.is_decided:
             return
         if self._policy.dry_run:
@@ -201,7 +214,7 @@ class RepositoryStep:
         )
 
     def _why_no_more(self, pace: Pace) -> Decision | None:
-        """Return why no further batch is handed out, or None."""
+        """Return why no further batch is started, or None."""
         closed_until = pace.closed_until()
         if closed_until and closed_until > self._now:
             return SCAN_QUOTA
@@ -218,7 +231,7 @@ class RepositoryStep:
         return self._policy.max_scans_per_repository - started
 
     def _most_to_ask(self) -> int:
-        """Return how many more scans ECR may be asked for, whatever it answers."""
+        """Return how many more scans ECR may be asked for, regardless of its answers."""
         return self._policy.most_calls - self.progress.asked
 
     def _is_too_early(self, image: DueImage) -> bool:
@@ -259,7 +272,7 @@ class RepositoryStep:
         return kept
 
     def _defer_beyond(self, most: int) -> None:
-        """Defer the images that wait behind so many others."""
+        """Defer the images that wait behind as many others."""
         most = max(0, most)
         kept, beyond = self.progress.waiting[:most], self.progress.waiting[most:]
         self._settle(_all(beyond, OUT_OF_BUDGET))

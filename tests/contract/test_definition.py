@@ -70,7 +70,7 @@ ECR_RETRIER = {
     "MaxDelaySeconds": 60,
     "JitterStrategy": "FULL",
 }
-CALLS_ECR = {"ListRepositories", "FindStaleImages", "StartImageScan"}
+CALLS_ECR = {"ListRepositories", "FindStaleImages", "StartImageScans"}
 # DynamoDB's answer to a condition that does not hold: somebody else was first.
 NO_FAULT = ["DynamoDB.ConditionalCheckFailedException"]
 AWS_ERRORS = {
@@ -88,7 +88,7 @@ WAITS_AS_TOLD = {
 }
 MAX_EVENTS = 25_000
 # Not yet: the states of a child execution.
-CHILD = {"FindStaleImages", "StartImageScan", "StartImageScans", "RecordRepository"}
+CHILD = {"FindStaleImages", "StartImageScans", "RecordRepository"}
 
 TASKS = [state for state in states() if state.kind == "Task"]
 MAPS = [state for state in states() if state.kind == "Map"]
@@ -260,7 +260,7 @@ def test_a_map_names_what_it_hands_to_an_item(state: State) -> None:
             for path in (other.get("ResultPath"), *_catch_paths(other))
             if path and path != "$"
         }
-        if state.name == "ForEachStaleImage":
+        if state.name == "ForEachBatch":
             made |= {"error"}
         for path in paths(inner):
             if not path.startswith("$$"):

@@ -12,7 +12,7 @@ from notify_scan.post_to_webhook import WebhookDelivery
 from rescan_registry.find_stale_images import RepositoryInRun
 from rescan_registry.list_repositories import RunStart
 from rescan_registry.record_repository import WorkedRepository
-from rescan_registry.start_image_scan import ImageInRun
+from rescan_registry.scan_starter import BatchInRun
 from rescan_registry.summarize_rescan import EndedRun
 from runtime.messages import decode, encode
 from send_digest.digest import DigestRequest
@@ -23,7 +23,7 @@ from tests.support.template import ROOT
 MESSAGES: dict[str, type[Any]] = {
     "list_repositories": RunStart,
     "find_stale_images": RepositoryInRun,
-    "start_image_scan": ImageInRun,
+    "start_image_scans": BatchInRun,
     "record_repository": WorkedRepository,
     "summarize_rescan": EndedRun,
     "interpret_event": ReceivedEvent,

@@ -31,7 +31,12 @@ ALLOWED = {
         "dynamodb:UpdateItem",
         "events:PutEvents",
     },
-    "StartImageScanFunction": {"ecr:StartImageScan", "dynamodb:UpdateItem"},
+    "StartImageScansFunction": {
+        "ecr:StartImageScan",
+        "dynamodb:BatchGetItem",
+        "dynamodb:UpdateItem",
+        "s3:PutObject",
+    },
     "RecordRepositoryFunction": {"dynamodb:PutItem"},
     "SummarizeRescanFunction": {
         "s3:GetObject",

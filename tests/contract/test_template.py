@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from notify_scan.settings import ComposeNotificationSettings
 from reporting.reports import Change
 from rescan_registry.request import RescanRequest
-from rescan_registry.settings import ListRepositoriesSettings, StartImageScanSettings
+from rescan_registry.settings import ListRepositoriesSettings, StartImageScansSettings
 from runtime import durations
 from runtime.settings import parameter
 from tests.support.builders import DEFAULT_SETTINGS, any_policy
+from tests.support.clock import NOW
 from tests.support.definition import (
     NOTIFY_SCAN,
     SEND_DIGEST,
@@ -108,7 +109,7 @@ def test_the_defaults_make_the_policy_that_they_describe(monkeypatch: pytest.Mon
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     settings = settings_now(ListRepositoriesSettings)
-    assert settings.policy(RescanRequest()) == any_policy()
+    assert settings.policy(RescanRequest(), NOW) == any_policy()
 
 
 @given(
@@ -147,7 +148,7 @@ def test_images_are_remembered_as_long_as_the_code_accepts(
     monkeypatch.setenv("LEDGER_TABLE", "any")
     for limit in ("MinValue", "MaxValue"):
         monkeypatch.setenv("IMAGE_RECORD_RETENTION_DAYS", str(declared[limit]))
-        settings = settings_now(StartImageScanSettings)
+        settings = settings_now(StartImageScansSettings)
         assert settings.image_record_retention_days == declared[limit]
 
 

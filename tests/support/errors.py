@@ -32,15 +32,11 @@ LEAVES: dict[str, tuple[str, ...]] = {
         "EcrThrottled",
         "EcrUnavailable",
         "AccessDenied",
+        "PageTokenRefused",
         "EventRefused",
+        "LedgerUnavailable",
     ),
-    "StartImageScan": (
-        "SettingsError",
-        "EcrThrottled",
-        "EcrUnavailable",
-        "AccessDenied",
-        "ManualScanningDisabled",
-    ),
+    "StartImageScans": ("SettingsError", "EcrThrottled", "EcrUnavailable"),
     "RecordRepository": ("SettingsError", "ImageScansFailed", "LedgerUnavailable"),
     "SummarizeRescan": ("SettingsError", "EventRefused", "LedgerUnavailable"),
     "InterpretEvent": ("SettingsError", "UnreadableScanEvent"),
@@ -67,7 +63,9 @@ LEAVES: dict[str, tuple[str, ...]] = {
 # What an operator sees when a state has given up, by the state in which its errors end.
 ENDS = {
     "RepositoryFailed": "the child execution fails",
-    "RecordImageFailure": "the image has the outcome `FAILED`",
+    "RecordBatchFailure": (
+        "the images have the outcome `FAILED`; `DEFERRED`, if it is `EcrThrottled`"
+    ),
     "KeepUndelivered": "the delivery is in the dead-letter queue `Undelivered`",
     "NotificationFailed": (
         "the execution fails, and the event is in the dead-letter queue `Undelivered`"

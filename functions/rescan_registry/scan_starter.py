@@ -1,0 +1,102 @@
+"""Start scans one by one, and turn ECR's answers into outcomes."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from ledger.run_records import Example
+from registry.ecr import EcrRegistry
+from registry.errors import (
+    AccessDenied,
+    EcrThrottled,
+    EcrUnavailable,
+    ImageArchived,
+    ImageNotFound,
+    ImageNotScannable,
+    ImageScannedRecently,
+    ManualScanningDisabled,
+    RepositoryNotFound,
+    ScanQuotaExhausted,
+)
+from rescan_registry.image_cache import ImageCache
+from rescan_registry.outcomes import (
+    ARCHIVED,
+    IMAGE_GONE,
+    REPOSITORY_GONE,
+    SCAN_QUOTA,
+    Decision,
+    Outcome,
+)
+from rescan_registry.paced_calls import Pace
+from rescan_registry.progress import Batch
+from runtime import clock
+
+STARTED = Decision(Outcome.STARTED, "accepted")
+_CLOSED_FOR = timedelta(hours=1)  # ECR does not say when its quota of 24 hours is free again
+_LONGEST_MESSAGE = 200  # characters of ECR's that a record keeps
+
+_REFUSALS: dict[type[Exception], Decision] = {
+    ImageScannedRecently: Decision(Outcome.RECENT, "scanned within 24 hours"),
+    ScanQuotaExhausted: SCAN_QUOTA,
+    ImageNotScannable: Decision(Outcome.UNSCANNABLE, "refused by ECR"),
+    ImageArchived: ARCHIVED,
+    ImageNotFound: IMAGE_GONE,
+    RepositoryNotFound: REPOSITORY_GONE,
+}
+# ECR would answer the same for every other image of the batch.
+_FOR_ALL = (ScanQuotaExhausted, RepositoryNotFound, AccessDenied, ManualScanningDisabled)
+# Outcomes of which the next run must know when they were.
+_REMEMBERED = frozenset({Outcome.RECENT, Outcome.UNSCANNABLE, Outcome.FAILED})
+
+
+@dataclass(frozen=True)
+class BatchInRun:
+    """One batch of a repository in a run. retry: 0 is the first attempt."""
+
+    run: str
+    repository: str
+    batch: Batch
+    retry: int
+
+
+class ScanStarter:
+    """Starts the scans of one batch, and keeps what ECR answers."""
+
+    def __init__(
+        self, work: BatchInRun, registry: EcrRegistry, cache: ImageCache, pace: Pace
+    ) -> None:
+        self._work = work
+        self._registry = registry
+        self._cache = cache
+        self._pace = pace
+        self._for_all: Decision | None = None
+        self.examples: dict[str, Example] = {}
+
+    def start(self, image_digest: str) -> Decision:
+        """Start one scan and return its outcome; raise EcrThrottled or EcrUnavailable."""
+        if self._for_all:
+            return self._for_all
+        try:
+            self._registry.start_scan(self._work.repository, image_digest)
+        except (EcrThrottled, EcrUnavailable):
+            raise
+        except Exception as error:  # noqa: BLE001 one image must not stop the others
+            decision = self._decision(error, image_digest)
+        else:
+            self._cache.note_started(image_digest, run=self._work.run, at=clock.now())
+            return STARTED
+        if decision.outcome in _REMEMBERED and self._for_all is None:
+            self._cache.note_attempt(image_digest, decision, at=clock.now())
+        return decision
+
+    def _decision(self, error: Exception, image_digest: str) -> Decision:
+        decision = _REFUSALS.get(type(error)) or Decision(
+            Outcome.FAILED, getattr(error, "code", type(error).__name__)
+        )
+        if decision.outcome is Outcome.FAILED:
+            message = " ".join(str(error).split())[:_LONGEST_MESSAGE]
+            self.examples.setdefault(decision.reason, Example(image_digest, message))
+        if isinstance(error, _FOR_ALL):
+            self._for_all = decision
+        if decision == SCAN_QUOTA:
+            self._pace.close(clock.now() + _CLOSED_FOR)
+        return decision

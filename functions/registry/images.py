@@ -1,29 +1,40 @@
 """Images as DescribeImages returns them."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-INDEX_TYPES = frozenset(
-    {
-        "application/vnd.oci.image.index.v1+json",
-        "application/vnd.docker.distribution.manifest.list.v2+json",
-    }
-)
 HELM_CHART_TYPE = "application/vnd.cncf.helm.config.v1+json"
-# Artifact types that basic scanning accepts. Without a type, ECR decides.
-SCANNABLE_TYPES = frozenset(
-    {
-        "application/vnd.docker.container.image.v1+json",
-        "application/vnd.docker.image.rootfs.diff.tar",
-        "application/vnd.docker.image.rootfs.diff.tar.gzip",
-        "application/vnd.oci.image.config.v1+json",
-        "application/vnd.oci.image.layer.v1.tar",
-        "application/vnd.oci.image.layer.v1.tar+gzip",
-    }
-)
-# How cosign tags signatures, attestations and SBOMs of an image: by the digest of that image.
-_COMPANION_TAG = re.compile(r"sha256-[0-9a-f]{64}(\.(sig|att|sbom))?")
+# Manifests and artifacts that are known to be no image, by the start of their media type. Others
+# are left to ECR, which refuses what it does not scan: a list of what it does scan would be out of
+# date with the next compression of layers.
+_MANIFESTS = {
+    "application/vnd.oci.image.index.": "image index",
+    "application/vnd.docker.distribution.manifest.list.": "image index",
+    "application/vnd.docker.distribution.manifest.v1+": "artifact type",  # schema 1
+    "application/vnd.oci.artifact.manifest.": "artifact type",
+    "application/vnd.cncf.oras.artifact.manifest.": "artifact type",
+}
+_ARTIFACTS = {
+    "application/vnd.cncf.helm.": "Helm chart",
+    "application/vnd.dev.cosign.": "signature or attestation",
+    "application/vnd.dev.sigstore.": "signature or attestation",
+    "application/vnd.cncf.notary.": "signature or attestation",
+    "application/vnd.docker.attestation.": "signature or attestation",
+    "application/vnd.in-toto": "signature or attestation",
+    "application/vnd.cyclonedx": "signature or attestation",  # SBOM
+    "application/spdx": "signature or attestation",
+    "application/vnd.amazon.soci.": "artifact type",
+    "application/vnd.buildkit.cacheconfig.": "artifact type",
+    "application/vnd.wasm.": "artifact type",
+    "application/vnd.sylabs.sif.": "artifact type",
+    "application/vnd.unknown.": "artifact type",  # ORAS, where no type is given
+    "application/vnd.oci.empty.": "artifact type",
+}
+# How cosign tags what belongs to an image: by the digest of that image, in an OCI manifest.
+_COMPANION_TAG = re.compile(r"sha256-[0-9a-f]{64}\.(sig|att|sbom)")
+_DOCKER_IMAGE = "application/vnd.docker.distribution.manifest.v2+json"
 
 
 @dataclass(frozen=True)
@@ -64,13 +75,25 @@ class Image:
 
 
 def why_unscannable(image: Image) -> str | None:
-    """Return why ECR would refuse to scan the artifact, or None if the listing does not show it."""
-    if image.media_type in INDEX_TYPES:
-        return "image index"
-    if image.artifact_type == HELM_CHART_TYPE:
-        return "Helm chart"
-    if image.subject or any(_COMPANION_TAG.fullmatch(tag) for tag in image.tags):
+    """Return why the artifact is known to be no image, or None if that is left to ECR."""
+    if reason := _known(image.media_type, _MANIFESTS) or _known(image.artifact_type, _ARTIFACTS):
+        return reason
+    if image.subject or _is_companion(image):
         return "signature or attestation"
-    if image.artifact_type and image.artifact_type not in SCANNABLE_TYPES:
-        return "artifact type"
     return None
+
+
+def _known(media_type: str | None, reasons: Mapping[str, str]) -> str | None:
+    """Look a media type up, without its case and parameters (RFC 6838, RFC 9110)."""
+    essence = _essence(media_type)
+    return next((why for start, why in reasons.items() if essence.startswith(start)), None)
+
+
+def _is_companion(image: Image) -> bool:
+    """Return whether all tags are cosign's; one tag of another kind shows that it is an image."""
+    is_cosign = bool(image.tags) and all(map(_COMPANION_TAG.fullmatch, image.tags))
+    return is_cosign and _essence(image.media_type) != _DOCKER_IMAGE
+
+
+def _essence(media_type: str | None) -> str:
+    return (media_type or "").partition(";")[0].strip().lower()

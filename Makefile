@@ -25,7 +25,7 @@ demo: cloud ## deploy and run ecr-rescan in a local AWS account; options: ARGS='
 	@$(VENVS)/local/bin/python -m local.demo $(ARGS)
 
 .PHONY: test
-test: test-fast cloud ## run the suite, without what test-scale runs
+test: test-fast cloud $(VENVS)/oldest-sdk/installed ## run the suite, without what test-scale runs
 	$(dev)/pytest -m "(cloud or slow) and not scale"
 
 .PHONY: test-fast
@@ -66,7 +66,7 @@ docs: $(VENVS)/dev/installed ## write the generated parts of the documents: pict
 
 .PHONY: lock
 lock: $(UV) ## compile requirements/ from pyproject.toml
-	for group in dev mutants local sam lambda-runtime; do \
+	for group in dev mutants local sam lambda-runtime oldest-sdk; do \
 	  $(UV) pip compile pyproject.toml --group $$group --upgrade --generate-hashes --no-header \
 	    --no-annotate --python-version 3.13 --quiet --output-file requirements/$$group.txt; \
 	done

@@ -1,15 +1,23 @@
 """The one adapter to Amazon ECR: calls in, images and named errors out."""
 
 import functools
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import batched
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import boto3
+from botocore.awsrequest import AWSResponse
 from botocore.config import Config
 from botocore.exceptions import ClientError, ConnectionError, HTTPClientError  # noqa: A004
+from botocore.retries.standard import (
+    RetryContext,
+    ThrottledRetryableChecker,
+    TransientRetryableChecker,
+)
 
 from registry import errors
 from registry.findings import Finding
@@ -17,7 +25,12 @@ from registry.images import Image, LastScan
 
 if TYPE_CHECKING:
     from mypy_boto3_ecr import ECRClient
-    from mypy_boto3_ecr.type_defs import ImageDetailTypeDef, ImageScanFindingTypeDef
+    from mypy_boto3_ecr.type_defs import (
+        DescribeImagesRequestTypeDef,
+        ImageDetailTypeDef,
+        ImageScanFindingTypeDef,
+        ImageScanStatusTypeDef,
+    )
 
 PAGE = 1_000  # the most that a call returns: repositories, images or findings
 MOST_FINDINGS = 5_000  # of an image that are looked at: five calls
@@ -34,13 +47,12 @@ CLIENT_CONFIG = Config(
     max_pool_connections=CONNECTIONS,
 )
 
-# ThrottlingException is what ECR sends, ThrottleException what its guide says; no service model
-# lists either, so botocore raises both as a plain ClientError.
+# botocore's own lists of throttling and of transient errors. No service model lists ECR's
+# ThrottlingException, so that botocore raises it as a plain ClientError.
+_THROTTLING = ThrottledRetryableChecker()
+_TRANSIENT = TransientRetryableChecker()
 _ERRORS: dict[str, type[Exception]] = {
-    "ThrottlingException": errors.EcrThrottled,
-    "ThrottleException": errors.EcrThrottled,
-    "TooManyRequestsException": errors.EcrThrottled,
-    "RequestLimitExceeded": errors.EcrThrottled,
+    "ThrottleException": errors.EcrThrottled,  # as ECR's guide has it, and botocore has not
     "ServerException": errors.EcrUnavailable,
     "AccessDeniedException": errors.AccessDenied,
     "RepositoryNotFoundException": errors.RepositoryNotFound,
@@ -49,6 +61,10 @@ _ERRORS: dict[str, type[Exception]] = {
     "UnsupportedImageTypeException": errors.ImageNotScannable,
     "ScanNotFoundException": errors.ScanNotFound,
 }
+
+
+class UnreadableAnswer(Exception):
+    """ECR's answer was cut off on its way."""
 
 
 @dataclass(frozen=True)
@@ -64,12 +80,17 @@ class EcrRegistry:
 
     def __init__(self, client: "ECRClient") -> None:
         self._client = client
+        client.meta.events.register("after-call.ecr", _reject_unreadable, unique_id=__name__)
+        # botocore knows imageStatus from 1.41.0 on, and refuses what it does not know. Without it,
+        # ECR lists no archived images.
+        known = getattr(client.meta.service_model.shape_for("DescribeImagesFilter"), "members", {})
+        self._lists_archived = "imageStatus" in known
 
     def scan_type(self) -> str:
-        """Return the scan type of the registry: BASIC or ENHANCED."""
+        """Return the scan type of the registry: BASIC, which is ECR's default, or ENHANCED."""
         with _named_errors("GetRegistryScanningConfiguration", "the registry"):
             response = self._client.get_registry_scanning_configuration()
-        return response["scanningConfiguration"]["scanType"]
+        return response.get("scanningConfiguration", {}).get("scanType", "BASIC")
 
     def repositories(self) -> Iterator[str]:
         """List the names of all repositories, 1,000 per call."""
@@ -78,7 +99,9 @@ class EcrRegistry:
         )
         with _named_errors("DescribeRepositories", "the registry"):
             for page in pages:
-                yield from (repository["repositoryName"] for repository in page["repositories"])
+                for repository in page.get("repositories", ()):
+                    if name := repository.get("repositoryName"):
+                        yield name
 
     def confirm(self, names: Sequence[str]) -> None:
         """Raise RepositoryNotFound for a name that the registry does not hold."""
@@ -87,23 +110,25 @@ class EcrRegistry:
                 self._client.describe_repositories(repositoryNames=some)
 
     def images(self, repository: str, cursor: str | None = None) -> ImagePage:
-        """List up to a thousand images, archived ones too, from the cursor of the previous page."""
-        with _named_errors("DescribeImages", repository):
-            # Two calls, because botocore refuses nextToken=None.
-            response = (
-                self._client.describe_images(
-                    repositoryName=repository,
-                    maxResults=PAGE,
-                    filter={"imageStatus": "ANY"},
-                    nextToken=cursor,
-                )
-                if cursor
-                else self._client.describe_images(
-                    repositoryName=repository, maxResults=PAGE, filter={"imageStatus": "ANY"}
-                )
-            )
+        """List up to a thousand images, archived ones too, from the cursor of the previous page.
+
+        Raises PageTokenRefused for a cursor that ECR no longer accepts.
+        """
+        request: DescribeImagesRequestTypeDef = {"repositoryName": repository, "maxResults": PAGE}
+        if self._lists_archived:
+            request["filter"] = {"imageStatus": "ANY"}
+        if cursor:
+            request["nextToken"] = cursor
+        try:
+            with _named_errors("DescribeImages", repository):
+                response = self._client.describe_images(**request)
+        except errors.EcrError as error:
+            # The other parameters are those of the page before, which ECR accepted.
+            if cursor and error.code == "InvalidParameterException":
+                raise errors.PageTokenRefused(str(error)) from error
+            raise
         return ImagePage(
-            images=tuple(_image(detail) for detail in response["imageDetails"]),
+            images=tuple(map(_image, filter(_digest, response.get("imageDetails", ())))),
             cursor=response.get("nextToken"),
         )
 
@@ -117,13 +142,12 @@ class EcrRegistry:
                 )
         except errors.ScanNotFound:
             return None
-        status, findings = response["imageScanStatus"], response.get("imageScanFindings", {})
-        counts = findings.get("findingSeverityCounts", {})
-        return LastScan(
-            status=status["status"],
-            completed_at=findings.get("imageScanCompletedAt"),
-            description=status.get("description", ""),
-            severities=dict(counts.items()),
+        status, findings = (
+            response.get("imageScanStatus", {}),
+            response.get("imageScanFindings", {}),
+        )
+        return _last_scan(
+            status, findings.get("imageScanCompletedAt"), findings.get("findingSeverityCounts", {})
         )
 
     def findings(self, repository: str, digest: str) -> Iterator[Finding]:
@@ -153,38 +177,60 @@ def ecr_registry() -> EcrRegistry:
 
 @contextmanager
 def _named_errors(operation: str, subject: str) -> Iterator[None]:
-    """Turn ECR's error codes into the error names of the state machine; pass others through."""
+    """Turn ECR's error codes into the error names of the state machine."""
+    call = f"{operation} of {subject}"
     try:
         yield
     except ClientError as error:
-        if name := _name(error):
-            raise name(f"{operation} of {subject}: {error.response['Error']['Message']}") from error
-        raise
-    except (ConnectionError, HTTPClientError) as error:
-        raise errors.EcrUnavailable(f"{operation} of {subject}: {error}") from error
+        told = error.response.get("Error", {})
+        code, message = told.get("Code", ""), told.get("Message", "")
+        if name := _name(error, code, message):
+            raise name(f"{call}: {message}") from error
+        raise errors.EcrError.named(code, message, call=call) from error
+    except (ConnectionError, HTTPClientError, UnreadableAnswer) as error:
+        raise errors.EcrUnavailable(f"{call}: {error}") from error
 
 
-def _name(error: ClientError) -> type[Exception] | None:
-    code = error.response["Error"]["Code"]
-    message = error.response["Error"]["Message"]
-    status = error.response["ResponseMetadata"]["HTTPStatusCode"]
+def _name(error: ClientError, code: str, message: str) -> type[Exception] | None:
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     if code == "LimitExceededException":
-        # One code, two meanings. Only the text of the per-image rule is known from the field.
+        # One code, two meanings, and no throttling, which botocore takes it for. Only the text of
+        # the per-image rule is known from the field.
         per_image = "scan quota per image" in message
         return errors.ImageScannedRecently if per_image else errors.ScanQuotaExhausted
     if code == "ValidationException" and "feature is disabled" in message:
         return errors.ManualScanningDisabled
     if code in _ERRORS:
         return _ERRORS[code]
-    if status == 429:
+    answer = RetryContext(attempt_number=1, parsed_response=error.response)
+    if status == 429 or _THROTTLING.is_retryable(answer):
         return errors.EcrThrottled
-    return errors.EcrUnavailable if status >= 500 else None
+    if status >= 500 or _TRANSIENT.is_retryable(answer):
+        return errors.EcrUnavailable
+    # A proxy or an endpoint policy answers in HTML, and botocore takes the status for the code.
+    return errors.AccessDenied if code == "403" else None
+
+
+def _reject_unreadable(
+    http_response: AWSResponse, parsed: Mapping[str, object], **_: object
+) -> None:
+    """Raise for an answer that was cut off, which botocore takes for one without members."""
+    if parsed.keys() <= {"ResponseMetadata"} and http_response.content:
+        try:
+            json.loads(http_response.content)
+        except ValueError as error:
+            raise UnreadableAnswer(f"the answer is not JSON: {error}") from error
+
+
+def _digest(detail: "ImageDetailTypeDef") -> str | None:
+    """Return an image's digest, without which no call can name it."""
+    return detail.get("imageDigest")
 
 
 def _image(detail: "ImageDetailTypeDef") -> Image:
     return Image(
         digest=detail["imageDigest"],
-        pushed_at=detail["imagePushedAt"],
+        pushed_at=detail.get("imagePushedAt"),
         tags=tuple(detail.get("imageTags", ())),
         pulled_at=detail.get("lastRecordedPullTime"),
         media_type=detail.get("imageManifestMediaType"),
@@ -203,6 +249,20 @@ def _hint(detail: "ImageDetailTypeDef") -> LastScan | None:
     return LastScan(
         status=detail.get("imageScanStatus", {}).get("status", "COMPLETE"),
         completed_at=completed_at,
+    )
+
+
+def _last_scan(
+    status: "ImageScanStatusTypeDef", completed_at: datetime | None, counts: Mapping[Any, int]
+) -> LastScan | None:
+    """Return a scan, or None if its status and its time are not known."""
+    if "status" not in status and completed_at is None:
+        return None
+    return LastScan(
+        status=status.get("status", "COMPLETE"),
+        completed_at=completed_at,
+        description=status.get("description", ""),
+        severities=dict(counts),
     )
 
 

@@ -55,8 +55,9 @@ class LastScan:
 
 @dataclass(frozen=True)
 class Image:
-    """One image of a repository.
+    """One image of a repository, with what ECR shows of it.
 
+    pushed_at: absent when ECR does not show it, such as of an image that is being restored.
     pulled_at: refreshed by ECR at least once in 24 hours; absent when never pulled.
     subject: the digest that a referrer (signature, attestation, SBOM) speaks of.
     status: ACTIVE, ARCHIVED or ACTIVATING.
@@ -64,7 +65,7 @@ class Image:
     """
 
     digest: str
-    pushed_at: datetime
+    pushed_at: datetime | None = None
     tags: tuple[str, ...] = ()
     pulled_at: datetime | None = None
     media_type: str | None = None

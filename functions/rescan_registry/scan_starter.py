@@ -7,6 +7,7 @@ from ledger.run_records import Example
 from registry.ecr import EcrRegistry
 from registry.errors import (
     AccessDenied,
+    EcrError,
     EcrThrottled,
     EcrUnavailable,
     ImageArchived,
@@ -90,10 +91,12 @@ class ScanStarter:
 
     def _decision(self, error: Exception, image_digest: str) -> Decision:
         decision = _REFUSALS.get(type(error)) or Decision(
-            Outcome.FAILED, getattr(error, "code", type(error).__name__)
+            Outcome.FAILED,
+            type(error).__name__,  # of an EcrError: the code
         )
         if decision.outcome is Outcome.FAILED:
-            message = " ".join(str(error).split())[:_LONGEST_MESSAGE]
+            words = error.message if isinstance(error, EcrError) else str(error)
+            message = " ".join(words.split())[:_LONGEST_MESSAGE]
             self.examples.setdefault(decision.reason, Example(image_digest, message))
         if isinstance(error, _FOR_ALL):
             self._for_all = decision

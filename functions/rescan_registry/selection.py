@@ -3,11 +3,13 @@
 import heapq
 import re
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 
 from registry.images import Image, why_unscannable
 from rescan_registry.outcomes import ARCHIVED, Decision, Outcome
 from rescan_registry.policy import ImageSelection, RescanPolicy
+
+_UNKNOWN = datetime.max.replace(tzinfo=UTC)
 
 
 def left_out(image: Image, policy: RescanPolicy, now: datetime) -> Decision | None:
@@ -22,8 +24,10 @@ def left_out(image: Image, policy: RescanPolicy, now: datetime) -> Decision | No
 
 
 def newest(images: Iterable[Image], most: int) -> list[Image]:
-    """Return the images that were pushed last."""
-    return heapq.nlargest(most, images, key=lambda image: (image.pushed_at, image.digest))
+    """Return the images that were pushed last; one without a known time counts as the newest."""
+    return heapq.nlargest(
+        most, images, key=lambda image: (image.pushed_at or _UNKNOWN, image.digest)
+    )
 
 
 def _why_excluded(image: Image, policy: RescanPolicy, now: datetime) -> str | None:
@@ -31,7 +35,8 @@ def _why_excluded(image: Image, policy: RescanPolicy, now: datetime) -> str | No
         return "untagged"
     if policy.image_selection is ImageSelection.UNTAGGED and image.tags:
         return "tagged"
-    if policy.pulled_within and (image.pulled_at or image.pushed_at) < now - policy.pulled_within:
+    used_at = image.pulled_at or image.pushed_at
+    if policy.pulled_within and used_at and used_at < now - policy.pulled_within:
         return "not pulled lately"
     pattern = policy.exclude_tag_pattern
     # All tags must match: one temporary tag must not exclude an image that has a real one.

@@ -307,11 +307,16 @@ def test_gives_an_error_code_its_name_after_one_attempt(
         ("ExpiredTokenException", "The security token is expired"),
     ],
 )
-def test_lets_an_unknown_error_through_untouched_after_one_attempt(code: str, message: str) -> None:
+def test_keeps_code_and_words_of_an_unknown_error_after_one_attempt(
+    code: str, message: str
+) -> None:
     registry = Answering(EcrError(code, message))
-    with pytest.raises(ClientError) as raised:
+    with pytest.raises(errors.EcrError) as raised:
         ecr(registry).start_scan("team/api", DIGEST)
-    assert raised.value.response["Error"] == {"Code": code, "Message": message}
+    assert (raised.value.code, raised.value.message) == (code, message)
+    assert type(raised.value).__name__ == code  # which Lambda reports, and the state machine shows
+    assert str(raised.value) == f"StartImageScan of team/api@{DIGEST}: {message}"
+    assert isinstance(raised.value.__cause__, ClientError)
     assert registry.attempts == 1
 
 
@@ -397,7 +402,7 @@ def test_has_a_name_for_every_error_in_the_model_but_faults_of_the_caller() -> N
     for code in codes:
         with pytest.raises(Exception, match="any") as raised:
             ecr(Answering(EcrError(code, "any"))).start_scan("team/api", DIGEST)
-        if issubclass(raised.type, ClientError):
+        if issubclass(raised.type, errors.EcrError):
             unnamed.add(code)
     assert unnamed == {"InvalidParameterException", "ValidationException"}
 

@@ -25,6 +25,7 @@ LEAVES: dict[str, tuple[str, ...]] = {
         "EcrThrottled",
         "EcrUnavailable",
         "AccessDenied",
+        "EcrError",
         "LedgerUnavailable",
     ),
     "FindStaleImages": (
@@ -33,6 +34,7 @@ LEAVES: dict[str, tuple[str, ...]] = {
         "EcrUnavailable",
         "AccessDenied",
         "PageTokenRefused",
+        "EcrError",
         "EventRefused",
         "LedgerUnavailable",
     ),
@@ -252,6 +254,8 @@ def _raised(node: ast.AST) -> Iterator[str]:
             yield from _alternatives(value)
         case ast.Call(func=function):
             yield _name(function)
+            if isinstance(function, ast.Attribute):  # made by a method of the class
+                yield _name(function.value)
         case ast.Dict(values=values):
             yield from map(_name, values)
 

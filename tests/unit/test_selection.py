@@ -89,3 +89,9 @@ def test_keeps_the_images_pushed_last(ages: list[int], most: int) -> None:
 def test_keeps_the_same_of_images_pushed_at_once_in_whatever_order_they_are_listed() -> None:
     images = [any_image(pushed_at=NOW) for _ in range(5)]
     assert newest(images, 2) == newest(reversed(images), 2)
+
+
+def test_case_05_an_image_that_was_pushed_at_a_time_unknown_is_evaluated() -> None:
+    odd = any_image(pushed_at=None)
+    assert left_out(odd, any_policy(pulled_within=timedelta(days=30)), NOW) is None
+    assert newest([any_image(pushed_at=NOW), odd, any_image(pushed_at=NOW)], 1) == [odd]

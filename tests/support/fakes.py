@@ -1,20 +1,21 @@
-"""In memory: the registry, and what a run leaves behind."""
+"""In memory: the registry, the pace of its calls, and what a run leaves behind."""
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, cast
 
 from ledger.bucket import RunBucket
 from ledger.errors import LedgerUnavailable
-from ledger.image_records import ImageRecord, RecordedScan
+from ledger.image_records import Attempt, ImageRecord, RecordedScan
 from ledger.run_records import RunRecord
 from own_events.event_bus import OwnEvent
 from registry.ecr import ImagePage
-from registry.errors import RepositoryNotFound
+from registry.errors import EcrThrottled, EcrUnavailable, RepositoryNotFound
 from registry.images import Image, LastScan
+from rescan_registry.paced_calls import Pace, PacedCalls, Turn
 from runtime.messages import Json
 
 type Page = Sequence[Image] | Exception
@@ -82,13 +83,79 @@ class AskedRegistry:
         return self._answer(digest)
 
 
+class FakePace:
+    """The pace of one operation, whose turns are given; then, every call has the next number.
+
+    most_answers: calls that an invocation makes before its time is over.
+    """
+
+    def __init__(self, *turns: Turn, most_answers: int = 1_000_000) -> None:
+        self.draws: list[tuple[int, int]] = []  # how many were wanted, and after how many polls
+        self.made: list[tuple[int | None, float]] = []  # first number and time of each invocation
+        self.closed: datetime | None = None
+        self._turns = list(turns)
+        self._most_answers = most_answers
+        self._issued = 1
+
+    def draw(self, wanted: int, *, polls: int) -> Turn:
+        """Return the next turn."""
+        self.draws.append((wanted, polls))
+        if self._turns:
+            return self._turns.pop(0)
+        first = self._issued
+        self._issued += wanted
+        return Turn(count=wanted, first=first)
+
+    def closed_until(self) -> datetime | None:
+        """Return what the last caller has said."""
+        return self.closed
+
+    def close(self, until: datetime) -> None:
+        """Keep it."""
+        self.closed = until
+
+    def calls[T, A](
+        self,
+        items: Sequence[T],
+        call: Callable[[T], A],
+        *,
+        first: int | None,
+        seconds: float,
+    ) -> PacedCalls[A]:
+        """Make the calls one after the other. What ECR throttles is left, and ends the calls."""
+        self.made.append((first, seconds))
+        answers: dict[int, A] = {}
+        refusal: Exception | None = None
+        for place, item in enumerate(items[: self._most_answers]):
+            try:
+                answers[place] = call(item)
+            except EcrUnavailable as error:
+                refusal = error
+            except EcrThrottled as error:
+                refusal = error
+                break
+        left = tuple(place for place in range(len(items)) if place not in answers)
+        return PacedCalls(answers, left, refusal)
+
+    @property
+    def as_pace(self) -> Pace:
+        """Stand in for the pace."""
+        return cast("Pace", self)
+
+
 class FakeBucket:
-    """The documents of runs by key, and those of digests by the name of the digest."""
+    """The documents of runs by key, and those of digests by the name of the digest.
+
+    outcomes: lines by run, repository and name. fails: calls that the bucket does not answer.
+    """
 
     name = "run-bucket"
 
-    def __init__(self, **lists: Sequence[str]) -> None:
+    def __init__(self, *, fails: Sequence[str] = (), **lists: Sequence[str]) -> None:
         self.kept: dict[str, Json] = {}
+        self.outcomes: dict[tuple[str, str, str], list[Any]] = {}
+        self.waiting: dict[tuple[str, str, int], list[Json]] = {}
+        self.fails = frozenset(fails)
         self.digests: dict[str, Any] = {}
         self.unfinished: dict[str, Json] = {}
         for run, names in lists.items():
@@ -105,6 +172,27 @@ class FakeBucket:
     def write_summary(self, run: str, summary: Json) -> str:
         """Keep a summary."""
         return self._keep(f"runs/{run}/summary.json", summary)
+
+    def write_image_outcomes(
+        self, run: str, repository: str, name: str, lines: Iterable[Json]
+    ) -> None:
+        """Keep the outcomes of images."""
+        self._answer("write_image_outcomes")
+        self.outcomes[run, repository, name] = list(lines)
+
+    def write_waiting_images(
+        self, run: str, repository: str, step: int, images: Sequence[Json]
+    ) -> None:
+        """Keep due images."""
+        self._answer("write_waiting_images")
+        self.waiting[run, repository, step] = list(images)
+
+    def waiting_images(self, run: str, repository: str, step: int) -> list[Json]:
+        """Read due images."""
+        self._answer("waiting_images")
+        if (run, repository, step) not in self.waiting:
+            raise LedgerUnavailable("does not exist")
+        return self.waiting[run, repository, step]
 
     def digest_key(self, name: str) -> str:
         """Return where a digest is."""
@@ -130,6 +218,10 @@ class FakeBucket:
     def _keep(self, key: str, document: Json) -> str:
         self.kept[key] = document
         return key
+
+    def _answer(self, call: str) -> None:
+        if call in self.fails:
+            raise LedgerUnavailable("no bucket today")
 
 
 class FakeRecords:
@@ -179,7 +271,24 @@ class FakeImageRecords:
         self._count("note_started")
         known = self._kept(repository, digest)
         if known.started_at is None or known.started_at < at:
-            self._keep(repository, replace(known, started_at=at, started_by=run), expires_at)
+            started = replace(known, started_at=at, started_by=run, last_attempt=None)
+            self._keep(repository, started, expires_at)
+
+    def note_attempt(
+        self, repository: str, digest: str, attempt: Attempt, *, expires_at: int
+    ) -> None:
+        """Note an attempt, unless a later one or a later start is known."""
+        self._count("note_attempt")
+        known = self._kept(repository, digest)
+        before = known.last_attempt.attempted_at if known.last_attempt else None
+        if all(not at or at < attempt.attempted_at for at in (before, known.started_at)):
+            self._keep(repository, replace(known, last_attempt=attempt), expires_at)
+
+    def started_by(self, run: str, repository: str, among: Sequence[str]) -> frozenset[str]:
+        """Return which of some images a run has started last."""
+        self._count("started_by")
+        kept = (self._kept(repository, digest) for digest in among)
+        return frozenset(record.image_digest for record in kept if record.started_by == run)
 
     def note_scan(
         self, repository: str, digest: str, scan: RecordedScan, *, expires_at: int

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ledger.image_records import ImageRecord, RecordedScan
+from ledger.image_records import Attempt, ImageRecord, RecordedScan
 from registry.images import LastScan
 from rescan_registry.last_scans import (
     CLOCK_SKEW,
@@ -12,10 +12,12 @@ from rescan_registry.last_scans import (
     known_scan,
     missing_since,
     newer,
+    scan_dates,
     scan_to_store,
 )
-from rescan_registry.staleness import why_not_due
-from tests.support.builders import any_digest, any_policy, days_ago, scanned
+from rescan_registry.outcomes import Decision
+from rescan_registry.staleness import ScanDates, why_not_due
+from tests.support.builders import any_digest, any_image, any_policy, days_ago, scanned
 from tests.support.clock import NOW
 
 SECOND = timedelta(seconds=1)
@@ -33,6 +35,10 @@ def record(scan: RecordedScan | None = None, started_at: datetime | None = None)
     return ImageRecord(any_digest(), last_scan=scan, started_at=started_at, started_by="run-1")
 
 
+def decided(scan: LastScan, now: datetime = NOW) -> Decision | None:
+    return why_not_due(scan, ScanDates().with_scan(scan), any_policy(), now)
+
+
 # The last scan
 
 
@@ -46,7 +52,7 @@ def test_knows_the_date_and_the_counts_of_a_complete_scan() -> None:
 def test_knows_an_image_that_ecr_could_not_read(status: str, age: float, due: bool) -> None:
     known = known_scan(record(recorded(days_ago(age), status)), NOW)
     assert known is not None
-    assert (why_not_due(known, any_policy(), NOW) is None) == due
+    assert (decided(known) is None) == due
 
 
 @pytest.mark.parametrize(
@@ -100,6 +106,57 @@ def test_allows_for_clocks_that_differ(before: timedelta, arrived: bool) -> None
 def test_takes_a_start_in_the_future_of_our_clock_for_one_under_way() -> None:
     image = record(started_at=NOW + SECOND)
     assert known_scan(image, NOW) == LastScan("IN_PROGRESS")
+
+
+# Dates
+
+
+@pytest.mark.parametrize("hours", [5, 7])
+def test_dates_an_image_by_the_start_of_a_scan(hours: int) -> None:
+    started_at = NOW - timedelta(hours=hours)
+    image = any_image(pushed_at=days_ago(90))
+    dates = scan_dates(image, record(recorded(days_ago(8)), started_at))
+    assert dates == ScanDates(since=started_at, accepted_at=started_at)
+
+
+@pytest.mark.parametrize(
+    ("ages", "scan_type", "since", "accepted"),
+    [
+        ({"push": 90}, "BASIC", 90, None),
+        ({"push": 90, "listing": 9}, "BASIC", 9, 9),
+        ({"push": 90, "listing": 9, "scan": 8}, "BASIC", 8, 8),
+        ({"push": 90, "listing": 8, "scan": 9}, "BASIC", 8, 8),
+        ({"push": 7, "listing": 9, "scan": 8}, "BASIC", 7, 8),
+        ({"push": 90, "scan": 8, "attempt": 3}, "BASIC", 3, 8),
+        ({"push": 90, "scan": 8, "attempt": 30}, "BASIC", 8, 8),
+        # Of another kind: it says nothing of when ECR accepts a basic scan.
+        ({"push": 90, "scan": 8}, "ENHANCED", 8, None),
+        ({"push": 90, "listing": 9, "scan": 8}, "ENHANCED", 8, 9),
+    ],
+)
+def test_dates_an_image_by_the_newest_of_what_is_known(
+    ages: dict[str, int], scan_type: str, since: int, accepted: int | None
+) -> None:
+    dates = {name: days_ago(age) for name, age in ages.items()}
+    hint, scan, attempted_at = map(dates.get, ("listing", "scan", "attempt"))
+    attempt = Attempt(attempted_at, "FAILED", "any") if attempted_at else None
+    image = any_image(pushed_at=dates["push"], last_scan=scanned(hint) if hint else None)
+    known = ImageRecord(
+        image.digest,
+        last_scan=recorded(scan, scan_type=scan_type) if scan else None,
+        last_attempt=attempt,
+    )
+    assert scan_dates(image, known) == ScanDates(
+        since=days_ago(since),
+        accepted_at=days_ago(accepted) if accepted else None,
+        last_attempt=attempt,
+    )
+
+
+def test_knows_no_date_of_an_image_without_push_scan_and_record() -> None:
+    """Case 05: ECR need not name the time of the push."""
+    image = any_image(pushed_at=None, last_scan=scanned(None, "FAILED"))
+    assert scan_dates(image, ImageRecord(image.digest)) == ScanDates()
 
 
 # Of two answers on one image
@@ -157,8 +214,8 @@ def test_remembers_an_image_that_ecr_cannot_read_from_when_it_was_asked(
     known = known_scan(ImageRecord(any_digest(), last_scan=remembered), NOW)
     assert known is not None
     retry = any_policy().unsupported_retry_after
-    assert why_not_due(known, any_policy(), NOW + retry - SECOND) is not None
-    assert why_not_due(known, any_policy(), NOW + retry) is None
+    assert decided(known, NOW + retry - SECOND) is not None
+    assert decided(known, NOW + retry) is None
 
 
 def test_remembers_the_date_that_ecr_tells_of_such_an_image() -> None:
@@ -186,5 +243,5 @@ def test_knows_of_what_it_remembers_the_same_as_ecr_told(age: timedelta, unsuppo
     scan = scanned(NOW - age, "UNSUPPORTED_IMAGE" if unsupported else "COMPLETE")
     if remembered := scan_to_store(scan, NOW):
         known = known_scan(ImageRecord(any_digest(), last_scan=remembered), NOW)
-        assert why_not_due(known, any_policy(), NOW) == why_not_due(scan, any_policy(), NOW)
+        assert decided(known) == decided(scan)
         assert known is not None

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ledger.run_records import Example
 from rescan_registry.outcomes import Decision, Outcome, Tally
-from rescan_registry.progress import DueImage, Progress
+from rescan_registry.progress import Batch, BatchOutcome, DueImage, Progress, UndecidedImage
 from runtime.messages import decode, encode
 
 
@@ -78,22 +79,55 @@ def test_refuses_to_write_what_has_no_json_form() -> None:
 
 
 decisions = st.builds(Decision, st.sampled_from(Outcome), st.sampled_from(["a", "b c"]))
+tallies = st.lists(decisions).map(lambda some: Tally().plus(*some))
 moments = st.none() | st.datetimes(timezones=st.just(UTC)).map(lambda at: at.replace(microsecond=0))
-digests = st.lists(st.text("0123456789abcdef", min_size=64, max_size=64), max_size=5).map(tuple)
+digests = st.text("0123456789abcdef", min_size=64, max_size=64)
+numbers = st.integers(0, 20_000)
+examples = st.dictionaries(st.text(), st.builds(Example, digests, st.text()), max_size=3)
+
+
+def few[M](messages: st.SearchStrategy[M]) -> st.SearchStrategy[tuple[M, ...]]:
+    return st.lists(messages, max_size=3).map(tuple)
+
+
+batches = st.builds(Batch, numbers, st.none() | numbers, few(digests))
+batch_outcomes = st.builds(
+    BatchOutcome,
+    tally=tallies,
+    left=few(numbers),
+    left_count=st.none() | numbers,
+    examples=examples,
+    retries=numbers,
+    error=st.none() | st.text(),
+)
 
 
 @given(
     st.builds(
         Progress,
-        due=digests,
-        outcomes=st.lists(decisions, max_size=5).map(tuple),
-        waiting=st.lists(st.builds(DueImage, st.text(), moments), max_size=5).map(tuple),
-        undecided=digests,
+        step=numbers,
+        events=numbers,
+        batches=few(batches),
+        outcomes=few(batch_outcomes),
+        waiting=few(st.builds(DueImage, digests, moments, moments)),
+        waiting_stored=numbers,
+        undecided=few(st.builds(UndecidedImage, digests, moments, moments)),
+        missing=numbers,
         cursor=st.none() | st.text(),
-        handed_out=st.integers(0, 1000),
-        tally=st.lists(decisions).map(lambda some: Tally().plus(*some)),
+        listed=st.booleans(),
+        relisted=st.booleans(),
+        last_page=few(st.text()),
+        batches_made=numbers,
+        asked=numbers,
+        wait_seconds=numbers,
+        polls=numbers,
+        results_missing=numbers,
+        results_found=numbers,
+        tally=tallies,
+        examples=examples,
         finished=st.booleans(),
         repository_gone=st.booleans(),
+        cut_short=st.booleans(),
     )
 )
 def test_carries_progress_through_the_state_machine(progress: Progress) -> None:

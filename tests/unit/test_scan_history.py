@@ -1,43 +1,51 @@
-import threading
-from datetime import timedelta
-from threading import Barrier
+from collections.abc import Callable
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from registry.ecr import CONNECTIONS
-from registry.errors import AccessDenied, EcrThrottled, EcrUnavailable, ImageNotFound
+from registry.errors import (
+    AccessDenied,
+    EcrThrottled,
+    EcrUnavailable,
+    ImageNotFound,
+    RepositoryNotFound,
+)
 from registry.images import LastScan
-from registry.scan_history import EcrScanHistory, ScanAnswers
+from rescan_registry.paced_calls import Turn
+from rescan_registry.scan_history import ASK_FOR_SECONDS, EcrScanHistory, ScanAnswers
 from tests.support.builders import any_digest, days_ago, scanned
-from tests.support.clock import Clock
-from tests.support.fakes import AskedRegistry
+from tests.support.fakes import AskedRegistry, FakePace
+from tests.support.template import resources
 
 SCAN = scanned(days_ago(8))
+REFUSALS = [EcrThrottled("Rate exceeded"), EcrUnavailable("no answer")]
 
 
 def digests(how_many: int) -> list[str]:
     return [any_digest() for _ in range(how_many)]
 
 
-class Answering:
-    """Answers some calls, and refuses all after them."""
+def answers_of(
+    registry: AskedRegistry, image_digests: list[str], pace: FakePace | None = None, polls: int = 0
+) -> ScanAnswers:
+    history = EcrScanHistory(registry, (pace or FakePace()).as_pace)  # type: ignore[arg-type]
+    return history.last_scans("team/api", image_digests, polls=polls)
 
-    def __init__(self, answers: int, refusal: Exception) -> None:
-        self._answers = answers
-        self._refusal = refusal
-        self._lock = threading.Lock()
 
-    def __call__(self, digest: str) -> LastScan | None:
-        with self._lock:
-            self._answers -= 1
-            if self._answers < 0:
-                raise self._refusal
+def refusing(refusal: Exception, after: int) -> Callable[[str], LastScan | None]:
+    """Answer some calls, and refuse all after them."""
+    calls = iter(range(1_000_000))
+
+    def answer(_: str) -> LastScan | None:
+        if next(calls) >= after:
+            raise refusal
         return SCAN
 
+    return answer
 
-def test_tells_the_last_scan_of_each_image() -> None:
+
+def test_returns_the_last_scan_of_each_image() -> None:
     scanned_one, never_scanned, gone = digests(3)
 
     def answer(digest: str) -> LastScan | None:
@@ -45,119 +53,91 @@ def test_tells_the_last_scan_of_each_image() -> None:
             raise ImageNotFound("any")
         return {scanned_one: SCAN, never_scanned: None}[digest]
 
-    history = EcrScanHistory(AskedRegistry(answer), Clock().now)
-    assert history.last_scans("team/api", [scanned_one, never_scanned, gone]) == ScanAnswers(
-        scans={scanned_one: SCAN, never_scanned: None}, gone=frozenset({gone}), unanswered=()
+    assert answers_of(AskedRegistry(answer), [scanned_one, never_scanned, gone]) == ScanAnswers(
+        scans={scanned_one: SCAN, never_scanned: None}, gone=frozenset({gone})
     )
 
 
-def test_asks_for_nothing_when_there_is_no_image() -> None:
-    registry = AskedRegistry(lambda _: SCAN)
-    assert EcrScanHistory(registry, Clock().now).last_scans("team/api", []) == ScanAnswers({})
-    assert registry.asked == []
-
-
-def test_makes_one_call_an_image_of_a_full_page() -> None:
+@pytest.mark.parametrize("polls", [0, 3])
+def test_makes_one_call_per_image_in_its_turn(polls: int) -> None:
     asked_for = digests(1_000)
+    registry, pace = AskedRegistry(lambda _: SCAN), FakePace(Turn(count=1_000, first=77))
+    answers = answers_of(registry, asked_for, pace, polls)
+    assert registry.asked == asked_for
+    assert answers == ScanAnswers(dict.fromkeys(asked_for, SCAN))
+    assert (pace.draws, pace.made) == ([(1_000, polls)], [(77, ASK_FOR_SECONDS)])
+
+
+def test_leaves_those_for_later_whose_turn_it_is_not() -> None:
+    asked_for = digests(5)
     registry = AskedRegistry(lambda _: SCAN)
-    answers = EcrScanHistory(registry, Clock().now).last_scans("team/api", asked_for)
-    assert sorted(registry.asked) == asked_for
-    assert answers.scans == dict.fromkeys(asked_for, SCAN)
+    answers = answers_of(registry, asked_for, FakePace(Turn(count=2, first=1)))
+    assert registry.asked == asked_for[:2]
+    assert answers == ScanAnswers(
+        dict.fromkeys(asked_for[:2], SCAN), unanswered=tuple(asked_for[2:])
+    )
 
 
-def test_has_as_many_calls_under_way_as_there_are_connections_and_no_more() -> None:
-    # Passed only when as many calls as there are connections wait for each other.
-    barrier = Barrier(CONNECTIONS, timeout=60)
-    lock = threading.Lock()
-    under_way, most = 0, 0
-
-    def answer(_: str) -> LastScan | None:
-        nonlocal under_way, most
-        with lock:
-            under_way += 1
-            most = max(most, under_way)
-        barrier.wait()
-        with lock:
-            under_way -= 1
-        return SCAN
-
-    asked_for = digests(CONNECTIONS * 8)
-    answers = EcrScanHistory(AskedRegistry(answer), Clock().now).last_scans("team/api", asked_for)
-    assert len(answers.scans) == CONNECTIONS * 8
-    assert most == CONNECTIONS
+def test_asks_for_nothing_when_the_queue_is_long() -> None:
+    asked_for = digests(5)
+    registry = AskedRegistry(lambda _: SCAN)
+    answers = answers_of(registry, asked_for, FakePace(Turn(count=0, wait_seconds=17)))
+    assert registry.asked == []
+    assert answers == ScanAnswers({}, unanswered=tuple(asked_for), wait_seconds=17)
 
 
-@pytest.mark.parametrize("refusal", [EcrThrottled("Rate exceeded"), EcrUnavailable("no answer")])
-def test_stops_at_the_first_refusal_and_returns_the_rest(refusal: Exception) -> None:
+@pytest.mark.parametrize("refusal", REFUSALS)
+def test_returns_the_rest_in_its_order_when_ecr_refuses(refusal: Exception) -> None:
     asked_for = digests(500)
-    registry = AskedRegistry(Answering(100, refusal))
-    answers = EcrScanHistory(registry, Clock().now).last_scans("team/api", asked_for)
-    assert len(answers.scans) == 100
-    assert list(answers.unanswered) == [each for each in asked_for if each not in answers.scans]
-    assert len(registry.asked) <= 100 + CONNECTIONS
+    pace = FakePace(Turn(count=400, first=1))
+    answers = answers_of(AskedRegistry(refusing(refusal, after=100)), asked_for, pace)
+    assert list(answers.scans) == asked_for[:100]
+    assert list(answers.unanswered) == asked_for[100:]
+    assert answers.wait_seconds == 0
 
 
-@pytest.mark.parametrize("refusal", [EcrThrottled("Rate exceeded"), EcrUnavailable("no answer")])
+@pytest.mark.parametrize("refusal", REFUSALS)
 def test_raises_the_refusal_when_nothing_was_answered(refusal: Exception) -> None:
-    registry = AskedRegistry(Answering(0, refusal))
+    registry = AskedRegistry(refusing(refusal, after=0))
     with pytest.raises(type(refusal), match=str(refusal)):
-        EcrScanHistory(registry, Clock().now).last_scans("team/api", digests(500))
-    assert len(registry.asked) <= CONNECTIONS
+        answers_of(registry, digests(500))
 
 
-def test_counts_a_deleted_image_as_an_answer() -> None:
+def test_returns_all_when_the_time_was_over_before_a_turn_came() -> None:
+    asked_for = digests(5)
+    answers = answers_of(AskedRegistry(lambda _: SCAN), asked_for, FakePace(most_answers=0))
+    assert answers == ScanAnswers({}, unanswered=tuple(asked_for))
+
+
+@pytest.mark.parametrize("deleted", [ImageNotFound("any"), RepositoryNotFound("any")])
+def test_counts_a_deleted_image_as_an_answer(deleted: Exception) -> None:
     gone, throttled = digests(2)
-    asked = threading.Event()
 
     def answer(digest: str) -> LastScan | None:
-        if digest == gone:
-            asked.set()
-            raise ImageNotFound("any")
-        assert asked.wait(60), "the other image was never asked for"
-        raise EcrThrottled("any")
+        raise deleted if digest == gone else EcrThrottled("any")
 
-    answers = EcrScanHistory(AskedRegistry(answer), Clock().now).last_scans(
-        "team/api", [gone, throttled]
-    )
+    answers = answers_of(AskedRegistry(answer), [gone, throttled])
     assert answers == ScanAnswers({}, gone=frozenset({gone}), unanswered=(throttled,))
 
 
-def test_stops_asking_when_its_time_is_up() -> None:
-    clock = Clock()
-
-    def answer(_: str) -> LastScan | None:
-        clock.move(timedelta(seconds=1))
-        return SCAN
-
-    asked_for = digests(500)
-    registry = AskedRegistry(answer)
-    answers = EcrScanHistory(registry, clock.now).last_scans("team/api", asked_for)
-    # The call that ends at the very second is not the last: time is up after it.
-    at_least = EcrScanHistory.ASK_FOR.total_seconds() + 1
-    assert at_least <= len(registry.asked) < at_least + CONNECTIONS
-    assert len(answers.scans) == len(registry.asked)
-    assert list(answers.unanswered) == [each for each in asked_for if each not in answers.scans]
-
-
-def test_raises_any_other_error_and_asks_no_further() -> None:
-    registry = AskedRegistry(Answering(100, AccessDenied("not allowed")))
+def test_raises_any_other_error() -> None:
+    registry = AskedRegistry(refusing(AccessDenied("not allowed"), after=100))
     with pytest.raises(AccessDenied, match="not allowed"):
-        EcrScanHistory(registry, Clock().now).last_scans("team/api", digests(500))
-    assert len(registry.asked) <= 100 + CONNECTIONS
+        answers_of(registry, digests(500))
 
 
-@settings(max_examples=40)
+def test_asks_no_longer_than_the_function_has_time() -> None:
+    """The ledger may take 22 s before and after: three attempts of 7 s, and backoff."""
+    function = resources("AWS::Serverless::Function")["FindStaleImagesFunction"]
+    assert function["Timeout"] - ASK_FOR_SECONDS >= 2 * 22
+
+
 @given(
-    st.lists(
-        st.sampled_from(
-            [SCAN, None, ImageNotFound("any"), EcrThrottled("any"), EcrUnavailable("any")]
-        ),
-        min_size=1,
-        max_size=20,
-    )
+    st.lists(st.sampled_from([SCAN, None, ImageNotFound("any"), *REFUSALS]), min_size=1),
+    st.integers(0, 20),
 )
-def test_answers_for_every_image_in_one_way_and_for_one_at_least(
-    results: list[LastScan | Exception | None],
+def test_answers_for_every_image_in_one_way(
+    results: list[LastScan | Exception | None], count: int
 ) -> None:
     by_digest = {any_digest(): result for result in results}
 
@@ -167,12 +147,15 @@ def test_answers_for_every_image_in_one_way_and_for_one_at_least(
             raise result
         return result
 
-    history = EcrScanHistory(AskedRegistry(answer), Clock().now)
+    turn = Turn(min(count, len(results)), first=1, wait_seconds=0 if count else 5)
     try:
-        answers = history.last_scans("team/api", list(by_digest))
+        answers = answers_of(AskedRegistry(answer), list(by_digest), FakePace(turn))
     except (EcrThrottled, EcrUnavailable):
+        assert isinstance(results[0], (EcrThrottled, EcrUnavailable))
         return
     told = [*answers.scans, *answers.gone, *answers.unanswered]
     assert sorted(told) == sorted(by_digest)
-    assert len(answers.unanswered) < len(by_digest)
+    assert len(answers.unanswered) < len(by_digest) or answers.wait_seconds == 5
     assert all(by_digest[digest] == scan for digest, scan in answers.scans.items())
+    in_order = iter(by_digest)
+    assert all(digest in in_order for digest in answers.unanswered)

@@ -9,6 +9,7 @@ import functools
 import importlib
 import json
 import threading
+import time
 import traceback
 import uuid
 from collections import Counter
@@ -113,7 +114,11 @@ class Execution:
 
 
 class Engine:
-    """All state machines deployed in process, on a simulated registry."""
+    """All state machines deployed in process, on a simulated registry.
+
+    `concurrency`: how many invocations Lambda runs at once, all functions together; new accounts
+    may have 10. It refuses others, and `refused` counts them.
+    """
 
     def __init__(
         self, registry: SimulatedRegistry, clock: Clock, parameters: Mapping[str, str]
@@ -123,6 +128,9 @@ class Engine:
         self.backoffs: list[float] = []
         self.waits: list[float] = []
         self.invocations: Counter[str] = Counter()
+        self.concurrency: int | None = None
+        self.refused: Counter[str] = Counter()
+        self._running = 0
         self.faults: dict[str, Fault] = {}
         self.receivers = Receivers()
         self._parameters = {**RESOURCES, **parameters}
@@ -297,7 +305,11 @@ class Engine:
         name = parameters["FunctionName"].rpartition(":")[2].removesuffix("Function")
         payload = json.loads(parameters["Payload"])
         with self._lock:
+            if self.concurrency is not None and self._running >= self.concurrency:
+                self.refused[name] += 1
+                return _failed("Lambda.TooManyRequestsException", "Rate Exceeded.")
             self.invocations[name] += 1
+            self._running += 1
         try:
             if fault := self.faults.get(name):
                 fault(payload)
@@ -306,14 +318,11 @@ class Engine:
             # Through JSON, as Lambda would pass it.
             result = json.loads(json.dumps(handler(payload, any_lambda_context(name))))
         except Exception as error:  # noqa: BLE001 Lambda reports every exception
-            return {
-                "FunctionError": "Unhandled",
-                "Payload": {
-                    "errorMessage": str(error),
-                    "errorType": type(error).__name__,
-                    "stackTrace": traceback.format_tb(error.__traceback__),
-                },
-            }
+            trace = traceback.format_tb(error.__traceback__)
+            return _failed(type(error).__name__, str(error), stackTrace=trace)
+        finally:
+            with self._lock:
+                self._running -= 1
         return {"StatusCode": 200, "Payload": result}
 
     def environment(self) -> dict[str, str]:
@@ -336,6 +345,8 @@ class Engine:
         with self._lock:
             self.backoffs.append(seconds)
         self.clock.sleep(seconds)
+        if self.concurrency is not None:
+            time.sleep(seconds / 100)  # for invocations under way to end, which take real time
 
     def wait_for(self, seconds: float) -> None:
         """Note how long a state waits, and let it pass on the clock of the test."""
@@ -425,6 +436,12 @@ def _forget_secrets() -> None:
     providers: Any = parameters_read.DEFAULT_PROVIDERS  # type: ignore[attr-defined] # no export
     for provider in providers.values():
         provider.clear_cache()
+
+
+def _failed(error: str, message: str, **more: Any) -> dict[str, Any]:
+    """Report an error like Lambda."""
+    payload = {"errorMessage": message, "errorType": error, **more}
+    return {"FunctionError": "Unhandled", "Payload": payload}
 
 
 def _longest_text(value: object) -> int:

@@ -1,6 +1,9 @@
 """The engine is what the other tests take it for: moto's private names are where we look."""
 
-from tests.support.engine import Execution
+import threading
+
+from tests.support.clock import Clock
+from tests.support.engine import DEADLINE, Execution
 from tests.workflow.conftest import Deploy
 
 ONE_IMAGE = {"repositories": [{"name": "team/api", "images": [{"tags": "v1", "scanned": "8d"}]}]}
@@ -54,3 +57,40 @@ def test_measures_what_states_hand_on(deploy: Deploy) -> None:
     execution = run(deploy)
     digest = "sha256:" + 64 * "0"
     assert len(digest) < execution.largest_payload() < 10_000
+
+
+class WatchedClock(Clock):
+    """Says when somebody has begun to wait."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_waited_for = threading.Event()
+
+    def sleep(self, seconds: float) -> None:
+        """Wait without waiting."""
+        self.is_waited_for.set()
+        super().sleep(seconds)
+
+
+def test_refuses_invocations_beyond_the_concurrency_of_lambda(deploy: Deploy) -> None:
+    images = [{"tags": "v1", "scanned": "1d"}]
+    repositories = [{"name": f"team/{n}", "images": images} for n in "abcd"]
+    clock = WatchedClock()
+    deployed = deploy({"repositories": repositories}, clock=clock)
+    deployed.concurrency = 2
+    running: list[str] = []
+    two_run = threading.Barrier(2)
+
+    def stay(work: dict[str, str]) -> None:
+        """Stay until two run at once, and a third one was refused."""
+        running.append(work["repository"])
+        if len(running) <= two_run.parties:
+            two_run.wait(DEADLINE)
+            clock.is_waited_for.wait(DEADLINE)
+
+    deployed.faults["FindStaleImages"] = stay
+    execution = deployed.run()
+    assert execution.status == "SUCCEEDED", execution.cause
+    assert deployed.invocations["FindStaleImages"] == len(running) == 4
+    assert deployed.refused["FindStaleImages"] >= 1
+    assert deployed.refused.total() == len(deployed.backoffs)

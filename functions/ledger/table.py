@@ -118,6 +118,18 @@ class Table:
         request = self.to_update(key, change, values, when=when).request
         return self._write(self._client.update_item, **request)
 
+    def updated(
+        self, key: Key, change: str, values: Mapping[str, object], *, when: str = ""
+    ) -> Item | None:
+        """Change an item and return all of it afterwards; None if the condition did not hold."""
+        request = self.to_update(key, change, values, when=when).request
+        with unavailable():
+            try:
+                answer = self._client.update_item(**request, ReturnValues="ALL_NEW")
+            except self._client.exceptions.ConditionalCheckFailedException:
+                return None
+        return plain(answer["Attributes"])
+
     def delete(
         self, key: Key, *, when: str = "", values: Mapping[str, object] | None = None
     ) -> bool:

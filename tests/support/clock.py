@@ -2,7 +2,12 @@
 
 import threading
 import time
+from collections.abc import Collection
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from runtime.clock import sleep
 
 NOW = datetime(2026, 3, 14, 3, 0, tzinfo=UTC)
 
@@ -24,9 +29,12 @@ class Clock:
         with self._lock:
             self._now += by
 
-    def sleep(self, seconds: float) -> None:
-        """Wait without waiting."""
-        self.move(timedelta(seconds=seconds))
+    def sleep(self, seconds: float, until: Collection[Future[Any]] = ()) -> None:
+        """Wait without waiting, but for calls: they take no time on this clock."""
+        if until:
+            wait(until, return_when=FIRST_COMPLETED)
+        else:
+            self.move(timedelta(seconds=seconds))
 
 
 class FastClock(Clock):
@@ -41,6 +49,6 @@ class FastClock(Clock):
         """Return the time."""
         return super().now() + timedelta(seconds=(time.monotonic() - self._origin) * self._times)
 
-    def sleep(self, seconds: float) -> None:
+    def sleep(self, seconds: float, until: Collection[Future[Any]] = ()) -> None:
         """Wait as long as this clock calls it."""
-        time.sleep(seconds / self._times)
+        sleep(seconds / self._times, until)

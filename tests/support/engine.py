@@ -398,6 +398,7 @@ def engine(
         stack.enter_context(mock.patch.dict("os.environ", deployed.environment()))
         stack.enter_context(mock.patch("boto3.client", client))
         stack.enter_context(mock.patch("runtime.clock.now", clock.now))
+        stack.enter_context(mock.patch("runtime.clock.sleep", clock.sleep))
         stack.enter_context(moto_internals.step_functions(deployed))
         stack.enter_context(
             mock.patch(

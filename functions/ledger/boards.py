@@ -1,7 +1,7 @@
 """The rate and the queue of each paced ECR operation: one item of the ledger table per operation.
 
 Partition key ``pace#<operation>``, sort key ``board``; it never expires. Many invocations write it
-at once. So counters are only added to, and no report is lost; what is computed from an earlier
+concurrently. So counters are only added to, and no report is lost; what is computed from an earlier
 state of the item is written only over that version of it.
 """
 
@@ -62,7 +62,7 @@ class Draw:
     """Numbers to draw.
 
     most: numbers that may be drawn already; if more are, the queue is too long.
-    first: the first number, if the queue is empty: those before it were shown to nobody.
+    first: the first number, if the queue is empty: those before it were never drawn.
     """
 
     count: int

@@ -1,11 +1,24 @@
-"""Calls of ECR, made in turn and at the rate that ECR accepts."""
+"""Calls of ECR, made in turn and at the rate that ECR accepts.
 
-from collections.abc import Callable, Sequence
+rescan_registry/pacing.py decides; here are the threads, the clock and the ledger.
+"""
+
+import random
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any, Protocol
 
+from ledger.boards import Board, Boards, boards
+from ledger.errors import LedgerUnavailable
 from registry.errors import EcrThrottled, EcrUnavailable
-from rescan_registry.pacing import Operation
+from rescan_registry import pacing
+from rescan_registry.pacing import BATCH, THREADS, Call, Look, Operation, Report, Schedule, Wait
+from runtime import clock
+from runtime.log import logger
+
+DRAWS = 5  # how often to try, while other invocations draw
 
 
 @dataclass(frozen=True)
@@ -28,8 +41,9 @@ class PacedCalls[A]:
     """The result of the calls of one invocation.
 
     answers: by index of the item.
-    left: indexes of items that were without an answer, which need another turn.
-    refusal: the last EcrThrottled or EcrUnavailable, for a caller without any answer.
+    left: indexes of items without an answer, which need another turn.
+    refusal: the last EcrThrottled or EcrUnavailable, for a caller without any answer. Absent
+        without any answer: no number was shown in time.
     """
 
     answers: dict[int, A]
@@ -37,23 +51,65 @@ class PacedCalls[A]:
     refusal: Exception | None
 
 
+class Sleep(Protocol):
+    """How to wait: clock.sleep."""
+
+    def __call__(self, seconds: float, until: Collection[Future[Any]] = ()) -> None:
+        """Wait for some seconds, but no longer than until one of some calls has ended."""
+
+
+def threads() -> Executor:
+    """Make the threads of one invocation."""
+    return ThreadPoolExecutor(THREADS)
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What passes by itself: time, chance, and calls that are under way."""
+
+    now: Callable[[], datetime]
+    sleep: Sleep
+    random: pacing.Random = random.SystemRandom().uniform
+    threads: Callable[[], Executor] = threads
+
+    def seconds(self) -> float:
+        """Return the time in seconds since 1970."""
+        return self.now().timestamp()
+
+
 class Pace:
     """The pace of one operation, in one invocation."""
+
+    def __init__(self, boards: Boards, operation: Operation, around: Surroundings) -> None:
+        self._boards = boards
+        self._operation = operation
+        self._around = around
 
     def draw(self, wanted: int, *, polls: int) -> Turn:
         """Draw numbers in the queue, at most as many as are wanted.
 
         polls: how often this caller has waited in a row.
         """
-        del polls
-        return Turn(count=min(wanted, 1000))
+        try:
+            return self._drawn(wanted, polls)
+        except LedgerUnavailable as error:
+            logger.warning("calls are not paced", extra={"error": str(error)})
+            return Turn(count=min(wanted, BATCH))
 
     def closed_until(self) -> datetime | None:
         """Return until when the daily quota is used up, or None."""
-        return None
+        try:
+            until = self._boards.closed_until(self._operation)
+        except LedgerUnavailable:
+            return None
+        return until if until and until > self._around.now() else None
 
     def close(self, until: datetime) -> None:
         """Record until when the daily quota is used up."""
+        try:
+            self._boards.close(self._operation, until)
+        except LedgerUnavailable as error:
+            logger.warning("the used-up quota is not recorded", extra={"error": str(error)})
 
     def calls[T, A](
         self,
@@ -65,25 +121,137 @@ class Pace:
     ) -> PacedCalls[A]:
         """Make a call per item, in the order of their numbers, for at most some seconds.
 
-        EcrThrottled: tried again by the same number. EcrUnavailable: left for another turn. Any other
-        exception ends the calls, and is raised when those under way have ended.
+        EcrThrottled: made again, by the same number. EcrUnavailable: left for another turn. Any
+        other exception ends the calls, and is raised when those under way have ended.
         """
-        del first, seconds
-        answers: dict[int, A] = {}
-        refusal: Exception | None = None
-        for index, item in enumerate(items):
-            try:
-                answers[index] = call(item)
-            except EcrUnavailable as error:
-                refusal = error
-            except EcrThrottled as error:
-                refusal = error
+        now = self._around.seconds()
+        schedule = Schedule(
+            len(items),
+            first or 0,
+            None if first is None else self._look(),
+            now,
+            now + seconds,
+            self._around.random,
+        )
+        with self._around.threads() as threads:
+            made = _Calls(items, call, schedule, threads, self._around)
+            while step := schedule.next(self._around.seconds()):
+                match step:
+                    case Call(index):
+                        made.begin(index)
+                    case Wait(longest):
+                        made.wait(longest)
+                    case Look():
+                        schedule.saw(self._look(), self._around.seconds())
+                    case Report():
+                        board = self._report(step, schedule.next_number)
+                        schedule.reported(step, board, self._around.seconds())
+                made.collect()
+        return made.result()
+
+    def _drawn(self, wanted: int, polls: int) -> Turn:
+        board = pacing.first_board(self._around.seconds())
+        for _ in range(DRAWS):
+            now = self._around.seconds()
+            known = self._boards.read(self._operation)
+            if known is None:
+                self._boards.create(self._operation, board)
+                continue
+            board = known
+            if pacing.is_abandoned(board, now):
+                self._boards.change(self._operation, board, pacing.resumed(board, now))
+                continue
+            draw = pacing.draw(board, wanted, now)
+            if draw is None:
                 break
-        left = tuple(index for index in range(len(items)) if index not in answers)
-        return PacedCalls(answers, left, refusal)
+            first = self._boards.draw(self._operation, draw, board, now)
+            if first is not None:
+                return Turn(count=draw.count, first=first)
+        nap = pacing.nap(board, polls, self._around.seconds(), self._around.random)
+        return Turn(count=0, wait_seconds=nap)
+
+    def _look(self) -> Board | None:
+        """Return the board, or None if it is lost."""
+        try:
+            return self._boards.read(self._operation)
+        except LedgerUnavailable as error:
+            return self._lost(error)
+
+    def _report(self, report: Report, number: int | None) -> Board | None:
+        """Report calls, decide on the rate, and return the board, or None if it is lost."""
+        now = self._around.seconds()
+        try:
+            board = self._boards.report(self._operation, report.accepted, report.refused, now)
+            if board is None:
+                return None
+            new = pacing.decided(board, number, now)
+            if new != board and self._boards.change(self._operation, board, new):
+                return new
+        except LedgerUnavailable as error:
+            return self._lost(error)
+        return board
+
+    @staticmethod
+    def _lost(error: LedgerUnavailable) -> None:
+        logger.warning("calls are no longer paced", extra={"error": str(error)})
+
+
+class _Calls[T, A]:
+    """The calls of one invocation: under way, answered, or left."""
+
+    def __init__(
+        self,
+        items: Sequence[T],
+        call: Callable[[T], A],
+        schedule: Schedule,
+        threads: Executor,
+        around: Surroundings,
+    ) -> None:
+        self._items = items
+        self._call = call
+        self._schedule = schedule
+        self._threads = threads
+        self._around = around
+        self._under_way: dict[Future[A], int] = {}
+        self._answers: dict[int, A] = {}
+        self._refusal: Exception | None = None
+        self._error: BaseException | None = None
+
+    def begin(self, index: int) -> None:
+        """Begin the call of an item."""
+        self._under_way[self._threads.submit(self._call, self._items[index])] = index
+
+    def wait(self, seconds: float) -> None:
+        """Wait for some seconds, or for the end of a call."""
+        self._around.sleep(seconds, self._under_way)
+
+    def collect(self) -> None:
+        """Note the calls that have ended, on the schedule too."""
+        for future in [future for future in self._under_way if future.done()]:
+            index = self._under_way.pop(future)
+            match future.exception():
+                case None:
+                    self._answers[index] = future.result()
+                    self._schedule.answered()
+                case EcrThrottled() as refusal:
+                    self._refusal = refusal
+                    self._schedule.throttled(index, self._around.seconds())
+                case EcrUnavailable() as refusal:
+                    self._refusal = refusal
+                    self._schedule.failed()
+                case error:
+                    self._error = self._error or error
+                    self._schedule.failed()
+                    self._schedule.stop()
+
+    def result(self) -> PacedCalls[A]:
+        """Return what the calls have brought, or raise the error that ended them."""
+        if self._error:
+            raise self._error
+        left = tuple(index for index in range(len(self._items)) if index not in self._answers)
+        return PacedCalls(self._answers, left, self._refusal)
 
 
 def pace(table_name: str, operation: Operation) -> Pace:
     """Make the pace of an operation, on its board in a ledger table."""
-    del table_name, operation
-    return Pace()
+    return Pace(boards(table_name), operation, Surroundings(clock.now, clock.sleep))

@@ -14,7 +14,8 @@ from ledger.boards import Board, Boards, boards
 from ledger.errors import LedgerUnavailable
 from registry.errors import EcrThrottled, EcrUnavailable
 from rescan_registry import pacing
-from rescan_registry.pacing import BATCH, THREADS, Call, Look, Operation, Report, Schedule, Wait
+from rescan_registry.pacing import THREADS, Call, Look, Operation, Report, Schedule, Wait
+from rescan_registry.progress import BATCH
 from runtime import clock
 from runtime.log import logger
 
@@ -64,8 +65,8 @@ def threads() -> Executor:
 
 
 @dataclass(frozen=True)
-class Surroundings:
-    """What passes by itself: time, chance, and calls that are under way."""
+class Host:
+    """What an invocation runs on: a clock, chance and threads."""
 
     now: Callable[[], datetime]
     sleep: Sleep
@@ -80,10 +81,10 @@ class Surroundings:
 class Pace:
     """The pace of one operation, in one invocation."""
 
-    def __init__(self, boards: Boards, operation: Operation, around: Surroundings) -> None:
+    def __init__(self, boards: Boards, operation: Operation, host: Host) -> None:
         self._boards = boards
         self._operation = operation
-        self._around = around
+        self._host = host
 
     def draw(self, wanted: int, *, polls: int) -> Turn:
         """Draw numbers in the queue, at most as many as are wanted.
@@ -102,7 +103,7 @@ class Pace:
             until = self._boards.closed_until(self._operation)
         except LedgerUnavailable:
             return None
-        return until if until and until > self._around.now() else None
+        return until if until and until > self._host.now() else None
 
     def close(self, until: datetime) -> None:
         """Record until when the daily quota is used up."""
@@ -124,35 +125,35 @@ class Pace:
         EcrThrottled: made again, by the same number. EcrUnavailable: left for another turn. Any
         other exception ends the calls, and is raised when those under way have ended.
         """
-        now = self._around.seconds()
+        now = self._host.seconds()
         schedule = Schedule(
             len(items),
             first or 0,
             None if first is None else self._look(),
             now,
             now + seconds,
-            self._around.random,
+            self._host.random,
         )
-        with self._around.threads() as threads:
-            made = _Calls(items, call, schedule, threads, self._around)
-            while step := schedule.next(self._around.seconds()):
+        with self._host.threads() as threads:
+            made = _Calls(items, call, schedule, threads, self._host)
+            while step := schedule.next(self._host.seconds()):
                 match step:
                     case Call(index):
                         made.begin(index)
                     case Wait(longest):
                         made.wait(longest)
                     case Look():
-                        schedule.saw(self._look(), self._around.seconds())
+                        schedule.saw(self._look(), self._host.seconds())
                     case Report():
                         board = self._report(step, schedule.next_number)
-                        schedule.reported(step, board, self._around.seconds())
+                        schedule.reported(step, board, self._host.seconds())
                 made.collect()
         return made.result()
 
     def _drawn(self, wanted: int, polls: int) -> Turn:
-        board = pacing.first_board(self._around.seconds())
+        board = pacing.first_board(self._host.seconds())
         for _ in range(DRAWS):
-            now = self._around.seconds()
+            now = self._host.seconds()
             known = self._boards.read(self._operation)
             if known is None:
                 self._boards.create(self._operation, board)
@@ -167,7 +168,7 @@ class Pace:
             first = self._boards.draw(self._operation, draw, board, now)
             if first is not None:
                 return Turn(count=draw.count, first=first)
-        nap = pacing.nap(board, polls, self._around.seconds(), self._around.random)
+        nap = pacing.nap(board, polls, self._host.seconds(), self._host.random)
         return Turn(count=0, wait_seconds=nap)
 
     def _look(self) -> Board | None:
@@ -179,7 +180,7 @@ class Pace:
 
     def _report(self, report: Report, number: int | None) -> Board | None:
         """Report calls, decide on the rate, and return the board, or None if it is lost."""
-        now = self._around.seconds()
+        now = self._host.seconds()
         try:
             board = self._boards.report(self._operation, report.accepted, report.refused, now)
             if board is None:
@@ -205,13 +206,13 @@ class _Calls[T, A]:
         call: Callable[[T], A],
         schedule: Schedule,
         threads: Executor,
-        around: Surroundings,
+        host: Host,
     ) -> None:
         self._items = items
         self._call = call
         self._schedule = schedule
         self._threads = threads
-        self._around = around
+        self._host = host
         self._under_way: dict[Future[A], int] = {}
         self._answers: dict[int, A] = {}
         self._refusal: Exception | None = None
@@ -223,7 +224,7 @@ class _Calls[T, A]:
 
     def wait(self, seconds: float) -> None:
         """Wait for some seconds, or for the end of a call."""
-        self._around.sleep(seconds, self._under_way)
+        self._host.sleep(seconds, self._under_way)
 
     def collect(self) -> None:
         """Note the calls that have ended, on the schedule too."""
@@ -235,7 +236,7 @@ class _Calls[T, A]:
                     self._schedule.answered()
                 case EcrThrottled() as refusal:
                     self._refusal = refusal
-                    self._schedule.throttled(index, self._around.seconds())
+                    self._schedule.throttled(index, self._host.seconds())
                 case EcrUnavailable() as refusal:
                     self._refusal = refusal
                     self._schedule.failed()
@@ -254,4 +255,4 @@ class _Calls[T, A]:
 
 def pace(table_name: str, operation: Operation) -> Pace:
     """Make the pace of an operation, on its board in a ledger table."""
-    return Pace(boards(table_name), operation, Surroundings(clock.now, clock.sleep))
+    return Pace(boards(table_name), operation, Host(clock.now, clock.sleep))

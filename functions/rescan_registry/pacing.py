@@ -12,6 +12,7 @@ from enum import StrEnum
 from heapq import heappop, heappush
 
 from ledger.boards import Board, Draw
+from rescan_registry.progress import BATCH
 
 
 class Operation(StrEnum):
@@ -21,7 +22,6 @@ class Operation(StrEnum):
     DESCRIBE_IMAGE_SCAN_FINDINGS = "DescribeImageScanFindings"
 
 
-BATCH = 50  # numbers of one invocation; a crash strands no more
 THREADS = 16  # concurrent calls of one invocation
 
 # The controller.

@@ -59,7 +59,6 @@ class BatchOutcome:
     """What became of a batch, at most a few hundred bytes.
 
     left: positions, in the batch, of the images for which ECR has given no answer.
-    left_count: how many they are; absent if the batch failed.
     examples: by reason, for the reasons of FAILED.
     retries: how often the invocation was retried.
     error: name of the error, if the batch failed.
@@ -67,10 +66,17 @@ class BatchOutcome:
 
     tally: Tally = field(default_factory=Tally)
     left: tuple[int, ...] = ()
-    left_count: int | None = None
     examples: dict[str, Example] = field(default_factory=dict)
     retries: int = 0
     error: str | None = None
+
+
+@dataclass(frozen=True)
+class StartedBatches:
+    """What became of the batches of a step. left_count: images that are left of all of them."""
+
+    outcomes: tuple[BatchOutcome, ...] = ()
+    left_count: int = 0
 
 
 @dataclass(frozen=True)
@@ -80,7 +86,7 @@ class Progress:
     step: the number of steps so far.
     events: an upper estimate of the events in the history of the child execution.
     batches: what is started next.
-    outcomes: of these batches, in the same order; filled in by ForEachBatch.
+    started: what became of them, in the same order; filled in by ForEachBatch.
     waiting: due images after these batches, whose turn came longest ago first; no more than can be
         started.
     waiting_stored: how many there are, if they are stored in the run bucket instead of the state.
@@ -105,7 +111,7 @@ class Progress:
     step: int = 0
     events: int = 0
     batches: tuple[Batch, ...] = ()
-    outcomes: tuple[BatchOutcome, ...] = ()
+    started: StartedBatches = field(default_factory=StartedBatches)
     waiting: tuple[DueImage, ...] = ()
     waiting_stored: int = 0
     undecided: tuple[UndecidedImage, ...] = ()
@@ -137,15 +143,16 @@ class Progress:
         An image for which ECR has given no answer waits again, before all others.
         """
         tally, examples, left, retries = self.tally, self.examples, list[str](), 0
-        for batch, outcome in zip(self.batches, self.outcomes, strict=False):
+        for batch, outcome in zip(self.batches, self.started.outcomes, strict=True):
             tally = tally.merged(outcome.tally).plus(*failed_batch(batch, outcome).values())
             examples = outcome.examples | examples
-            left += [batch.image_digests[position] for position in outcome.left]
+            if not outcome.error:
+                left += [batch.image_digests[position] for position in outcome.left]
             retries += outcome.retries
         return replace(
             self,
             batches=(),
-            outcomes=(),
+            started=StartedBatches(),
             events=self.events + EVENTS_PER_RETRY * retries,
             waiting=(*map(DueImage, left), *self.waiting),
             asked=self.asked - len(left),

@@ -4,7 +4,7 @@ All pages are evaluated before the first batch. Otherwise the images that ECR li
 up the budget in every run, and older scans on later pages would never be renewed.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from math import ceil
@@ -83,7 +83,7 @@ class RepositoryStep:
         self._outcomes = outcomes
         self._now = now
         before = work.progress
-        for batch, outcome in zip(before.batches, before.outcomes, strict=False):
+        for batch, outcome in zip(before.batches, before.started.outcomes, strict=True):
             outcomes.note(failed_batch(batch, outcome))
         self.progress = replace(
             before.folded(),
@@ -103,6 +103,7 @@ class RepositoryStep:
         else:
             images = self._list_next(around.registry)
             known = gather(images, around.cache, self._policy, self._now)
+        self._leave_undecided(known, known.unknown)
         answers = ScanAnswers({})
         if known.unknown:
             answers = around.history.last_scans(
@@ -124,6 +125,7 @@ class RepositoryStep:
         self._settle(known.refused)
         self._settle(decisions)
         self._settle(dict.fromkeys(answers.gone, IMAGE_GONE))
+        self._leave_undecided(known, answers.unanswered)
         progress = self.progress.queued(
             _due_image(digest, dates[digest], self._now)
             for digest, decision in decisions.items()
@@ -131,11 +133,6 @@ class RepositoryStep:
         )
         self.progress = replace(
             progress,
-            undecided=tuple(
-                UndecidedImage(digest, known.dates[digest].since, known.dates[digest].accepted_at)
-                for digest in answers.unanswered
-            ),
-            missing=sum(map(known.misses, answers.unanswered)),
             results_missing=progress.results_missing + len(known.missing),
             results_found=progress.results_found + len(found),
             wait_seconds=answers.wait_seconds,
@@ -277,6 +274,17 @@ class RepositoryStep:
         kept, beyond = self.progress.waiting[:most], self.progress.waiting[most:]
         self._settle(_all(beyond, OUT_OF_BUDGET))
         self.progress = replace(self.progress, waiting=kept)
+
+    def _leave_undecided(self, known: PageKnowledge, image_digests: Sequence[str]) -> None:
+        dates = known.dates
+        self.progress = replace(
+            self.progress,
+            undecided=tuple(
+                UndecidedImage(digest, dates[digest].since, dates[digest].accepted_at)
+                for digest in image_digests
+            ),
+            missing=sum(map(known.misses, image_digests)),
+        )
 
     def _settle_waiting(self, decision: Decision) -> None:
         self._settle(_all(self.progress.waiting, decision))

@@ -52,7 +52,6 @@ def start_image_scans(
     return BatchOutcome(
         tally=Tally().plus(*decisions.values()),
         left=left,
-        left_count=len(left),
         examples=starter.examples,
         retries=work.retry,
     )

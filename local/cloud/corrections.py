@@ -103,6 +103,7 @@ def correct_after_import() -> None:
     _batch_execution_logs()
     _reuse_role_credentials()
     _send_email_subjects()
+    _find_empty_lists()
 
 
 def _use_own_s3_directory() -> None:
@@ -477,3 +478,17 @@ def _send_email_subjects() -> None:
         )
 
     publisher.EmailJsonTopicPublisher._publish = publish
+
+
+def _find_empty_lists() -> None:
+    """Let a path with several wildcards find nothing: see moto_internals.py.
+
+    Replaces: _contains_slice_or_wildcard_array in json_path.
+    Upstream: no issue is known.
+    Remove when localemu returns an empty list for `$[*].left[*]`.
+    """
+    from localemu.services.stepfunctions.asl.utils import json_path  # noqa: PLC0415
+
+    from local.cloud.moto_internals import has_wildcard  # noqa: PLC0415
+
+    json_path._contains_slice_or_wildcard_array = has_wildcard

@@ -157,6 +157,7 @@ def step_functions(runtime: Runtime) -> Iterator[None]:
         for patch in (
             *table_patches(),
             Patch(Table, "query", _query_one_partition),
+            *_path_patches(),
             *_runtime_patches(runtime),
             *_child_patches(runtime),
             *_speed_patches(),
@@ -277,6 +278,26 @@ def _child_patches(runtime: Runtime) -> list[Patch]:
 
 
 @functools.cache
+def _path_patches() -> list[Patch]:
+    """Return patches that let a path with several wildcards find nothing.
+
+    moto and localemu fail when `$[*].left[*]` finds nothing; on AWS, as in the library that it uses
+    (https://github.com/json-path/JsonPath#what-is-returned-when), the result is an empty list.
+
+    Replaces: _contains_slice_or_wildcard_array in json_path.
+    Upstream: no issue is known.
+    Remove when test_a_path_with_wildcards_finds_an_empty_list passes without.
+    """
+    from moto.stepfunctions.parser.asl.utils import json_path  # noqa: PLC0415
+
+    return [Patch(json_path, "_contains_slice_or_wildcard_array", has_wildcard)]
+
+
+def has_wildcard(path: str) -> bool:
+    """Return whether a path can find any number of values."""
+    return "[*]" in path
+
+
 def _speed_patches() -> list[Patch]:
     """Return patches that parse definitions and paths once, and copy JSON five times as fast.
 

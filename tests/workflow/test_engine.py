@@ -19,7 +19,7 @@ def test_runs_the_real_handlers(deploy: Deploy) -> None:
     assert deployed.invocations == {
         "ListRepositories": 1,
         "FindStaleImages": 1,
-        "StartImageScan": 1,
+        "StartImageScans": 1,
         "RecordRepository": 1,
         "SummarizeRescan": 1,
     }
@@ -51,6 +51,12 @@ def test_records_backoff_and_does_not_sleep(deploy: Deploy) -> None:
     assert execution.status == "SUCCEEDED"
     assert deployed.backoffs
     assert deployed.clock.now() > started_at
+
+
+def test_a_path_with_wildcards_finds_an_empty_list(deploy: Deploy) -> None:
+    fresh = {"repositories": [{"name": "team/api", "images": [{"tags": "v1", "scanned": "1d"}]}]}
+    execution = deploy(fresh).run()
+    assert execution.status == "SUCCEEDED", execution.cause
 
 
 def test_measures_what_states_hand_on(deploy: Deploy) -> None:

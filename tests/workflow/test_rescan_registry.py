@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from ledger.run_records import RecordStatus
 from local.registry.simulated_registry import SimulatedRegistry
 from own_events.event_bus import EventBus, EventRefused
 from tests.support.engine import DEADLINE, Execution
@@ -171,21 +172,24 @@ def test_lets_one_bad_image_stop_no_other(deploy: Deploy) -> None:
     bad = {
         "tags": "bad",
         "scanned": "20d",
-        "faults": [{"operation": "StartImageScan", "error": "AccessDeniedException"}],
+        "faults": [
+            {"operation": "StartImageScan", "error": "KmsException", "message": "key/1 is disabled"}
+        ],
     }
     old = {"tags": "v{n}", "count": 4, "scanned": "8d"}
     deployed = deploy(registry(repository("team/api", bad, old), repository("team/web")))
     execution = deployed.run()
     assert (execution.status, execution.error) == ("FAILED", "RescanIncomplete")
     record = deployed.records(execution.name)["team/api"]
-    assert record.images == {"FAILED": {"AccessDenied": 1}, "STARTED": {"accepted": 4}}
-    assert (
-        record.problem() == "ImageScansFailed: 1 of 5 images could not be scanned: 1 AccessDenied"
+    assert record.images == {"FAILED": {"KmsException": 1}, "STARTED": {"accepted": 4}}
+    assert record.problem().startswith(
+        "ImageScansFailed: 1 of 5 images could not be scanned: 1 KmsException; "
     )
+    assert "key/1 is disabled" in record.problem()
     assert started(deployed.registry) == {"team/api": 4, "team/web": 1}
 
 
-def test_gives_up_on_an_image_that_is_throttled_again_and_again(deploy: Deploy) -> None:
+def test_defers_an_image_that_is_throttled_again_and_again(deploy: Deploy) -> None:
     throttled = {
         "tags": "bad",
         "scanned": "20d",
@@ -193,25 +197,38 @@ def test_gives_up_on_an_image_that_is_throttled_again_and_again(deploy: Deploy) 
     }
     deployed = deploy(registry(repository("team/api", throttled, OLD)))
     execution = deployed.run()
+    assert execution.status == "SUCCEEDED", execution.cause
     record = deployed.records(execution.name)["team/api"]
-    assert record.images == {"FAILED": {"EcrThrottled": 1}, "STARTED": {"accepted": 1}}
+    assert record.images == {"DEFERRED": {"ECR throttles": 1}, "STARTED": {"accepted": 1}}
     limits = [2, 4, 8, 16, 32, *[60] * 10]
     assert len(deployed.backoffs) == len(limits)
     assert all(0 <= delay <= limit for delay, limit in zip(deployed.backoffs, limits, strict=True))
 
 
-def test_stops_a_repository_in_which_ecr_throttles_to_the_last(deploy: Deploy) -> None:
+def test_defers_what_ecr_throttles_to_the_last_and_starts_the_rest(deploy: Deploy) -> None:
     throttled = [{"operation": "StartImageScan", "error": "ThrottlingException"}]
     first = {"tags": "oldest", "scanned": "90d", "faults": throttled}
     deployed = deploy(
         registry(repository("team/api", first, {"tags": "v{n}", "count": 149, "scanned": "8d"}))
     )
-    record = deployed.records(deployed.run().name)["team/api"]
-    assert record.images == {
-        "FAILED": {"EcrThrottled": 1},
-        "STARTED": {"accepted": 99},
-        "DEFERRED": {"ECR throttles": 50},
+    execution = deployed.run()
+    assert execution.status == "SUCCEEDED", execution.cause
+    record = deployed.records(execution.name)["team/api"]
+    assert record.images == {"STARTED": {"accepted": 149}, "DEFERRED": {"ECR throttles": 1}}
+
+
+@pytest.mark.parametrize("operation", ["DescribeImages", "DescribeImageScanFindings"])
+def test_defers_a_repository_that_ecr_does_not_let_it_read(operation: str, deploy: Deploy) -> None:
+    throttled = [{"operation": operation, "error": "ThrottlingException"}]
+    deployed = deploy(registry(repository("team/api", faults=throttled), repository("team/web")))
+    execution = deployed.run()
+    records = deployed.records(execution.name)
+    assert records["team/api"].status is RecordStatus.DEFERRED
+    assert records["team/web"].images == {
+        "FRESH": {"scanned within RescanAfter": 1},
+        "STARTED": {"accepted": 1},
     }
+    assert len(deployed.backoffs) == 15
 
 
 def test_records_a_repository_that_fails_and_works_on_the_others(deploy: Deploy) -> None:
@@ -396,8 +413,8 @@ def test_defers_what_the_daily_quota_of_the_registry_leaves_over(deploy: Deploy)
     deployed = deploy(registry(repository("team/api", old), scans_per_day=20))
     execution = deployed.run()
     assert summary_of(execution)["images"] == {"DEFERRED": 130, "STARTED": 20}
-    # The first batch finds out; nothing of the second is tried.
-    assert deployed.registry.calls["StartImageScan"] == 100
+    # The batches that are under way find out, and nothing else is tried.
+    assert deployed.registry.calls["StartImageScan"] <= 20 + 3 * 16
     record = deployed.records(execution.name)["team/api"]
     assert record.images["DEFERRED"] == {"registry scan quota": 130}
 
@@ -407,7 +424,7 @@ def test_defers_what_the_daily_quota_of_the_registry_leaves_over(deploy: Deploy)
     [
         "ListRepositories",
         "FindStaleImages",
-        "StartImageScan",
+        "StartImageScans",
         "RecordRepository",
         "SummarizeRescan",
     ],
@@ -478,8 +495,8 @@ def test_starts_each_image_again_only_when_it_is_due_again(deploy: Deploy) -> No
         runs.append(summary_of(deployed.run())["images"])
         deployed.clock.move(timedelta(days=1))
     days = [day for day, images in enumerate(runs) if images == {"STARTED": 1}]
-    # A scan ends a few seconds after it was started, so seven days later it is just not due.
-    assert days == [0, 8]
+    # A scan ends a few seconds after it was started, so on day 8 it would be too old.
+    assert days == [0, 7]
 
 
 def test_tells_again_when_eventbridge_refuses_the_event(
@@ -505,19 +522,20 @@ def test_looks_at_the_whole_registry_when_the_filter_is_emptied_by_hand(deploy: 
     assert summary_of(deployed.run({"repository_filter": ""}))["repositories"] == 1
 
 
-def test_ends_express_children_before_step_functions_kills_them(deploy: Deploy) -> None:
-    """The children stay STANDARD, for no engine here runs EXPRESS ones; the limit is ours."""
+def test_defers_what_waits_when_the_time_of_the_run_is_over(deploy: Deploy) -> None:
+    old = {"tags": "v{n}", "count": 250, "scanned": "8d"}
     deployed = deploy(
-        registry(repository("team/api", {"tags": "v{n}", "count": 250, "scanned": "8d"}))
+        registry(repository("team/api", old), repository("team/web", old)),
+        MaxConcurrency="1",
     )
-    batches: list[int] = []
 
     def take_long(payload: dict[str, Any]) -> None:
-        payload["policy"]["time_limit_seconds"] = 120
-        batches.append(len(payload["progress"].get("outcomes", ())))
-        deployed.clock.move(timedelta(seconds=80))
+        if payload["batch"]["number"] == 1:
+            deployed.clock.move(timedelta(hours=6))
 
-    deployed.faults["FindStaleImages"] = take_long
-    summary = summary_of(deployed.run())
-    assert summary["images"] == {"DEFERRED": 150, "STARTED": 100}
-    assert batches == [0, 100]
+    deployed.faults["StartImageScans"] = take_long
+    execution = deployed.run()
+    records = deployed.records(execution.name)
+    assert records["team/api"].images == {"STARTED": {"accepted": 250}}
+    assert records["team/web"].images == {}
+    assert records["team/web"].status is RecordStatus.DEFERRED

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from itertools import islice
 
 from ledger.run_records import Example
 from registry.errors import EcrThrottled
@@ -14,6 +15,7 @@ from rescan_registry.outcomes import (
 )
 
 BATCH = 50  # images per batch: a crash strands no more, and most repositories have one batch
+MOST_EXAMPLES = 5  # of reasons of FAILED; a state holds no long list of them
 EVENTS_PER_RETRY = 3  # in the history of an execution: scheduled, started, failed
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
@@ -59,7 +61,7 @@ class BatchOutcome:
     """What became of a batch, at most a few hundred bytes.
 
     left: positions, in the batch, of the images for which ECR has given no answer.
-    examples: by reason, for the reasons of FAILED.
+    examples: by reason, for the first few reasons of FAILED.
     retries: how often the invocation was retried.
     error: name of the error, if the batch failed.
     """
@@ -102,7 +104,7 @@ class Progress:
     polls: how often it has waited in a row.
     results_missing: images whose scan a run started and whose result is overdue.
     results_found: those of them whose result ECR returned and NotifyScan receives.
-    examples: by reason, for the reasons of FAILED.
+    examples: by reason, for the first few reasons of FAILED.
     finished: nothing is left to start, to evaluate, or to list.
     repository_gone: the repository was deleted after it was listed.
     cut_short: the run stopped before every page was listed and evaluated.
@@ -145,7 +147,7 @@ class Progress:
         tally, examples, left, retries = self.tally, self.examples, list[str](), 0
         for batch, outcome in zip(self.batches, self.started.outcomes, strict=True):
             tally = tally.merged(outcome.tally).plus(*failed_batch(batch, outcome).values())
-            examples = outcome.examples | examples
+            examples = dict(islice((examples | outcome.examples).items(), MOST_EXAMPLES))
             if not outcome.error:
                 left += [batch.image_digests[position] for position in outcome.left]
             retries += outcome.retries

@@ -28,7 +28,7 @@ from rescan_registry.outcomes import (
     Outcome,
 )
 from rescan_registry.paced_calls import Pace
-from rescan_registry.progress import Batch
+from rescan_registry.progress import MOST_EXAMPLES, Batch
 from runtime import clock
 
 STARTED = Decision(Outcome.STARTED, "accepted")
@@ -60,7 +60,10 @@ class BatchInRun:
 
 
 class ScanStarter:
-    """Starts the scans of one batch, and keeps what ECR answers."""
+    """Starts the scans of one batch, and keeps what ECR answers.
+
+    examples: one image per reason of FAILED, for the first few reasons.
+    """
 
     def __init__(
         self, work: BatchInRun, registry: EcrRegistry, cache: ImageCache, pace: Pace
@@ -81,25 +84,23 @@ class ScanStarter:
         except (EcrThrottled, EcrUnavailable):
             raise
         except Exception as error:  # noqa: BLE001 one image must not stop the others
-            decision = self._decision(error, image_digest)
-        else:
-            self._cache.note_started(image_digest, run=self._work.run, at=clock.now())
-            return STARTED
-        if decision.outcome in _REMEMBERED and self._for_all is None:
-            self._cache.note_attempt(image_digest, decision, at=clock.now())
-        return decision
+            return self._refused(image_digest, error)
+        self._cache.note_started(image_digest, run=self._work.run, at=clock.now())
+        return STARTED
 
-    def _decision(self, error: Exception, image_digest: str) -> Decision:
+    def _refused(self, image_digest: str, error: Exception) -> Decision:
         decision = _REFUSALS.get(type(error)) or Decision(
             Outcome.FAILED,
             type(error).__name__,  # of an EcrError: the code
         )
-        if decision.outcome is Outcome.FAILED:
+        if decision.outcome is Outcome.FAILED and len(self.examples) < MOST_EXAMPLES:
             words = error.message if isinstance(error, EcrError) else str(error)
             message = " ".join(words.split())[:_LONGEST_MESSAGE]
             self.examples.setdefault(decision.reason, Example(image_digest, message))
         if isinstance(error, _FOR_ALL):
             self._for_all = decision
+        elif decision.outcome in _REMEMBERED:
+            self._cache.note_attempt(image_digest, decision, at=clock.now())
         if decision == SCAN_QUOTA:
             self._pace.close(clock.now() + _CLOSED_FOR)
         return decision

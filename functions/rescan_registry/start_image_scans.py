@@ -38,7 +38,7 @@ def start_image_scans(
     asked = [digest for digest in digests if digest not in decisions]
     if work.retry and asked:
         turn = pace.draw(len(asked), polls=work.retry)
-        if not turn.count:
+        if not turn.count and not decisions:
             raise EcrThrottled("StartImageScan: the other calls of ECR take its whole rate")
         asked, first = asked[: turn.count], turn.first
 

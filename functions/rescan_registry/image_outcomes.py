@@ -69,7 +69,7 @@ class ImageOutcomes:
                 extra={
                     "run": self._run,
                     "repository": self._repository,
-                    "name": name,
+                    "object": name,
                     "problem": str(error),
                 },
             )

@@ -1,62 +1,100 @@
-"""What was decided for each image comes from the log, and must agree with the records."""
-
+import io
 import json
-from collections import Counter
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
 
-from local.demo.run import ImageOutcome, RepositoryRecord, disagreement, read_log
+import pytest
 
-STARTED = ImageOutcome("STARTED", "accepted")
-FRESH = ImageOutcome("FRESH", "scanned lately")
+from rescan_registry.image_outcomes import ImageOutcomes
+from rescan_registry.outcomes import ARCHIVED, Decision, Outcome
+from runtime.log import logger
+from tests.support.builders import any_image, days_ago, scanned
+from tests.support.clock import NOW
+from tests.support.fakes import FakeBucket
 
-
-def line(digest: str, outcome: ImageOutcome, run: str = "demo-1") -> str:
-    said = {"message": "done", "run": run, "repository": "team/api", "image_digest": digest}
-    return json.dumps({**said, "outcome": outcome.outcome, "reason": outcome.reason})
-
-
-def record(status: str = "FINISHED", **images: int) -> dict[str, RepositoryRecord]:
-    decided = {"started": STARTED, "fresh": FRESH}
-    counts = Counter({decided[name]: count for name, count in images.items()})
-    return {"team/api": RepositoryRecord(status, counts)}
+FRESH = Decision(Outcome.FRESH, "scanned within RescanAfter")
 
 
-def test_reads_the_lines_of_one_run() -> None:
-    lines = [line("a", STARTED), line("b", FRESH), line("c", STARTED, run="demo-2")]
-
-    assert read_log("demo-1", lines) == {"team/api": {"a": STARTED, "b": FRESH}}
+def any_outcomes() -> ImageOutcomes:
+    return ImageOutcomes("run-1", "team/api", NOW)
 
 
-def test_passes_over_every_other_line() -> None:
-    lines = ["Killed", "[1]", '{"message": "done", "run": "demo-1", "repository": "team/api"}']
-
-    assert read_log("demo-1", lines) == {}
+def line_of(**known: Any) -> dict[str, Any]:
+    return {"repository": "team/api", **known}
 
 
-def test_takes_the_last_word_on_an_image() -> None:
-    lines = [line("a", FRESH), line("a", STARTED)]
-
-    assert read_log("demo-1", lines) == {"team/api": {"a": STARTED}}
-
-
-def test_agrees_when_every_image_is_counted() -> None:
-    images = {"team/api": {"a": STARTED, "b": FRESH}}
-
-    assert disagreement(images, record(started=1, fresh=1)) is None
-
-
-def test_says_what_the_log_does_not_show() -> None:
-    said = disagreement({"team/api": {"a": STARTED}}, record(started=1, fresh=2))
-
-    assert said
-    assert said.startswith("team/api: only its record has 2 FRESH (scanned lately)")
-
-
-def test_says_what_the_record_does_not_count() -> None:
-    said = disagreement({"team/api": {"a": STARTED}}, record())
-
-    assert said
-    assert "only its log has 1 STARTED (accepted)" in said
+def test_have_one_line_per_image_with_all_that_is_known() -> None:
+    fresh, archived = any_image(tags=("v1", "latest")), any_image(tags=())
+    outcomes = any_outcomes()
+    outcomes.note_images([fresh, archived])
+    outcomes.note({archived.digest: ARCHIVED})
+    outcomes.note_scans({fresh.digest: scanned(days_ago(6.04))})
+    outcomes.note({fresh.digest: FRESH})
+    assert list(outcomes.lines()) == [
+        line_of(
+            image_digest=fresh.digest,
+            image_tags=["v1", "latest"],
+            last_scan_at=(NOW - timedelta(days=6.04)).isoformat(timespec="seconds"),
+            age_days=6.0,
+            outcome="FRESH",
+            reason="scanned within RescanAfter",
+        ),
+        line_of(image_digest=archived.digest, image_tags=[], outcome="ARCHIVED", reason="archived"),
+    ]
 
 
-def test_excuses_a_repository_that_failed_before_it_was_counted() -> None:
-    assert disagreement({"team/api": {"a": STARTED}}, record("FAILED")) is None
+@pytest.mark.parametrize("scan", [None, scanned(None, "IN_PROGRESS")])
+def test_have_no_date_where_none_is_known(scan: Any) -> None:
+    due, outcomes = any_image(), any_outcomes()
+    outcomes.note_images([due])
+    outcomes.note_scans({due.digest: scan})
+    assert list(outcomes.lines()) == [line_of(image_digest=due.digest, image_tags=["v1"])]
+
+
+def test_are_written_under_the_name_of_the_step() -> None:
+    bucket, outcomes, image = FakeBucket(), any_outcomes(), any_image()
+    outcomes.note({image.digest: FRESH})
+    outcomes.write(bucket.as_bucket, "step-0001")
+    assert bucket.outcomes == {("run-1", "team/api", "step-0001"): list(outcomes.lines())}
+
+
+def test_are_not_written_when_there_are_none() -> None:
+    bucket = FakeBucket()
+    any_outcomes().write(bucket.as_bucket, "step-0001")
+    assert bucket.outcomes == {}
+
+
+def test_let_the_run_go_on_without_the_bucket_and_say_so(log: io.StringIO) -> None:
+    outcomes = any_outcomes()
+    outcomes.note_images([any_image()])
+    outcomes.write(FakeBucket(fails=["write_image_outcomes"]).as_bucket, "step-0007")
+    (line,) = map(json.loads, log.getvalue().splitlines())
+    assert (line["level"], line["message"]) == ("WARNING", "image outcomes not written")
+    assert (line["run"], line["repository"]) == ("run-1", "team/api")
+    assert (line["object"], line["problem"]) == ("step-0007", "no bucket today")
+
+
+@pytest.fixture
+def at_debug() -> Iterator[None]:
+    level = logger.log_level
+    logger.setLevel("DEBUG")
+    yield
+    logger.setLevel(level)
+
+
+def test_are_logged_at_debug(at_debug: None, log: io.StringIO) -> None:
+    image = any_image()
+    any_outcomes().note({image.digest: FRESH})
+    (line,) = map(json.loads, log.getvalue().splitlines())
+    assert (line["image_digest"], line["outcome"], line["reason"]) == (
+        image.digest,
+        "FRESH",
+        "scanned within RescanAfter",
+    )
+    assert (line["message"], line["run"], line["repository"]) == ("settled", "run-1", "team/api")
+
+
+def test_are_not_logged_otherwise(log: io.StringIO) -> None:
+    any_outcomes().note({any_image().digest: FRESH})
+    assert log.getvalue() == ""

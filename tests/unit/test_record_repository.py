@@ -1,19 +1,21 @@
 import io
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
-from ledger.run_records import RecordStatus, RunRecord
+from ledger.run_records import Example, RecordStatus, RunRecord
 from rescan_registry import record_repository as module
-from rescan_registry.outcomes import Decision, Outcome, Tally
-from rescan_registry.progress import Progress
+from rescan_registry.outcomes import REPOSITORY_GONE, Decision, Outcome, Tally
+from rescan_registry.progress import Batch, BatchOutcome, Progress
 from rescan_registry.record_repository import (
     ImageScansFailed,
     RepositoryOutcome,
     WorkedRepository,
     record_repository,
 )
-from rescan_registry.start_image_scan import STARTED
+from rescan_registry.scan_starter import STARTED
+from tests.support.builders import any_digest
 from tests.support.clock import NOW
 from tests.support.engine import any_lambda_context
 from tests.support.fakes import FakeRecords
@@ -32,10 +34,17 @@ def worked(progress: Progress) -> WorkedRepository:
     )
 
 
-def test_folds_the_last_wave_into_the_record() -> None:
+def one_batch(*decisions: Decision, **given: Any) -> dict[str, Any]:
+    """Make the last batch of a repository and its outcome."""
+    digests = tuple(any_digest() for _ in decisions)
+    outcome = BatchOutcome(Tally().plus(*decisions), left_count=0, **given)
+    return {"batches": (Batch(1, 1, digests),), "outcomes": (outcome,)}
+
+
+def test_folds_the_last_batch_into_the_record() -> None:
     records = FakeRecords()
     progress = Progress(
-        outcomes=(STARTED, STARTED),
+        **one_batch(STARTED, STARTED),
         results_missing=2,
         results_found=1,
         tally=Tally().plus(FRESH),
@@ -68,25 +77,61 @@ def test_records_a_deleted_repository_as_gone() -> None:
     assert records.kept[0].is_done
 
 
-@pytest.mark.parametrize("repository_gone", [False, True])
-def test_fails_after_it_recorded_that_images_failed(repository_gone: bool) -> None:
+def test_records_a_repository_as_gone_that_was_deleted_while_its_scans_were_started() -> None:
     records = FakeRecords()
+    progress = Progress(**one_batch(STARTED, REPOSITORY_GONE), finished=True)
+    outcome = record_repository(worked(progress), records=records, now=NOW)
+    assert outcome.status is RecordStatus.GONE
+
+
+@pytest.mark.parametrize(
+    ("cut_short", "gone", "status", "is_done"),
+    [
+        (True, False, RecordStatus.DEFERRED, False),
+        (True, True, RecordStatus.GONE, True),
+        (False, False, RecordStatus.FINISHED, True),
+    ],
+)
+def test_records_a_repository_as_deferred_whose_images_were_not_all_looked_at(
+    cut_short: bool, gone: bool, status: RecordStatus, is_done: bool
+) -> None:
+    """Not a failure: the run's time was over. A rerun selects it."""
+    records = FakeRecords()
+    tally = Tally().plus(FRESH, Decision(Outcome.DEFERRED, "run time"))
+    progress = Progress(tally=tally, finished=True, cut_short=cut_short, repository_gone=gone)
+    outcome = record_repository(worked(progress), records=records, now=NOW)
+    assert (outcome.status, records.kept[0].status) == (status, status)
+    assert records.kept[0].is_done is is_done
+
+
+@pytest.mark.parametrize("repository_gone", [False, True])
+@pytest.mark.parametrize("cut_short", [False, True])
+def test_fails_after_it_recorded_that_images_failed(repository_gone: bool, cut_short: bool) -> None:
+    records = FakeRecords()
+    one, other = Example(any_digest(), "denied"), Example(any_digest(), "no answer")
     progress = Progress(
-        outcomes=(STARTED, Decision(Outcome.FAILED, "EcrThrottled")),
+        **one_batch(
+            STARTED,
+            Decision(Outcome.FAILED, "EcrUnavailable"),
+            examples={"EcrUnavailable": other},
+        ),
+        examples={"AccessDenied": one},
         tally=Tally()
         .plus(FRESH)
         .plus_many(Decision(Outcome.FAILED, "AccessDenied"), 2)
-        .plus_many(Decision(Outcome.FAILED, "EcrThrottled"), 1),
+        .plus_many(Decision(Outcome.FAILED, "EcrUnavailable"), 1),
         finished=True,
         repository_gone=repository_gone,
+        cut_short=cut_short,
     )
-    cause = "4 of 6 images could not be scanned: 2 AccessDenied, 2 EcrThrottled"
+    cause = "4 of 6 images could not be scanned: 2 AccessDenied, 2 EcrUnavailable"
     with pytest.raises(ImageScansFailed, match=cause):
         record_repository(worked(progress), records=records, now=NOW)
     (record,) = records.kept
     assert record.status is RecordStatus.FAILED
     assert (record.error, record.cause) == ("ImageScansFailed", cause)
     assert record.images["STARTED"] == {"accepted": 1}
+    assert record.examples == {"AccessDenied": one, "EcrUnavailable": other}
     assert not record.is_done
 
 
@@ -100,7 +145,8 @@ def test_answers_the_state_machine_with_counts(
         "started_at": "2026-03-14T03:00:00.000Z",
         "records_expire_at": "1776049200",
         "progress": {
-            "outcomes": [{"outcome": "STARTED", "reason": "accepted"}],
+            "batches": [{"number": 1, "first": 7, "image_digests": [any_digest()]}],
+            "outcomes": [{"tally": {"counts": {"STARTED": {"accepted": 1}}}, "left_count": 0}],
             "finished": True,
         },
     }

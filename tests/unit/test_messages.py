@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 
 from ledger.run_records import Example
 from rescan_registry.outcomes import Decision, Outcome, Tally
-from rescan_registry.progress import Batch, BatchOutcome, DueImage, Progress, UndecidedImage
+from rescan_registry.progress import (
+    Batch,
+    BatchOutcome,
+    DueImage,
+    Progress,
+    StartedBatches,
+    UndecidedImage,
+)
 from runtime.messages import decode, encode
 
 
@@ -95,7 +102,6 @@ batch_outcomes = st.builds(
     BatchOutcome,
     tally=tallies,
     left=few(numbers),
-    left_count=st.none() | numbers,
     examples=examples,
     retries=numbers,
     error=st.none() | st.text(),
@@ -108,7 +114,7 @@ batch_outcomes = st.builds(
         step=numbers,
         events=numbers,
         batches=few(batches),
-        outcomes=few(batch_outcomes),
+        started=st.builds(StartedBatches, few(batch_outcomes), numbers),
         waiting=few(st.builds(DueImage, digests, moments, moments)),
         waiting_stored=numbers,
         undecided=few(st.builds(UndecidedImage, digests, moments, moments)),

@@ -7,7 +7,7 @@ import pytest
 from ledger.run_records import Example, RecordStatus, RunRecord
 from rescan_registry import record_repository as module
 from rescan_registry.outcomes import REPOSITORY_GONE, Decision, Outcome, Tally
-from rescan_registry.progress import Batch, BatchOutcome, Progress
+from rescan_registry.progress import Batch, BatchOutcome, Progress, StartedBatches
 from rescan_registry.record_repository import (
     ImageScansFailed,
     RepositoryOutcome,
@@ -37,8 +37,8 @@ def worked(progress: Progress) -> WorkedRepository:
 def one_batch(*decisions: Decision, **given: Any) -> dict[str, Any]:
     """Make the last batch of a repository and its outcome."""
     digests = tuple(any_digest() for _ in decisions)
-    outcome = BatchOutcome(Tally().plus(*decisions), left_count=0, **given)
-    return {"batches": (Batch(1, 1, digests),), "outcomes": (outcome,)}
+    outcome = BatchOutcome(Tally().plus(*decisions), **given)
+    return {"batches": (Batch(1, 1, digests),), "started": StartedBatches((outcome,))}
 
 
 def test_folds_the_last_batch_into_the_record() -> None:
@@ -146,7 +146,10 @@ def test_answers_the_state_machine_with_counts(
         "records_expire_at": "1776049200",
         "progress": {
             "batches": [{"number": 1, "first": 7, "image_digests": [any_digest()]}],
-            "outcomes": [{"tally": {"counts": {"STARTED": {"accepted": 1}}}, "left_count": 0}],
+            "started": {
+                "outcomes": [{"tally": {"counts": {"STARTED": {"accepted": 1}}}}],
+                "left_count": 0,
+            },
             "finished": True,
         },
     }

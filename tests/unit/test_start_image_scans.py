@@ -79,7 +79,7 @@ def refusing(refusals: dict[str, Exception]) -> Start:
 
 def test_starts_the_scan_of_each_image_in_its_turn() -> None:
     work, start = batch_of(BATCH), Start()
-    assert start.of(work) == BatchOutcome(Tally().plus_many(STARTED, BATCH), left_count=0)
+    assert start.of(work) == BatchOutcome(Tally().plus_many(STARTED, BATCH))
     assert start.registry.started == [("team/api", it) for it in work.batch.image_digests]
     assert start.pace.draws == []
     assert start.pace.made == [(100, START_FOR_SECONDS)]
@@ -175,7 +175,7 @@ def test_asks_no_more_when_ecr_would_refuse_every_other_image(
     start = refusing({digest: refusal("as it came") for digest in (second, *others)})
     answer = start.of(work)
     assert answer.tally == Tally().plus(STARTED).plus_many(Decision(outcome, reason), 9)
-    assert answer.left_count == 0
+    assert answer.left == ()
     assert start.started == [first]
     assert start.attempts == {first: None}  # it is no fault of any image
 
@@ -232,14 +232,14 @@ def test_leaves_images_without_an_answer_for_another_batch(refusal: type[Excepti
     *_, last = work.batch.image_digests
     start = refusing({last: refusal("any")})
     answer = start.of(work)
-    assert answer == BatchOutcome(Tally().plus(STARTED, STARTED), left=(2,), left_count=1)
+    assert answer == BatchOutcome(Tally().plus(STARTED, STARTED), left=(2,))
     assert last not in start.attempts
     assert len(list(start.noted.lines())) == 2
 
 
 def test_leaves_all_images_when_the_time_is_over_before_their_turn() -> None:
     start = Start(pace=FakePace(most_answers=0))
-    assert start.of(batch_of()) == BatchOutcome(left=(0, 1, 2), left_count=3)
+    assert start.of(batch_of()) == BatchOutcome(left=(0, 1, 2))
 
 
 @pytest.mark.parametrize("refusal", [errors.EcrThrottled, errors.EcrUnavailable])
@@ -263,7 +263,7 @@ def test_counts_as_started_what_the_attempt_before_has_started() -> None:
     for digest, run in ((first, "run-1"), (second, "run-0")):
         start.records.note_started("team/api", digest, run=run, at=NOW, expires_at=EXPIRES_AT)
     answer = start.of(work)
-    assert answer == BatchOutcome(Tally().plus_many(STARTED, 5), left_count=0, retries=2)
+    assert answer == BatchOutcome(Tally().plus_many(STARTED, 5), retries=2)
     assert start.started == [second, *others]
 
 
@@ -275,14 +275,14 @@ def test_draws_new_numbers_for_what_the_attempt_before_has_not_started() -> None
     answer = start.of(work)
     assert (start.pace.draws, start.pace.made) == ([(4, 2)], [(700, START_FOR_SECONDS)])
     assert answer.tally == Tally().plus_many(STARTED, 4)
-    assert (answer.left, answer.left_count) == ((4,), 1)
+    assert answer.left == (4,)
 
 
 def test_draws_no_number_when_the_attempt_before_has_started_all() -> None:
     work, start = batch_of(retry=1), Start()
     for digest in work.batch.image_digests:
         start.records.note_started("team/api", digest, run="run-1", at=NOW, expires_at=EXPIRES_AT)
-    assert start.of(work) == BatchOutcome(Tally().plus_many(STARTED, 3), left_count=0, retries=1)
+    assert start.of(work) == BatchOutcome(Tally().plus_many(STARTED, 3), retries=1)
     assert (start.started, start.pace.draws) == ([], [])
 
 
@@ -305,9 +305,7 @@ def test_answers_for_what_is_started_though_the_queue_is_long() -> None:
     start = Start(pace=FakePace(Turn(count=0, wait_seconds=9)))
     first, *_ = work.batch.image_digests
     start.records.note_started("team/api", first, run="run-1", at=NOW, expires_at=EXPIRES_AT)
-    assert start.of(work) == BatchOutcome(
-        Tally().plus(STARTED), left=(1, 2), left_count=2, retries=1
-    )
+    assert start.of(work) == BatchOutcome(Tally().plus(STARTED), left=(1, 2), retries=1)
 
 
 class Crash(BaseException):
@@ -375,7 +373,6 @@ def test_a_batch_has_one_outcome_per_image_however_often_it_crashes(
             assert not registry.scans  # ECR has taken nothing, or the outcome would say so
             return
     assert answer.tally.images() + len(answer.left) == len(digests)
-    assert answer.left_count == len(answer.left)
     assert answer.tally.outcomes().get(Outcome.STARTED, 0) == len(registry.scans)
     assert RECENT.outcome not in answer.tally.counts
     assert not {digests[place] for place in answer.left} & set(registry.scans)
@@ -404,7 +401,6 @@ def test_returns_counts_and_positions_to_the_state_machine(
     assert module.handler(encode(work), any_lambda_context()) == {  # type: ignore[arg-type]
         "tally": {"counts": {"STARTED": {"accepted": 2}}},
         "left": [2],
-        "left_count": 1,
         "examples": {},
         "retries": 0,
         "error": None,

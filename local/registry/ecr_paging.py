@@ -12,19 +12,29 @@ LARGEST_SIZE = 1000
 MOST_SELECTED = 100
 
 
-def page(scope: str, keys: list[str], request: dict[str, Any]) -> tuple[list[str], dict[str, str]]:
+def page(
+    scope: str,
+    keys: list[str],
+    request: dict[str, Any],
+    *,
+    most: int = LARGEST_SIZE,
+    shifts: bool = False,
+) -> tuple[list[str], dict[str, str]]:
     """Return a page of sorted keys, and a `nextToken` if there are more.
 
-    A token contains the last key, so a deletion between two pages skips no other item.
+    A token contains the last key, so a deletion between two pages skips no other item. If the
+    listing shifts, it contains the last but one: the next page begins with the last key again.
     """
     size = request.get("maxResults", DEFAULT_SIZE)
     if not 1 <= size <= LARGEST_SIZE:
         refuse_parameter("maxResults", f"Member must be between 1 and {LARGEST_SIZE}")
+    size = min(size, most)
     last = _last_key(scope, request["nextToken"]) if "nextToken" in request else ""
     rest = keys[bisect_right(keys, last) :]
     if len(rest) <= size:
         return rest, {}
-    return rest[:size], {"nextToken": _token(scope, rest[size - 1])}
+    last_on_page = size - 2 if shifts and size > 1 else size - 1
+    return rest[:size], {"nextToken": _token(scope, rest[last_on_page])}
 
 
 def refuse_paging(selector: str, selected: list[Any], request: dict[str, Any]) -> None:

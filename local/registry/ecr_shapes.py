@@ -109,7 +109,7 @@ def is_complete(scan: Scan, now: datetime) -> bool:
 
 def scan_status(scan: Scan, now: datetime) -> Shape:
     """Return the status of a scan."""
-    if scan.ends_at > now:
+    if scan.result.status != "PENDING" and scan.ends_at > now:
         return {"status": "IN_PROGRESS"}
     return {"status": scan.result.status, "description": scan.result.description}
 

@@ -4,7 +4,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Literal
 
@@ -16,8 +16,13 @@ HELM_CONFIG = "application/vnd.cncf.helm.config.v1+json"
 IN_TOTO = "application/vnd.in-toto+json"
 
 type Severity = Literal["CRITICAL", "HIGH", "MEDIUM", "LOW", "INFORMATIONAL", "UNDEFINED"]
-type ScanStatus = Literal["IN_PROGRESS", "COMPLETE", "FAILED", "UNSUPPORTED_IMAGE"]
+type ScanStatus = Literal[
+    "PENDING", "IN_PROGRESS", "COMPLETE", "FAILED", "UNSUPPORTED_IMAGE", "IMAGE_SIZE_EXCEEDED"
+]
 type ScanType = Literal["BASIC", "ENHANCED"]
+type ScanPart = Literal["start", "end"]
+
+NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 def digest_of(repository: str, label: str) -> str:
@@ -51,11 +56,15 @@ class ScanResult:
 
 @dataclass(frozen=True)
 class Scan:
-    """A scan of an image, running or ended."""
+    """A scan of an image, running or ended; a scan with the result PENDING never ends."""
 
     started_at: datetime
     ends_at: datetime
     result: ScanResult
+
+    def begin_of_limit(self, part: ScanPart, now: datetime) -> datetime:
+        """Return from when ECR's 24 hours count, in which it accepts no other scan."""
+        return self.ends_at if part == "end" and self.ends_at <= now else self.started_at
 
 
 @dataclass
@@ -84,12 +93,14 @@ class Repository:
     """A repository with its images by digest.
 
     `vanishes`: it is listed, but the first call for it finds it deleted.
+    `shifts`: its listing shifts by one image from page to page, as if one were pushed meanwhile.
     """
 
     name: str
     created_at: datetime
     images: dict[str, Image] = field(default_factory=dict)
     vanishes: bool = False
+    shifts: bool = False
 
 
 @dataclass
@@ -97,6 +108,7 @@ class Fault:
     """A scripted error of an operation.
 
     Without a repository or digest it applies to all. `times` counts down; None never ends.
+    `later_pages`: it applies to calls with a page token only.
     """
 
     operation: str
@@ -105,14 +117,19 @@ class Fault:
     repository: str | None = None
     digest: str | None = None
     times: int | None = None
+    later_pages: bool = False
 
 
 @dataclass(frozen=True)
 class Throttle:
-    """The call rate of an operation: `burst` calls immediately, then `rate` calls per second."""
+    """The call rate of an operation: `burst` calls immediately, then `rate` calls per second.
+
+    `others`: the calls per second that other callers in the account make of it.
+    """
 
     rate: float
     burst: int
+    others: float = 0
 
 
 @dataclass(frozen=True)
@@ -120,6 +137,9 @@ class RegistrySettings:
     """Settings of a registry.
 
     `scans_per_day` counts the last 24 hours and includes scans on push.
+    `scan_limit_from`: ECR accepts one scan per image in 24 hours, and it is not documented whether
+    they count from the start or the end of the scan.
+    `page_size`: the most that a page contains, whatever the caller asks for.
     `scan_hints` shows scans in DescribeImages, as Clair-based scanning did.
     `latency` is for the caller of the registry, which itself never waits.
     """
@@ -129,6 +149,8 @@ class RegistrySettings:
     scan_type: ScanType = "BASIC"
     scan_duration: timedelta = timedelta(seconds=5)
     scans_per_day: int = 100_000
+    scan_limit_from: ScanPart = "start"
+    page_size: int = 1000
     throttling: Mapping[str, Throttle] = MappingProxyType({})
     scan_hints: bool = False
     latency: timedelta = timedelta()

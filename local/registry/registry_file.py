@@ -8,18 +8,21 @@ from typing import cast
 
 from local.registry import checked_yaml
 from local.registry.checked_yaml import Members, RegistryFileError, Value
+from local.registry.ecr_paging import LARGEST_SIZE
 from local.registry.registry_contents import (
     HELM_CONFIG,
     IMAGE_CONFIG,
     IMAGE_INDEX,
     IMAGE_MANIFEST,
     IN_TOTO,
+    NEVER,
     Fault,
     Finding,
     Image,
     RegistrySettings,
     Repository,
     Scan,
+    ScanPart,
     ScanResult,
     ScanStatus,
     ScanType,
@@ -38,13 +41,15 @@ REGISTRY_KEYS = (
     "scan_duration",
     "scan_hints",
     "scans_per_day",
+    "scan_limit_from",
+    "page_size",
     "latency",
     "throttling",
     "faults",
     "parameters",  # of the stack; local/cloud/stack_parameters.py reads them
     "repositories",
 )
-REPOSITORY_KEYS = ("name", "count", "created", "vanishes", "faults", "images")
+REPOSITORY_KEYS = ("name", "count", "created", "vanishes", "shifts", "faults", "images")
 IMAGE_KEYS = (
     "tags",
     "count",
@@ -78,9 +83,11 @@ RESULTS: dict[str, tuple[ScanStatus, str]] = {
         "UNSUPPORTED_IMAGE",
         "UnsupportedImageError: The operating system and/or package manager are not supported.",
     ),
+    "too_large": ("IMAGE_SIZE_EXCEEDED", "The image is larger than the limit of basic scans."),
+    "pending": ("PENDING", "Pending start of the image scan."),
 }
 CVE_KEYS = ("name", "severity", "package", "version")
-FAULT_KEYS = ("operation", "error", "message", "times")
+FAULT_KEYS = ("operation", "error", "message", "times", "later_pages")
 MEDIA_TYPES: dict[str, tuple[str, str | None]] = {
     "image": (IMAGE_MANIFEST, IMAGE_CONFIG),
     "docker": (
@@ -139,6 +146,7 @@ class _Reader:
                 members["name"].matching(REPOSITORY_NAME, accepted, n),
                 self._now - created,
                 vanishes=members.read("vanishes", Value.flag, default=False),
+                shifts=members.read("shifts", Value.flag, default=False),
             )
             self._read_faults(members, REPOSITORY_OPERATIONS, repository.name)
             if "images" in members:
@@ -174,7 +182,9 @@ class _Reader:
             tags = _tags(members, n + 1)
             label = tags[0] if tags else f"{untagged} {n}"
             ended = scanned[n]
-            last_scan = Scan(ended, ended, last_result) if ended else None
+            is_endless = last_result.status == "PENDING"
+            ends_at = NEVER if is_endless else ended
+            last_scan = Scan(ended, ends_at, last_result) if ended and ends_at else None
             image = Image(
                 digest_of(repository, label),
                 pushed_at=min(pushed[n] or self._now, ended or self._now),
@@ -231,6 +241,7 @@ class _Reader:
                     repository,
                     digest,
                     fault.read("times", _times_of_fault, None),
+                    fault.read("later_pages", Value.flag, default=False),
                 )
             )
 
@@ -244,6 +255,8 @@ def _settings(members: Members) -> RegistrySettings:
         scan_duration=members.read("scan_duration", Value.duration, default.scan_duration),
         scans_per_day=members.read("scans_per_day", _quota, default.scans_per_day),
         throttling=members.read("throttling", _throttling, default.throttling),
+        scan_limit_from=members.read("scan_limit_from", _scan_part, default.scan_limit_from),
+        page_size=members.read("page_size", _page_size, default.page_size),
         scan_hints=members.read("scan_hints", Value.flag, default.scan_hints),
         latency=members.read("latency", Value.duration, default.latency),
     )
@@ -259,6 +272,14 @@ def _region(value: Value) -> str:
 
 def _scan_type(value: Value) -> ScanType:
     return cast("ScanType", value.choice(("BASIC", "ENHANCED")))
+
+
+def _scan_part(value: Value) -> ScanPart:
+    return cast("ScanPart", value.choice(("start", "end")))
+
+
+def _page_size(value: Value) -> int:
+    return value.number(1, LARGEST_SIZE)
 
 
 def _quota(value: Value) -> int:
@@ -289,8 +310,10 @@ def _throttling(value: Value) -> dict[str, Throttle]:
 
 
 def _throttle(limit: Value) -> Throttle:
-    members = limit.members("a throttle", ("rate", "burst"), required=("rate", "burst"))
-    return Throttle(members["rate"].rate(), members["burst"].number(1, 1_000_000))
+    keys = ("rate", "burst")
+    members = limit.members("a throttle", (*keys, "others"), required=keys)
+    burst = members["burst"].number(1, 1_000_000)
+    return Throttle(members["rate"].rate(), burst, members.read("others", Value.rate, 0))
 
 
 def _results(members: Members) -> tuple[ScanResult, ScanResult]:

@@ -20,6 +20,7 @@ from local.registry.registry_contents import (
     IMAGE_CONFIG,
     IMAGE_INDEX,
     MANIFEST_LIST,
+    NEVER,
     Fault,
     Image,
     RegistrySettings,
@@ -193,7 +194,10 @@ class SimulatedRegistry:
         names = request.get("repositoryNames")
         more: dict[str, str] = {}
         if names is None:
-            names, more = page("DescribeRepositories", sorted(self.repositories), request)
+            most = self.settings.page_size
+            names, more = page(
+                "DescribeRepositories", sorted(self.repositories), request, most=most
+            )
         else:
             refuse_paging("repositoryNames", names, request)
         repositories = [self._shapes.repository(self._listed(name)) for name in names]
@@ -207,7 +211,13 @@ class SimulatedRegistry:
             wanted = request.get("filter", {})
             selected = (image for image in repository.images.values() if _passes(image, wanted))
             digests = sorted(image.digest for image in selected)
-            digests, more = page(f"DescribeImages {repository.name} {wanted}", digests, request)
+            digests, more = page(
+                f"DescribeImages {repository.name} {wanted}",
+                digests,
+                request,
+                most=self.settings.page_size,
+                shifts=repository.shifts,
+            )
         else:
             refuse_paging("imageIds", asked, request)
             digests = [self._image(repository, identifier).digest for identifier in asked]
@@ -247,14 +257,18 @@ class SimulatedRegistry:
             image = self._image(repository, request["imageId"])
         _refuse_unscannable(image)
         self._refuse_over_quota(image, now)
-        scan = Scan(now, now + self.settings.scan_duration, image.next_result)
+        is_endless = image.next_result.status == "PENDING"
+        ends_at = NEVER if is_endless else now + self.settings.scan_duration
+        scan = Scan(now, ends_at, image.next_result)
         image.last_scan = scan
         self._recent_starts.append(now)
         self._started[repository.name, image.digest] += 1
         order = (
             self._started.total()
         )  # of two scans that end at the same time, the first started ends first
-        heapq.heappush(self._scans_under_way, (scan.ends_at, order, repository.name, image, scan))
+        if not is_endless:
+            ends = (ends_at, order, repository.name, image, scan)
+            heapq.heappush(self._scans_under_way, ends)
         answer = self._shapes.of_image(repository, image, request["imageId"])
         return answer | {"imageScanStatus": {"status": "IN_PROGRESS"}}
 
@@ -274,6 +288,7 @@ class SimulatedRegistry:
                 and fault.repository in {None, name}
                 and fault.digest in {None, image.digest if image else None}
                 and fault.times != 0
+                and not (fault.later_pages and "nextToken" not in request)
             ):
                 if fault.times is not None:
                     fault.times -= 1
@@ -284,8 +299,10 @@ class SimulatedRegistry:
                 )
 
     def _refuse_over_quota(self, image: Image, now: datetime) -> None:
-        if image.last_scan is not None and now - image.last_scan.started_at < DAY:
-            raise ecr_errors.image_quota_exceeded()
+        if image.last_scan is not None:
+            begin = image.last_scan.begin_of_limit(self.settings.scan_limit_from, now)
+            if now - begin < DAY:
+                raise ecr_errors.image_quota_exceeded()
         while self._recent_starts and now - self._recent_starts[0] >= DAY:
             self._recent_starts.popleft()
         if len(self._recent_starts) >= self.settings.scans_per_day:

@@ -17,8 +17,8 @@ class TokenBucket:
         """Take one token; return whether there was one."""
         elapsed = (now - self._filled_at).total_seconds()
         if elapsed > 0:
-            refilled = self._tokens + elapsed * self._throttle.rate
-            self._tokens = min(float(self._throttle.burst), refilled)
+            gained = elapsed * (self._throttle.rate - self._throttle.others)
+            self._tokens = max(0.0, min(float(self._throttle.burst), self._tokens + gained))
             self._filled_at = now
         if self._tokens < 1:
             return False

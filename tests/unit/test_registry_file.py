@@ -14,9 +14,11 @@ from hypothesis import strategies as st
 from local.registry.ecr_errors import EcrError
 from local.registry.registry_contents import IMAGE_CONFIG, Image
 from local.registry.registry_file import (
+    FAULT_KEYS,
     IMAGE_KEYS,
     REGISTRY_KEYS,
     REPOSITORY_KEYS,
+    RESULTS,
     RegistryFileError,
     load,
     parse,
@@ -115,6 +117,16 @@ def test_the_last_scan_is_like_the_next_one_unless_said() -> None:
     assert other.next_result.status == "COMPLETE"
 
 
+def test_a_scan_that_never_ends_has_a_start() -> None:
+    (stuck,) = images("{scanned: 30d, last_result: pending}")
+    assert stuck.last_scan is not None
+    assert stuck.last_scan.started_at == NOW - timedelta(days=30)
+    assert stuck.last_scan.ends_at > NOW + timedelta(days=100_000)
+    assert stuck.next_result.status == "COMPLETE"
+    (new,) = images("{result: pending}")
+    assert (new.last_scan, new.next_result.status) == (None, "PENDING")
+
+
 def test_a_tag_stays_as_it_is_written() -> None:
     (image,) = images("{tags: [1.10, 007, yes, 2026-01-01]}")
     assert image.tags == ("1.10", "007", "yes", "2026-01-01")
@@ -148,6 +160,8 @@ def in_image(members: str) -> str:
         ("scanning: basic\nrepositories: []", 1, "must be one of BASIC, ENHANCED"),
         ("scan_hints: maybe\nrepositories: []", 1, "must be one of true, false"),
         ("scan_duration: 5\nrepositories: []", 1, "a length of time such as 10d"),
+        ("scan_limit_from: push\nrepositories: []", 1, "must be one of start, end"),
+        ("page_size: 1001\nrepositories: []", 1, "must be a whole number from 1 to 1000"),
         ("scans_per_day: many\nrepositories: []", 1, "must be a whole number from 0 to"),
         ("repositories: []\nrepositories: []", 2, "`repositories` stands twice here"),
         ("repositories: []\nregistry: x", 2, "Known keys: account, region, scanning"),
@@ -168,7 +182,7 @@ def in_image(members: str) -> str:
         (in_image("pushed: 99999w"), 5, "which is more than 100 years"),
         (in_image("count: 2"), 4, "puts the tag 'v1' on a second image of team/api"),
         (in_image("kind: tarball"), 5, "must be one of image, docker, index, helm"),
-        (in_image("result: bad"), 5, "must be one of complete, failed, unsupported"),
+        (in_image("result: bad"), 5, "must be one of complete, failed, unsupported, too_large"),
         (in_image("findings: {serious: 1}"), 5, "Known keys: critical, high, medium"),
         (in_image("findings: {high: -1}"), 5, "must be a whole number from 0"),
         (
@@ -199,6 +213,11 @@ def in_image(members: str) -> str:
         ("throttling:\n  StartImageScan: {rate: 5}\nrepositories: []", 2, "has no `burst`"),
         (
             "throttling:\n  StartImageScan: {rate: 0, burst: 1}\nrepositories: []",
+            2,
+            "must be a number above 0",
+        ),
+        (
+            "throttling:\n  StartImageScan: {rate: 1, burst: 1, others: -1}\nrepositories: []",
             2,
             "must be a number above 0",
         ),
@@ -285,7 +304,7 @@ def test_the_example_of_the_readme_is_a_registry() -> None:
 
 def test_the_readme_explains_every_key() -> None:
     section = (LOCAL / "README.md").read_text("utf-8").partition("## The registry file")[2]
-    for key in (*REGISTRY_KEYS, *REPOSITORY_KEYS, *IMAGE_KEYS):
+    for key in (*REGISTRY_KEYS, *REPOSITORY_KEYS, *IMAGE_KEYS, *FAULT_KEYS, "others", *RESULTS):
         assert re.search(rf"\b{key}\b", section), key
 
 

@@ -212,6 +212,36 @@ def test_a_page_token_of_another_listing_is_refused() -> None:
     assert refusal.code == "InvalidParameterException"
 
 
+def pages(bench: Bench, operation: str, **request: Any) -> list[dict[str, Any]]:
+    """Turn all pages of a listing."""
+    found = [bench.call(operation, maxResults=1000, **request)]
+    while token := found[-1].get("nextToken"):
+        found.append(bench.call(operation, maxResults=1000, nextToken=token, **request))
+    return found
+
+
+def test_a_page_may_be_smaller_than_asked() -> None:
+    bench = Bench("- {name: 'team/{n}', count: 5, images: [{count: 3}]}", top="page_size: 2")
+    listed = pages(bench, "DescribeRepositories")
+    assert [len(page["repositories"]) for page in listed] == [2, 2, 1]
+    listed = pages(bench, "DescribeImages", repositoryName="team/1")
+    assert [len(page["imageDetails"]) for page in listed] == [2, 1]
+
+
+def test_a_listing_may_shift_by_one_image_from_page_to_page() -> None:
+    bench = Bench("- {name: team/api, shifts: true, images: [{count: 6}]}", top="page_size: 3")
+    listed = pages(bench, "DescribeImages", repositoryName="team/api")
+    digests = [[image["imageDigest"] for image in page["imageDetails"]] for page in listed]
+    assert [len(page) for page in digests] == [3, 3, 2]
+    assert [page[-1] for page in digests[:-1]] == [page[0] for page in digests[1:]]
+    assert len({digest for page in digests for digest in page}) == 6
+
+
+def test_pages_of_one_image_do_not_shift() -> None:
+    bench = Bench("- {name: team/api, shifts: true, images: [{count: 2}]}", top="page_size: 1")
+    assert len(pages(bench, "DescribeImages", repositoryName="team/api")) == 2
+
+
 def test_repositories_are_found_by_name_in_the_order_asked() -> None:
     bench = Bench("- {name: 'team/{n}', count: 3}")
     found = bench.call("DescribeRepositories", repositoryNames=["team/3", "team/1"])
@@ -347,7 +377,13 @@ def test_pages_hold_every_finding_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("result", "status"), [("failed", "FAILED"), ("unsupported", "UNSUPPORTED_IMAGE")]
+    ("result", "status"),
+    [
+        ("failed", "FAILED"),
+        ("unsupported", "UNSUPPORTED_IMAGE"),
+        ("too_large", "IMAGE_SIZE_EXCEEDED"),
+        ("pending", "PENDING"),
+    ],
 )
 def test_a_scan_without_result_has_a_reason_and_no_findings(result: str, status: str) -> None:
     found = Bench(api(f"{{tags: bad, scanned: 10d, result: {result}, reason: Because.}}")).findings(
@@ -371,6 +407,38 @@ def test_a_scan_runs_for_its_time_and_then_shows_what_it_found() -> None:
     assert found["imageScanStatus"]["status"] == "COMPLETE"
     assert found["imageScanFindings"]["findingSeverityCounts"] == {"HIGH": 3}
     assert bench.registry.scans_under_way == 0
+
+
+def test_a_scan_may_never_end() -> None:
+    bench = Bench(api("{tags: stuck, scanned: 30d, result: pending}"))
+    assert bench.start("stuck") == "IN_PROGRESS"
+    bench.clock.advance(days=1000)
+    pending = {"status": "PENDING", "description": "Pending start of the image scan."}
+    assert bench.findings("stuck")["imageScanStatus"] == pending
+    assert (bench.events, bench.registry.scans_under_way) == ([], 0)
+
+
+@pytest.mark.parametrize(("part", "hours"), [("start", 24), ("end", 25)])
+def test_the_24_hours_count_from_the_start_of_a_scan_or_from_its_end(part: str, hours: int) -> None:
+    top = f"scan_duration: 1h\nscan_limit_from: {part}"
+    bench = Bench(api("{tags: new}"), top=top)
+    bench.start("new")
+    for minutes in (30, 60 * hours - 31):  # while it runs, and a minute too early
+        bench.clock.advance(minutes=minutes)
+        image = {"repositoryName": "team/api", "imageId": {"imageTag": "new"}}
+        assert bench.refusal("StartImageScan", **image).message == PER_IMAGE
+    bench.clock.advance(minutes=1)
+    bench.start("new")
+
+
+@pytest.mark.parametrize("part", ["start", "end"])
+def test_a_scan_that_never_ends_prevents_another_one_for_24_hours(part: str) -> None:
+    top = f"scan_limit_from: {part}"
+    bench = Bench(api("{tags: stuck, scanned: 23h, result: pending}"), top=top)
+    image = {"repositoryName": "team/api", "imageId": {"imageTag": "stuck"}}
+    assert bench.refusal("StartImageScan", **image).message == PER_IMAGE
+    bench.clock.advance(hours=1)
+    bench.start("stuck")
 
 
 def scanned(ago: timedelta) -> SimulatedRegistry:
@@ -642,6 +710,25 @@ def test_a_bucket_gives_its_burst_and_never_more_than_its_rate(
         assert taken or given_out > 0
 
 
+def test_other_callers_take_a_part_of_the_rate() -> None:
+    limit = "{rate: 4, burst: 2, others: 3}"
+    bench = Bench("- {name: team/api}", top=f"throttling: {{DescribeRepositories: {limit}}}")
+    for _ in range(2):
+        bench.call("DescribeRepositories")
+    bench.clock.advance(seconds=0.9)
+    with pytest.raises(EcrError, match="Rate exceeded"):
+        bench.call("DescribeRepositories")
+    bench.clock.advance(seconds=0.1)
+    bench.call("DescribeRepositories")
+
+
+def test_other_callers_may_take_all() -> None:
+    bucket = TokenBucket(Throttle(2, 3, others=5), START)
+    assert bucket.take(START)
+    assert not bucket.take(START + timedelta(seconds=1))
+    assert not bucket.take(START + timedelta(days=1))
+
+
 def test_a_bucket_is_not_filled_by_a_clock_that_goes_back() -> None:
     bucket = TokenBucket(Throttle(1, 1), START)
     assert bucket.take(START)
@@ -662,6 +749,18 @@ def test_a_fault_answers_as_often_as_scripted() -> None:
         )
         bench.call("DescribeImages", repositoryName="team/web")
     bench.call("DescribeImages", repositoryName="team/api")
+
+
+def test_a_fault_of_later_pages_leaves_the_first_one_alone() -> None:
+    fault = (
+        "{operation: DescribeImages, error: InvalidParameterException, times: 1, later_pages: true}"
+    )
+    bench = Bench(f"- {{name: team/api, images: [{{count: 2}}], faults: [{fault}]}}")
+    for _ in range(2):
+        token = bench.call("DescribeImages", repositoryName="team/api", maxResults=1)["nextToken"]
+    late = {"repositoryName": "team/api", "nextToken": token}
+    assert bench.refusal("DescribeImages", **late).code == "InvalidParameterException"
+    bench.call("DescribeImages", **late)
 
 
 def test_a_fault_of_one_image_leaves_the_others_alone() -> None:

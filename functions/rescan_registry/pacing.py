@@ -174,6 +174,7 @@ type Step = Call | Report | Look | Wait
 REPORT_SECONDS = 1.0  # how long calls wait for a report, and how old a copy of the board gets
 TOUCH_SECONDS = 20.0  # who waits reports nothing that often: the queue is not abandoned
 LONGEST_WAIT = 5.0
+RESOLUTION_SECONDS = 0.001  # a shorter wait is none: the board keeps milliseconds
 
 
 @dataclass
@@ -265,7 +266,7 @@ class Schedule:
         longest = min(LONGEST_WAIT, max(0.0, due_at - now))
         if now - self._seen_at >= max(REPORT_SECONDS, longest):
             return Look()
-        if longest:
+        if longest > RESOLUTION_SECONDS:
             return Wait(longest)
         self._next_at = max(now, self._next_at) + SPACING / board.rate
         return self._call()

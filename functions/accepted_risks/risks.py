@@ -7,13 +7,13 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from functools import cached_property
 from typing import Never, Self
 
 from accepted_risks import yaml_reader
 from accepted_risks.yaml_reader import Scalar, UnreadableYaml, Value
 from registry.findings import Finding
 from reporting.text import trimmed
+from runtime.patterns import QUICK, PatternTooSlow, matching_patterns
 
 DOCUMENT = "accepted-risks.yaml"
 MOST_BYTES = 256 * 1024  # the ledger keeps the text in an item, and DynamoDB takes 400 KB
@@ -57,14 +57,17 @@ class AcceptedRisk:
         """Return whether its last day is over."""
         return on > self.expires
 
-    def is_for(self, repository: str) -> bool:
-        """Return whether it applies to images of a repository."""
-        return self._pattern is None or self._pattern.fullmatch(repository) is not None
 
-    @cached_property
-    def _pattern(self) -> re.Pattern[str] | None:
-        # Kept here because Python caches no more than 512 patterns.
-        return None if self.repositories is None else re.compile(self.repositories)
+@dataclass(frozen=True)
+class RisksOfRepository:
+    """What is accepted in one repository, by vulnerability.
+
+    remark: which entry is not applied because its pattern takes too long to match, and perhaps
+        others after it.
+    """
+
+    by_vulnerability: Mapping[str, AcceptedRisk]
+    remark: str | None = None
 
 
 @dataclass(frozen=True)
@@ -86,16 +89,29 @@ class AcceptedRisks:
         except UnreadableYaml as error:
             raise UnusableAcceptedRisks(f"{DOCUMENT}, {error}") from error
 
-    def in_force(self, repository: str, on: date) -> dict[str, AcceptedRisk]:
-        """Return what is accepted in a repository on a day, by vulnerability.
+    def in_force(self, repository: str, on: date) -> RisksOfRepository:
+        """Return what is accepted in a repository on a day.
 
         Of several entries for the same vulnerability, the one that expires last.
         """
+        valid = [risk for risk in self.entries if not risk.is_expired(on)]
+        patterns = dict.fromkeys(risk.repositories for risk in valid if risk.repositories)
+        remark = None
+        try:
+            matching = matching_patterns(patterns, repository)
+        except PatternTooSlow as error:
+            matching = error.matching
+            slow = next(risk for risk in valid if risk.repositories == error.pattern)
+            remark = (
+                f"Some accepted risks are not applied: {DOCUMENT}, repositories of the entry for "
+                f"{trimmed(slow.vulnerability, _LONGEST_SHOWN)} must be {QUICK}, "
+                f"not {trimmed(repr(error.pattern), _LONGEST_SHOWN)}."
+            )
         picked = [
-            risk for risk in self.entries if not risk.is_expired(on) and risk.is_for(repository)
+            risk for risk in valid if risk.repositories is None or risk.repositories in matching
         ]
         picked.sort(key=lambda risk: (risk.expires, risk.id))
-        return {risk.vulnerability: risk for risk in picked}
+        return RisksOfRepository({risk.vulnerability: risk for risk in picked}, remark)
 
     def expired(self, on: date) -> tuple[AcceptedRisk, ...]:
         """Return the entries whose last day is over."""

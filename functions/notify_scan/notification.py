@@ -1,7 +1,7 @@
 """The result of an event: deliveries to some channels, or none, and the reason."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from accepted_risks.risks import AcceptedRisk, AcceptedRisks
@@ -79,7 +79,9 @@ class Composer:
         if known and known.is_outdated(scan.scanned_at):
             return Notification(scan.subject, notify=False, reason=Reason.OUTDATED)
         # ECR is called once at most: before the decision only if that may depend on it.
-        risks = self._risks(scan)
+        risks, remark = self._risks(scan)
+        if remark:
+            scan = replace(scan, remarks=(*scan.remarks, remark))
         if risks:
             scan = self._completed(scan, risks)
         decision = decide(scan, self.policy, known.before if known else None)
@@ -96,11 +98,12 @@ class Composer:
             self._keep_up(known, scan, decision)
         return Notification(scan.subject, decision.notify, decision.reason, deliveries)
 
-    def _risks(self, scan: ScanReport) -> Mapping[str, AcceptedRisk]:
-        """Return the accepted risks that may bring the scan below a threshold."""
+    def _risks(self, scan: ScanReport) -> tuple[Mapping[str, AcceptedRisk], str | None]:
+        """Return the accepted risks that may bring the scan below a threshold, and a remark."""
         if self.policy.include_findings and self.policy.thresholds.exceeded(scan):
-            return self.risks.in_force(scan.repository, self.now.date())
-        return NO_RISKS
+            accepted = self.risks.in_force(scan.repository, self.now.date())
+            return accepted.by_vulnerability, accepted.remark
+        return NO_RISKS, None
 
     def _completed(self, scan: ScanReport, risks: Mapping[str, AcceptedRisk]) -> ScanReport:
         return with_details(

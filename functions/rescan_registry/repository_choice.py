@@ -1,7 +1,6 @@
 """The repositories of a run, and how many of them may fail."""
 
 import math
-import re
 from dataclasses import dataclass
 
 from ledger.bucket import RunBucket
@@ -10,6 +9,8 @@ from registry.ecr import EcrRegistry
 from registry.errors import RepositoryNotFound
 from rescan_registry.policy import RescanPolicy
 from rescan_registry.request import InvalidRescanRequest, RescanRequest
+from runtime.patterns import QUICK, PatternTooSlow, matching_texts
+from runtime.settings import SettingsError
 
 ENHANCED_SCANNING = (
     "The registry uses enhanced scanning. Amazon Inspector rescans its images, and ECR accepts no "
@@ -65,9 +66,20 @@ def chosen_repositories(
     if pattern is None:
         pattern = default_filter or ""
     names = list(registry.repositories())
-    matching = [name for name in names if re.match(pattern, name)]
+    try:
+        matched_names = matching_texts(pattern, names)
+    except PatternTooSlow as error:
+        raise _too_slow(request, pattern) from error
+    matching = [name for name in names if name in matched_names]
     matched = f"whose names match {pattern!r} from the start" if pattern else "in the registry"
     return matching, f"{len(matching)} of {len(names)} repositories {matched}"
+
+
+def _too_slow(request: RescanRequest, pattern: str) -> Exception:
+    """Name the pattern, and where it is from."""
+    if request.repository_filter is None:
+        return SettingsError(f"RepositoryFilter must be {QUICK}, not {pattern!r}")
+    return InvalidRescanRequest(f"repository_filter must be {QUICK}, not {pattern!r}")
 
 
 def tolerated_failure_percentage(request: RescanRequest, repositories: int, tolerated: int) -> int:

@@ -34,7 +34,7 @@ from rescan_registry.progress import (
     failed_batch,
 )
 from rescan_registry.scan_history import ScanAnswers, ScanHistory
-from rescan_registry.selection import left_out, newest
+from rescan_registry.selection import excluded_tags, left_out, newest
 from rescan_registry.staleness import ScanDates, why_not_due
 
 OUT_OF_BUDGET = Decision(Outcome.DEFERRED, "repository budget")
@@ -249,8 +249,10 @@ class RepositoryStep:
             images |= {image.digest: image for image in page.images}
         images = {d: image for d, image in images.items() if d[_KNOWN_BY] not in seen}
 
+        tags = excluded_tags(images.values(), self._policy)
         decisions = {
-            image.digest: left_out(image, self._policy, self._now) for image in images.values()
+            image.digest: left_out(image, self._policy, self._now, tags)
+            for image in images.values()
         }
         kept = [image for image in images.values() if decisions[image.digest] is None]
         if most:

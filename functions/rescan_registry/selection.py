@@ -1,26 +1,43 @@
 """The selection of images that are evaluated."""
 
 import heapq
-import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
 
 from registry.images import Image, why_unscannable
 from rescan_registry.outcomes import ARCHIVED, Decision, Outcome
 from rescan_registry.policy import ImageSelection, RescanPolicy
+from runtime.patterns import QUICK, PatternTooSlow, matching_texts
+from runtime.settings import SettingsError
 
 _UNKNOWN = datetime.max.replace(tzinfo=UTC)
 
 
-def left_out(image: Image, policy: RescanPolicy, now: datetime) -> Decision | None:
+def left_out(
+    image: Image, policy: RescanPolicy, now: datetime, excluded_tags: Collection[str] = ()
+) -> Decision | None:
     """Return why an image is not evaluated, from the listing alone, or None if it is."""
     if image.status != "ACTIVE":
         return ARCHIVED
     if reason := why_unscannable(image):
         return Decision(Outcome.UNSCANNABLE, reason)
-    if reason := _why_excluded(image, policy, now):
+    if reason := _why_excluded(image, policy, now, excluded_tags):
         return Decision(Outcome.EXCLUDED, reason)
     return None
+
+
+def excluded_tags(images: Iterable[Image], policy: RescanPolicy) -> frozenset[str]:
+    """Return the tags of some images that ExcludeTagPattern matches.
+
+    Raises SettingsError for a pattern that takes too long.
+    """
+    pattern = policy.exclude_tag_pattern
+    if not pattern:
+        return frozenset()
+    try:
+        return matching_texts(pattern, {tag for image in images for tag in image.tags})
+    except PatternTooSlow as error:
+        raise SettingsError(f"ExcludeTagPattern must be {QUICK}, not {pattern!r}") from error
 
 
 def newest(images: Iterable[Image], most: int) -> list[Image]:
@@ -30,7 +47,9 @@ def newest(images: Iterable[Image], most: int) -> list[Image]:
     )
 
 
-def _why_excluded(image: Image, policy: RescanPolicy, now: datetime) -> str | None:
+def _why_excluded(
+    image: Image, policy: RescanPolicy, now: datetime, excluded_tags: Collection[str]
+) -> str | None:
     if policy.image_selection is ImageSelection.TAGGED and not image.tags:
         return "untagged"
     if policy.image_selection is ImageSelection.UNTAGGED and image.tags:
@@ -38,8 +57,7 @@ def _why_excluded(image: Image, policy: RescanPolicy, now: datetime) -> str | No
     used_at = image.pulled_at or image.pushed_at
     if policy.pulled_within and used_at and used_at < now - policy.pulled_within:
         return "not pulled lately"
-    pattern = policy.exclude_tag_pattern
     # All tags must match: one temporary tag must not exclude an image that has a real one.
-    if pattern and image.tags and all(re.match(pattern, tag) for tag in image.tags):
+    if image.tags and all(tag in excluded_tags for tag in image.tags):
         return "tag excluded"
     return None

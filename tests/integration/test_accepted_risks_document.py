@@ -136,7 +136,7 @@ def test_puts_a_good_document_in_force_and_keeps_it(
     etag = deployment.upload(GOOD)
     seen = deployment.seen(deployment.container())
     assert seen == RisksInForce(AcceptedRisks.read(GOOD))
-    assert seen.risks.in_force("team/api", date(2027, 3, 31)).keys() == {"CVE-1"}
+    assert seen.risks.in_force("team/api", date(2027, 3, 31)).by_vulnerability.keys() == {"CVE-1"}
     assert deployment.kept() == {
         "pk": "accepted-risks",
         "sk": "in-force",

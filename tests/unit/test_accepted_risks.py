@@ -13,10 +13,12 @@ from accepted_risks.risks import (
     MOST_ENTRIES,
     AcceptedRisk,
     AcceptedRisks,
+    RisksOfRepository,
     UnusableAcceptedRisks,
     apply,
 )
 from registry.findings import SEVERITIES, Finding
+from runtime import patterns
 from tests.support.reports import any_finding
 from tests.support.template import ROOT
 
@@ -24,6 +26,7 @@ TODAY = date(2026, 3, 14)
 FIELDS = ("vulnerability", "repositories", "reason", "expires", "accepted_by")
 DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 XZ = "CVE-2024-3094"
+HANGS = "([a-z0-9]+[-/]?)+-prod$"
 
 texts = (
     st.text(min_size=1, max_size=50)
@@ -295,14 +298,32 @@ def test_is_for_repositories_whose_whole_name_matches(
     repositories: str | None, repository: str, accepted: bool
 ) -> None:
     risk = any_risk(repositories=repositories)
-    assert AcceptedRisks((risk,)).in_force(repository, TODAY) == ({XZ: risk} if accepted else {})
+    found = AcceptedRisks((risk,)).in_force(repository, TODAY)
+    assert found == RisksOfRepository({XZ: risk} if accepted else {})
+
+
+def test_an_entry_whose_pattern_hangs_is_left_out_and_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(patterns, "MOST_SECONDS", 0.5)
+    quick, slow = (
+        any_risk(repositories="platform/.*"),
+        any_risk(vulnerability="CVE-1", repositories=HANGS),
+    )
+    accepted = AcceptedRisks((slow, quick)).in_force("platform/session-token-revocation-api", TODAY)
+    assert accepted.by_vulnerability == {XZ: quick}
+    assert accepted.remark == (
+        "Some accepted risks are not applied: accepted-risks.yaml, repositories of the entry for "
+        "CVE-1 must be a regular expression that matches within seconds, such as one without "
+        "(a+)+, not '([a-z0-9]+[-/]?)+-prod$'."
+    )
 
 
 def test_is_in_force_to_the_end_of_its_last_day() -> None:
     accepted = AcceptedRisks((any_risk(expires=TODAY),))
-    assert accepted.in_force("team/api", TODAY)
+    assert accepted.in_force("team/api", TODAY).by_vulnerability
     assert accepted.expired(TODAY) == ()
-    assert accepted.in_force("team/api", TODAY + timedelta(days=1)) == {}
+    assert accepted.in_force("team/api", TODAY + timedelta(days=1)).by_vulnerability == {}
     assert accepted.expired(TODAY + timedelta(days=1)) == accepted.entries
 
 
@@ -310,8 +331,8 @@ def test_goes_by_the_entry_that_lasts_longest() -> None:
     longer = any_risk(repositories="team/.*", expires=date(2028, 1, 1))
     shorter = any_risk()
     for entries in ((longer, shorter), (shorter, longer)):
-        assert AcceptedRisks(entries).in_force("team/api", TODAY) == {XZ: longer}
-        assert AcceptedRisks(entries).in_force("other", TODAY) == {XZ: shorter}
+        assert AcceptedRisks(entries).in_force("team/api", TODAY).by_vulnerability == {XZ: longer}
+        assert AcceptedRisks(entries).in_force("other", TODAY).by_vulnerability == {XZ: shorter}
 
 
 def test_an_entry_is_named_by_all_of_its_content() -> None:
@@ -350,7 +371,7 @@ def test_divides_findings_and_counts_what_is_accepted() -> None:
 def test_a_count_is_never_below_0_and_never_grows(
     found: list[Finding], entries: tuple[AcceptedRisk, ...], counts: dict[str, int]
 ) -> None:
-    accepted = apply(found, AcceptedRisks(entries).in_force("team/api", TODAY))
+    accepted = apply(found, AcceptedRisks(entries).in_force("team/api", TODAY).by_vulnerability)
     left = accepted.taken_off(counts)
     assert left.keys() == counts.keys()
     assert all(0 <= left[name] <= counts[name] for name in counts)
@@ -365,8 +386,9 @@ def test_order_does_not_matter(
     def shuffled[T](items: tuple[T, ...] | list[T]) -> list[T]:
         return random.sample(list(items), len(items))
 
-    in_force = AcceptedRisks(entries).in_force("team/api", TODAY)
-    assert AcceptedRisks(tuple(shuffled(entries))).in_force("team/api", TODAY) == in_force
+    in_force = AcceptedRisks(entries).in_force("team/api", TODAY).by_vulnerability
+    other = AcceptedRisks(tuple(shuffled(entries))).in_force("team/api", TODAY)
+    assert other.by_vulnerability == in_force
     assert apply(shuffled(found), in_force).counts == apply(found, in_force).counts
 
 
@@ -374,9 +396,9 @@ def test_order_does_not_matter(
 def test_an_entry_that_is_expired_or_for_another_repository_changes_nothing(
     found: list[Finding], entries: tuple[AcceptedRisk, ...], more: AcceptedRisk
 ) -> None:
-    before = AcceptedRisks(entries).in_force("team/api", TODAY)
-    after = AcceptedRisks((*entries, more)).in_force("team/api", TODAY)
-    if more.is_expired(TODAY) or not more.is_for("team/api"):
+    before = AcceptedRisks(entries).in_force("team/api", TODAY).by_vulnerability
+    after = AcceptedRisks((*entries, more)).in_force("team/api", TODAY).by_vulnerability
+    if more.is_expired(TODAY) or not re.fullmatch(more.repositories or ".*", "team/api"):
         assert apply(found, after) == apply(found, before)
     else:
         assert more.vulnerability in after

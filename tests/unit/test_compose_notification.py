@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from accepted_risks.risks import AcceptedRisks
 from notify_scan import compose_notification as module
 from notify_scan.notification import Notification
 from notify_scan.scan_details import RETRIES
@@ -12,6 +13,7 @@ from registry.images import LastScan
 from reporting.channels.delivery import TRANSPORTS, Channel
 from reporting.decision import NotifyOn, NotifyOnRun
 from reporting.reports import Reason, RunReport, ScanReport
+from runtime import patterns
 from tests.support.engine import any_lambda_context
 from tests.support.ledger import LedgerInMemory
 from tests.support.reports import (
@@ -181,3 +183,16 @@ def test_answers_the_state_machine_with_deliveries(monkeypatch: pytest.MonkeyPat
         ("SNS", "TOPIC", topic),
         ("PAGERDUTY", "WEBHOOK", None),
     ]
+
+
+def test_says_which_accepted_risks_are_not_applied(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patterns, "MOST_SECONDS", 0.5)
+    entry = {"vulnerability": "CVE-1", "reason": "any", "expires": "2027-03-31"}
+    hangs = {**entry, "accepted_by": "jane", "repositories": "([a-z]+[-/]?)+-prod"}
+    risks = AcceptedRisks.read(json.dumps({"accepted_risks": [hangs]}))
+    report = any_scan_report(repository="platform/session-token-revocation-interface")
+    notification = any_composer(risks=risks).compose(interpreted_of(report))
+    assert notification.notify
+    (remark,) = content_of(notification, Channel.WEBHOOK)["report"]["remarks"]
+    assert remark.startswith("Some accepted risks are not applied: accepted-risks.yaml, ")
+    assert remark.endswith("not '([a-z]+[-/]?)+-prod'.")

@@ -10,8 +10,10 @@ from rescan_registry.list_repositories import RunStart, list_repositories
 from rescan_registry.repository_choice import RunPlan
 from rescan_registry.request import InvalidRescanRequest
 from rescan_registry.settings import ListRepositoriesSettings
+from runtime import patterns
 from runtime.settings import SettingsError
 from tests.support.builders import DEFAULT_SETTINGS, any_policy, any_record
+from tests.support.cases import case
 from tests.support.clock import NOW
 from tests.support.engine import any_lambda_context
 from tests.support.fakes import FakeBucket, FakeRecords, FakeRegistry
@@ -80,6 +82,28 @@ def test_filters_names_from_their_start(
     planned = plan({"repository_filter": asked}, bucket=bucket)
     assert bucket.kept == {LIST: taken}
     assert planned.notice.startswith(notice)
+
+
+@pytest.mark.parametrize("is_input", [False, True])
+def test_case_09_names_a_filter_that_hangs(
+    monkeypatch: pytest.MonkeyPatch, *, is_input: bool
+) -> None:
+    monkeypatch.setattr(patterns, "MOST_SECONDS", 0.5)
+    told = case("09-redos-repository-filter.json")
+    pattern, registry = (
+        told["parameter"]["RepositoryFilter"],
+        FakeRegistry(names=told["repositories"]),
+    )
+    quick = "must be a regular expression that matches within seconds, such as one without (a+)+"
+    if is_input:
+        with pytest.raises(InvalidRescanRequest) as refused:
+            plan({"repository_filter": pattern}, registry=registry)
+        assert str(refused.value) == f"repository_filter {quick}, not {pattern!r}"
+    else:
+        monkeypatch.setenv("REPOSITORY_FILTER", pattern)
+        with pytest.raises(SettingsError) as raised:
+            plan({}, registry=registry)
+        assert str(raised.value) == f"RepositoryFilter {quick}, not {pattern!r}"
 
 
 def test_says_when_a_filter_matches_nothing_and_writes_no_list() -> None:

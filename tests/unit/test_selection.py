@@ -7,8 +7,11 @@ from hypothesis import strategies as st
 from registry.images import HELM_CHART_TYPE
 from rescan_registry.outcomes import Decision, Outcome
 from rescan_registry.policy import ImageSelection
-from rescan_registry.selection import left_out, newest
+from rescan_registry.selection import excluded_tags, left_out, newest
+from runtime import patterns
+from runtime.settings import SettingsError
 from tests.support.builders import any_image, any_policy, days_ago
+from tests.support.cases import case
 from tests.support.clock import NOW
 
 
@@ -71,7 +74,8 @@ def test_goes_by_the_last_pull_or_else_by_the_push(
 def test_excludes_an_image_all_of_whose_tags_match_from_the_start(
     tags: tuple[str, ...], excluded: bool
 ) -> None:
-    decision = left_out(any_image(tags=tags), any_policy(exclude_tag_pattern="cache-"), NOW)
+    image, policy = any_image(tags=tags), any_policy(exclude_tag_pattern="cache-")
+    decision = left_out(image, policy, NOW, excluded_tags([image], policy))
     assert decision == (Decision(Outcome.EXCLUDED, "tag excluded") if excluded else None)
 
 
@@ -95,3 +99,19 @@ def test_case_05_an_image_that_was_pushed_at_a_time_unknown_is_evaluated() -> No
     odd = any_image(pushed_at=None)
     assert left_out(odd, any_policy(pulled_within=timedelta(days=30)), NOW) is None
     assert newest([any_image(pushed_at=NOW), odd, any_image(pushed_at=NOW)], 1) == [odd]
+
+
+def test_looks_at_tags_only_for_a_pattern() -> None:
+    assert excluded_tags([any_image(tags=("",))], any_policy()) == frozenset()
+
+
+def test_case_10_names_a_pattern_of_tags_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patterns, "MOST_SECONDS", 0.5)
+    told = case("10-redos-exclude-tag-pattern.json")
+    policy = any_policy(exclude_tag_pattern=told["parameter"]["ExcludeTagPattern"])
+    with pytest.raises(SettingsError) as raised:
+        excluded_tags([any_image(tags=tuple(told["tags"]))], policy)
+    assert str(raised.value) == (
+        "ExcludeTagPattern must be a regular expression that matches within seconds, such as one "
+        r"without (a+)+, not '(\\w+[-.]?)+-SNAPSHOT'"
+    )

@@ -6,12 +6,14 @@ every image in ``images/``, and due images that do not fit a state in ``waiting/
 needs to finish it.
 """
 
+import contextlib
 import functools
 import gzip
 import hashlib
 import io
 import json
-from collections.abc import Iterable, Sequence
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -24,12 +26,14 @@ from ledger.table import unavailable
 from runtime.messages import Json
 
 if TYPE_CHECKING:
+    from botocore.response import StreamingBody
     from mypy_boto3_s3 import S3Client
 
 # The time for a connection also limits the sending of a document, which can have many megabytes.
 CLIENT_CONFIG = Config(
     retries={"mode": "standard", "total_max_attempts": 2}, connect_timeout=10, read_timeout=10
 )
+_CHUNK = 64 * 1024  # bytes of a list that are read at a time
 _NO_ETAG = '"none"'  # no object has it, so that the answer is always the object
 _NOT_MODIFIED = 304
 _COMPRESSION = 6  # gzip's own default; 9 takes 10 ms and not 6 for 1,000 images, and saves 5 %
@@ -54,18 +58,27 @@ class RunBucket:
         self._client = client
         self.name = name
 
-    def write_repositories(self, run: str, names: Sequence[str]) -> str:
+    def write_repositories(self, run: str, names: Iterable[str]) -> str:
         """Write the list that the Map over repositories reads, and return its key."""
-        return self._write(_list_key(run), list(names))
+        return self._write_texts(_list_key(run), _list_texts(map(json.dumps, names)))
 
-    def repositories(self, run: str) -> list[str] | None:
-        """Read the list of a run; None when no such run is kept."""
-        names: list[str] | None = self._read(_list_key(run))  # type: ignore[assignment]
-        return names
+    def repositories(self, run: str) -> Iterator[str] | None:
+        """Read the list of a run, one name after the other; None when no such run is kept."""
+        with unavailable():
+            try:
+                answer = self._client.get_object(Bucket=self.name, Key=_list_key(run))
+            except self._client.exceptions.NoSuchKey:
+                return None
+        return _names(answer["Body"])
 
-    def write_summary(self, run: str, summary: Json) -> str:
-        """Write the summary of a run, and return its key."""
-        return self._write(f"runs/{run}/summary.json", summary)
+    def write_summary(
+        self, run: str, summary: Mapping[str, Json], lists: Mapping[str, Iterable[str]]
+    ) -> str:
+        """Write the summary of a run, and return its key.
+
+        lists: further fields, each a list of any length whose items are JSON already.
+        """
+        return self._write_texts(f"runs/{run}/summary.json", _summary_texts(summary, lists))
 
     def write_image_outcomes(
         self, run: str, repository: str, name: str, lines: Iterable[Json]
@@ -146,6 +159,18 @@ class RunBucket:
             document: Json = json.loads(answer["Body"].read())
         return document
 
+    def _write_texts(self, key: str, texts: Iterable[str]) -> str:
+        """Write a document of any length, which is never in memory as a whole."""
+        with tempfile.TemporaryFile() as file:
+            for text in texts:
+                file.write(text.encode())
+            file.seek(0)
+            with unavailable():
+                self._client.put_object(
+                    Bucket=self.name, Key=key, Body=file, ContentType="application/json"
+                )
+        return key
+
     def _write(self, key: str, document: Json | list[str], *, indent: int | None = 1) -> str:
         with unavailable():
             self._client.put_object(
@@ -178,3 +203,31 @@ def _outcomes_key(run: str, repository: str, name: str) -> str:
 def _folder(repository: str) -> str:
     """Return a name that makes a repository one folder, though its own name has slashes."""
     return hashlib.sha256(repository.encode()).hexdigest()
+
+
+def _list_texts(items: Iterable[str]) -> Iterator[str]:
+    """Write a JSON list with each item on a line of its own, by which it is read again."""
+    yield "["
+    separator = "\n "
+    for item in items:
+        yield f"{separator}{item}"
+        separator = ",\n "
+    yield "\n]"
+
+
+def _summary_texts(
+    summary: Mapping[str, Json], lists: Mapping[str, Iterable[str]]
+) -> Iterator[str]:
+    yield json.dumps(summary, indent=1).removesuffix("\n}")
+    for name, items in lists.items():
+        yield f',\n "{name}": '
+        yield from _list_texts(items)
+    yield "\n}\n"
+
+
+def _names(body: "StreamingBody") -> Iterator[str]:
+    with unavailable(), contextlib.closing(body):
+        for line in body.iter_lines(_CHUNK):
+            if text := line.strip(b"[], "):
+                name: str = json.loads(text)
+                yield name

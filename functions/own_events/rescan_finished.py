@@ -2,13 +2,23 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import ClassVar, Self
 
 from own_events.checked_fields import CheckedFields
 from runtime.messages import Json, encode
 
 MOST_PROBLEMS = 10  # an event names; summary.json has all
-LONGEST_PROBLEM = 500  # characters
+LONGEST_PROBLEM = 500  # characters, also of a remark
+
+
+class RunChange(StrEnum):
+    """How a run over the registry compares with the run before it."""
+
+    ENHANCED_SCANNING = "ENHANCED_SCANNING"  # Amazon Inspector scans now
+    BASIC_SCANNING = "BASIC_SCANNING"  # ECR scans again
+    NO_REPOSITORIES = "NO_REPOSITORIES"  # nothing to rescan, unlike before: a problem
+    UNCHANGED = "UNCHANGED"  # none of these
 
 
 @dataclass(frozen=True)
@@ -25,8 +35,12 @@ class RescanFinished:
 
     images, reasons: counts by outcome, and by outcome and reason.
     problems: the first repositories that did not finish; repositories_not_done counts all.
-    rerun: the execution input that reruns only those.
+    rerun: the execution input that reruns only those, and those that are deferred.
     summary_key: object in the run bucket with the full result.
+    scan_type: BASIC or ENHANCED. Version 0.3.0 leaves it out, and everything after it.
+    change: compared with the run before; absent for a dry run and for chosen repositories.
+    remark: what an operator must know about the run as a whole, such as why it rescanned nothing.
+    deferred: the first repositories that the run had no time for; repositories_deferred counts all.
     """
 
     DETAIL_TYPE: ClassVar[str] = "Rescan Finished"
@@ -46,6 +60,11 @@ class RescanFinished:
     results_found: int
     rerun: dict[str, object] | None
     summary_key: str | None
+    scan_type: str | None = None
+    change: str | None = None
+    remark: str | None = None
+    repositories_deferred: int = 0
+    deferred: tuple[str, ...] = ()
 
     def detail(self) -> Json:
         """Write the detail of the event."""
@@ -75,6 +94,11 @@ class RescanFinished:
             results_found=detail.number("results_found"),
             rerun=rerun_input(is_to_rerun, dry_run=dry_run) if is_to_rerun else None,
             summary_key=detail.optional_text("summary_key"),
+            scan_type=detail.optional_text("scan_type"),
+            change=detail.optional_text("change"),
+            remark=detail.long_text("remark", most=LONGEST_PROBLEM),
+            repositories_deferred=detail.number("repositories_deferred"),
+            deferred=detail.texts("deferred")[:MOST_PROBLEMS],
         )
 
 

@@ -75,6 +75,14 @@ class ImagePage:
     cursor: str | None
 
 
+@dataclass(frozen=True)
+class RepositoryPage:
+    """The names on one page of the registry, and ECR's token for the page after it."""
+
+    names: tuple[str, ...]
+    cursor: str | None
+
+
 class EcrRegistry:
     """A private registry of one account in one region."""
 
@@ -92,16 +100,23 @@ class EcrRegistry:
             response = self._client.get_registry_scanning_configuration()
         return response.get("scanningConfiguration", {}).get("scanType", "BASIC")
 
-    def repositories(self) -> Iterator[str]:
-        """List the names of all repositories, 1,000 per call."""
-        pages = self._client.get_paginator("describe_repositories").paginate(
-            PaginationConfig={"PageSize": PAGE}
-        )
+    def repositories(self, cursor: str | None = None) -> RepositoryPage:
+        """List up to a thousand repositories, from the cursor of the previous page."""
         with _named_errors("DescribeRepositories", "the registry"):
-            for page in pages:
-                for repository in page.get("repositories", ()):
-                    if name := repository.get("repositoryName"):
-                        yield name
+            # Two calls, because botocore refuses nextToken=None.
+            response = (
+                self._client.describe_repositories(maxResults=PAGE, nextToken=cursor)
+                if cursor
+                else self._client.describe_repositories(maxResults=PAGE)
+            )
+        return RepositoryPage(
+            names=tuple(
+                name
+                for repository in response.get("repositories", ())
+                if (name := repository.get("repositoryName"))
+            ),
+            cursor=response.get("nextToken"),
+        )
 
     def confirm(self, names: Sequence[str]) -> None:
         """Raise RepositoryNotFound for a name that the registry does not hold."""

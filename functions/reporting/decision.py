@@ -5,8 +5,9 @@ from datetime import timedelta
 from enum import StrEnum
 
 from ledger.image_records import ImageState
+from own_events.rescan_finished import RunChange
 from reporting.changes import change, difference, image_state_of
-from reporting.reports import Change, Reason, RunReport, ScanReport
+from reporting.reports import Change, Reason, RunReport, ScanReport, ScanType
 from reporting.thresholds import Thresholds
 
 
@@ -189,9 +190,13 @@ def _on_run(report: RunReport, policy: NotificationPolicy) -> Decision:
         return Decision(False, Incident.NONE, Reason.RUNS_EXCLUDED)
     if report.status != "FINISHED":
         return Decision(True, Incident.TRIGGER, Reason.RUN_NOT_FINISHED)
-    # A dry run starts no scan, so it cannot resolve the incident of an earlier run.
-    return Decision(
-        notify=policy.on_run is NotifyOnRun.ALWAYS,
-        incident=Incident.NONE if report.dry_run else Incident.RESOLVE,
-        reason=Reason.RUN_FINISHED,
-    )
+    # A run that started no scan, because it was dry or had no repository, cannot resolve the
+    # incident of an earlier run. With enhanced scanning, runs have nothing to do.
+    is_enhanced = report.scan_type == ScanType.ENHANCED
+    is_idle = report.dry_run or (report.scan_type is not None and not report.repositories)
+    incident = Incident.NONE if is_idle and not is_enhanced else Incident.RESOLVE
+    if report.change in (RunChange.ENHANCED_SCANNING, RunChange.BASIC_SCANNING):
+        return Decision(True, incident, Reason.SCAN_TYPE_CHANGED)
+    if is_enhanced and report.change == RunChange.UNCHANGED:
+        return Decision(False, incident, Reason.STILL_ENHANCED)
+    return Decision(policy.on_run is NotifyOnRun.ALWAYS, incident, Reason.RUN_FINISHED)

@@ -40,7 +40,8 @@ class Reason(StrEnum):
     FAILED = "scan failed"
     REMINDER = "unchanged for RemindAfter"
     RUN_FINISHED = "run finished"  # not sent where NotifyOnRun is INCOMPLETE
-    RUN_NOT_FINISHED = "run did not finish"
+    RUN_NOT_FINISHED = "run did not finish"  # or found nothing to rescan any more
+    SCAN_TYPE_CHANGED = "scan type of the registry changed"
     # Sent only where NotifyOn has CLEAN, or UNCHANGED.
     NOTHING_ABOVE_THRESHOLD = "nothing above a threshold"
     UNCHANGED = "unchanged"
@@ -51,6 +52,7 @@ class Reason(StrEnum):
     CLEARED_EXCLUDED = "NotifyOn excludes CLEARED"
     FAILED_EXCLUDED = "NotifyOn excludes FAILED"
     RUNS_EXCLUDED = "NotifyOnRun is NEVER"
+    STILL_ENHANCED = "enhanced scanning is already reported"
     OUTDATED = "a newer scan of the image is known"
     NOT_AN_IMAGE = "the scan is not of an image in ECR"
     RUN_REPORTED_ALREADY = "the run itself has sent Rescan Finished"
@@ -147,8 +149,13 @@ class RunReport:
     status: FINISHED, INCOMPLETE, or as Step Functions has it: FAILED, TIMED_OUT, ABORTED.
     images, reasons: images by outcome, and by outcome and reason; empty if the run ended early.
     problems: the first few repositories that did not finish.
-    rerun: the execution input that takes only those; of a dry run it is one too.
+    deferred: the first few repositories that the run had no time for.
+    rerun: the execution input that takes only these; of a dry run it is one too.
     error, cause: of a run that ended early.
+    scan_type: BASIC or ENHANCED, where it is known.
+    change: ENHANCED_SCANNING, BASIC_SCANNING, NO_REPOSITORIES or UNCHANGED, compared with the run
+        before; absent for a dry run, for chosen repositories, and for a run that ended early.
+    remark: what an operator must know about the run as a whole, such as why it rescanned nothing.
     """
 
     account: str
@@ -169,6 +176,11 @@ class RunReport:
     rerun: dict[str, object] | None = None
     error: str | None = None
     cause: str | None = None
+    scan_type: str | None = None
+    change: str | None = None
+    remark: str | None = None
+    repositories_deferred: int = 0
+    deferred: tuple[str, ...] = ()
     kind: str = "run"
 
     @property

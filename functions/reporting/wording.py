@@ -3,10 +3,11 @@
 import json
 from datetime import datetime
 
+from own_events.rescan_finished import RunChange
 from registry.findings import SEVERITIES, Finding
 from reporting.decision import Decision
 from reporting.message import Level, Line, Message, Value
-from reporting.reports import Change, NoticeReport, RunReport, ScanReport
+from reporting.reports import Change, NoticeReport, RunReport, ScanReport, ScanType
 from reporting.thresholds import OTHER
 
 _DONE = ("DUE", "STARTED", "FRESH", "RECENT", "DEFERRED", "FAILED")
@@ -38,6 +39,10 @@ _RERUN_IF_LISTED = (
     "If the run ended before it listed repositories, start it again with the input that it had. "
     "Otherwise, to rerun only the repositories that did not finish, start an execution of "
     "RescanRegistry with this input:"
+)
+_RERUN_DEFERRED = (
+    "The next run begins with the deferred repositories. To rescan them earlier, start an "
+    "execution of RescanRegistry with this input:"
 )
 _MOST_SEVERITIES = 2  # in a title, so that the name of the image fits the subject of an email
 
@@ -112,7 +117,7 @@ def message_of_run(report: RunReport) -> Message:
         facts=_run_facts(report),
         heading="Repositories that did not finish",
         lines=_problems(report),
-        command_heading=_RERUN_IF_LISTED if report.status in _STOPPED else _RERUN,
+        command_heading=_rerun_heading(report),
         command=Value.of(json.dumps(report.rerun)).text if report.rerun else None,
     )
 
@@ -194,13 +199,23 @@ def _listed_severities(counts: dict[str, int]) -> str:
     return ", ".join(f"{count:,} {name.lower()}" for name, count in counts.items())
 
 
+def _rerun_heading(report: RunReport) -> str:
+    if report.status in _STOPPED:
+        return _RERUN_IF_LISTED
+    return _RERUN if report.repositories_not_done or report.ended_early else _RERUN_DEFERRED
+
+
 def _run_facts(report: RunReport) -> tuple[tuple[str, Line], ...]:
     facts: list[tuple[str, Line]] = [("Run", (Value.of(report.run),))]
+    if report.remark:
+        facts.append(("Reason", (Value.of(report.remark),)))
     if not report.ended_early:
         gone = f", {report.repositories_gone:,} of them deleted during the run"
         facts.append(
             ("Repositories", (f"{report.repositories:,}", gone if report.repositories_gone else ""))
         )
+        if report.repositories_deferred:
+            facts.append(("No time for", _deferred_repositories(report)))
         facts.append(("Images", (f"{sum(report.images.values()):,} evaluated",)))
         skipped = {name: report.reasons[name] for name in _SKIPPED if name in report.reasons}
         if skipped:
@@ -221,6 +236,13 @@ def _run_facts(report: RunReport) -> tuple[tuple[str, Line], ...]:
     return tuple(facts)
 
 
+def _deferred_repositories(report: RunReport) -> Line:
+    repositories = _counted(report.repositories_deferred, "repository", "repositories")
+    more = report.repositories_deferred - len(report.deferred)
+    named = Value.of(", ".join(report.deferred))
+    return (f"{repositories}: ", named, f" and {more:,} more" if more > 0 else "")
+
+
 def _problems(report: RunReport) -> tuple[Line, ...]:
     lines: list[Line] = [
         (Value.of(problem.repository), ": ", Value.of(problem.problem))
@@ -237,11 +259,16 @@ def _run_title(report: RunReport) -> Line:
     repositories = _counted(report.repositories, "repository", "repositories")
     if report.repositories_not_done:
         return (f"{report.repositories_not_done:,} of {repositories} did not finish",)
+    if report.change == RunChange.NO_REPOSITORIES:
+        return ("no repository to rescan",)
+    if report.scan_type == ScanType.ENHANCED:
+        return ("enhanced scanning is active, no scan started",)
+    opening = "basic scanning again, " if report.change == RunChange.BASIC_SCANNING else ""
     if report.dry_run:
         images = _counted(report.images.get("DUE", 0), "image", "images")
         return (f"{images} due in {repositories}",)
     scans = _counted(report.images.get("STARTED", 0), "scan", "scans")
-    return (f"{scans} started in {repositories}",)
+    return (f"{opening}{scans} started in {repositories}",)
 
 
 def _counted(count: int, one: str, many: str) -> str:

@@ -3,13 +3,16 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from ledger.bucket import RunBucket, run_bucket
-from ledger.run_records import RunRecords, run_records
-from registry.ecr import EcrRegistry, ecr_registry
+from ledger.bucket import run_bucket
+from ledger.run_records import run_records
+from ledger.run_state import run_state
+from registry.ecr import ecr_registry
+from rescan_registry.registry_listing import Waiting
 from rescan_registry.repository_choice import (
     ENHANCED_SCANNING,
     RunPlan,
-    chosen_repositories,
+    Sources,
+    choice_of,
     tolerated_failure_percentage,
 )
 from rescan_registry.request import read_request
@@ -27,13 +30,7 @@ class RunStart:
 
 
 def list_repositories(
-    start: RunStart,
-    *,
-    settings: ListRepositoriesSettings,
-    registry: EcrRegistry,
-    bucket: RunBucket,
-    records: RunRecords,
-    now: datetime,
+    start: RunStart, *, settings: ListRepositoriesSettings, sources: Sources, now: datetime
 ) -> RunPlan:
     """Check the execution input, choose the repositories of the run, and store the list.
 
@@ -41,19 +38,20 @@ def list_repositories(
     """
     request = read_request(start.input)
     policy = settings.policy(request, now)
-    scan_type = registry.scan_type()
+    choice = choice_of(request, default_filter=settings.repository_filter)
+    scan_type = sources.registry.scan_type()
     names, notice = list[str](), ENHANCED_SCANNING
     if scan_type != "ENHANCED":
-        names, notice = chosen_repositories(
-            request, registry, bucket, records, default_filter=settings.repository_filter
-        )
+        names, choice = sources.chosen(request, choice)
+        notice = choice.sentence(len(names))
     tolerated = settings.tolerated_failure_percentage
     expire_at = now + timedelta(days=settings.run_retention_days)
     return RunPlan(
         run=start.run,
         scan_type=scan_type,
         repositories=len(names),
-        list_key=bucket.write_repositories(start.run, names) if names else None,
+        list_key=sources.bucket.write_repositories(start.run, names) if names else None,
+        choice=choice,
         tolerated_failure_percentage=tolerated_failure_percentage(request, len(names), tolerated),
         policy=policy,
         records_expire_at=str(int(expire_at.timestamp())),
@@ -65,11 +63,11 @@ def list_repositories(
 def handler(start: RunStart) -> RunPlan:
     """Run as ListRepositories, first state of RescanRegistry."""
     settings = ListRepositoriesSettings.load()
-    return list_repositories(
-        start,
-        settings=settings,
+    sources = Sources(
         registry=ecr_registry(),
         bucket=run_bucket(settings.run_bucket),
         records=run_records(settings.ledger_table),
-        now=clock.now(),
+        state=run_state(settings.ledger_table),
+        waiting=Waiting(),
     )
+    return list_repositories(start, settings=settings, sources=sources, now=clock.now())

@@ -13,7 +13,8 @@ def count(summary: RunSummary, metrics: Metrics) -> None:
     for outcome in Outcome:
         metrics.add_metric(f"images_{outcome.lower()}", MetricUnit.Count, outcomes.get(outcome, 0))
     metrics.add_metric("repositories", MetricUnit.Count, summary.repositories)
-    metrics.add_metric("repositories_not_done", MetricUnit.Count, len(summary.problems))
+    metrics.add_metric("repositories_not_done", MetricUnit.Count, summary.repositories_not_done)
+    metrics.add_metric("repositories_deferred", MetricUnit.Count, summary.repositories_deferred)
     metrics.add_metric("results_missing", MetricUnit.Count, summary.results_missing)
     metrics.add_metric("results_found", MetricUnit.Count, summary.results_found)
     metrics.flush_metrics()

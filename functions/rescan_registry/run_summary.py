@@ -1,16 +1,28 @@
 """The result of a run."""
 
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from enum import StrEnum
 
 from ledger.run_records import RecordStatus, RunRecord
-from own_events.rescan_finished import MOST_PROBLEMS, Problem, RescanFinished, rerun_input
-from rescan_registry.outcomes import Outcome, Tally
+from own_events.rescan_finished import (
+    MOST_PROBLEMS,
+    Problem,
+    RescanFinished,
+    RunChange,
+    rerun_input,
+)
+from rescan_registry.outcomes import RUN_TIME, SCAN_QUOTA, Decision, Outcome, Tally
+from rescan_registry.run_change import News
+from runtime.long_list import LongList
+from runtime.messages import Json, encode
 
 NEVER_REACHED = "not started, or stopped before it finished"
+# What ends the scans of a whole run, and not those of one repository.
+_ENDS_OF_A_RUN = (SCAN_QUOTA.reason, RUN_TIME.reason)
 
 
 class RunStatus(StrEnum):
@@ -24,39 +36,69 @@ class RunStatus(StrEnum):
 class RunSummary:
     """The full result of a run: the document summary.json.
 
+    change: compared with the run before; absent for a dry run and for chosen repositories.
+    remark: what an operator must know about the run as a whole.
     images: counted by outcome and reason, over all repositories.
     results_missing: scans of earlier runs whose result had not arrived when this run looked.
     results_found: those of them whose result ECR returned when it was asked.
+    rerun: the execution input that takes only what is not done; of a dry run it is one too.
     problems: every repository that did not finish.
-    rerun: the execution input that takes only those; of a dry run it is one too.
+    deferred: every repository that the run had no time for.
+    begin_with: the repository with which the next run begins, if this one did not get to the end.
     """
 
     run: str
     status: RunStatus
     dry_run: bool
+    scan_type: str
+    change: RunChange | None
+    remark: str | None
     started_at: datetime
     ended_at: datetime
     repositories: int
     repositories_gone: int
+    repositories_not_done: int
+    repositories_deferred: int
     images: Tally
     results_missing: int
     results_found: int
-    problems: tuple[Problem, ...]
     rerun: dict[str, object] | None
+    begin_with: str | None
+    problems: LongList[Problem]
+    deferred: LongList[str]
 
     def sentence(self) -> str:
-        """Return one paragraph for the operator: what did not finish, and how to rerun it."""
-        if not self.problems:
-            return f"Every repository is done, {self.repositories} in all."
-        named = ", ".join(
-            f"{each.repository} ({each.problem})" for each in self.problems[:MOST_PROBLEMS]
-        )
-        more = len(self.problems) - MOST_PROBLEMS
-        return (
-            f"{len(self.problems)} of {self.repositories} repositories did not finish: {named}"
-            f"{f' and {more} more' if more > 0 else ''}. "
-            f"To rerun only them, start an execution with the input {json.dumps(self.rerun)}"
-        )
+        """Return one paragraph for the operator: what did not finish, and what to do."""
+        sentences = [self.remark] if self.remark else []
+        if self.problems:
+            named = _named(
+                (f"{each.repository} ({each.problem})" for each in self.problems.start),
+                len(self.problems),
+            )
+            sentences.append(
+                f"{len(self.problems)} of {self.repositories} repositories did not finish: {named}."
+            )
+        if self.deferred:
+            named = _named(self.deferred.start, len(self.deferred))
+            sentences.append(
+                f"There was no time for {len(self.deferred)} of {self.repositories} repositories, "
+                f"with which the next run begins: {named}."
+            )
+        if self.rerun:
+            sentences.append(
+                f"To rerun only them, start an execution with the input {json.dumps(self.rerun)}"
+            )
+        return " ".join(sentences) or f"Every repository is done, {self.repositories} in all."
+
+    def document(self) -> dict[str, Json]:
+        """Return the document without its long lists."""
+        lists = ("problems", "deferred")
+        names = [each.name for each in fields(self) if each.name not in lists]
+        return {name: encode(getattr(self, name)) for name in names}
+
+    def lists(self) -> Mapping[str, Iterable[str]]:
+        """Return the long lists of the document, their items as JSON."""
+        return {"problems": self.problems.texts(), "deferred": self.deferred.texts()}
 
     def event(self, summary_key: str) -> RescanFinished:
         """Return the event of the end of the run, with the first problems only."""
@@ -68,14 +110,19 @@ class RunSummary:
             ended_at=self.ended_at,
             repositories=self.repositories,
             repositories_gone=self.repositories_gone,
-            repositories_not_done=len(self.problems),
-            problems=self.problems[:MOST_PROBLEMS],
+            repositories_not_done=self.repositories_not_done,
+            problems=tuple(self.problems.start),
             images={outcome.value: images for outcome, images in self.images.outcomes().items()},
             reasons={outcome.value: reasons for outcome, reasons in self.images.counts.items()},
             results_missing=self.results_missing,
             results_found=self.results_found,
             rerun=self.rerun,
             summary_key=summary_key,
+            scan_type=self.scan_type,
+            change=self.change,
+            remark=self.remark,
+            repositories_deferred=self.repositories_deferred,
+            deferred=tuple(self.deferred.start),
         )
 
 
@@ -90,8 +137,11 @@ class RunOutput:
     run: str
     status: RunStatus
     dry_run: bool
+    scan_type: str
+    change: RunChange | None
     repositories: int
     repositories_not_done: int
+    repositories_deferred: int
     images: dict[Outcome, int]
     results_missing: int
     results_found: int
@@ -106,8 +156,11 @@ class RunOutput:
             run=summary.run,
             status=summary.status,
             dry_run=summary.dry_run,
+            scan_type=summary.scan_type,
+            change=summary.change,
             repositories=summary.repositories,
-            repositories_not_done=len(summary.problems),
+            repositories_not_done=summary.repositories_not_done,
+            repositories_deferred=summary.repositories_deferred,
             images=summary.images.outcomes(),
             results_missing=summary.results_missing,
             results_found=summary.results_found,
@@ -117,38 +170,80 @@ class RunOutput:
         )
 
 
-def summary_of(
-    run: str,
-    names: Sequence[str],
-    records: Iterable[RunRecord],
-    *,
-    dry_run: bool,
-    started_at: datetime,
-    now: datetime,
-) -> RunSummary:
-    """Compare the list of a run with its records; a repository without a record did not finish."""
-    by_name = {record.repository: record for record in records}
-    problems = tuple(
-        Problem(name, record.problem() if record else NEVER_REACHED)
-        for name in names
-        if not ((record := by_name.get(name)) and record.is_done)
-    )
-    images = Tally()
-    for record in by_name.values():
-        images = images.merged(
-            Tally({Outcome(outcome): dict(reasons) for outcome, reasons in record.images.items()})
+@dataclass(frozen=True)
+class RunFacts:
+    """What is known of a run apart from its records."""
+
+    run: str
+    dry_run: bool
+    started_at: datetime
+    ended_at: datetime
+    scan_type: str = "BASIC"
+    news: News = field(default_factory=News)
+
+
+def summary_of(facts: RunFacts, names: Iterable[str], records: Iterable[RunRecord]) -> RunSummary:
+    """Compare the list of a run with its records; a repository without a record did not finish.
+
+    Both can be long: they are read once, one after the other, and only names are kept.
+    """
+    problems = LongList[Problem](most=MOST_PROBLEMS)
+    deferred = LongList[str](most=MOST_PROBLEMS)
+    images = Counter[tuple[str, str]]()
+    is_cut_off = dict[str, bool]()  # by repository: the end of the run left some of it undone
+    gone = results_missing = results_found = 0
+    for record in records:
+        for outcome, reasons in record.images.items():
+            for reason, count in reasons.items():
+                images[outcome, reason] += count
+        if record.status is RecordStatus.FAILED:
+            problems.append(Problem(record.repository, record.problem()))
+        if record.status is RecordStatus.DEFERRED:
+            deferred.append(record.repository)
+        is_cut_off[record.repository] = record.status is RecordStatus.DEFERRED or any(
+            reason in _ENDS_OF_A_RUN for reason in record.images.get(Outcome.DEFERRED, ())
         )
+        gone += record.status is RecordStatus.GONE
+        results_missing += record.results_missing
+        results_found += record.results_found
+    repositories, begin_with = 0, None
+    for name in names:
+        repositories += 1
+        if name not in is_cut_off:
+            problems.append(Problem(name, NEVER_REACHED))
+        elif begin_with is None and is_cut_off[name]:
+            begin_with = name
+    is_problem = problems or facts.news.change is RunChange.NO_REPOSITORIES
     return RunSummary(
-        run=run,
-        status=RunStatus.INCOMPLETE if problems else RunStatus.FINISHED,
-        dry_run=dry_run,
-        started_at=started_at,
-        ended_at=now,
-        repositories=len(names),
-        repositories_gone=sum(record.status is RecordStatus.GONE for record in by_name.values()),
-        images=images,
-        results_missing=sum(record.results_missing for record in by_name.values()),
-        results_found=sum(record.results_found for record in by_name.values()),
+        run=facts.run,
+        status=RunStatus.INCOMPLETE if is_problem else RunStatus.FINISHED,
+        dry_run=facts.dry_run,
+        scan_type=facts.scan_type,
+        change=facts.news.change,
+        remark=facts.news.remark,
+        started_at=facts.started_at,
+        ended_at=facts.ended_at,
+        repositories=repositories,
+        repositories_gone=gone,
+        repositories_not_done=len(problems),
+        repositories_deferred=len(deferred),
+        images=Tally.of(
+            Counter(
+                {
+                    Decision(Outcome(outcome), reason): count
+                    for (outcome, reason), count in images.items()
+                }
+            )
+        ),
+        results_missing=results_missing,
+        results_found=results_found,
+        rerun=rerun_input(facts.run, dry_run=facts.dry_run) if problems or deferred else None,
+        begin_with=begin_with,
         problems=problems,
-        rerun=rerun_input(run, dry_run=dry_run) if problems else None,
+        deferred=deferred,
     )
+
+
+def _named(names: Iterable[str], in_all: int) -> str:
+    more = in_all - MOST_PROBLEMS
+    return f"{', '.join(names)}{f' and {more} more' if more > 0 else ''}"

@@ -7,44 +7,53 @@ from aws_lambda_powertools import Metrics
 
 from ledger.bucket import RunBucket, run_bucket
 from ledger.run_records import RunRecords, run_records
+from ledger.run_state import RunState, run_state
 from own_events.event_bus import EventBus, event_bus
+from rescan_registry.run_change import FoundByRun, compare
 from rescan_registry.run_metrics import count
-from rescan_registry.run_summary import RunOutput, summary_of
+from rescan_registry.run_summary import RunFacts, RunOutput, summary_of
 from rescan_registry.settings import SummarizeRescanSettings
 from runtime import clock
 from runtime.entrypoint import entrypoint
-from runtime.messages import encode
 
 
 @dataclass(frozen=True)
 class EndedRun:
-    """A run whose Map over repositories has ended."""
+    """A run whose Map over repositories has ended, or that had no repository."""
 
-    run: str
     execution_arn: str
     started_at: datetime
-    dry_run: bool
+    found: FoundByRun
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Where a run is kept: its list and summary, its records, and what outlives it."""
+
+    bucket: RunBucket
+    records: RunRecords
+    state: RunState
 
 
 def summarize_rescan(
-    ended: EndedRun,
-    *,
-    bucket: RunBucket,
-    records: RunRecords,
-    bus: EventBus,
-    metrics: Metrics,
-    now: datetime,
+    ended: EndedRun, *, kept: Kept, bus: EventBus, metrics: Metrics, now: datetime
 ) -> RunOutput:
     """Store the summary of a run, send its event, and emit its metrics."""
-    summary = summary_of(
-        ended.run,
-        bucket.repositories(ended.run) or [],
-        records.for_run(ended.run),
-        dry_run=ended.dry_run,
+    found = ended.found
+    facts = RunFacts(
+        run=found.run,
+        dry_run=found.dry_run,
         started_at=ended.started_at,
-        now=now,
+        ended_at=now,
+        scan_type=found.scan_type,
+        news=compare(found, kept.state),
     )
-    summary_key = bucket.write_summary(ended.run, encode(summary))
+    # Without repositories there is no list, and its absence must not look like a fault.
+    names = kept.bucket.repositories(found.run) if found.repositories else None
+    summary = summary_of(facts, names or (), kept.records.for_run(found.run))
+    summary_key = kept.bucket.write_summary(found.run, summary.document(), summary.lists())
+    if summary.begin_with and found.moves_the_beginning:
+        kept.state.begin_with(summary.begin_with)
     bus.put([summary.event(summary_key)], resources=[ended.execution_arn])
     count(summary, metrics)  # last, because a retry would count the run twice
     return RunOutput.of(summary, summary_key)
@@ -52,13 +61,11 @@ def summarize_rescan(
 
 @entrypoint(EndedRun)
 def handler(ended: EndedRun) -> RunOutput:
-    """Run as SummarizeRescan, once the Map over repositories has ended."""
+    """Run as SummarizeRescan, last state of a run that was not stopped."""
     settings = SummarizeRescanSettings.load()
-    return summarize_rescan(
-        ended,
+    kept = Kept(
         bucket=run_bucket(settings.run_bucket),
         records=run_records(settings.ledger_table),
-        bus=event_bus(),
-        metrics=Metrics(),
-        now=clock.now(),
+        state=run_state(settings.ledger_table),
     )
+    return summarize_rescan(ended, kept=kept, bus=event_bus(), metrics=Metrics(), now=clock.now())

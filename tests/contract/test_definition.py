@@ -276,7 +276,7 @@ def test_a_choice_always_has_a_default_that_is_not_success() -> None:
         if state.kind == "Choice":
             default = state.scope["States"][state.body["Default"]]
             assert (
-                state.body["Default"] in ("NothingToRescan", "NothingToReport", "NothingToSend")
+                state.body["Default"] in ("NothingToReport", "NothingToSend")
                 or default["Type"] != "Succeed"
             )
 

@@ -22,6 +22,7 @@ ALLOWED = {
         "s3:GetObject",
         "s3:ListBucket",
         "dynamodb:Query",
+        "dynamodb:GetItem",
     },
     "FindStaleImagesFunction": {
         "ecr:DescribeImages",
@@ -42,6 +43,8 @@ ALLOWED = {
         "s3:GetObject",
         "s3:PutObject",
         "dynamodb:Query",
+        "dynamodb:GetItem",
+        "dynamodb:PutItem",
         "events:PutEvents",
     },
     "InterpretEventFunction": set(),

@@ -9,7 +9,7 @@ import pytest
 from aws_lambda_powertools import Metrics
 
 from own_events.event_bus import SOURCE
-from own_events.rescan_finished import RescanFinished
+from own_events.rescan_finished import RescanFinished, RunChange
 from own_events.scan_result_found import ScanResultFound
 from reporting.channels.in_use import DETAIL_TYPES
 from reporting.message import Level
@@ -24,7 +24,7 @@ from reporting.reports import (
 from rescan_registry.outcomes import Outcome
 from rescan_registry.run_metrics import count
 from rescan_registry.run_summary import summary_of
-from tests.support.clock import NOW
+from tests.support.builders import any_facts
 from tests.support.definition import RESCAN_REGISTRY
 from tests.support.errors import LEAVES
 from tests.support.template import ROOT, resources, template
@@ -97,6 +97,10 @@ def test_changes() -> None:
     assert words(table(section("Reports"), "`change` of a scan")) == list(Change)
 
 
+def test_changes_of_runs() -> None:
+    assert words(table(section("Reports"), "`change` of a run")) == list(RunChange)
+
+
 def test_outcomes() -> None:
     assert words(table(section("Outcomes"), "outcome")) == list(Outcome)
 
@@ -144,7 +148,7 @@ def test_alarms() -> None:
 
 
 def test_metrics(capsys: pytest.CaptureFixture[str]) -> None:
-    report = summary_of("r-1", [], [], dry_run=False, started_at=NOW, now=NOW)
+    report = summary_of(any_facts(run="r-1"), [], [])
     count(report, Metrics(namespace="any", service="any"))
     (written,) = json.loads(capsys.readouterr().out)["_aws"]["CloudWatchMetrics"]
     names = [metric["Name"] for metric in written["Metrics"]]

@@ -10,6 +10,7 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ReadTimeoutError
 
 from ledger import bucket as module
 from ledger.bucket import RunBucket, StoredDocument
@@ -34,7 +35,7 @@ def keep(key: str, body: bytes) -> str:
 def test_reads_back_the_list_that_it_wrote(bucket: RunBucket) -> None:
     names = [f"team/{n}" for n in range(3_000)]
     bucket.write_repositories("run-1", names)
-    assert bucket.repositories("run-1") == names
+    assert list(bucket.repositories("run-1") or []) == names
 
 
 def test_writes_the_list_where_the_map_reads_it(bucket: RunBucket) -> None:
@@ -48,14 +49,55 @@ def test_writes_the_list_where_the_map_reads_it(bucket: RunBucket) -> None:
 def test_keeps_runs_apart(bucket: RunBucket) -> None:
     bucket.write_repositories("run-1", ["team/api"])
     bucket.write_repositories("run-2", ["team/web"])
-    assert bucket.repositories("run-1") == ["team/api"]
+    assert list(bucket.repositories("run-1") or []) == ["team/api"]
     assert bucket.repositories("run-") is None
 
 
 def test_writes_the_summary_beside_the_list(bucket: RunBucket) -> None:
-    key = bucket.write_summary("run-1", {"status": "FINISHED", "repositories": 2})
+    lists = {"problems": ['{"repository": "a"}', '{"repository": "b"}'], "deferred": []}
+    key = bucket.write_summary("run-1", {"status": "FINISHED", "repositories": 2}, lists)
     assert key == "runs/run-1/summary.json"
-    assert json.loads(kept(key)["Body"].read()) == {"status": "FINISHED", "repositories": 2}
+    written = kept(key)
+    assert written["ContentType"] == "application/json"
+    assert json.loads(written["Body"].read()) == {
+        "status": "FINISHED",
+        "repositories": 2,
+        "problems": [{"repository": "a"}, {"repository": "b"}],
+        "deferred": [],
+    }
+
+
+def test_reads_the_list_of_version_0_3_0(bucket: RunBucket) -> None:
+    keep("runs/run-1/repositories.json", json.dumps(["team/api", "team/web"], indent=1).encode())
+    assert list(bucket.repositories("run-1") or []) == ["team/api", "team/web"]
+
+
+class BrokenBody:
+    """A list whose connection breaks after the first name."""
+
+    def __init__(self) -> None:
+        self.closed = False
+
+    def iter_lines(self, size: int) -> Iterator[bytes]:
+        yield b' "team/api",'
+        raise ReadTimeoutError(endpoint_url="any")
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def test_a_list_that_breaks_off_is_unavailable(
+    bucket: RunBucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket.write_repositories("run-1", ["team/api", "team/web"])
+    body = BrokenBody()
+    monkeypatch.setattr(bucket._client, "get_object", lambda **_: {"Body": body})
+    names = bucket.repositories("run-1")
+    assert names
+    assert next(names) == "team/api"
+    with pytest.raises(LedgerUnavailable):
+        next(names)
+    assert body.closed
 
 
 STARTED: Json = {
@@ -169,7 +211,7 @@ def test_a_bucket_that_does_not_exist_is_unavailable(account: None) -> None:
     bucket = module.run_bucket("run-bucket")
     for call in (
         lambda: bucket.repositories("run-1"),
-        lambda: bucket.write_summary("run-1", {}),
+        lambda: bucket.write_summary("run-1", {"run": "run-1"}, {}),
         lambda: bucket.write_image_outcomes("run-1", "team/api", "step-0001", []),
         lambda: bucket.document("any.yaml", known=None, most=1),
     ):

@@ -65,7 +65,7 @@ class Answering(SimulatedRegistry):
 
 CALLS: dict[str, Callable[[EcrRegistry], object]] = {
     "GetRegistryScanningConfiguration of the registry": EcrRegistry.scan_type,
-    "DescribeRepositories of the registry": lambda registry: list(registry.repositories()),
+    "DescribeRepositories of the registry": lambda registry: registry.repositories(),
     "DescribeRepositories of team/api, team/web": lambda registry: registry.confirm(
         ["team/api", "team/web"]
     ),
@@ -90,7 +90,12 @@ def test_tells_how_the_registry_scans(scan_type: str) -> None:
 
 def test_lists_repositories_a_thousand_a_call() -> None:
     registry = simulated("repositories: [{name: 'team/{n}', count: 2100}]")
-    names = list(ecr(registry).repositories())
+    names, cursor = list[str](), None
+    while True:
+        page = ecr(registry).repositories(cursor)
+        names += page.names
+        if not (cursor := page.cursor):
+            break
     assert sorted(names) == sorted(f"team/{n}" for n in range(1, 2_101))
     assert registry.calls == {"DescribeRepositories": 3}
 

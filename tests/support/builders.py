@@ -12,6 +12,7 @@ from rescan_registry.image_cache import ImageCache
 from rescan_registry.policy import RescanPolicy
 from rescan_registry.progress import Progress
 from rescan_registry.repository_step import RepositoryInRun
+from rescan_registry.run_summary import RunFacts
 from rescan_registry.scan_history import ScanAnswers
 from tests.support.clock import NOW
 from tests.support.fakes import FakeImageRecords
@@ -78,6 +79,13 @@ def any_record(repository: str, **given: Any) -> RunRecord:
         ended_at=NOW,
     )
     return replace(record, **given)
+
+
+def any_facts(**given: Any) -> RunFacts:
+    """Make what is known of a run apart from its records."""
+    hour_ago = NOW - timedelta(hours=1)
+    facts = RunFacts(run="run-1", dry_run=False, started_at=hour_ago, ended_at=NOW)
+    return replace(facts, **given)
 
 
 def any_cache(records: FakeImageRecords | None = None, repository: str = "team/api") -> ImageCache:

@@ -1,5 +1,6 @@
 """In memory: the registry, the pace of its calls, and what a run leaves behind."""
 
+import json
 import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -11,8 +12,9 @@ from ledger.bucket import RunBucket
 from ledger.errors import LedgerUnavailable
 from ledger.image_records import Attempt, ImageRecord, RecordedScan
 from ledger.run_records import RunRecord
+from ledger.run_state import LastRun
 from own_events.event_bus import OwnEvent
-from registry.ecr import ImagePage
+from registry.ecr import PAGE, ImagePage, RepositoryPage
 from registry.errors import EcrThrottled, EcrUnavailable, RepositoryNotFound
 from registry.images import Image, LastScan
 from rescan_registry.paced_calls import Pace, PacedCalls, Turn
@@ -32,6 +34,7 @@ class FakeRegistry:
         refusals: Mapping[str, Exception] | None = None,
     ) -> None:
         self.listed: list[str | None] = []
+        self.throttled: list[Exception] = []
         self.started: list[tuple[str, str]] = []
         self._pages = pages or ((),)
         self._names = names
@@ -42,9 +45,14 @@ class FakeRegistry:
         """Return the scan type that was given."""
         return self._scan_type
 
-    def repositories(self) -> Iterator[str]:
-        """List the names that were given."""
-        yield from self._names
+    def repositories(self, cursor: str | None = None) -> RepositoryPage:
+        """List the names that were given, a thousand per page; a refusal may come first."""
+        if self.throttled:
+            raise self.throttled.pop(0)
+        start = int(cursor or 0)
+        names = tuple(self._names[start : start + PAGE])
+        is_last = start + PAGE >= len(self._names)
+        return RepositoryPage(names, None if is_last else str(start + PAGE))
 
     def confirm(self, names: Sequence[str]) -> None:
         """Refuse a name that was not given."""
@@ -165,13 +173,17 @@ class FakeBucket:
         """Keep a list."""
         return self._keep(f"runs/{run}/repositories.json", list(names))
 
-    def repositories(self, run: str) -> Json:
+    def repositories(self, run: str) -> Iterator[str] | None:
         """Read a list; none when it is not kept."""
-        return self.kept.get(f"runs/{run}/repositories.json")
+        names: Any = self.kept.get(f"runs/{run}/repositories.json")
+        return None if names is None else iter(names)
 
-    def write_summary(self, run: str, summary: Json) -> str:
+    def write_summary(
+        self, run: str, summary: Mapping[str, Json], lists: Mapping[str, Iterable[str]]
+    ) -> str:
         """Keep a summary."""
-        return self._keep(f"runs/{run}/summary.json", summary)
+        long = {name: [json.loads(item) for item in items] for name, items in lists.items()}
+        return self._keep(f"runs/{run}/summary.json", {**summary, **long})
 
     def write_image_outcomes(
         self, run: str, repository: str, name: str, lines: Iterable[Json]
@@ -239,6 +251,34 @@ class FakeRecords:
     def for_run(self, run: str) -> Iterator[RunRecord]:
         """Read the records of a run."""
         return (record for record in self.kept if record.run == run)
+
+
+class FakeRunState:
+    """What runs leave for the next one."""
+
+    def __init__(self, last: LastRun | None = None, *, first: str | None = None) -> None:
+        self.noted: list[LastRun] = [last] if last else []
+        self.first = first
+        self.reads = 0
+
+    def run_before(self, run: str) -> LastRun | None:
+        """Read what the run before found."""
+        self.reads += 1
+        return next((each for each in reversed(self.noted) if each.run != run), None)
+
+    def note(self, last: LastRun, *, before: LastRun | None) -> None:
+        """Note what a run found."""
+        assert before in (None, *self.noted)
+        self.noted.append(last)
+
+    def first_repository(self) -> str | None:
+        """Read with which repository a run begins."""
+        self.reads += 1
+        return self.first
+
+    def begin_with(self, repository: str) -> None:
+        """Note with which repository a run begins."""
+        self.first = repository
 
 
 class FakeImageRecords:

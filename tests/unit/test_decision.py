@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from ledger.image_records import ImageState
 from notify_scan.settings import ComposeNotificationSettings
+from own_events.rescan_finished import RunChange
 from reporting.changes import image_state_of
 from reporting.decision import (
     Before,
@@ -401,6 +402,58 @@ def test_notifies_of_the_runs_that_are_asked_for(
     status: str, policy: NotifyOnRun, notify: bool, incident: Incident, reason: Reason
 ) -> None:
     assert on_run(policy, status=status) == Decision(notify, incident, reason)
+
+
+@pytest.mark.parametrize("policy", [NotifyOnRun.ALWAYS, NotifyOnRun.INCOMPLETE])
+def test_notifies_when_there_is_nothing_to_rescan_any_more(policy: NotifyOnRun) -> None:
+    lost = on_run(policy, status="INCOMPLETE", change=RunChange.NO_REPOSITORIES, repositories=0)
+    assert lost == Decision(True, TRIGGER, Reason.RUN_NOT_FINISHED)
+
+
+@pytest.mark.parametrize("repositories", [0, 3])
+@pytest.mark.parametrize("scan_type", [None, "BASIC", "ENHANCED"])
+def test_only_a_run_that_rescans_something_closes_the_incident_of_another(
+    scan_type: str | None, repositories: int
+) -> None:
+    decision = on_run(
+        NotifyOnRun.ALWAYS,
+        scan_type=scan_type,
+        change=RunChange.UNCHANGED,
+        repositories=repositories,
+    )
+    nothing_done = scan_type == "BASIC" and not repositories
+    assert decision.incident == (NONE if nothing_done else RESOLVE)
+
+
+@pytest.mark.parametrize(
+    ("policy", "notify", "reason"),
+    [
+        (NotifyOnRun.ALWAYS, True, Reason.SCAN_TYPE_CHANGED),
+        (NotifyOnRun.INCOMPLETE, True, Reason.SCAN_TYPE_CHANGED),
+        (NotifyOnRun.NEVER, False, Reason.RUNS_EXCLUDED),
+    ],
+)
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"scan_type": "ENHANCED", "change": "ENHANCED_SCANNING", "repositories": 0},
+        {"scan_type": "BASIC", "change": "BASIC_SCANNING"},
+    ],
+)
+def test_notifies_when_enhanced_scanning_comes_and_when_it_goes(
+    change: dict[str, Any], policy: NotifyOnRun, notify: bool, reason: Reason
+) -> None:
+    incident = RESOLVE if notify else NONE
+    assert on_run(policy, **change) == Decision(notify, incident, reason)
+
+
+@pytest.mark.parametrize("policy", [NotifyOnRun.ALWAYS, NotifyOnRun.INCOMPLETE])
+def test_does_not_repeat_that_enhanced_scanning_is_active(policy: NotifyOnRun) -> None:
+    same = on_run(policy, scan_type="ENHANCED", change="UNCHANGED", repositories=0)
+    assert same == Decision(False, RESOLVE, Reason.STILL_ENHANCED)
+    # An operator started this one, and gets an answer.
+    asked = on_run(policy, scan_type="ENHANCED", dry_run=True, repositories=0)
+    assert asked.notify == (policy is NotifyOnRun.ALWAYS)
 
 
 def test_a_dry_run_closes_no_incident() -> None:

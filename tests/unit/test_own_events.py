@@ -9,12 +9,13 @@ from hypothesis import strategies as st
 from ledger.run_records import RecordStatus, RunRecord
 from notify_scan.events.fields import Fields
 from own_events.event_bus import OwnEvent
-from own_events.rescan_finished import MOST_PROBLEMS, RescanFinished
+from own_events.rescan_finished import MOST_PROBLEMS, RescanFinished, RunChange
 from own_events.scan_result_found import MOST_TAGS, ScanResultFound
 from registry.images import Image, LastScan
 from rescan_registry.missing_results import MissingResult
 from rescan_registry.outcomes import Outcome
-from rescan_registry.run_summary import RunSummary, summary_of
+from rescan_registry.run_change import News
+from rescan_registry.run_summary import RunFacts, RunSummary, summary_of
 from tests.support.clock import NOW
 
 SECONDS = 10 * 365 * 24 * 3600
@@ -38,14 +39,24 @@ records = st.builds(
     error=st.sampled_from(["AccessDenied", "ImageScansFailed"]),
     cause=st.sampled_from(["any", "two\nlines", "x" * 700, '{"errorMessage": "Rate exceeded"}']),
 )
-summaries = st.builds(
-    summary_of,
-    st.just("run-1"),
-    st.lists(repositories, max_size=15, unique=True),
-    st.lists(records, max_size=15),
+facts = st.builds(
+    RunFacts,
+    run=st.just("run-1"),
     dry_run=st.booleans(),
     started_at=times,
-    now=times,
+    ended_at=times,
+    scan_type=st.sampled_from(["BASIC", "ENHANCED"]),
+    news=st.builds(
+        News,
+        change=st.none() | st.sampled_from(RunChange),
+        remark=st.none() | st.just("Check the parameter RepositoryFilter."),
+    ),
+)
+summaries = st.builds(
+    summary_of,
+    facts,
+    st.lists(repositories, max_size=15, unique=True),
+    st.lists(records, max_size=15, unique_by=lambda record: record.repository),
 )
 
 
@@ -58,9 +69,11 @@ def carried(event: OwnEvent) -> Fields:
 def test_the_result_of_a_run_is_read_as_it_was_written(summary: RunSummary) -> None:
     event = summary.event("runs/any/summary.json")
     assert RescanFinished.read(carried(event)) == event
-    assert event.problems == summary.problems[:MOST_PROBLEMS]
-    assert event.repositories_not_done == len(summary.problems)
-    assert (event.rerun is None) == (not summary.problems)
+    assert event.problems == tuple(summary.problems.start)
+    assert len(event.problems) == min(event.repositories_not_done, MOST_PROBLEMS)
+    assert len(event.deferred) == min(event.repositories_deferred, MOST_PROBLEMS)
+    is_done = not event.repositories_not_done + event.repositories_deferred
+    assert (event.rerun is None) == is_done
 
 
 found = st.builds(

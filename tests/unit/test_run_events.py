@@ -1,15 +1,15 @@
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from ledger.run_records import RecordStatus
-from own_events.rescan_finished import Problem
+from own_events.rescan_finished import LONGEST_PROBLEM, MOST_PROBLEMS, Problem, RunChange
 from reporting.reports import RunReport
+from rescan_registry.run_change import News
 from rescan_registry.run_summary import summary_of
 from runtime.messages import decode, encode
-from tests.support.builders import any_record
-from tests.support.clock import NOW
+from tests.support.builders import any_facts, any_record
 from tests.support.events import interpreted, sample
 
 
@@ -62,22 +62,35 @@ def test_reads_a_run_that_has_reported_on_itself() -> None:
 @pytest.mark.parametrize("dry_run", [True, False])
 def test_reads_what_the_other_workflow_writes(dry_run: bool) -> None:
     failed = any_record("team/web", status=RecordStatus.FAILED, error="AccessDenied", cause="no")
+    late = any_record("team/xml", status=RecordStatus.DEFERRED)
     written = summary_of(
-        "run-1",
-        ["team/api", "team/web"],
-        [any_record("team/api"), failed],
-        dry_run=dry_run,
-        started_at=NOW - timedelta(minutes=5),
-        now=NOW,
+        any_facts(dry_run=dry_run, news=News(RunChange.BASIC_SCANNING, "Basic scanning again.")),
+        ["team/api", "team/web", "team/xml"],
+        [any_record("team/api"), failed, late],
     )
     event = sample("rescan_finished") | {
         "detail": written.event("runs/run-1/summary.json").detail()
     }
     run = read(event)
     assert (run.run, run.status, run.rerun) == (written.run, written.status, written.rerun)
-    assert encode(run.problems) == encode(written.problems)
+    assert run.problems == tuple(written.problems.start)
+    assert (run.scan_type, run.change) == ("BASIC", "BASIC_SCANNING")
+    assert run.remark == "Basic scanning again."
+    assert (run.repositories_deferred, run.deferred) == (1, ("team/xml",))
     assert (run.dry_run, "dry_run" in (run.rerun or {})) == (dry_run, dry_run)
     assert decode(RunReport, encode(run)) == run
+
+
+def test_reads_an_event_of_a_version_that_compares_nothing() -> None:
+    run = finished()
+    assert (run.scan_type, run.change, run.remark) == (None, None, None)
+    assert (run.repositories_deferred, run.deferred) == (0, ())
+
+
+def test_cuts_a_long_remark_and_a_long_list_of_deferred_repositories() -> None:
+    run = finished(remark="x" * 9_999, deferred=[f"team/{n}" for n in range(12)])
+    assert len(run.remark or "") == LONGEST_PROBLEM
+    assert run.deferred == tuple(f"team/{n}" for n in range(MOST_PROBLEMS))
 
 
 def test_a_run_that_finished_has_nothing_to_rerun() -> None:

@@ -1,25 +1,27 @@
 import json
-from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from ledger.run_records import LONGEST_PROBLEM, Example, RecordStatus, RunRecord
-from own_events.rescan_finished import MOST_PROBLEMS, Problem
-from rescan_registry.outcomes import Decision, Outcome, Tally
+from own_events.rescan_finished import MOST_PROBLEMS, Problem, RunChange
+from rescan_registry.outcomes import Outcome
+from rescan_registry.run_change import News
 from rescan_registry.run_summary import (
     NEVER_REACHED,
     RunStatus,
     RunSummary,
     summary_of,
 )
-from tests.support.builders import any_record
-from tests.support.clock import NOW
-
-STARTED_AT = NOW - timedelta(hours=1)
+from tests.support.builders import any_facts, any_record
 
 
-def report(names: list[str], records: list[RunRecord], *, dry_run: bool = False) -> RunSummary:
-    return summary_of("run-1", names, records, dry_run=dry_run, started_at=STARTED_AT, now=NOW)
+def report(names: list[str], records: list[RunRecord], **facts: Any) -> RunSummary:
+    return summary_of(any_facts(**facts), names, records)
+
+
+def problems(summary: RunSummary) -> list[Problem]:
+    return [Problem(**json.loads(text)) for text in summary.problems.texts()]
 
 
 def failed(repository: str, **given: object) -> RunRecord:
@@ -33,28 +35,36 @@ def test_is_finished_when_every_repository_is_done() -> None:
         any_record("team/api", images={"STARTED": {"accepted": 2}, "FRESH": {"young": 1}}),
         any_record("team/old", status=RecordStatus.GONE, images={"STARTED": {"accepted": 1}}),
     ]
-    assert report(["team/api", "team/old"], records) == RunSummary(
-        run="run-1",
-        status=RunStatus.FINISHED,
-        dry_run=False,
-        started_at=STARTED_AT,
-        ended_at=NOW,
-        repositories=2,
-        repositories_gone=1,
-        images=Tally()
-        .plus_many(Decision(Outcome.STARTED, "accepted"), 3)
-        .plus(Decision(Outcome.FRESH, "young")),
-        results_missing=0,
-        results_found=0,
-        problems=(),
-        rerun=None,
-    )
+    done = report(["team/api", "team/old"], records)
+    assert done.document() == {
+        "run": "run-1",
+        "status": "FINISHED",
+        "dry_run": False,
+        "scan_type": "BASIC",
+        "change": None,
+        "remark": None,
+        "started_at": "2026-03-14T02:00:00+00:00",
+        "ended_at": "2026-03-14T03:00:00+00:00",
+        "repositories": 2,
+        "repositories_gone": 1,
+        "repositories_not_done": 0,
+        "repositories_deferred": 0,
+        "images": {"counts": {"FRESH": {"young": 1}, "STARTED": {"accepted": 3}}},
+        "results_missing": 0,
+        "results_found": 0,
+        "rerun": None,
+        "begin_with": None,
+    }
+    assert {name: list(items) for name, items in done.lists().items()} == {
+        "problems": [],
+        "deferred": [],
+    }
 
 
 def test_takes_a_repository_without_a_record_for_unfinished() -> None:
     unfinished = report(["team/api", "team/web"], [any_record("team/api")])
     assert unfinished.status is RunStatus.INCOMPLETE
-    assert unfinished.problems == (Problem("team/web", NEVER_REACHED),)
+    assert problems(unfinished) == [Problem("team/web", NEVER_REACHED)]
     assert unfinished.rerun == {"rerun_of": "run-1"}
 
 
@@ -67,7 +77,7 @@ def test_the_rerun_of_a_dry_run_is_dry() -> None:
 
 def test_counts_the_images_of_a_repository_that_failed() -> None:
     partly = report(["team/api"], [failed("team/api", images={"STARTED": {"accepted": 7}})])
-    assert partly.problems == (Problem("team/api", "EcrThrottled: Rate"),)
+    assert problems(partly) == [Problem("team/api", "EcrThrottled: Rate")]
     assert partly.images.outcomes() == {Outcome.STARTED: 7}
 
 
@@ -157,5 +167,60 @@ def test_says_a_problem_with_one_image_per_reason() -> None:
     assert len(long.problem()) == LONGEST_PROBLEM
 
 
-def test_a_deferred_repository_is_not_done() -> None:
-    assert not any_record("team/api", status=RecordStatus.DEFERRED).is_done
+def late(repository: str) -> RunRecord:
+    return any_record(repository, status=RecordStatus.DEFERRED)
+
+
+def cut_off(repository: str, reason: str) -> RunRecord:
+    return any_record(repository, images={"DEFERRED": {reason: 3}, "FRESH": {"young": 1}})
+
+
+def test_a_deferred_repository_is_no_failure_but_is_rerun() -> None:
+    assert not late("team/api").is_done
+    deferred = report(["team/web", "team/api"], [late("team/api"), any_record("team/web")])
+    assert (deferred.status, deferred.repositories_not_done) == (RunStatus.FINISHED, 0)
+    assert (deferred.repositories_deferred, deferred.deferred.start) == (1, ["team/api"])
+    assert deferred.rerun == {"rerun_of": "run-1"}
+    assert deferred.sentence() == (
+        "There was no time for 1 of 2 repositories, with which the next run begins: team/api. "
+        'To rerun only them, start an execution with the input {"rerun_of": "run-1"}'
+    )
+
+
+def test_names_only_the_first_deferred_repositories() -> None:
+    names = [f"team/{n:02}" for n in range(MOST_PROBLEMS + 3)]
+    deferred = report(names, [late(name) for name in names])
+    assert deferred.event("any").deferred == tuple(names[:MOST_PROBLEMS])
+    assert [json.loads(text) for text in deferred.lists()["deferred"]] == names
+    assert "team/09 and 3 more. To rerun" in deferred.sentence()
+
+
+@pytest.mark.parametrize(
+    ("records", "first"),
+    [
+        ([], None),
+        ([cut_off("a", "repository budget"), cut_off("b", "ECR throttles")], None),
+        ([cut_off("a", "registry scan quota"), cut_off("b", "run time")], "b"),
+        ([any_record("b"), cut_off("c", "run time"), late("a")], "c"),
+        ([late("a")], "a"),
+        ([failed("b"), failed("c", images={"DEFERRED": {"run time": 1}})], "c"),
+    ],
+)
+def test_the_next_run_begins_where_this_one_had_to_end(
+    records: list[RunRecord], first: str | None
+) -> None:
+    """In the order of the list, which begins where the run before had to end."""
+    assert report(["b", "c", "a"], records).begin_with == first
+
+
+def test_a_run_without_repositories_is_incomplete_only_where_it_is_a_problem() -> None:
+    lost = report([], [], news=News(RunChange.NO_REPOSITORIES, "Check the filter."))
+    assert (lost.status, lost.rerun) == (RunStatus.INCOMPLETE, None)
+    assert lost.sentence() == "Check the filter."
+    same = report([], [], news=News(RunChange.UNCHANGED, "No repository."))
+    assert (same.status, same.sentence()) == (RunStatus.FINISHED, "No repository.")
+
+
+def test_says_what_is_new_before_what_failed() -> None:
+    both = report(["team/api"], [], news=News(RunChange.BASIC_SCANNING, "Basic again."))
+    assert both.sentence().startswith("Basic again. 1 of 1 repositories did not finish: team/api (")

@@ -1,26 +1,39 @@
 import io
 import json
+from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from aws_lambda_powertools import Metrics
 
 from ledger.run_records import RecordStatus
+from ledger.run_state import LastRun
 from own_events.event_bus import EventRefused
-from own_events.rescan_finished import MOST_PROBLEMS
+from own_events.rescan_finished import MOST_PROBLEMS, RunChange
 from rescan_registry import summarize_rescan as module
 from rescan_registry.outcomes import Outcome
+from rescan_registry.repository_choice import RepositoryChoice, Selection
+from rescan_registry.run_change import FoundByRun
 from rescan_registry.run_summary import RunOutput, RunStatus
-from rescan_registry.summarize_rescan import EndedRun, summarize_rescan
+from rescan_registry.summarize_rescan import EndedRun, Kept, summarize_rescan
 from tests.support.builders import any_digest, any_record
 from tests.support.clock import NOW
 from tests.support.engine import any_lambda_context
-from tests.support.fakes import FakeBucket, FakeBus, FakeRecords
+from tests.support.fakes import FakeBucket, FakeBus, FakeRecords, FakeRunState
 
 EXECUTION = "arn:aws:states:eu-west-1:123456789012:execution:RescanRegistry:run-1"
-ENDED = EndedRun(
-    run="run-1", execution_arn=EXECUTION, started_at=NOW - timedelta(hours=1), dry_run=False
+FOUND = FoundByRun(
+    run="run-1",
+    dry_run=False,
+    scan_type="BASIC",
+    repositories=3,
+    choice=RepositoryChoice(Selection.PARAMETER, listed=3),
 )
+NOTHING = replace(
+    FOUND, repositories=0, choice=RepositoryChoice(Selection.PARAMETER, "prdo/", listed=312)
+)
+BEFORE = LastRun("run-0", 41, "BASIC")
 SUMMARY = "runs/run-1/summary.json"
 
 
@@ -30,12 +43,19 @@ def powertools(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "EcrRescan")
 
 
-def summary(bucket: FakeBucket, records: FakeRecords, bus: FakeBus | None = None) -> RunOutput:
+def summary(
+    bucket: FakeBucket,
+    records: FakeRecords,
+    bus: FakeBus | None = None,
+    *,
+    found: FoundByRun = FOUND,
+    state: FakeRunState | None = None,
+) -> RunOutput:
+    kept: Any = Kept(bucket, records, state or FakeRunState())  # type: ignore[arg-type]
     return summarize_rescan(
-        ENDED,
-        bucket=bucket,
-        records=records,
-        bus=bus or FakeBus(),
+        EndedRun(EXECUTION, NOW - timedelta(hours=1), found),
+        kept=kept,
+        bus=bus or FakeBus(),  # type: ignore[arg-type]
         metrics=Metrics(),
         now=NOW,
     )
@@ -67,8 +87,11 @@ def test_ends_a_run_that_got_to_its_end() -> None:
         run="run-1",
         status=RunStatus.FINISHED,
         dry_run=False,
+        scan_type="BASIC",
+        change=RunChange.UNCHANGED,
         repositories=1,
         repositories_not_done=0,
+        repositories_deferred=0,
         images={Outcome.STARTED: 2},
         results_missing=0,
         results_found=0,
@@ -124,6 +147,11 @@ def test_puts_one_event_that_names_the_execution() -> None:
                 "results_found": 0,
                 "rerun": None,
                 "summary_key": SUMMARY,
+                "scan_type": "BASIC",
+                "change": "UNCHANGED",
+                "remark": None,
+                "repositories_deferred": 0,
+                "deferred": [],
             },
             [EXECUTION],
         )
@@ -154,6 +182,7 @@ def test_emits_a_metric_for_each_outcome_and_names_no_repository(
     assert names == {f"images_{outcome.lower()}" for outcome in Outcome} | {
         "repositories",
         "repositories_not_done",
+        "repositories_deferred",
         "results_missing",
         "results_found",
     }
@@ -188,13 +217,106 @@ def test_answers_the_state_machine_with_the_summary(
     bucket, records = half_done()
     monkeypatch.setattr(module, "run_bucket", lambda name: bucket)
     monkeypatch.setattr(module, "run_records", lambda table: records)
+    monkeypatch.setattr(module, "run_state", lambda table: FakeRunState())
     monkeypatch.setattr(module, "event_bus", FakeBus)
     event = {
-        "run": "run-1",
         "execution_arn": EXECUTION,
         "started_at": "2026-03-14T02:00:00.000Z",
-        "dry_run": False,
+        "found": {
+            "run": "run-1",
+            "dry_run": False,
+            "scan_type": "BASIC",
+            "repositories": 3,
+            "choice": {"by": "PARAMETER", "pattern": "", "listed": 3},
+        },
     }
     answer = module.handler(event, any_lambda_context())
     assert (answer["status"], answer["images"]["STARTED"]) == ("INCOMPLETE", 3)
     assert answer["conclusion"].endswith('{"rerun_of": "run-1"}')
+
+
+def test_a_run_without_repositories_is_reported_and_reads_no_list(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    bucket, bus, state = FakeBucket(), FakeBus(), FakeRunState(BEFORE)
+    bucket.repositories = None  # type: ignore[assignment,method-assign]
+    output = summary(bucket, FakeRecords(), bus, found=NOTHING, state=state)
+    assert (output.status, output.change) == (RunStatus.INCOMPLETE, RunChange.NO_REPOSITORIES)
+    assert output.conclusion == (
+        "No repository name matches the filter 'prdo/' from the start: 0 of 312 repositories. "
+        "The run before had 41. Check the parameter RepositoryFilter."
+    )
+    ((_, detail, _),) = bus.events
+    assert (detail["status"], detail["remark"]) == ("INCOMPLETE", output.conclusion)
+    assert bucket.kept[SUMMARY]["remark"] == output.conclusion
+    assert json.loads(capsys.readouterr().out)["repositories"] == [0]
+
+
+def test_the_run_after_it_is_green_and_still_says_why_it_did_nothing() -> None:
+    state = FakeRunState(BEFORE)
+    summary(FakeBucket(), FakeRecords(), found=NOTHING, state=state)
+    output = summary(FakeBucket(), FakeRecords(), found=replace(NOTHING, run="run-2"), state=state)
+    assert (output.status, output.change) == (RunStatus.FINISHED, RunChange.UNCHANGED)
+    assert output.conclusion.startswith("No repository name matches the filter 'prdo/'")
+
+
+def test_another_attempt_gives_the_same_answer() -> None:
+    """Though the first attempt has noted its run before its event was refused."""
+    state = FakeRunState(BEFORE)
+    with pytest.raises(EventRefused):
+        summary(
+            FakeBucket(),
+            FakeRecords(),
+            FakeBus(EventRefused("any")),
+            found=NOTHING,
+            state=state,
+        )
+    assert state.noted == [BEFORE, LastRun("run-1", 0, "BASIC")]
+    output = summary(FakeBucket(), FakeRecords(), found=NOTHING, state=state)
+    assert output.change is RunChange.NO_REPOSITORIES
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        {"dry_run": True},
+        {"choice": RepositoryChoice(Selection.REPOSITORIES, listed=0)},
+        {"choice": RepositoryChoice(Selection.RERUN, "run-0", listed=312)},
+        {"dry_run": True, "scan_type": "ENHANCED"},
+    ],
+)
+def test_a_dry_run_and_chosen_repositories_change_nothing(chosen: dict[str, Any]) -> None:
+    state = FakeRunState(BEFORE)
+    output = summary(FakeBucket(), FakeRecords(), found=replace(NOTHING, **chosen), state=state)
+    assert (output.status, output.change) == (RunStatus.FINISHED, None)
+    assert (state.reads, state.noted) == (0, [BEFORE])
+
+
+@pytest.mark.parametrize(
+    ("given", "first"),
+    [
+        ({}, "team/web"),
+        ({"dry_run": True}, None),
+        ({"choice": RepositoryChoice(Selection.FILTER, "team/", listed=3)}, None),
+        ({"choice": RepositoryChoice(Selection.REPOSITORIES)}, None),
+        ({"choice": RepositoryChoice(Selection.RERUN, "run-0")}, None),
+    ],
+)
+def test_the_next_run_begins_where_a_run_over_the_registry_had_to_end(
+    given: dict[str, Any], first: str | None
+) -> None:
+    bucket = FakeBucket(**{"run-1": ["team/api", "team/web", "team/xml"]})
+    records = FakeRecords(
+        any_record("team/api"),
+        any_record("team/web", images={"DEFERRED": {"registry scan quota": 1}}),
+        any_record("team/xml", status=RecordStatus.DEFERRED),
+    )
+    state = FakeRunState()
+    summary(bucket, records, found=replace(FOUND, **given), state=state)
+    assert state.first == first
+
+
+def test_a_run_that_got_to_its_end_leaves_the_order_as_it_is() -> None:
+    bucket, state = FakeBucket(**{"run-1": ["team/api"]}), FakeRunState(first="team/cli")
+    summary(bucket, FakeRecords(any_record("team/api")), state=state)
+    assert state.first == "team/cli"

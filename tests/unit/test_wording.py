@@ -102,6 +102,26 @@ def test_states_the_facts_of_a_scan() -> None:
             "ECR rescan incomplete: 2 of 3 repositories did not finish",
         ),
         ({"status": "FAILED", "error": "Boom"}, Level.HIGH, "ECR rescan failed: Boom"),
+        (
+            {"status": "INCOMPLETE", "repositories": 0, "change": "NO_REPOSITORIES"},
+            Level.HIGH,
+            "ECR rescan incomplete: no repository to rescan",
+        ),
+        (
+            {"repositories": 0, "scan_type": "ENHANCED", "change": "ENHANCED_SCANNING"},
+            Level.OK,
+            "ECR rescan finished: enhanced scanning is active, no scan started",
+        ),
+        (
+            {"dry_run": True, "repositories": 0, "scan_type": "ENHANCED"},
+            Level.OK,
+            "ECR dry run finished: enhanced scanning is active, no scan started",
+        ),
+        (
+            {"scan_type": "BASIC", "change": "BASIC_SCANNING"},
+            Level.OK,
+            "ECR rescan finished: basic scanning again, 5 scans started in 3 repositories",
+        ),
         ({"status": "TIMED_OUT"}, Level.HIGH, "ECR rescan timed out: run run-1"),
         ({"status": "ABORTED"}, Level.HIGH, "ECR rescan aborted: run run-1"),
         ({"status": "NOVEL"}, Level.HIGH, "ECR rescan ended: run run-1"),
@@ -141,6 +161,31 @@ def test_reports_a_run_that_ended_early_with_what_step_functions_states() -> Non
     message = on_run(status="FAILED", error="Boom", cause="it went off", started_at=None)
     assert [*facts(message)] == ["Run", "Error", "Cause", "Ended", "Account"]
     assert [*facts(on_run(status="ABORTED", ended_at=None))] == ["Run", "Started", "Account"]
+
+
+def test_says_first_why_a_run_rescanned_nothing_and_what_to_do() -> None:
+    remark = "No repository name matches the filter 'prdo/': check the parameter RepositoryFilter."
+    message = on_run(
+        status="INCOMPLETE", repositories=0, change="NO_REPOSITORIES", remark=remark, images={}
+    )
+    assert list(facts(message).items())[:3] == [
+        ("Run", "run-1"),
+        ("Reason", remark),
+        ("Repositories", "0"),
+    ]
+    assert message.command is None
+
+
+def test_counts_and_names_the_repositories_that_a_run_had_no_time_for() -> None:
+    deferred = {"repositories_deferred": 12, "deferred": ("team/a", "team/b")}
+    message = on_run(**deferred, rerun={"rerun_of": "run-1"})
+    assert facts(message)["No time for"] == "12 repositories: team/a, team/b and 10 more"
+    assert message.command_heading.startswith("The next run begins with the deferred repositories")
+    assert message.command == '{"rerun_of": "run-1"}'
+    one = on_run(repositories_deferred=1, deferred=("team/a",))
+    assert facts(one)["No time for"] == "1 repository: team/a"
+    both = on_run(status="INCOMPLETE", repositories_not_done=1, **deferred)
+    assert both.command_heading.startswith("To rerun only the repositories that did not finish")
 
 
 def test_lists_what_did_not_finish_and_how_to_rerun_it() -> None:

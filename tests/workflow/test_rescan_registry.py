@@ -285,9 +285,15 @@ def test_has_nothing_to_rerun_of_a_run_that_finished(deploy: Deploy) -> None:
     deployed = deploy(registry(repository("team/api")))
     finished = deployed.run()
     execution = deployed.run({"rerun_of": finished.name})
-    assert execution.states[-1] == "NothingToRescan"
-    notice = summary_of(execution)["notice"]
-    assert notice == f"0 of 1 repositories did not finish in {finished.name}"
+    assert execution.states == [
+        "ListRepositories",
+        "IsRescanPossible",
+        "SummarizeRescan",
+        "IsEveryRepositoryDone",
+        "RescanFinished",
+    ]
+    conclusion = summary_of(execution)["conclusion"]
+    assert conclusion == f"All 1 repositories of the run {finished.name} are done."
     assert deployed.registry.calls["DescribeImages"] == 1
 
 
@@ -348,25 +354,64 @@ def test_refuses_bad_input_at_once_and_says_what_is_accepted(
 
 
 def test_says_that_an_empty_registry_has_nothing_to_rescan(deploy: Deploy) -> None:
-    execution = deploy({"repositories": []}).run()
-    assert execution.states[-1] == "NothingToRescan"
-    assert summary_of(execution)["notice"] == "0 of 0 repositories in the registry"
+    deployed = deploy({"repositories": []})
+    execution = deployed.run()
+    assert execution.states[-1] == "RescanFinished"
+    assert summary_of(execution)["conclusion"] == "The registry has no repositories."
+    assert deployed.document(summary_of(execution)["summary_key"])["repositories"] == 0
 
 
-def test_says_that_no_name_matches_the_filter(deploy: Deploy) -> None:
+def test_fails_once_when_no_name_matches_the_filter(deploy: Deploy) -> None:
+    """The alarm RunFailedAlarm counts failed executions."""
     deployed = deploy(registry(repository("team/prod/api")), RepositoryFilter="prod/")
     execution = deployed.run()
-    assert execution.states[-1] == "NothingToRescan"
-    notice = summary_of(execution)["notice"]
-    assert notice == "0 of 1 repositories whose names match 'prod/' from the start"
+    assert (execution.error, execution.states[-1]) == ("RescanIncomplete", "RescanIncomplete")
+    assert execution.cause == (
+        "No repository name matches the filter 'prod/' from the start: 0 of 1 repositories. "
+        "This is the first run. Check the parameter RepositoryFilter."
+    )
+    again = deployed.run()
+    assert summary_of(again)["change"] == "UNCHANGED"
+    assert summary_of(again)["conclusion"].startswith("No repository name matches the filter")
+    # None of these tells the next run anything, and none of them fails.
+    for asked in ({"repositories": ["team/prod/api"]}, {"dry_run": True}):
+        assert summary_of(deployed.run(asked))["change"] is None
+    assert summary_of(deployed.run())["change"] == "UNCHANGED"
+
+
+def test_fails_when_the_repositories_of_the_run_before_are_gone(deploy: Deploy) -> None:
+    deployed = deploy(registry(repository("team/api")))
+    assert summary_of(deployed.run())["change"] == "UNCHANGED"
+    typed = deployed.run({"repository_filter": "prdo/"})
+    assert (typed.cause or "").endswith(
+        "The run before had 1. Check repository_filter in the input of the run."
+    )
+    assert summary_of(deployed.run())["change"] == "UNCHANGED"
+
+
+def test_another_attempt_of_the_summary_still_finds_the_problem(deploy: Deploy) -> None:
+    deployed = deploy(registry(repository("team/prod/api")), RepositoryFilter="prod/")
+    refusals = iter([EventRefused("any"), type("Sandbox.Timedout", (Exception,), {})("killed")])
+
+    def refuse(_: object) -> None:
+        if refusal := next(refusals, None):
+            raise refusal
+
+    put = EventBus.put
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(EventBus, "put", lambda *given, **named: (refuse(0), put(*given, **named)))
+        assert "Check the parameter RepositoryFilter" in (deployed.run().cause or "")
+    assert deployed.invocations["SummarizeRescan"] == 3
 
 
 def test_starts_nothing_in_an_enhanced_registry(deploy: Deploy) -> None:
     deployed = deploy(registry(repository("team/api"), scanning="ENHANCED"))
     execution = deployed.run()
-    assert execution.states[-1] == "EnhancedScanningActive"
-    assert "Amazon Inspector rescans its images" in summary_of(execution)["notice"]
+    assert execution.states[-1] == "RescanFinished"
+    assert "Amazon Inspector rescans its images" in summary_of(execution)["conclusion"]
     assert deployed.registry.calls == {"GetRegistryScanningConfiguration": 1}
+    assert summary_of(execution)["change"] == "ENHANCED_SCANNING"
+    assert summary_of(deployed.run())["change"] == "UNCHANGED"
 
 
 def test_accepts_the_input_that_the_console_prefills(deploy: Deploy) -> None:

@@ -40,6 +40,11 @@ def rescan_finished(event: Fields) -> Interpretation:
             reasons=finished.reasons,
             problems=first(finished.problems, _length, MOST_OF_PROBLEMS),
             rerun=finished.rerun,
+            scan_type=finished.scan_type,
+            change=finished.change,
+            remark=finished.remark,
+            repositories_deferred=finished.repositories_deferred,
+            deferred=finished.deferred,
         )
     )
 

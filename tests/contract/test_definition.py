@@ -197,7 +197,7 @@ def test_every_state_is_reached() -> None:
 @pytest.mark.parametrize("state", TASKS, ids=lambda state: state.name)
 def test_every_task_is_retried_by_the_one_rule(state: State) -> None:
     retry = state.body["Retry"]
-    if state.is_function and state.name not in CHILD:
+    if state.is_function:
         is_express = state.workflow.properties["Type"] == "EXPRESS"
         expected = EXPRESS_CONCURRENCY_RETRIER if is_express else CONCURRENCY_RETRIER
         assert retry[:2] == [LAMBDA_RETRIER, expected]

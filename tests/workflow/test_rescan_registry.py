@@ -474,7 +474,15 @@ def test_defers_what_the_daily_quota_of_the_registry_leaves_over(deploy: Deploy)
         "SummarizeRescan",
     ],
 )
-@pytest.mark.parametrize("error", ["Lambda.TooManyRequestsException", "Lambda.SdkClientException"])
+@pytest.mark.parametrize(
+    "error",
+    [
+        "Lambda.TooManyRequestsException",
+        "Lambda.SdkClientException",
+        "Sandbox.Timedout",
+        "Runtime.ExitError",
+    ],
+)
 def test_retries_what_lambda_itself_gets_wrong(state: str, error: str, deploy: Deploy) -> None:
     deployed = deploy(registry(repository("team/api")))
     failures = iter([type(error, (Exception,), {})("Lambda is busy")])

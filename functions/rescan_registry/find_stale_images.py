@@ -9,7 +9,7 @@ from registry.ecr import ecr_registry
 from registry.errors import EcrThrottled, PageTokenRefused, RepositoryNotFound
 from rescan_registry.image_cache import image_cache
 from rescan_registry.image_outcomes import ImageOutcomes
-from rescan_registry.outcomes import RUN_TIME, THROTTLED
+from rescan_registry.outcomes import THROTTLED
 from rescan_registry.paced_calls import pace
 from rescan_registry.pacing import Operation
 from rescan_registry.progress import Progress
@@ -29,8 +29,9 @@ def find_stale_images(work: RepositoryInRun, around: Surroundings, *, now: datet
     work = replace(work, progress=waiting.taken_into(work.progress))
     outcomes = ImageOutcomes(work.run, work.repository, now)
     step = RepositoryStep(work, outcomes, now)
-    if work.policy.is_time_over(now):
-        step.end(RUN_TIME)
+    step.count_batches(around.cache)
+    if stop := step.why_over():
+        step.end(stop)
     else:
         _move_on(step, work, around)
     outcomes.write(around.bucket, f"step-{step.progress.step:04}")

@@ -30,6 +30,7 @@ class Decision:
 
 
 # Decisions that more than one place makes.
+STARTED = Decision(Outcome.STARTED, "accepted")
 SCAN_QUOTA = Decision(Outcome.DEFERRED, "registry scan quota")
 THROTTLED = Decision(Outcome.DEFERRED, "ECR throttles")
 RUN_TIME = Decision(Outcome.DEFERRED, "run time")

@@ -48,12 +48,9 @@ class PageKnowledge:
         """Return whether the result of a started scan is missing."""
         return digest in self.missing or digest in self.unreported
 
-    def scans_with(self, answers: ScanAnswers) -> dict[str, LastScan | None]:
-        """Return all last scans, with those from ECR's answers."""
-        answered = {
-            digest: scan or self.hints.get(digest) for digest, scan in answers.scans.items()
-        }
-        return self.scans | answered
+    def scans_of(self, answers: ScanAnswers) -> dict[str, LastScan | None]:
+        """Return the last scans from ECR's answers, or from the listing where ECR has none."""
+        return {digest: scan or self.hints.get(digest) for digest, scan in answers.scans.items()}
 
     def results_found(self, repository: str, answers: ScanAnswers) -> tuple[ScanResultFound, ...]:
         """Return the missing results that ECR's answers contain."""

@@ -6,17 +6,10 @@ from datetime import UTC, datetime
 from itertools import islice
 
 from ledger.run_records import Example
-from registry.errors import EcrThrottled
-from rescan_registry.outcomes import (
-    THROTTLED,
-    Decision,
-    Outcome,
-    Tally,
-)
+from rescan_registry.outcomes import Tally
 
 BATCH = 50  # images per batch: a crash strands no more, and most repositories have one batch
 MOST_EXAMPLES = 5  # of reasons of FAILED; a state holds no long list of them
-EVENTS_PER_RETRY = 3  # in the history of an execution: scheduled, started, failed
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
@@ -97,7 +90,7 @@ class Progress:
     cursor: ECR's token for the next page of the listing; absent after the last.
     listed: every page is listed.
     relisted: the listing was started again, because ECR refused the token of a page.
-    last_page: the beginnings of the image digests on the last page, where another one follows.
+    last_page: the ends of the image digests on the last page, where another one follows.
     batches_made: how many batches there were so far.
     asked: images for which ECR was asked to start a scan, regardless of its answer.
     wait_seconds: how long to wait before the next step, until it is this repository's turn.
@@ -142,38 +135,33 @@ class Progress:
     def folded(self) -> "Progress":
         """Return the progress with the outcomes of the last batches counted.
 
-        An image for which ECR has given no answer waits again, before all others.
+        An image for which ECR has given no answer waits again, before all others. Batches that
+        failed are not counted.
         """
-        tally, examples, left, retries = self.tally, self.examples, list[str](), 0
-        for batch, outcome in zip(self.batches, self.started.outcomes, strict=True):
-            tally = tally.merged(outcome.tally).plus(*failed_batch(batch, outcome).values())
-            examples = dict(islice((examples | outcome.examples).items(), MOST_EXAMPLES))
+        tally, examples, left = self.tally, self.examples, list[str]()
+        for batch, outcome in self.ended_batches():
             if not outcome.error:
+                tally = tally.merged(outcome.tally)
+                both = examples | outcome.examples | examples  # the first one of each reason
+                examples = dict(islice(both.items(), MOST_EXAMPLES))
                 left += [batch.image_digests[position] for position in outcome.left]
-            retries += outcome.retries
         return replace(
             self,
             batches=(),
             started=StartedBatches(),
-            events=self.events + EVENTS_PER_RETRY * retries,
             waiting=(*map(DueImage, left), *self.waiting),
             asked=self.asked - len(left),
             tally=tally,
             examples=examples,
         )
 
+    def ended_batches(self) -> tuple[tuple[Batch, BatchOutcome], ...]:
+        """Return the last batches, each with its outcome."""
+        return tuple(zip(self.batches, self.started.outcomes, strict=True))
+
     def queued(self, due: Iterable[DueImage]) -> "Progress":
         """Return the progress with more images that are due."""
         return replace(self, waiting=tuple(sorted((*self.waiting, *due), key=_turn)))
-
-
-def failed_batch(batch: Batch, outcome: BatchOutcome) -> dict[str, Decision]:
-    """Return the decisions on the images of a batch whose invocation failed, retries included."""
-    if outcome.error is None:
-        return {}
-    is_throttled = outcome.error == EcrThrottled.__name__
-    decision = THROTTLED if is_throttled else Decision(Outcome.FAILED, outcome.error)
-    return dict.fromkeys(batch.image_digests, decision)
 
 
 def _turn(image: DueImage) -> tuple[datetime, str]:

@@ -12,13 +12,17 @@ from math import ceil
 from ledger.bucket import RunBucket
 from own_events.event_bus import EventBus
 from registry.ecr import EcrRegistry
-from registry.images import Image
+from registry.errors import EcrThrottled
+from registry.images import Image, LastScan
 from rescan_registry.image_cache import ImageCache
 from rescan_registry.image_outcomes import ImageOutcomes
 from rescan_registry.outcomes import (
     IMAGE_GONE,
     REPOSITORY_GONE,
+    RUN_TIME,
     SCAN_QUOTA,
+    STARTED,
+    THROTTLED,
     Decision,
     Outcome,
 )
@@ -31,9 +35,8 @@ from rescan_registry.progress import (
     DueImage,
     Progress,
     UndecidedImage,
-    failed_batch,
 )
-from rescan_registry.scan_history import ScanAnswers, ScanHistory
+from rescan_registry.scan_history import ScanHistory
 from rescan_registry.selection import excluded_tags, left_out, newest
 from rescan_registry.staleness import ScanDates, why_not_due
 
@@ -45,10 +48,11 @@ DRY_RUN = Decision(Outcome.DUE, "dry run")
 IMAGES_A_STEP = 1_000  # that a state holds beside what else it does, in batches
 # A history ends its execution at 25,000 events. The last batches have room for all their retries.
 MOST_EVENTS = 20_000
-# FindStaleImages and the Choice; the Map; the Wait; one iteration of the Map.
-_EVENTS_PER_STEP = 5 + 2 + 4 + 2
-_EVENTS_PER_BATCH = 7
-_KNOWN_BY = slice(len("sha256:"), len("sha256:") + 16)  # what identifies an image on a page
+EVENTS_PER_STEP = 5 + 2 + 4 + 2  # FindStaleImages, the Choice, the Map, and the Wait
+EVENTS_PER_BATCH = 2 + 5  # an iteration of the Map, StartImageScans
+EVENTS_PER_RETRY = 3  # scheduled, started, failed
+MOST_RETRIES = 60  # of a batch that failed: more than all retriers of its state together
+_KNOWN_BY = slice(-16, None)  # what identifies the digest of an image on a page
 
 
 @dataclass(frozen=True)
@@ -83,61 +87,59 @@ class RepositoryStep:
         self._outcomes = outcomes
         self._now = now
         before = work.progress
-        for batch, outcome in zip(before.batches, before.started.outcomes, strict=True):
-            outcomes.note(failed_batch(batch, outcome))
         self.progress = replace(
-            before.folded(),
+            before,
             step=before.step + 1,
-            events=before.folded().events + _EVENTS_PER_STEP,
+            events=before.events + EVENTS_PER_STEP + EVENTS_PER_RETRY * work.retry,
             wait_seconds=0,
         )
+
+    def count_batches(self, cache: ImageCache) -> None:
+        """Count what became of the last batches.
+
+        Of a batch that failed, its invocations may have started some scans before.
+        """
+        retries = 0
+        for batch, outcome in self.progress.ended_batches():
+            if outcome.error:
+                failure = _failure(outcome.error)
+                started = cache.started_by(self._work.run, batch.image_digests)
+                self._settle(
+                    {
+                        digest: STARTED if digest in started else failure
+                        for digest in batch.image_digests
+                    }
+                )
+            retries += MOST_RETRIES if outcome.error else outcome.retries
+        progress = self.progress.folded()
+        self.progress = replace(progress, events=progress.events + EVENTS_PER_RETRY * retries)
+
+    def why_over(self) -> Decision | None:
+        """Return why nothing more is listed, evaluated or started, or None."""
+        if self._policy.is_time_over(self._now):
+            return RUN_TIME
+        return HISTORY_FULL if self.progress.events >= MOST_EVENTS else None
 
     def evaluate_next(self, around: Surroundings) -> None:
         """Evaluate the images that ECR left undecided, or else those of the next page.
 
         Puts the missing results that were found. Raises RepositoryNotFound if the repository was
-        deleted in the meantime, PageTokenRefused if ECR does not continue the listing.
+        deleted in the meantime, PageTokenRefused if ECR does not continue the listing. Images whose
+        last scan ECR was asked for are undecided then.
         """
         if self.progress.undecided:
             known = _known_of(self.progress)
         else:
             images = self._list_next(around.registry)
             known = gather(images, around.cache, self._policy, self._now)
-        self._leave_undecided(known, known.unknown)
-        answers = ScanAnswers({})
-        if known.unknown:
-            answers = around.history.last_scans(
-                self._work.repository, known.unknown, polls=self.progress.polls
-            )
-        scans = known.scans_with(answers)
-        found = known.results_found(self._work.repository, answers)
-        if new := known.scan_to_store(answers, found, self._now):
-            around.cache.note_scans(new)
-        if found and not self._policy.dry_run:
-            around.bus.put(found)
-
-        dates = {digest: known.dates[digest].with_scan(scan) for digest, scan in scans.items()}
-        decisions = {
-            digest: why_not_due(scan, dates[digest], self._policy, self._now)
-            for digest, scan in scans.items()
-        }
-        self._outcomes.note_scans(scans)
         self._settle(known.refused)
-        self._settle(decisions)
-        self._settle(dict.fromkeys(answers.gone, IMAGE_GONE))
-        self._leave_undecided(known, answers.unanswered)
-        progress = self.progress.queued(
-            _due_image(digest, dates[digest], self._now)
-            for digest, decision in decisions.items()
-            if decision is None
-        )
+        self._evaluate(known.scans, known.dates)
+        self._leave_undecided(known, known.unknown)
         self.progress = replace(
-            progress,
-            results_missing=progress.results_missing + len(known.missing),
-            results_found=progress.results_found + len(found),
-            wait_seconds=answers.wait_seconds,
-            polls=progress.polls + 1 if answers.wait_seconds else 0,
+            self.progress, results_missing=self.progress.results_missing + len(known.missing)
         )
+        if known.unknown:
+            self._ask(known, around)
         self._defer_beyond(self._most_to_ask())
 
     def hand_out(self, pace: Pace) -> None:
@@ -181,6 +183,43 @@ class RepositoryStep:
             self.progress, undecided=(), missing=0, finished=True, repository_gone=True
         )
 
+    def _ask(self, known: PageKnowledge, around: Surroundings) -> None:
+        """Ask ECR for the last scans that are unknown, as many as it answers."""
+        answers = around.history.last_scans(
+            self._work.repository, known.unknown, polls=self.progress.polls
+        )
+        found = known.results_found(self._work.repository, answers)
+        if new := known.scan_to_store(answers, found, self._now):
+            around.cache.note_scans(new)
+        if found and not self._policy.dry_run:
+            around.bus.put(found)
+        self._evaluate(known.scans_of(answers), known.dates)
+        self._settle(dict.fromkeys(answers.gone, IMAGE_GONE))
+        self._leave_undecided(known, answers.unanswered)
+        self.progress = replace(
+            self.progress,
+            results_found=self.progress.results_found + len(found),
+            wait_seconds=answers.wait_seconds,
+            polls=self.progress.polls + 1 if answers.wait_seconds else 0,
+        )
+
+    def _evaluate(
+        self, scans: Mapping[str, LastScan | None], known: Mapping[str, ScanDates]
+    ) -> None:
+        """Settle the images that are not due, and queue the others."""
+        dates = {digest: known[digest].with_scan(scan) for digest, scan in scans.items()}
+        decisions = {
+            digest: why_not_due(scan, dates[digest], self._policy, self._now)
+            for digest, scan in scans.items()
+        }
+        self._outcomes.note_scans(scans)
+        self._settle(decisions)
+        self.progress = self.progress.queued(
+            DueImage(digest, dates[digest].since, dates[digest].not_before(self._now))
+            for digest, decision in decisions.items()
+            if decision is None
+        )
+
     def _draw(self, ready: list[DueImage], pace: Pace) -> None:
         most = min(self._budget(), self._most_to_ask(), IMAGES_A_STEP)
         turn = pace.draw(len(ready[:most]), polls=self.progress.polls)
@@ -206,7 +245,7 @@ class RepositoryStep:
             batches_made=made + len(batches),
             waiting=tuple(i for i in self.progress.waiting if i.image_digest not in drawn),
             asked=self.progress.asked + len(digests),
-            events=self.progress.events + _EVENTS_PER_BATCH * len(batches),
+            events=self.progress.events + EVENTS_PER_BATCH * len(batches),
             polls=0,
         )
 
@@ -215,10 +254,9 @@ class RepositoryStep:
         closed_until = pace.closed_until()
         if closed_until and closed_until > self._now:
             return SCAN_QUOTA
-        if self.progress.tally.of_decision(SCAN_QUOTA):
-            return SCAN_QUOTA
-        if self.progress.events >= MOST_EVENTS:
-            return HISTORY_FULL
+        for decision in (SCAN_QUOTA, REPOSITORY_GONE):
+            if self.progress.tally.of_decision(decision):
+                return decision
         return None if min(self._budget(), self._most_to_ask()) > 0 else OUT_OF_BUDGET
 
     def _budget(self) -> int:
@@ -312,8 +350,9 @@ def _known_of(progress: Progress) -> PageKnowledge:
     )
 
 
-def _due_image(image_digest: str, dates: ScanDates, now: datetime) -> DueImage:
-    return DueImage(image_digest, dates.since, dates.not_before(now))
+def _failure(error: str) -> Decision:
+    """Return the outcome of the images of a batch that failed with an error."""
+    return THROTTLED if error == EcrThrottled.__name__ else Decision(Outcome.FAILED, error)
 
 
 def _all(images: Iterable[DueImage], decision: Decision) -> dict[str, Decision]:

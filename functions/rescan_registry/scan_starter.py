@@ -24,6 +24,7 @@ from rescan_registry.outcomes import (
     IMAGE_GONE,
     REPOSITORY_GONE,
     SCAN_QUOTA,
+    STARTED,
     Decision,
     Outcome,
 )
@@ -31,7 +32,6 @@ from rescan_registry.paced_calls import Pace
 from rescan_registry.progress import MOST_EXAMPLES, Batch
 from runtime import clock
 
-STARTED = Decision(Outcome.STARTED, "accepted")
 _CLOSED_FOR = timedelta(hours=1)  # ECR does not say when its quota of 24 hours is free again
 _LONGEST_MESSAGE = 200  # characters of ECR's that a record keeps
 

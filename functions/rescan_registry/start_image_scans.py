@@ -5,11 +5,11 @@ from registry.ecr import EcrRegistry, ecr_registry
 from registry.errors import EcrThrottled
 from rescan_registry.image_cache import ImageCache, image_cache
 from rescan_registry.image_outcomes import ImageOutcomes
-from rescan_registry.outcomes import Decision, Tally
+from rescan_registry.outcomes import STARTED, Decision, Tally
 from rescan_registry.paced_calls import Pace, pace
 from rescan_registry.pacing import Operation
 from rescan_registry.progress import BatchOutcome
-from rescan_registry.scan_starter import STARTED, BatchInRun, ScanStarter
+from rescan_registry.scan_starter import BatchInRun, ScanStarter
 from rescan_registry.settings import StartImageScansSettings
 from runtime import clock
 from runtime.entrypoint import entrypoint

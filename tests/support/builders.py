@@ -11,11 +11,11 @@ from registry.images import Image, LastScan
 from rescan_registry.image_cache import ImageCache
 from rescan_registry.policy import RescanPolicy
 from rescan_registry.progress import Progress
-from rescan_registry.repository_step import RepositoryInRun
+from rescan_registry.repository_step import RepositoryInRun, Surroundings
 from rescan_registry.run_summary import RunFacts
 from rescan_registry.scan_history import ScanAnswers
 from tests.support.clock import NOW
-from tests.support.fakes import FakeImageRecords
+from tests.support.fakes import FakeBucket, FakeBus, FakeImageRecords, FakePace, FakeRegistry
 
 _numbers = count(1)
 
@@ -104,8 +104,29 @@ def days_ago(days: float) -> datetime:
     return NOW - timedelta(days=days)
 
 
+def any_surroundings(
+    registry: FakeRegistry | None = None,
+    history: "FakeHistory | None" = None,
+    records: FakeImageRecords | None = None,
+    **given: Any,
+) -> Surroundings:
+    """Make an empty registry, where every call has the next number and nothing is kept."""
+    surroundings = Surroundings(
+        registry=registry or FakeRegistry(),  # type: ignore[arg-type]
+        history=history or FakeHistory(),
+        starts=FakePace().as_pace,
+        cache=any_cache(records),
+        bucket=FakeBucket().as_bucket,
+        bus=FakeBus(),  # type: ignore[arg-type]
+    )
+    return replace(surroundings, **given)
+
+
 class FakeHistory:
-    """Scan history with given scans; an image without one was never scanned."""
+    """Scan history with given scans; an image without one was never scanned.
+
+    waits: for how long each of the first calls asks to wait, without an answer.
+    """
 
     def __init__(
         self,
@@ -113,18 +134,31 @@ class FakeHistory:
         *,
         gone: Sequence[str] = (),
         throttle_after: int = 1_000_000,
+        waits: Sequence[int] = (),
+        refusal: Exception | None = None,
     ) -> None:
         self.asked: list[str] = []
         self.calls: list[str] = []  # the repository of each
+        self.polls: list[int] = []
         self._scans = scans or {}
         self._gone = frozenset(gone)
         self._answers = throttle_after
+        self._waits = list(waits)
+        self._refusal = refusal
 
-    def last_scans(self, repository: str, digests: Sequence[str], *, polls: int) -> ScanAnswers:
+    def last_scans(
+        self, repository: str, image_digests: Sequence[str], *, polls: int
+    ) -> ScanAnswers:
         """Answer up to a number of images."""
         self.calls.append(repository)
-        self.asked.extend(digests)
-        answered, unanswered = digests[: self._answers], digests[self._answers :]
+        self.polls.append(polls)
+        if self._refusal:
+            raise self._refusal
+        if self._waits:
+            wait_seconds = self._waits.pop(0)
+            return ScanAnswers({}, unanswered=tuple(image_digests), wait_seconds=wait_seconds)
+        answered, unanswered = image_digests[: self._answers], image_digests[self._answers :]
+        self.asked.extend(answered)
         return ScanAnswers(
             scans={
                 digest: self._scans.get(digest) for digest in answered if digest not in self._gone

@@ -6,7 +6,7 @@ import pytest
 
 from ledger.run_records import Example, RecordStatus, RunRecord
 from rescan_registry import record_repository as module
-from rescan_registry.outcomes import REPOSITORY_GONE, Decision, Outcome, Tally
+from rescan_registry.outcomes import REPOSITORY_GONE, STARTED, Decision, Outcome, Tally
 from rescan_registry.progress import Batch, BatchOutcome, Progress, StartedBatches
 from rescan_registry.record_repository import (
     ImageScansFailed,
@@ -14,7 +14,6 @@ from rescan_registry.record_repository import (
     WorkedRepository,
     record_repository,
 )
-from rescan_registry.scan_starter import STARTED
 from tests.support.builders import any_digest
 from tests.support.clock import NOW
 from tests.support.engine import any_lambda_context

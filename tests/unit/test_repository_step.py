@@ -1,61 +1,108 @@
 import io
 import json
-from collections.abc import Iterator
-from dataclasses import replace
-from datetime import timedelta
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from ledger.image_records import ImageRecord, RecordedScan
-from registry.errors import RepositoryNotFound
+from ledger.image_records import Attempt, ImageRecord, RecordedScan
+from ledger.run_records import Example
+from registry.errors import EcrThrottled, PageTokenRefused, RepositoryNotFound
 from registry.images import HELM_CHART_TYPE, Image
-from rescan_registry.outcomes import ARCHIVED, IMAGE_GONE, SCAN_QUOTA, Decision, Outcome, Tally
+from rescan_registry.image_outcomes import ImageOutcomes
+from rescan_registry.outcomes import (
+    ARCHIVED,
+    IMAGE_GONE,
+    REPOSITORY_GONE,
+    RUN_TIME,
+    SCAN_QUOTA,
+    STARTED,
+    THROTTLED,
+    Decision,
+    Outcome,
+    Tally,
+)
+from rescan_registry.paced_calls import Turn
 from rescan_registry.policy import ImageSelection
-from rescan_registry.progress import BATCH, DueImage, Progress
+from rescan_registry.progress import (
+    BATCH,
+    MOST_EXAMPLES,
+    Batch,
+    BatchOutcome,
+    DueImage,
+    Progress,
+    StartedBatches,
+    UndecidedImage,
+)
 from rescan_registry.repository_step import (
     DRY_RUN,
+    EVENTS_PER_BATCH,
+    EVENTS_PER_RETRY,
+    EVENTS_PER_STEP,
+    HISTORY_FULL,
+    IMAGES_A_STEP,
+    MOST_EVENTS,
+    MOST_RETRIES,
     NOT_AMONG_NEWEST,
     OUT_OF_BUDGET,
-    OUT_OF_TIME,
     RepositoryInRun,
-    decide_next,
-    hand_out,
+    RepositoryStep,
+    Surroundings,
 )
-from runtime.log import logger
-from runtime.messages import encode
 from tests.support.builders import (
     FakeHistory,
     any_cache,
     any_digest,
     any_image,
+    any_surroundings,
     any_work,
     days_ago,
     scanned,
 )
 from tests.support.clock import NOW
-from tests.support.fakes import FakeImageRecords, FakeRegistry
+from tests.support.fakes import FakeBus, FakeImageRecords, FakePace, FakeRegistry
 
 FRESH = Decision(Outcome.FRESH, "scanned within RescanAfter")
-SECOND = timedelta(seconds=1)
+REFUSED = Decision(Outcome.UNSCANNABLE, "refused by ECR")
+SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
+
+
+def step_of(work: RepositoryInRun | None = None, now: datetime = NOW) -> RepositoryStep:
+    work = work or any_work()
+    return RepositoryStep(work, ImageOutcomes(work.run, work.repository, now), now)
+
+
+def evaluated(work: RepositoryInRun, around: Surroundings) -> Progress:
+    step = step_of(work)
+    step.evaluate_next(around)
+    return step.progress
 
 
 def decided(work: RepositoryInRun, registry: FakeRegistry, history: FakeHistory) -> Progress:
-    return decided_with(FakeImageRecords(), work, registry, history)
+    return evaluated(work, any_surroundings(registry, history))
 
 
 def decided_with(
     records: FakeImageRecords, work: RepositoryInRun, registry: FakeRegistry, history: FakeHistory
 ) -> Progress:
-    progress, _ = decide_next(
-        work,
-        work.progress,
-        registry=registry,
-        history=history,
-        cache=any_cache(records),
-        now=NOW,
-    )
-    return progress
+    return evaluated(work, any_surroundings(registry, history, records))
+
+
+def handed_out(
+    work: RepositoryInRun | None = None,
+    pace: FakePace | None = None,
+    now: datetime = NOW,
+    **progress: Any,
+) -> Progress:
+    """Hand out images, all of which are decided."""
+    work = work or any_work()
+    before = Progress(listed=True) if not progress else Progress(**{"listed": True, **progress})
+    step = step_of(RepositoryInRun(work.run, work.repository, work.policy, 0, before), now)
+    step.hand_out((pace or FakePace()).as_pace)
+    return step.progress
 
 
 def digests(how_many: int) -> tuple[str, ...]:
@@ -66,29 +113,93 @@ def due_images(how_many: int) -> tuple[DueImage, ...]:
     return tuple(map(DueImage, digests(how_many)))
 
 
-def digests_of(images: tuple[DueImage, ...]) -> tuple[str, ...]:
-    return tuple(image.digest for image in images)
+def undecided_images(*image_digests: str) -> tuple[UndecidedImage, ...]:
+    return tuple(map(UndecidedImage, image_digests))
+
+
+def digests_of(images: Sequence[DueImage | UndecidedImage]) -> tuple[str, ...]:
+    return tuple(image.image_digest for image in images)
+
+
+def in_batches(progress: Progress) -> tuple[str, ...]:
+    return tuple(digest for batch in progress.batches for digest in batch.image_digests)
+
+
+def ended(outcomes: Sequence[BatchOutcome], **given: Any) -> Progress:
+    """Make the progress after some batches of three images."""
+    batches = tuple(Batch(number, 1, digests(3)) for number in range(1, len(outcomes) + 1))
+    return Progress(batches=batches, started=StartedBatches(tuple(outcomes)), **given)
 
 
 # Deciding a page
 
 
-def test_puts_images_never_scanned_first_and_then_the_oldest_scan() -> None:
-    newer, never, oldest, undated = (any_image() for _ in range(4))
+@pytest.mark.parametrize("throttle_after", [1, 2, 1_000])
+def test_puts_the_image_first_whose_newest_date_is_the_oldest(throttle_after: int) -> None:
+    newer, never, oldest, undated, unknown, pushed_lately = (
+        any_image(pushed_at=days_ago(age) if age else None) for age in (99, 20, 99, 10, 0, 2)
+    )
     history = FakeHistory(
         {
             newer.digest: scanned(days_ago(8)),
             oldest.digest: scanned(days_ago(80)),
             undated.digest: scanned(None, "FAILED"),
-        }
+        },
+        throttle_after=throttle_after,
     )
-    progress = decided(any_work(), FakeRegistry([newer, never, oldest, undated]), history)
-    assert digests_of(progress.waiting) == (
-        never.digest,
-        undated.digest,
-        oldest.digest,
-        newer.digest,
+    page = [newer, never, oldest, undated, unknown, pushed_lately]
+    progress, registry = Progress(), FakeRegistry(page)
+    while not progress.is_decided:
+        progress = decided(any_work(progress), registry, history)
+    assert [(image.image_digest, image.since) for image in progress.waiting] == [
+        (unknown.digest, None),
+        (oldest.digest, days_ago(80)),
+        (never.digest, days_ago(20)),
+        (undated.digest, days_ago(10)),
+        (newer.digest, days_ago(8)),
+        (pushed_lately.digest, days_ago(2)),
+    ]
+
+
+def test_puts_an_image_behind_others_by_its_last_attempt() -> None:
+    """Case 02: else, images that fail in every run would be tried before all others."""
+    failed, never = any_image(pushed_at=days_ago(90)), any_image(pushed_at=days_ago(20))
+    attempt = Attempt(days_ago(1), "FAILED", "OddException")
+    records = FakeImageRecords(("team/api", ImageRecord(failed.digest, last_attempt=attempt)))
+    progress = decided_with(records, any_work(), FakeRegistry([failed, never]), FakeHistory())
+    assert progress.waiting == (
+        DueImage(never.digest, days_ago(20)),
+        DueImage(failed.digest, days_ago(1)),
     )
+
+
+@given(st.lists(st.none() | st.integers(1, 9), max_size=30))
+def test_waits_in_the_order_of_dates_and_then_of_digests(ages: list[int | None]) -> None:
+    due = [DueImage(any_digest(), days_ago(age) if age else None) for age in ages]
+    waiting = Progress(waiting=tuple(due[::2])).queued(due[1::2]).waiting
+    assert sorted(digests_of(waiting)) == sorted(digests_of(due))
+    turns = [(each.since or days_ago(99), each.image_digest) for each in waiting]
+    assert turns == sorted(turns)
+
+
+def test_notes_until_when_ecr_refuses_an_image_that_is_due() -> None:
+    image = any_image(pushed_at=days_ago(90), last_scan=scanned(days_ago(1) + 2 * MINUTE))
+    progress = decided(
+        any_work(rescan_after=timedelta(days=1)), FakeRegistry([image]), FakeHistory()
+    )
+    free_at = NOW + 2 * MINUTE + 2 * SECOND
+    assert progress.waiting == (DueImage(image.digest, image.last_scan.completed_at, free_at),)
+
+
+def test_case_01_does_not_ask_again_for_what_ecr_has_refused() -> None:
+    refused, real = any_image(), any_image()
+    attempt = Attempt(days_ago(29), "UNSCANNABLE", "refused by ECR")
+    records = FakeImageRecords(("team/api", ImageRecord(refused.digest, last_attempt=attempt)))
+    history = FakeHistory()
+    progress = decided_with(records, any_work(), FakeRegistry([refused, real]), history)
+    assert history.asked == [real.digest]
+    assert digests_of(progress.waiting) == (real.digest,)
+    assert progress.tally == Tally().plus(REFUSED)
 
 
 def test_counts_what_is_not_due_by_its_reason() -> None:
@@ -120,7 +231,7 @@ def test_asks_only_for_images_that_the_listing_says_nothing_of() -> None:
         any_work(), FakeRegistry([unknown, hinted_due, hinted_fresh, left_out]), history
     )
     assert history.asked == [unknown.digest]
-    assert digests_of(progress.waiting) == (hinted_due.digest, unknown.digest)
+    assert set(digests_of(progress.waiting)) == {hinted_due.digest, unknown.digest}
     assert progress.tally == Tally().plus(FRESH, ARCHIVED)
 
 
@@ -159,26 +270,94 @@ def test_carries_over_what_ecr_did_not_tell() -> None:
     images = [any_image() for _ in range(5)]
     progress = decided(any_work(), FakeRegistry(images, []), FakeHistory(throttle_after=2))
     assert digests_of(progress.waiting) == tuple(image.digest for image in images[:2])
-    assert progress.undecided == tuple(image.digest for image in images[2:])
+    assert progress.undecided == tuple(
+        UndecidedImage(image.digest, image.pushed_at) for image in images[2:]
+    )
+    assert (progress.wait_seconds, progress.polls) == (0, 0)
 
 
 def test_asks_again_for_what_is_undecided_without_listing_again() -> None:
-    old, fresh, gone = digests(3)
+    old, fresh, gone, never, lately = digests(5)
     registry = FakeRegistry([any_image()], [any_image()])
     history = FakeHistory(
         {old: scanned(days_ago(8)), fresh: scanned(days_ago(1))},
         gone=[gone],
     )
-    work = any_work(Progress(undecided=(fresh, old, gone), cursor="1"))
-    progress = decided(work, registry, history)
-    assert registry.listed == []
-    assert history.asked == [fresh, old, gone]
-    assert progress == Progress(
-        waiting=(DueImage(old, days_ago(8)),),
-        undecided=(),
-        cursor="1",
-        tally=Tally().plus(FRESH, IMAGE_GONE),
+    undecided = (
+        UndecidedImage(fresh, days_ago(90)),
+        UndecidedImage(old, days_ago(90), days_ago(9)),
+        UndecidedImage(gone),
+        UndecidedImage(never, days_ago(3)),
+        UndecidedImage(lately, days_ago(0.5), days_ago(0.5)),
     )
+    progress = decided(any_work(Progress(undecided=undecided, cursor="1")), registry, history)
+    assert registry.listed == []
+    assert history.asked == [fresh, old, gone, never, lately]
+    too_early = Decision(Outcome.FRESH, "scanned within 24 hours")
+    assert progress == Progress(
+        step=1,
+        events=EVENTS_PER_STEP,
+        waiting=(DueImage(old, days_ago(8)), DueImage(never, days_ago(3))),
+        cursor="1",
+        tally=Tally().plus(FRESH, IMAGE_GONE, too_early),
+    )
+
+
+def test_waits_for_its_turn_to_ask_ecr() -> None:
+    images = [any_image(), any_image()]
+    registry, history = FakeRegistry(images), FakeHistory(waits=[17, 30])
+    progress = decided(any_work(), registry, history)
+    assert (progress.wait_seconds, progress.polls) == (17, 1)
+    progress = decided(any_work(progress), registry, history)
+    assert (progress.wait_seconds, progress.polls) == (30, 2)
+    assert digests_of(progress.undecided) == tuple(image.digest for image in images)
+    progress = decided(any_work(progress), registry, history)
+    assert (progress.wait_seconds, progress.polls) == (0, 0)
+    assert len(progress.waiting) == 2
+    assert history.polls == [0, 1, 2]
+
+
+def test_has_no_image_without_an_outcome_when_ecr_throttles_to_the_last() -> None:
+    """What the ledger and the listing know is decided before ECR is asked."""
+    unknown, due, fresh = (
+        any_image(),
+        any_image(last_scan=scanned(days_ago(9))),
+        any_image(last_scan=scanned(days_ago(1))),
+    )
+    archived, refused = any_image(status="ARCHIVED"), any_image()
+    attempt = Attempt(days_ago(1), "UNSCANNABLE", "refused by ECR")
+    records = FakeImageRecords(("team/api", ImageRecord(refused.digest, last_attempt=attempt)))
+    step = step_of()
+    around = any_surroundings(
+        FakeRegistry([unknown, due, fresh, archived, refused]),
+        FakeHistory(refusal=EcrThrottled("any")),
+        records,
+    )
+    with pytest.raises(EcrThrottled):
+        step.evaluate_next(around)
+    step.end(THROTTLED)
+    assert step.progress.tally == Tally().plus(THROTTLED, THROTTLED, FRESH, ARCHIVED, REFUSED)
+    assert (step.progress.finished, step.progress.cut_short) == (True, True)
+
+
+def test_case_20_counts_an_image_on_two_pages_once() -> None:
+    shifted = any_image()
+    registry = FakeRegistry([any_image(), shifted], [shifted, any_image()], [any_image()])
+    progress = Progress()
+    for _ in range(3):
+        progress = decided(any_work(progress), registry, FakeHistory())
+    assert len(progress.waiting) == len(set(digests_of(progress.waiting))) == 4
+    assert (progress.listed, progress.last_page) == (True, ())
+
+
+def test_knows_an_image_on_two_pages_while_ecr_leaves_the_first_undecided() -> None:
+    shifted = any_image()
+    registry, history = FakeRegistry([any_image(), shifted], [shifted]), FakeHistory(waits=[5])
+    progress = Progress()
+    for _ in range(3):
+        progress = decided(any_work(progress), registry, history)
+    assert len(progress.waiting) == 2
+    assert progress.is_decided
 
 
 def test_reads_all_pages_to_find_the_newest_images() -> None:
@@ -201,26 +380,31 @@ def test_counts_only_images_that_could_be_scanned_among_the_newest() -> None:
     assert progress.tally == Tally().plus(Decision(Outcome.UNSCANNABLE, "Helm chart"))
 
 
-def test_asks_for_no_dates_when_time_is_up() -> None:
-    unknown, hinted = any_image(), any_image(last_scan=scanned(days_ago(1)))
-    history = FakeHistory()
-    work = any_work(time_limit_seconds=120)
-    progress, _ = decide_next(
-        work,
-        work.progress,
-        registry=FakeRegistry([unknown, hinted]),
-        history=history,
-        cache=any_cache(),
-        now=NOW + timedelta(seconds=121),
-    )
-    assert history.asked == []
-    assert (digests_of(progress.waiting), progress.undecided) == ((), ())
-    assert progress.tally == Tally().plus(OUT_OF_TIME, FRESH)
-
-
 def test_lets_a_deleted_repository_be_known() -> None:
     with pytest.raises(RepositoryNotFound):
         decided(any_work(), FakeRegistry(RepositoryNotFound("any")), FakeHistory())
+
+
+@pytest.mark.parametrize("newest", [0, 5])
+def test_lets_a_refused_token_be_known_and_has_counted_nothing_of_the_page(newest: int) -> None:
+    registry = FakeRegistry([any_image(status="ARCHIVED")], PageTokenRefused("any"))
+    work = any_work(Progress(cursor=None if newest else "1"), max_images_per_repository=newest)
+    step = step_of(work)
+    with pytest.raises(PageTokenRefused):
+        step.evaluate_next(any_surroundings(registry))
+    assert step.progress.tally == Tally()
+
+
+def test_defers_what_is_due_beyond_the_bound_of_calls() -> None:
+    pages = [[any_image(pushed_at=days_ago(20)) for _ in range(800)]]
+    pages.append([any_image(pushed_at=days_ago(30)) for _ in range(300)])
+    registry, progress = FakeRegistry(*pages), Progress()
+    for _ in pages:
+        work = any_work(progress, max_scans_per_repository=10)
+        progress = decided(work, registry, FakeHistory())
+    assert len(progress.waiting) == 1_020
+    assert progress.tally == Tally().plus_many(OUT_OF_BUDGET, 80)
+    assert {image.since for image in progress.waiting[:300]} == {days_ago(30)}
 
 
 # What the ledger knows
@@ -243,7 +427,7 @@ def test_asks_ecr_only_for_images_that_neither_ledger_nor_listing_knows() -> Non
     page = [fresh, due, unknown, hinted]
     progress = decided_with(records, any_work(), FakeRegistry(page), history)
     assert history.asked == [unknown.digest]
-    assert digests_of(progress.waiting) == (unknown.digest, due.digest)
+    assert set(digests_of(progress.waiting)) == {unknown.digest, due.digest}
     assert progress.tally == Tally().plus(FRESH, FRESH)
     assert records.calls == {"records_of": 1}
 
@@ -303,7 +487,7 @@ def test_asks_ecr_instead_when_the_ledger_does_not_answer(
     page = FakeRegistry([fresh, old, never])
     progress = decided_with(records, any_work(), page, history)
     assert history.asked == [fresh.digest, old.digest, never.digest]
-    assert digests_of(progress.waiting) == (never.digest, old.digest)
+    assert set(digests_of(progress.waiting)) == {never.digest, old.digest}
     (line,) = map(json.loads, log.getvalue().splitlines())
     assert line["message"] == "ledger unavailable"
 
@@ -314,12 +498,13 @@ def test_leaves_a_scan_alone_that_a_run_has_started_lately() -> None:
         FakeImageRecords(started(image, 5.9)), any_work(), FakeRegistry([image]), history
     )
     assert history.asked == []
-    assert progress == Progress(tally=Tally().plus(Decision(Outcome.FRESH, "scan under way")))
+    assert progress.tally == Tally().plus(Decision(Outcome.FRESH, "scan under way"))
+    assert progress.is_decided
 
 
 def test_asks_first_for_results_that_are_missing() -> None:
     unknown, first, second = any_image(), any_image(), any_image()
-    records = FakeImageRecords(started(first, 6), started(second, 100))
+    records = FakeImageRecords(started(first, 24), started(second, 100))
     history = FakeHistory()
     page = [unknown, first, second]
     progress = decided_with(records, any_work(), FakeRegistry(page), history)
@@ -332,18 +517,27 @@ def test_finds_a_missing_result_and_leaves_it_to_notify_scan_to_record_it() -> N
     image = any_image(tags=("v1",))
     scan = scanned(NOW - timedelta(hours=6, minutes=59))
     records, work = FakeImageRecords(started(image, 7)), any_work()
-    progress, (found,) = decide_next(
-        work,
-        Progress(results_missing=1, results_found=1),
-        registry=FakeRegistry([image]),
-        history=FakeHistory({image.digest: scan}),
-        cache=any_cache(records),
-        now=NOW,
+    bus = FakeBus()
+    around = any_surroundings(
+        FakeRegistry([image]), FakeHistory({image.digest: scan}), records, bus=bus
     )
-    assert (found.image_digest, found.image_tags, found.run) == (image.digest, ("v1",), "run-0")
-    assert found.repository == work.repository
+    progress = evaluated(any_work(Progress(results_missing=1, results_found=1)), around)
+    ((kind, found, _),) = bus.events
+    assert kind == "Scan Result Found"
+    assert (found["image-digest"], found["image-tags"]) == (image.digest, ["v1"])
+    assert (found["run"], found["repository-name"]) == ("run-0", work.repository)
     assert records.calls == {"records_of": 1}
-    assert progress == Progress(results_missing=2, results_found=2, tally=Tally().plus(FRESH))
+    assert (progress.results_missing, progress.results_found) == (2, 2)
+    assert progress.tally == Tally().plus(FRESH)
+
+
+def test_counts_a_missing_result_once_when_ecr_is_asked_again() -> None:
+    image = any_image()
+    history = FakeHistory({image.digest: scanned(days_ago(2))}, waits=[1])
+    records, registry = FakeImageRecords(started(image, 30)), FakeRegistry([image])
+    progress = decided_with(records, any_work(), registry, history)
+    progress = decided_with(records, any_work(progress), registry, history)
+    assert progress.results_missing == 1
 
 
 def test_goes_by_the_listing_when_ecr_no_longer_keeps_what_is_missing() -> None:
@@ -361,7 +555,7 @@ def test_finds_in_another_run_the_missing_results_that_ecr_did_not_tell_at_once(
     registry = FakeRegistry(images, [])
     progress = decided_with(records, any_work(), registry, FakeHistory(scans, throttle_after=1))
     assert (progress.results_missing, progress.results_found) == (4, 1)
-    assert progress.undecided == tuple(it.digest for it in images[1:])
+    assert digests_of(progress.undecided) == tuple(it.digest for it in images[1:])
     assert progress.missing == 3
     while progress.undecided:
         history = FakeHistory(scans, throttle_after=2)
@@ -372,158 +566,378 @@ def test_finds_in_another_run_the_missing_results_that_ecr_did_not_tell_at_once(
     assert records.calls == {"records_of": 1}
 
 
-# What an operator reads
-
-
-def decide_three(log: io.StringIO) -> tuple[list[dict[str, Any]], Image, Image]:
-    """Decide an image that is due, one that is fresh and one that is archived."""
-    due, fresh, archived = any_image(), any_image(), any_image(status="ARCHIVED")
-    history = FakeHistory({fresh.digest: scanned(days_ago(6))})
-    decided(any_work(), FakeRegistry([due, fresh, archived]), history)
-    return [json.loads(line) for line in log.getvalue().splitlines()], fresh, archived
-
-
-@pytest.fixture
-def at_debug() -> Iterator[None]:
-    level = logger.log_level
-    logger.setLevel("DEBUG")
-    yield
-    logger.setLevel(level)
-
-
-def test_says_at_debug_which_image_came_to_what_and_why(at_debug: None, log: io.StringIO) -> None:
-    lines, fresh, archived = decide_three(log)
-    assert [(line["image_digest"], line["outcome"], line["reason"]) for line in lines] == [
-        (archived.digest, "ARCHIVED", "archived"),
-        (fresh.digest, "FRESH", "scanned within RescanAfter"),
-    ]
-    assert {(line["message"], line["run"], line["repository"]) for line in lines} == {
-        ("settled", "run-1", "team/api")
-    }
-
-
-def test_says_nothing_of_single_images_otherwise(log: io.StringIO) -> None:
-    assert decide_three(log)[0] == []
-
-
 # Handing out
 
 
-def test_hands_out_a_wave_at_a_time() -> None:
-    waiting = due_images(BATCH + 5)
-    progress = hand_out(any_work(), Progress(waiting=waiting), NOW)
+def test_hands_out_batches_with_the_numbers_that_were_drawn() -> None:
+    waiting = due_images(BATCH * 2 + 5)
+    pace = FakePace(Turn(count=BATCH * 2 + 5, first=700))
+    progress = handed_out(pace=pace, waiting=waiting, batches_made=3, asked=7, polls=2)
+    of = digests_of(waiting)
+    assert progress.batches == (
+        Batch(4, 700, of[:BATCH]),
+        Batch(5, 700 + BATCH, of[BATCH : 2 * BATCH]),
+        Batch(6, 700 + 2 * BATCH, of[2 * BATCH :]),
+    )
     assert progress == Progress(
-        due=digests_of(waiting[:BATCH]), waiting=waiting[BATCH:], handed_out=BATCH
+        step=1,
+        events=EVENTS_PER_STEP + 3 * EVENTS_PER_BATCH,
+        batches=progress.batches,
+        listed=True,
+        batches_made=6,
+        asked=7 + len(waiting),
+        finished=True,
     )
-    assert hand_out(any_work(), progress, NOW) == Progress(
-        due=digests_of(waiting[BATCH:]), handed_out=BATCH + 5, finished=True
+    assert pace.draws == [(len(waiting), 2)]
+
+
+def test_hands_out_those_whose_turn_it_is_and_keeps_the_others() -> None:
+    waiting = due_images(BATCH + 9)
+    progress = handed_out(pace=FakePace(Turn(count=BATCH, first=1)), waiting=waiting)
+    assert in_batches(progress) == digests_of(waiting[:BATCH])
+    assert progress.waiting == waiting[BATCH:]
+    assert (progress.finished, progress.wait_seconds) == (False, 0)
+
+
+def test_hands_out_no_more_than_a_state_holds() -> None:
+    pace = FakePace()
+    progress = handed_out(pace=pace, waiting=due_images(IMAGES_A_STEP + 1))
+    assert pace.draws == [(IMAGES_A_STEP, 0)]
+    assert (len(in_batches(progress)), len(progress.waiting)) == (IMAGES_A_STEP, 1)
+    assert not progress.finished
+
+
+def test_hands_out_unpaced_batches_without_the_ledger() -> None:
+    progress = handed_out(pace=FakePace(Turn(count=BATCH)), waiting=due_images(BATCH + 1))
+    (batch,) = progress.batches
+    assert batch.first is None
+
+
+def test_waits_while_the_queue_is_long() -> None:
+    waiting = due_images(5)
+    pace = FakePace(Turn(count=0, wait_seconds=17))
+    progress = handed_out(pace=pace, waiting=waiting, polls=4)
+    assert progress == Progress(
+        step=1, events=EVENTS_PER_STEP, waiting=waiting, listed=True, wait_seconds=17, polls=5
     )
+    assert pace.draws == [(5, 4)]
+
+
+def test_draws_no_number_when_nothing_waits() -> None:
+    pace = FakePace()
+    assert handed_out(pace=pace).finished
+    assert pace.draws == []
 
 
 @pytest.mark.parametrize(
     ("left", "finished"),
     [
         ({}, True),
-        ({"cursor": "1"}, False),
-        ({"undecided": digests(1)}, False),
-        ({"waiting": due_images(BATCH + 1)}, False),
-        ({"waiting": due_images(BATCH)}, True),
+        ({"listed": False, "cursor": "1"}, False),
+        ({"undecided": undecided_images(any_digest())}, False),
+        ({"waiting": due_images(IMAGES_A_STEP + 1)}, False),
+        ({"waiting": due_images(IMAGES_A_STEP)}, True),
     ],
 )
-def test_is_finished_when_nothing_is_left_to_list_decide_or_hand_out(
-    left: dict[str, object], finished: bool
+def test_is_finished_when_nothing_is_left_to_list_evaluate_or_start(
+    left: dict[str, Any], finished: bool
 ) -> None:
-    assert hand_out(any_work(), Progress(**left), NOW).finished is finished
+    assert handed_out(**left).finished is finished
 
 
-@pytest.mark.parametrize(("handed_out", "more"), [(0, 7), (4, 3), (7, 0)])
-def test_hands_out_no_more_than_the_budget(handed_out: int, more: int) -> None:
+def test_is_no_longer_finished_when_images_of_the_last_batch_wait_again() -> None:
+    before = ended([BatchOutcome(left=(1,))], listed=True, finished=True)
+    step = step_of(any_work(before))
+    step.count_batches(any_cache())
+    step.hand_out(FakePace(Turn(count=0, wait_seconds=3)).as_pace)
+    assert not step.progress.finished
+
+
+# Images that ECR refuses for some minutes more
+
+
+def too_early(minutes: int) -> DueImage:
+    return DueImage(any_digest(), days_ago(1), NOW + minutes * MINUTE)
+
+
+def test_hands_out_others_before_images_that_ecr_refuses_for_some_minutes() -> None:
+    early, others = too_early(5), due_images(3)
+    progress = handed_out(waiting=(early, *others))
+    assert in_batches(progress) == digests_of(others)
+    assert progress.waiting == (early,)
+    assert (progress.finished, progress.wait_seconds) == (False, 0)
+
+
+def test_waits_until_ecr_accepts_the_first_of_the_others() -> None:
+    pace, waiting = FakePace(), (too_early(5), too_early(3), too_early(14))
+    progress = handed_out(pace=pace, waiting=waiting, now=NOW + timedelta(seconds=0.5))
+    assert (progress.waiting, progress.batches) == (waiting, ())
+    assert (progress.wait_seconds, progress.polls) == (180, 0)
+    assert pace.draws == []
+
+
+@pytest.mark.parametrize(("after", "starts"), [(-SECOND, False), (timedelta(0), True)])
+def test_hands_them_out_from_the_very_second_that_ecr_accepts_them(
+    after: timedelta, starts: bool
+) -> None:
+    early = too_early(3)
+    progress = handed_out(waiting=(early,), now=NOW + 3 * MINUTE + after)
+    assert bool(progress.batches) is progress.finished is starts
+    assert progress.wait_seconds == (0 if starts else 1)
+
+
+# When no more are handed out
+
+
+@pytest.mark.parametrize(("started", "more"), [(0, 7), (4, 3), (6, 1)])
+def test_starts_no_more_than_the_budget(started: int, more: int) -> None:
     waiting = due_images(10)
-    progress = Progress(waiting=waiting, handed_out=handed_out)
-    assert hand_out(any_work(max_scans_per_repository=7), progress, NOW) == Progress(
-        due=digests_of(waiting[:more]),
-        handed_out=7,
-        tally=Tally().plus_many(OUT_OF_BUDGET, 10 - more),
-        finished=True,
-    )
+    tally = Tally().plus_many(STARTED, started).plus_many(REFUSED, 5).plus_many(FRESH, 5)
+    work = any_work(max_scans_per_repository=7)
+    progress = handed_out(work, waiting=waiting, tally=tally)
+    assert in_batches(progress) == digests_of(waiting[:more])
+    assert progress.waiting == waiting[more:]
+    assert not progress.finished
 
 
-def test_hands_out_the_oldest_when_the_budget_is_short() -> None:
-    waiting = due_images(BATCH * 2)
-    work = any_work(max_scans_per_repository=BATCH + 1)
-    progress = hand_out(work, Progress(waiting=waiting), NOW)
-    assert progress.due == digests_of(waiting[:BATCH])
-    assert progress.waiting == waiting[BATCH : BATCH + 1]
-    assert progress.tally == Tally().plus_many(OUT_OF_BUDGET, BATCH - 1)
+@pytest.mark.parametrize(("budget", "asked"), [(7, 1_014), (8, 50)])
+def test_defers_the_rest_when_budget_or_calls_are_used_up(budget: int, asked: int) -> None:
+    tally = Tally().plus_many(STARTED, 8)
+    work = any_work(max_scans_per_repository=budget)
+    progress = handed_out(work, waiting=due_images(10), tally=tally, asked=asked)
+    assert (progress.batches, progress.waiting, progress.finished) == ((), (), True)
+    assert progress.tally == tally.plus_many(OUT_OF_BUDGET, 10)
 
 
-def test_defers_the_rest_once_the_quota_of_the_registry_was_refused() -> None:
-    tally = Tally().plus(SCAN_QUOTA)
-    progress = hand_out(any_work(), Progress(waiting=due_images(5), tally=tally), NOW)
-    assert progress == Progress(tally=Tally().plus_many(SCAN_QUOTA, 6), finished=True)
+@pytest.mark.parametrize(("asked", "more"), [(1_013, 1), (1_010, 4), (1_014, 0)])
+def test_asks_ecr_no_more_often_than_the_bound_allows(asked: int, more: int) -> None:
+    work = any_work(max_scans_per_repository=7)
+    progress = handed_out(work, waiting=due_images(9), asked=asked)
+    assert len(in_batches(progress)) == more
+    assert progress.tally == Tally().plus_many(OUT_OF_BUDGET, 0 if more else 9)
+
+
+@pytest.mark.parametrize("decision", [SCAN_QUOTA, REPOSITORY_GONE])
+def test_settles_the_rest_when_ecr_would_answer_the_same_for_all(decision: Decision) -> None:
+    pace, tally = FakePace(), Tally().plus(STARTED, decision)
+    waiting = (*due_images(5), too_early(3))
+    progress = handed_out(pace=pace, waiting=waiting, tally=tally)
+    assert (progress.batches, progress.waiting, progress.finished) == ((), (), True)
+    assert progress.tally == tally.plus_many(decision, 6)
+    assert pace.draws == []
+
+
+@pytest.mark.parametrize("decision", [THROTTLED, Decision(Outcome.FAILED, "AccessDenied")])
+def test_goes_on_after_other_outcomes(decision: Decision) -> None:
+    progress = handed_out(waiting=due_images(5), tally=Tally().plus(decision))
+    assert len(in_batches(progress)) == 5
 
 
 @pytest.mark.parametrize(
-    ("after", "limit", "stops"),
-    [
-        (timedelta(seconds=120), 120, False),
-        (timedelta(seconds=120) + SECOND, 120, True),
-        (timedelta(days=300), None, False),
-    ],
+    ("closed", "starts"), [(-SECOND, True), (0 * SECOND, True), (SECOND, False)]
 )
-def test_defers_the_rest_once_the_execution_is_out_of_time(
-    after: timedelta, limit: int | None, stops: bool
+def test_defers_the_rest_while_another_has_found_the_daily_quota_used_up(
+    closed: timedelta, starts: bool
 ) -> None:
-    waiting = due_images(5)
-    work = any_work(time_limit_seconds=limit)
-    progress = hand_out(work, Progress(waiting=waiting), NOW + after)
+    pace = FakePace()
+    pace.closed = NOW + closed
+    progress = handed_out(pace=pace, waiting=due_images(5))
     assert progress.finished
-    assert progress.due == (() if stops else digests_of(waiting))
-    assert progress.tally == Tally().plus_many(OUT_OF_TIME, 5 if stops else 0)
+    assert len(in_batches(progress)) == (5 if starts else 0)
+    assert progress.tally == Tally().plus_many(SCAN_QUOTA, 0 if starts else 5)
 
 
 def test_starts_nothing_in_a_dry_run_but_counts_what_it_would_start() -> None:
-    work = any_work(dry_run=True, max_scans_per_repository=BATCH + 20)
-    progress = hand_out(work, Progress(waiting=due_images(BATCH + 50)), NOW)
+    work, pace = any_work(dry_run=True, max_scans_per_repository=20), FakePace()
+    progress = handed_out(work, pace, waiting=(*due_images(49), too_early(3)))
     assert progress == Progress(
-        handed_out=BATCH + 20,
-        tally=Tally().plus_many(DRY_RUN, BATCH + 20).plus_many(OUT_OF_BUDGET, 30),
+        step=1,
+        events=EVENTS_PER_STEP,
+        listed=True,
+        tally=Tally().plus_many(DRY_RUN, 20).plus_many(OUT_OF_BUDGET, 30),
         finished=True,
     )
+    assert pace.draws == []
 
 
-@pytest.mark.parametrize("left", [{"cursor": "1"}, {"undecided": digests(1)}])
+@pytest.mark.parametrize(
+    "left",
+    [{"listed": False, "cursor": "1"}, {"undecided": undecided_images(any_digest())}],
+)
 @pytest.mark.parametrize("dry_run", [True, False])
 def test_starts_nothing_before_all_is_decided(left: dict[str, Any], dry_run: bool) -> None:
-    waiting = due_images(7)
+    pace, waiting = FakePace(), due_images(7)
     work = any_work(dry_run=dry_run, max_scans_per_repository=5)
-    progress = hand_out(work, Progress(waiting=waiting, **left), NOW)
-    assert progress == Progress(
-        waiting=waiting[:5], tally=Tally().plus_many(OUT_OF_BUDGET, 2), **left
-    )
+    progress = handed_out(work, pace, waiting=waiting, **left)
+    assert (progress.waiting, progress.batches, progress.finished) == (waiting, (), False)
+    assert progress.tally == Tally()
+    assert pace.draws == []
 
 
-@pytest.mark.parametrize(("after", "starts"), [(60 * SECOND, False), (61 * SECOND, True)])
-def test_waits_no_longer_for_the_last_page_than_half_of_the_time_limit(
-    after: timedelta, starts: bool
+# When the step is over
+
+
+@pytest.mark.parametrize(
+    ("after", "events", "decision"),
+    [
+        (-SECOND, 0, None),
+        (timedelta(0), 0, RUN_TIME),
+        (timedelta(minutes=30) + SECOND, 0, None),
+        (-SECOND, MOST_EVENTS - EVENTS_PER_STEP - 1, None),
+        (-SECOND, MOST_EVENTS - EVENTS_PER_STEP, HISTORY_FULL),
+        (timedelta(0), MOST_EVENTS, RUN_TIME),
+    ],
+)
+def test_is_over_when_the_time_is_up_or_the_history_is_full(
+    after: timedelta, events: int, decision: Decision | None
 ) -> None:
-    work, waiting = any_work(time_limit_seconds=120), due_images(7)
-    progress = hand_out(work, Progress(waiting=waiting, cursor="1"), NOW + after)
-    assert (progress.due, progress.waiting) == (
-        (digests_of(waiting), ()) if starts else ((), waiting)
+    work = any_work(Progress(events=events))
+    assert step_of(work, work.policy.stop_at + after).why_over() == decision
+
+
+@pytest.mark.parametrize(
+    ("before", "cut_short"),
+    [
+        ({"listed": True}, False),
+        ({}, True),
+        ({"cursor": "1"}, True),
+        ({"listed": True, "undecided": undecided_images(*digests(2))}, True),
+    ],
+)
+def test_defers_all_that_waits_when_it_is_over(before: dict[str, Any], cut_short: bool) -> None:
+    undecided = len(before.get("undecided", ()))
+    step = step_of(any_work(Progress(waiting=due_images(3), missing=undecided, **before)))
+    step.end(RUN_TIME)
+    assert step.progress.tally == Tally().plus_many(RUN_TIME, 3 + undecided)
+    assert (step.progress.waiting, step.progress.undecided, step.progress.missing) == ((), (), 0)
+    assert (step.progress.finished, step.progress.cut_short) == (True, cut_short)
+
+
+def test_counts_what_is_left_as_gone_with_its_repository() -> None:
+    before = Progress(
+        waiting=due_images(3), undecided=undecided_images(*digests(2)), missing=1, cursor="1"
+    )
+    step = step_of(any_work(before))
+    step.end_with_repository()
+    assert step.progress == Progress(
+        step=1,
+        events=EVENTS_PER_STEP,
+        cursor="1",
+        tally=Tally().plus_many(REPOSITORY_GONE, 5),
+        finished=True,
+        repository_gone=True,
     )
 
 
-def test_what_is_carried_from_slice_to_slice_fits_a_state() -> None:
-    """As many images as can wait, beside a page of which ECR has told nothing."""
-    images = [any_image() for _ in range(1_000)]
-    waiting = tuple(DueImage(digest, days_ago(8)) for digest in digests(1_000))
-    progress = decided_with(
-        FakeImageRecords(*(started(image, 7) for image in images)),
-        any_work(Progress(waiting=waiting)),
-        FakeRegistry(images),
-        FakeHistory(throttle_after=0),
+def test_forgets_all_but_the_history_when_the_listing_starts_again() -> None:
+    before = Progress(
+        step=7,
+        events=99,
+        waiting=due_images(3),
+        cursor="3",
+        last_page=("any",),
+        results_missing=2,
+        results_found=1,
+        tally=Tally().plus(FRESH),
     )
-    assert (len(progress.waiting), progress.missing) == (1_000, 1_000)
-    progress = replace(progress, cursor="x" * 4_000)
-    assert len(json.dumps(encode(progress))) < 0.9 * 256 * 1024
+    step = step_of(any_work(before))
+    step.list_again()
+    assert step.progress == Progress(step=8, events=99 + EVENTS_PER_STEP, relisted=True)
+
+
+# What became of the last batches
+
+
+def counted(
+    before: Progress, records: FakeImageRecords | None = None
+) -> tuple[Progress, list[dict[str, Any]]]:
+    work = any_work(before)
+    outcomes: Any = ImageOutcomes(work.run, work.repository, NOW)
+    step = RepositoryStep(work, outcomes, NOW)
+    step.count_batches(any_cache(records))
+    return step.progress, list(outcomes.lines())
+
+
+def test_counts_the_outcomes_of_all_batches() -> None:
+    one, other = Example(any_digest(), "words"), Example(any_digest(), "others")
+    before = ended(
+        [
+            BatchOutcome(Tally().plus(STARTED, FRESH, REFUSED), retries=2),
+            BatchOutcome(Tally().plus(STARTED, STARTED), left=(2,), examples={"Odd": one}),
+            BatchOutcome(Tally().plus(STARTED), left=(0, 2), examples={"Odd": other}, retries=1),
+        ],
+        waiting=due_images(2),
+        asked=9,
+        tally=Tally().plus(FRESH),
+    )
+    progress, lines = counted(before)
+    _, second, third = (batch.image_digests for batch in before.batches)
+    assert progress == Progress(
+        step=1,
+        events=EVENTS_PER_STEP + 3 * EVENTS_PER_RETRY,
+        waiting=(*map(DueImage, (second[2], third[0], third[2])), *before.waiting),
+        asked=6,
+        tally=Tally().plus_many(STARTED, 4).plus_many(FRESH, 2).plus(REFUSED),
+        examples={"Odd": one},
+    )
+    assert lines == []  # the batches have written them
+
+
+def test_keeps_the_first_few_examples() -> None:
+    examples = {f"Odd{number}": Example(any_digest(), "any") for number in range(MOST_EXAMPLES + 2)}
+    names = list(examples)
+    before = ended(
+        [BatchOutcome(examples={name: examples[name]}) for name in names[2:]],
+        examples={name: examples[name] for name in names[:2]},
+    )
+    assert list(counted(before)[0].examples) == names[:MOST_EXAMPLES]
+
+
+@pytest.mark.parametrize(
+    ("error", "decision"),
+    [
+        ("EcrThrottled", THROTTLED),
+        ("EcrUnavailable", Decision(Outcome.FAILED, "EcrUnavailable")),
+        ("Sandbox.Timedout", Decision(Outcome.FAILED, "Sandbox.Timedout")),
+    ],
+)
+def test_counts_the_images_of_a_batch_that_failed(error: str, decision: Decision) -> None:
+    before = ended([BatchOutcome(left=(0,), error=error)], asked=3, waiting=due_images(2))
+    progress, lines = counted(before)
+    assert progress == Progress(
+        step=1,
+        events=EVENTS_PER_STEP + MOST_RETRIES * EVENTS_PER_RETRY,
+        waiting=before.waiting,
+        asked=3,
+        tally=Tally().plus_many(decision, 3),
+    )
+    assert [(line["image_digest"], line["outcome"], line["reason"]) for line in lines] == [
+        (digest, decision.outcome, decision.reason) for digest in before.batches[0].image_digests
+    ]
+
+
+@pytest.mark.parametrize("error", ["EcrThrottled", "Runtime.ExitError"])
+def test_counts_no_image_as_failed_whose_scan_was_started(error: str) -> None:
+    before = ended([BatchOutcome(left=(0,), error=error)])
+    first, second, _ = before.batches[0].image_digests
+    records = FakeImageRecords()
+    for digest, run in ((first, "run-0"), (second, "run-1")):
+        records.note_started("team/api", digest, run=run, at=NOW, expires_at=1)
+    progress, lines = counted(before, records)
+    assert progress.tally.of_decision(STARTED) == 1
+    assert progress.tally.images() == 3
+    assert {line["image_digest"] for line in lines if line["outcome"] == "STARTED"} == {second}
+
+
+def test_asks_the_ledger_only_of_batches_that_failed() -> None:
+    records = FakeImageRecords()
+    counted(ended([BatchOutcome(Tally().plus_many(STARTED, 3))]), records)
+    assert records.calls == {}
+
+
+def test_counts_the_retries_of_the_step_itself() -> None:
+    work = any_work(Progress(events=100, wait_seconds=17))
+    retried = RepositoryInRun(work.run, work.repository, work.policy, 4, work.progress)
+    progress = step_of(retried).progress
+    assert (progress.step, progress.wait_seconds) == (1, 0)
+    assert progress.events == 100 + EVENTS_PER_STEP + 4 * EVENTS_PER_RETRY

@@ -14,10 +14,10 @@ from ledger.run_records import Example
 from registry import errors
 from rescan_registry import start_image_scans as module
 from rescan_registry.image_outcomes import ImageOutcomes
-from rescan_registry.outcomes import Decision, Outcome, Tally
+from rescan_registry.outcomes import STARTED, Decision, Outcome, Tally
 from rescan_registry.paced_calls import Turn
 from rescan_registry.progress import BATCH, MOST_EXAMPLES, Batch, BatchOutcome
-from rescan_registry.scan_starter import STARTED, BatchInRun
+from rescan_registry.scan_starter import BatchInRun
 from rescan_registry.start_image_scans import START_FOR_SECONDS, start_image_scans
 from runtime.messages import encode
 from tests.support.builders import any_cache, any_digest

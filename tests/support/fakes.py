@@ -109,7 +109,8 @@ class FakePace:
         """Return the next turn."""
         self.draws.append((wanted, polls))
         if self._turns:
-            return self._turns.pop(0)
+            turn = self._turns.pop(0)
+            return replace(turn, count=min(turn.count, wanted))
         first = self._issued
         self._issued += wanted
         return Turn(count=wanted, first=first)

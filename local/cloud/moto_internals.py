@@ -222,7 +222,8 @@ def _runtime_patches(runtime: Runtime) -> list[Patch]:
         del region, state_credentials
         return runtime.invoke(parameters)
 
-    def wait(_function: object, _env: object, wait_seconds: float) -> None:
+    def wait(_function: object, env: object, wait_seconds: float) -> None:
+        del env  # moto passes it by name or by position
         runtime.wait_for(wait_seconds)
 
     return [

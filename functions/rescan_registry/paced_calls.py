@@ -144,7 +144,7 @@ class Pace:
                         made.wait(longest)
                     case Look():
                         schedule.saw(self._look(), self._host.seconds())
-                    case Report():
+                    case _:
                         board = self._report(step, schedule.next_number)
                         schedule.reported(step, board, self._host.seconds())
                 made.collect()

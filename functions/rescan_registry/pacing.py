@@ -28,9 +28,8 @@ THREADS = 16  # concurrent calls of one invocation
 WINDOW_SECONDS = 1.0  # a measurement takes at least this long
 WINDOW_CALLS = 20  # and counts this many calls, unless one is throttled; both are the first rate
 BUSY = 0.5  # of the rate, accepted: the numbers were used, so the limit may be higher
-FIRST_GROWTH = 1.5  # per window, until ECR throttles for the first time
-GROWTH = 1.05  # per window, afterwards
-DECREASE = 0.95  # of what ECR accepted
+FIRST_GROWTH = 1.5  # per window without a refused call, until ECR throttles for the first time
+GROWTH = 1.05  # the same, afterwards; after refused calls, the rate falls by their share
 LOWEST = 0.5  # calls per second
 
 # The queue.
@@ -72,7 +71,7 @@ def adjusted(board: Board, now: float) -> Board:
         return board
     rate, is_learnt = board.rate, board.is_learnt
     if refused:
-        rate *= DECREASE * (1 - refused / max(calls, WINDOW_CALLS))
+        rate *= 1 - refused / max(calls, WINDOW_CALLS)
         is_learnt = True
     elif accepted >= BUSY * rate * seconds:
         rate *= GROWTH if is_learnt else FIRST_GROWTH
@@ -276,7 +275,8 @@ class Schedule:
             return Wait(LONGEST_WAIT)
         if not self._to_call or max(now, self._next_at) >= self.until:
             return None
-        return Wait(self._next_at - now) if self._next_at > now else self._call()
+        longest = self._next_at - now
+        return Wait(longest) if longest > RESOLUTION_SECONDS else self._call()
 
     def _due_at(self, board: Board, now: float) -> float:
         """Return when the next call is due: its number is shown, and the last call is past."""

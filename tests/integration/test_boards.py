@@ -13,6 +13,8 @@ import pytest
 from ledger.boards import Board, Boards, Draw
 from ledger.errors import LedgerUnavailable
 from ledger.table import Table
+from rescan_registry.paced_calls import PacedCalls, Turn, pace
+from rescan_registry.pacing import Operation
 
 OPERATION = "StartImageScan"
 NOW = 1_773_457_200.125
@@ -165,3 +167,14 @@ def test_a_table_that_does_not_answer_is_unavailable(account: None) -> None:
     for call in calls:
         with pytest.raises(LedgerUnavailable):
             call()
+
+
+def test_an_operation_is_paced_by_its_own_board(ledger_table: str) -> None:
+    starts = pace(ledger_table, Operation.START_IMAGE_SCAN)
+    assert starts.draw(30, polls=0) == Turn(count=30, first=0)
+    assert starts.draw(30, polls=0) == Turn(count=30, first=30)
+    findings = pace(ledger_table, Operation.DESCRIBE_IMAGE_SCAN_FINDINGS)
+    assert findings.draw(30, polls=0) == Turn(count=30, first=0)
+    made = findings.calls(["a", "b"], str.upper, first=0, seconds=10)
+    assert made == PacedCalls({0: "A", 1: "B"}, left=(), refusal=None)
+    assert (read(Boards(Table(boto3.client("dynamodb"), ledger_table))).accepted) == 0

@@ -233,16 +233,16 @@ class _Calls[T, A]:
             match future.exception():
                 case None:
                     self._answers[index] = future.result()
-                    self._schedule.answered()
+                    self._schedule.answered(index)
                 case EcrThrottled() as refusal:
                     self._refusal = refusal
                     self._schedule.throttled(index, self._host.seconds())
                 case EcrUnavailable() as refusal:
                     self._refusal = refusal
-                    self._schedule.failed()
+                    self._schedule.failed(index)
                 case error:
                     self._error = self._error or error
-                    self._schedule.failed()
+                    self._schedule.failed(index)
                     self._schedule.stop()
 
     def result(self) -> PacedCalls[A]:

@@ -6,6 +6,7 @@ when ECR throttles. `docs/decisions/` says which measurement needs which constan
 """
 
 import math
+from collections import deque
 from collections.abc import Callable
 from dataclasses import InitVar, dataclass, replace
 from enum import StrEnum
@@ -170,6 +171,7 @@ class Wait:
 
 type Step = Call | Report | Look | Wait
 
+MOST_REFUSED = 10  # calls in a row, before what is left waits for another turn
 REPORT_SECONDS = 1.0  # how long calls wait for a report, and how old a copy of the board gets
 TOUCH_SECONDS = 20.0  # who waits reports nothing that often: the queue is not abandoned
 LONGEST_WAIT = 5.0
@@ -196,14 +198,16 @@ class Schedule:
     until: float
     random: Random
 
-    _under_way: int = 0
     _accepted: int = 0  # and not reported
     _refused: int = 0  # and not reported
     _refused_in_a_row: int = 0
     _next_at: float = 0.0  # no call before
+    _is_stopped: bool = False
 
     def __post_init__(self, now: float) -> None:
-        self._to_call = list(range(self.count))  # a heap
+        self._items = deque(range(self.count))  # whose call is not made yet
+        self._numbers = list(range(self.first, self.first + self.count))  # a heap
+        self._called: dict[int, int] = {}  # items whose call is under way, and the numbers
         self._seen_at = self._reported_at = now
 
     def next(self, now: float) -> Step | None:
@@ -213,7 +217,7 @@ class Schedule:
     @property
     def next_number(self) -> int | None:
         """Return the lowest number whose call is not made yet."""
-        return self.first + self._to_call[0] if self._to_call else None
+        return self._numbers[0] if self._numbers and not self._is_stopped else None
 
     def saw(self, board: Board | None, now: float) -> None:
         """Note the state of the board."""
@@ -227,29 +231,35 @@ class Schedule:
         self._reported_at = now
         self.saw(board, now)
 
-    def answered(self) -> None:
-        """Note that ECR answered a call."""
-        self._under_way -= 1
+    def answered(self, index: int) -> None:
+        """Note that ECR answered the call of an item."""
+        del self._called[index]
         self._accepted += 1
         self._refused_in_a_row = 0
 
     def throttled(self, index: int, now: float) -> None:
-        """Note that ECR throttled a call: it keeps its number and is made again."""
-        self._under_way -= 1
+        """Note that ECR throttled the call of an item: it is made again, after all others.
+
+        The number counts again, for the next item: if ECR throttles one image only, that stops no
+        other. If it throttles every call, the rest is left for another turn.
+        """
+        heappush(self._numbers, self._called.pop(index))
+        self._items.append(index)
         self._refused += 1
-        heappush(self._to_call, index)
         if self.board is None:
             longest = min(LONGEST_BACKOFF, FIRST_BACKOFF * 2**self._refused_in_a_row)
             self._next_at = now + self.random(1, longest)
         self._refused_in_a_row += 1
+        if self._refused_in_a_row >= MOST_REFUSED:
+            self.stop()
 
-    def failed(self) -> None:
-        """Note that a call failed: it is not made again."""
-        self._under_way -= 1
+    def failed(self, index: int) -> None:
+        """Note that the call of an item failed: it is not made again."""
+        del self._called[index]
 
     def stop(self) -> None:
         """Make no further call."""
-        self._to_call.clear()
+        self._is_stopped = True
 
     def _next_paced(self, board: Board, now: float) -> Step | None:
         age = now - self._reported_at
@@ -257,10 +267,10 @@ class Schedule:
             return Report(self._accepted, self._refused)
         due_at = self._due_at(board, now)
         if due_at >= self.until:
-            if self._under_way:
+            if self._called:
                 return Wait(LONGEST_WAIT)
             return Report(self._accepted, 0) if self._accepted else None
-        if self._under_way >= THREADS:
+        if len(self._called) >= THREADS:
             return Wait(LONGEST_WAIT)
         longest = min(LONGEST_WAIT, max(0.0, due_at - now))
         if now - self._seen_at >= max(REPORT_SECONDS, longest):
@@ -271,9 +281,9 @@ class Schedule:
         return self._call()
 
     def _next_unpaced(self, now: float) -> Step | None:
-        if self._under_way:
+        if self._called:
             return Wait(LONGEST_WAIT)
-        if not self._to_call or max(now, self._next_at) >= self.until:
+        if self.next_number is None or max(now, self._next_at) >= self.until:
             return None
         longest = self._next_at - now
         return Wait(longest) if longest > RESOLUTION_SECONDS else self._call()
@@ -286,5 +296,6 @@ class Schedule:
         return max(now + (number - board.shown(now)) / board.rate, self._next_at)
 
     def _call(self) -> Call:
-        self._under_way += 1
-        return Call(heappop(self._to_call))
+        index = self._items.popleft()
+        self._called[index] = heappop(self._numbers)
+        return Call(index)

@@ -41,15 +41,13 @@ def test_keeps_a_history_for_every_child(deploy: Deploy) -> None:
 
 
 def test_records_backoff_and_does_not_sleep(deploy: Deploy) -> None:
-    throttled = {**ONE_IMAGE, "throttling": {"StartImageScan": {"rate": 1, "burst": 1}}}
-    throttled["repositories"] = [
-        {"name": "team/api", "images": [{"tags": "v{n}", "count": 3, "scanned": "8d"}]}
-    ]
-    deployed = deploy(throttled)
+    fault = {"operation": "DescribeImages", "error": "ThrottlingException", "times": 2}
+    (repository,) = ONE_IMAGE["repositories"]
+    deployed = deploy({"repositories": [{**repository, "faults": [fault]}]})
     started_at = deployed.clock.now()
     execution = deployed.run()
     assert execution.status == "SUCCEEDED"
-    assert deployed.backoffs
+    assert len(deployed.backoffs) == 2
     assert deployed.clock.now() > started_at
 
 

@@ -133,8 +133,8 @@ def test_retries_what_ecr_throttles_until_every_scan_is_started_once(deploy: Dep
     assert summary["images"] == {"STARTED": 30}
     assert set(deployed.registry.started.values()) == {1}
     assert deployed.registry.calls["StartImageScan"] == 30 + throttled
-    assert len(deployed.backoffs) == throttled
-    assert all(0 <= delay <= 60 for delay in deployed.backoffs)
+    assert throttled <= 10
+    assert deployed.backoffs == []  # the function waits for the next turn of its calls
 
 
 def test_gets_to_the_end_though_ecr_throttles_every_read(deploy: Deploy) -> None:

@@ -379,6 +379,10 @@ def engine(
     make_client = boto3.client
 
     def client(service_name: str, **arguments: Any) -> Any:
+        with making:
+            return watched_client(service_name, arguments)
+
+    def watched_client(service_name: str, arguments: dict[str, Any]) -> Any:
         if service_name not in _clients:
             made = _clients[service_name] = make_client(service_name, **arguments)  # type: ignore[call-overload]
             if service_name == "ecr":
@@ -393,6 +397,7 @@ def engine(
         return used
 
     watched: set[str] = set()
+    making = threading.Lock()  # several children make their clients at once
     with ExitStack() as stack:
         stack.enter_context(mock_aws(config={"stepfunctions": {"execute_state_machine": True}}))
         stack.enter_context(mock.patch.dict("os.environ", deployed.environment()))

@@ -1,6 +1,9 @@
 """The engine is what the other tests take it for: moto's private names are where we look."""
 
 import threading
+from collections.abc import Collection
+from concurrent.futures import Future
+from typing import Any
 
 from tests.support.clock import Clock
 from tests.support.engine import DEADLINE, Execution
@@ -70,10 +73,10 @@ class WatchedClock(Clock):
         super().__init__()
         self.is_waited_for = threading.Event()
 
-    def sleep(self, seconds: float) -> None:
+    def sleep(self, seconds: float, until: Collection[Future[Any]] = ()) -> None:
         """Wait without waiting."""
         self.is_waited_for.set()
-        super().sleep(seconds)
+        super().sleep(seconds, until)
 
 
 def test_refuses_invocations_beyond_the_concurrency_of_lambda(deploy: Deploy) -> None:

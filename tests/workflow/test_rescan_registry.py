@@ -133,7 +133,7 @@ def test_retries_what_ecr_throttles_until_every_scan_is_started_once(deploy: Dep
     assert summary["images"] == {"STARTED": 30}
     assert set(deployed.registry.started.values()) == {1}
     assert deployed.registry.calls["StartImageScan"] == 30 + throttled
-    assert throttled <= 10
+    assert throttled < 30  # most of them while the rate is learnt
     assert deployed.backoffs == []  # the function waits for the next turn of its calls
 
 

@@ -174,6 +174,40 @@ def test_compresses_image_outcomes_as_they_come(bucket: RunBucket) -> None:
     assert len(outcomes(outcomes_key("run-1", "team/api", "step-0001"))) == 2_000
 
 
+def waiting_key(run: str, repository: str, step: int) -> str:
+    folder = hashlib.sha256(repository.encode()).hexdigest()
+    return f"runs/{run}/waiting/{folder}/step-{step:04}.json"
+
+
+def test_reads_back_the_images_that_wait(bucket: RunBucket) -> None:
+    images: list[Json] = [
+        {"image_digest": f"sha256:{n:064x}", "since": None} for n in range(20_000)
+    ]
+    bucket.write_waiting_images("run-1", "team/api", 7, images)
+    assert bucket.waiting_images("run-1", "team/api", 7) == images
+    written = kept(waiting_key("run-1", "team/api", 7))
+    assert written["ContentType"] == "application/json"
+    assert b"\n" not in written["Body"].read()
+
+
+def test_keeps_waiting_images_of_repositories_and_steps_apart(bucket: RunBucket) -> None:
+    places = [("run-1", "team/api", 1), ("run-1", "team/api", 2), ("run-1", "team", 1)]
+    for n, place in enumerate(places):
+        bucket.write_waiting_images(*place, [n])
+    assert [bucket.waiting_images(*place) for place in places] == [[0], [1], [2]]
+
+
+@pytest.mark.parametrize("document", [None, b"{}"])
+def test_is_unavailable_when_the_images_that_wait_are_not_there(
+    bucket: RunBucket, document: bytes | None
+) -> None:
+    """Deleted by hand, for example: a repository must not end as if nothing were due."""
+    if document:
+        keep(waiting_key("run-1", "team/api", 1), document)
+    with pytest.raises(LedgerUnavailable, match=r"step-0001\.json does not exist"):
+        bucket.waiting_images("run-1", "team/api", 1)
+
+
 def test_writes_the_whole_digest_where_it_says(bucket: RunBucket) -> None:
     bucket.write_digest("digest-1", {"images": 2})
     key = bucket.digest_key("digest-1")
@@ -213,6 +247,8 @@ def test_a_bucket_that_does_not_exist_is_unavailable(account: None) -> None:
         lambda: bucket.repositories("run-1"),
         lambda: bucket.write_summary("run-1", {"run": "run-1"}, {}),
         lambda: bucket.write_image_outcomes("run-1", "team/api", "step-0001", []),
+        lambda: bucket.write_waiting_images("run-1", "team/api", 1, []),
+        lambda: bucket.waiting_images("run-1", "team/api", 1),
         lambda: bucket.document("any.yaml", known=None, most=1),
     ):
         with pytest.raises(LedgerUnavailable, match="NoSuchBucket"):

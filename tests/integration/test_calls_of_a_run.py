@@ -12,20 +12,23 @@ from ledger.image_records import ImageRecords, RecordedScan, image_records
 from ledger.run_records import run_records
 from registry.images import Image, LastScan
 from rescan_registry.find_stale_images import find_stale_images
+from rescan_registry.image_outcomes import ImageOutcomes
 from rescan_registry.outcomes import Outcome, Tally
-from rescan_registry.progress import Progress
+from rescan_registry.progress import Progress, StartedBatches
 from rescan_registry.record_repository import WorkedRepository, record_repository
-from rescan_registry.start_image_scan import ImageInRun, start_image_scan
+from rescan_registry.scan_starter import BatchInRun
+from rescan_registry.start_image_scans import start_image_scans
 from tests.support.builders import (
     FakeHistory,
     any_cache,
     any_image,
+    any_surroundings,
     any_work,
     days_ago,
     scanned,
 )
 from tests.support.clock import NOW, Clock
-from tests.support.fakes import FakeBus, FakeImageRecords, FakeRegistry
+from tests.support.fakes import FakeBus, FakeImageRecords, FakePace, FakeRegistry
 
 PAGE = 1_000  # repositories or images that ECR lists in a call
 FRESH, STARTED = Outcome.FRESH, Outcome.STARTED
@@ -42,7 +45,7 @@ class Fleet:
         self.clock = Clock()
         self.bus = FakeBus()
         self.calls: Counter[str] = Counter()
-        ages = [8.0] * today + [6.5] * tomorrow + [1.0] * fresh
+        ages = [8.0] * today + [5.5] * tomorrow + [1.0] * fresh
         self._images: dict[str, list[Image]] = {}
         self._scans: dict[str, LastScan] = {}
         self._started: list[tuple[str, str]] = []
@@ -77,28 +80,23 @@ class Fleet:
             FakeRegistry(self._images[repository], names=[repository]),
             FakeHistory(self._scans),
         )
-        progress, now = Progress(), self.clock.now()
+        progress, now, pace = Progress(), self.clock.now(), FakePace().as_pace
+        cache = any_cache(records, repository)
+        around = any_surroundings(registry, history, cache=cache, bus=self.bus, starts=pace)
         while not progress.finished:
-            progress = find_stale_images(
-                replace(any_work(progress), repository=repository),
-                registry=registry,
-                history=history,
-                cache=any_cache(records, repository),
-                bus=self.bus,
-                now=now,
-            )
-            progress = replace(
-                progress,
-                outcomes=tuple(
-                    start_image_scan(
-                        ImageInRun("run-1", repository, digest),
-                        registry=registry,
-                        cache=any_cache(records, repository),
-                        now=now,
-                    )
-                    for digest in progress.due
-                ),
-            )
+            work = replace(any_work(progress), repository=repository)
+            progress = find_stale_images(work, around, now=now)
+            outcomes = [
+                start_image_scans(
+                    BatchInRun("run-1", repository, batch, retry=0),
+                    registry=registry,  # type: ignore[arg-type]
+                    pace=pace,
+                    cache=cache,
+                    outcomes=ImageOutcomes("run-1", repository, now),
+                )
+                for batch in progress.batches
+            ]
+            progress = replace(progress, started=StartedBatches(tuple(outcomes)))
         self.calls += Counter(
             DescribeImages=len(registry.listed),
             DescribeImageScanFindings=len(history.asked),

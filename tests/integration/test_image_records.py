@@ -9,7 +9,7 @@ import boto3
 import pytest
 
 from ledger.errors import LedgerUnavailable
-from ledger.image_records import ImageRecord, ImageRecords, RecordedScan, image_records
+from ledger.image_records import Attempt, ImageRecord, ImageRecords, RecordedScan, image_records
 from ledger.table import Table
 from tests.support.builders import any_digest
 from tests.support.clock import NOW
@@ -20,6 +20,7 @@ DIGEST = any_digest()
 SCAN = RecordedScan(NOW, "COMPLETE", "BASIC", severities={"HIGH": 2, "LOW": 11})
 OLDER = RecordedScan(NOW - timedelta(seconds=1), "FAILED", "BASIC")
 MINUTE = timedelta(minutes=1)
+REFUSED = Attempt(NOW, "UNSCANNABLE", "refused by ECR")
 
 
 @pytest.fixture
@@ -114,6 +115,74 @@ def test_reads_the_images_asked_for_and_nothing_else_of_a_repository(
     assert list(records.records_of("team/api", asked)) == [ImageRecord(DIGEST, last_scan=SCAN)]
 
 
+# Attempts that ECR has not accepted
+
+
+def test_reads_back_an_attempt_that_ecr_has_refused(records: ImageRecords) -> None:
+    records.note_scan("team/api", DIGEST, OLDER, expires_at=EXPIRES_AT)
+    records.note_attempt("team/api", DIGEST, REFUSED, expires_at=EXPIRES_AT + 1)
+    record = ImageRecord(DIGEST, last_scan=OLDER, last_attempt=REFUSED)
+    assert list(records.records_of("team/api", [DIGEST])) == [record]
+    assert records.get("team/api", DIGEST) == record
+    assert items()[0]["expires_at"] == {"N": str(EXPIRES_AT + 1)}
+
+
+def test_never_writes_an_older_attempt_over_a_newer_one(records: ImageRecords) -> None:
+    east = timezone(timedelta(hours=9))
+    older = Attempt((NOW - MINUTE).astimezone(east), "FAILED", "OddException")
+    for attempt in (REFUSED, older, Attempt(NOW, "FAILED", "same time")):
+        records.note_attempt("team/api", DIGEST, attempt, expires_at=EXPIRES_AT)
+    assert records.get("team/api", DIGEST).last_attempt == REFUSED
+    newer = Attempt((NOW + MINUTE).astimezone(east), "FAILED", "OddException")
+    records.note_attempt("team/api", DIGEST, newer, expires_at=EXPIRES_AT)
+    assert records.get("team/api", DIGEST).last_attempt == newer
+
+
+def test_forgets_an_attempt_when_a_scan_is_started_later(records: ImageRecords) -> None:
+    records.note_attempt("team/api", DIGEST, REFUSED, expires_at=EXPIRES_AT)
+    at = NOW + MINUTE
+    records.note_started("team/api", DIGEST, run="run-1", at=at, expires_at=EXPIRES_AT)
+    assert records.get("team/api", DIGEST) == ImageRecord(DIGEST, started_at=at, started_by="run-1")
+
+
+@pytest.mark.parametrize("before", [timedelta(0), MINUTE])
+def test_writes_no_attempt_over_a_later_start(records: ImageRecords, before: timedelta) -> None:
+    """Such as that of another run at the same time."""
+    records.note_started("team/api", DIGEST, run="run-1", at=NOW + before, expires_at=EXPIRES_AT)
+    records.note_attempt("team/api", DIGEST, REFUSED, expires_at=EXPIRES_AT)
+    assert records.get("team/api", DIGEST).last_attempt is None
+
+
+def test_keeps_an_attempt_where_a_scan_is_noted(records: ImageRecords) -> None:
+    records.note_attempt("team/api", DIGEST, REFUSED, expires_at=EXPIRES_AT)
+    records.note_scan("team/api", DIGEST, OLDER, expires_at=EXPIRES_AT)
+    assert records.get("team/api", DIGEST).last_attempt == REFUSED
+
+
+def test_knows_which_images_a_run_has_started(records: ImageRecords) -> None:
+    ours, theirs, scanned, unknown = (any_digest() for _ in range(4))
+    for digest, run in ((ours, "run-1"), (theirs, "run-2")):
+        records.note_started("team/api", digest, run=run, at=NOW, expires_at=EXPIRES_AT)
+    records.note_started("team/web", unknown, run="run-1", at=NOW, expires_at=EXPIRES_AT)
+    records.note_scan("team/api", scanned, SCAN, expires_at=EXPIRES_AT)
+    asked = [ours, theirs, scanned, unknown]
+    assert records.started_by("run-1", "team/api", asked) == {ours}
+    assert records.started_by("run-3", "team/api", asked) == frozenset()
+
+
+def test_reads_the_images_of_a_batch_with_one_call(ledger_table: str) -> None:
+    client = boto3.client("dynamodb")
+    records, digests = ImageRecords(Table(client, ledger_table)), [any_digest() for _ in range(50)]
+    for digest in digests:
+        records.note_started("team/api", digest, run="run-1", at=NOW, expires_at=EXPIRES_AT)
+    calls = counted(client)
+    assert records.started_by("run-1", "team/api", digests) == set(digests)
+    assert calls == {"BatchGetItem": 1}
+
+
+# Calls
+
+
 def counted(client: Any) -> Counter[str]:
     """Count the calls that read the table."""
     calls: Counter[str] = Counter()
@@ -163,6 +232,10 @@ CALLS: dict[str, Callable[[ImageRecords], object]] = {
     "note_started": lambda records: records.note_started(
         "team/api", DIGEST, run="run-1", at=NOW, expires_at=EXPIRES_AT
     ),
+    "note_attempt": lambda records: records.note_attempt(
+        "team/api", DIGEST, REFUSED, expires_at=EXPIRES_AT
+    ),
+    "started_by": lambda records: records.started_by("run-1", "team/api", [DIGEST]),
     "note_scan": lambda records: records.note_scan("team/api", DIGEST, SCAN, expires_at=EXPIRES_AT),
 }
 

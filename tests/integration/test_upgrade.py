@@ -113,6 +113,7 @@ def test_reads_a_record_with_its_baseline_and_notes(ledger: Ledger) -> None:
         NOW,
     )
     assert (first.event_id, first.before) == ("event-1", None)
+    assert record.last_attempt is None
     (failed,) = ledger.records.records_of("team/old", [OLD])
     assert failed.last_scan
     assert failed.last_scan.severities == {"HIGH": 1}

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import islice
 
-from ledger.run_records import Example
-from rescan_registry.outcomes import Tally
+from ledger.run_records import Example, RecordStatus
+from rescan_registry.outcomes import REPOSITORY_GONE, Outcome, Tally
 
 BATCH = 50  # images per batch: a crash strands no more, and most repositories have one batch
 MOST_EXAMPLES = 5  # of reasons of FAILED; a state holds no long list of them
@@ -126,6 +126,15 @@ class Progress:
     finished: bool = False
     repository_gone: bool = False
     cut_short: bool = False
+
+    @property
+    def record_status(self) -> RecordStatus:
+        """Return how the work on the repository ended, as its record states it."""
+        if self.tally.counts.get(Outcome.FAILED):
+            return RecordStatus.FAILED
+        if self.repository_gone or self.tally.of_decision(REPOSITORY_GONE):
+            return RecordStatus.GONE
+        return RecordStatus.DEFERRED if self.cut_short else RecordStatus.FINISHED
 
     @property
     def is_decided(self) -> bool:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from ledger.run_records import RecordStatus, RunRecord, RunRecords, run_records
-from rescan_registry.outcomes import REPOSITORY_GONE, Outcome
+from rescan_registry.outcomes import Outcome
 from rescan_registry.progress import Progress
 from rescan_registry.settings import RecordRepositorySettings
 from runtime import clock
@@ -44,18 +44,13 @@ def record_repository(
     """
     progress = work.progress.folded()
     images = progress.tally.outcomes()
-    failure, status = None, RecordStatus.FINISHED
-    if progress.repository_gone or progress.tally.of_decision(REPOSITORY_GONE):
-        status = RecordStatus.GONE
-    elif progress.cut_short:
-        status = RecordStatus.DEFERRED
+    failure, status = None, progress.record_status
     if failed := progress.tally.counts.get(Outcome.FAILED):
         errors = ", ".join(f"{count} {name}" for name, count in failed.items())
         failure = ImageScansFailed(
             f"{sum(failed.values())} of {progress.tally.images()} images could not be scanned: "
             f"{errors}"
         )
-        status = RecordStatus.FAILED
     records.put(
         RunRecord(
             run=work.run,

@@ -42,6 +42,8 @@ _REFUSALS: dict[type[Exception], Decision] = {
     ImageArchived: ARCHIVED,
     ImageNotFound: IMAGE_GONE,
     RepositoryNotFound: REPOSITORY_GONE,
+    AccessDenied: Decision(Outcome.FAILED, "AccessDenied"),
+    ManualScanningDisabled: Decision(Outcome.FAILED, "ManualScanningDisabled"),
 }
 # ECR would answer the same for every other image of the batch.
 _FOR_ALL = (ScanQuotaExhausted, RepositoryNotFound, AccessDenied, ManualScanningDisabled)

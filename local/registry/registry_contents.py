@@ -139,7 +139,7 @@ class RegistrySettings:
     `scans_per_day` counts the last 24 hours and includes scans on push.
     `scan_limit_from`: ECR accepts one scan per image in 24 hours, and it is not documented whether
     they count from the start or the end of the scan.
-    `page_size`: the most that a page contains, whatever the caller asks for.
+    `page_size`: the most that a page contains, regardless of what the caller asks for.
     `scan_hints` shows scans in DescribeImages, as Clair-based scanning did.
     `latency` is for the caller of the registry, which itself never waits.
     """

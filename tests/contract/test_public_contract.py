@@ -130,7 +130,12 @@ def test_warnings_in_the_log() -> None:
 def test_errors_of_runs() -> None:
     documented = words(table(section("When a run has failed"), "error"))
     raised = {name for state in RESCAN_REGISTRY.states for name in LEAVES.get(state.name, ())}
-    own = {"RescanIncomplete", "States.ExceedToleratedFailureThreshold", "TIMED_OUT"}
+    own = {
+        "ManualScanningDisabled",
+        "RescanIncomplete",
+        "States.ExceedToleratedFailureThreshold",
+        "TIMED_OUT",
+    }
     assert sorted(documented) == sorted(raised | own)
 
 

@@ -146,6 +146,7 @@ def test_images_are_remembered_as_long_as_the_code_accepts(
 ) -> None:
     declared = PARAMETERS["ImageRecordRetentionDays"]
     monkeypatch.setenv("LEDGER_TABLE", "any")
+    monkeypatch.setenv("RUN_BUCKET", "any")
     for limit in ("MinValue", "MaxValue"):
         monkeypatch.setenv("IMAGE_RECORD_RETENTION_DAYS", str(declared[limit]))
         settings = settings_now(StartImageScansSettings)

@@ -116,7 +116,7 @@ class Execution:
 class Engine:
     """All state machines deployed in process, on a simulated registry.
 
-    `concurrency`: how many invocations Lambda runs at once, all functions together; new accounts
+    `concurrency`: how many invocations Lambda runs concurrently, all functions together; new accounts
     may have 10. It refuses others, and `refused` counts them.
     """
 
@@ -397,7 +397,7 @@ def engine(
         return used
 
     watched: set[str] = set()
-    making = threading.Lock()  # several children make their clients at once
+    making = threading.Lock()  # several children make their clients concurrently
     with ExitStack() as stack:
         stack.enter_context(mock_aws(config={"stepfunctions": {"execute_state_machine": True}}))
         stack.enter_context(mock.patch.dict("os.environ", deployed.environment()))

@@ -216,16 +216,18 @@ def test_repeats_a_step_that_failed_after_it_had_written_its_objects() -> None:
     assert replace(again, events=first.events) == first
     last = [found(any_work(again), registry, records=records, bucket=bucket) for _ in range(2)]
     assert last[0] == last[1]
-    assert len(in_batches(last[0])) == MOST_IN_STATE + 2
+    assert len(in_batches(last[0])) == 1_000
+    assert last[0].waiting_stored == 2
 
 
 def test_keeps_images_in_the_bucket_that_are_too_many_for_a_state() -> None:
-    bucket, pages = FakeBucket(), [[any_image() for _ in range(MOST_IN_STATE)] for _ in range(3)]
+    bucket, pages = FakeBucket(), [[any_image() for _ in range(600)] for _ in range(3)]
     drive = Drive(FakeRegistry(*pages), bucket=bucket)
     progress = drive.to_its_end(any_work(), most_steps=4)
+    assert [len(step) for step in drive.steps] == [0, 0, 1_000, 800]
     assert sorted(drive.handed_out) == sorted(image.digest for page in pages for image in page)
-    assert progress.tally == Tally().plus_many(STARTED, 3 * MOST_IN_STATE)
-    assert [step for _, _, step in bucket.waiting] == [2]
+    assert progress.tally == Tally().plus_many(STARTED, 1_800)
+    assert [step for _, _, step in bucket.waiting] == [2, 3]
 
 
 def test_fails_rather_than_forget_images_that_do_not_fit_a_state() -> None:

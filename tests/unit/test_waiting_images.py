@@ -4,7 +4,7 @@ from datetime import timedelta
 import pytest
 
 from ledger.errors import LedgerUnavailable
-from rescan_registry.progress import DueImage, Progress
+from rescan_registry.progress import Batch, DueImage, Progress, UndecidedImage
 from rescan_registry.waiting_images import MOST_IN_STATE, WaitingImages
 from tests.support.builders import any_digest, days_ago
 from tests.support.clock import NOW
@@ -21,16 +21,48 @@ def due_images(how_many: int) -> tuple[DueImage, ...]:
     return tuple(DueImage(any_digest(), *kinds[number % 3]) for number in range(how_many))
 
 
-@pytest.mark.parametrize("images", [0, 1, MOST_IN_STATE])
-def test_stay_in_the_state_while_they_fit(images: int) -> None:
-    bucket = FakeBucket()
-    progress = Progress(step=3, waiting=due_images(images))
+def with_others(waiting: int, undecided: int = 0, started: int = 0) -> Progress:
+    """Make the progress of a state with so many images of each kind."""
+    batch = Batch(1, 1, tuple(any_digest() for _ in range(started)))
+    return Progress(
+        step=3,
+        waiting=due_images(waiting),
+        undecided=tuple(UndecidedImage(any_digest()) for _ in range(undecided)),
+        batches=(batch,) if started else (),
+    )
+
+
+@pytest.mark.parametrize(
+    "images",
+    [
+        (0, 0, 0),
+        (1, 0, 0),
+        (MOST_IN_STATE, 0, 0),
+        (MOST_IN_STATE - 50, 20, 30),
+        (0, MOST_IN_STATE, 0),
+        (0, 0, MOST_IN_STATE + 1),
+    ],
+)
+def test_stay_in_the_state_while_it_holds_all_images(images: tuple[int, int, int]) -> None:
+    bucket, progress = FakeBucket(), with_others(*images)
     assert waiting_images(bucket).left_out_of(progress) == progress
     assert waiting_images(bucket).taken_into(progress) == progress
     assert bucket.waiting == {}
 
 
-def test_are_in_the_bucket_when_they_are_too_many() -> None:
+@pytest.mark.parametrize(
+    "images",
+    [(MOST_IN_STATE + 1, 0, 0), (MOST_IN_STATE - 49, 20, 30), (1, MOST_IN_STATE, 0)],
+)
+def test_are_in_the_bucket_when_the_state_does_not(images: tuple[int, int, int]) -> None:
+    bucket, progress = FakeBucket(), with_others(*images)
+    left = waiting_images(bucket).left_out_of(progress)
+    assert (left.waiting, left.waiting_stored) == ((), images[0])
+    assert (left.undecided, left.batches) == (progress.undecided, progress.batches)
+    assert waiting_images(bucket).taken_into(left) == progress
+
+
+def test_are_written_as_json_by_step() -> None:
     bucket, images = FakeBucket(), due_images(MOST_IN_STATE + 1)
     progress = Progress(step=3, waiting=images, asked=7)
     left = waiting_images(bucket).left_out_of(progress)

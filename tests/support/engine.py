@@ -116,7 +116,7 @@ class Execution:
 class Engine:
     """All state machines deployed in process, on a simulated registry.
 
-    `concurrency`: how many invocations Lambda runs concurrently, all functions together; new accounts
+    `concurrency`: how many invocations Lambda runs concurrently, of all functions; new accounts
     may have 10. It refuses others, and `refused` counts them.
     """
 

@@ -2,15 +2,14 @@
 
 import json
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import boto3
 import pytest
 
-from ledger.image_records import ImageRecords, RecordedScan
-from ledger.table import Table
 from own_events.event_bus import EventBus, EventRefused
+from tests.support.days import record, records
 from tests.support.engine import Engine, Execution
 from tests.workflow.conftest import Deploy
 
@@ -31,10 +30,6 @@ def summary_of(execution: Execution) -> dict[str, Any]:
     return execution.output
 
 
-def records() -> ImageRecords:
-    return ImageRecords(Table(boto3.client("dynamodb"), "LedgerTable"))
-
-
 def results_told(deployed: Engine) -> list[tuple[str, str]]:
     """List the images of which NotifyScan was told late, in order."""
     details = [
@@ -43,20 +38,6 @@ def results_told(deployed: Engine) -> list[tuple[str, str]]:
         if entry["DetailType"] == "Scan Result Found"
     ]
     return sorted((detail["repository-name"], detail["image-digest"]) for detail in details)
-
-
-def record(event: dict[str, Any]) -> None:
-    """Write the result of a scan into the ledger, as NotifyScan does."""
-    detail = event["detail"]
-    scan = RecordedScan(
-        datetime.fromisoformat(event["time"]),
-        detail["scan-status"],
-        "BASIC",
-        detail.get("finding-severity-counts", {}),
-    )
-    records().note_scan(
-        detail["repository-name"], detail["image-digest"], scan, expires_at=4_000_000_000
-    )
 
 
 def test_asks_ecr_once_for_each_image_and_then_no_more(deploy: Deploy) -> None:

@@ -16,6 +16,8 @@ from notify_scan import scan_details
 from notify_scan.post_to_webhook import TIME_LIMIT
 from notify_scan.webhooks import client
 from reporting.channels.delivery import Channel
+from rescan_registry import find_stale_images, repository_step
+from rescan_registry.progress import BATCH
 from tests.support.definition import (
     NOTIFY_SCAN,
     RESCAN_REGISTRY,
@@ -316,19 +318,40 @@ def test_a_message_that_finds_no_taker_gets_to_the_queue_in_time() -> None:
     assert posting + keep.body["TimeoutSeconds"] / 2 < NOTIFY_SCAN.definition["TimeoutSeconds"]
 
 
-def test_the_budget_keeps_a_child_below_the_history_limit() -> None:
-    """Though the repository is as large as ECR allows, and ECR throttles three calls of four.
+def retries_of(name: str) -> int:
+    """Add up the attempts of all retriers of a state."""
+    (state,) = [state for state in TASKS if state.name == name]
+    return sum(retrier["MaxAttempts"] for retrier in state.body["Retry"])
 
-    A batch in which a scan is given up is the last; before it, scans are retried three times each
-    on average, or one of their batches would have been the last.
-    """
-    most, average = int(str(ECR_RETRIER["MaxAttempts"])), 3
-    steps = 100 + 10  # pages of 100,000 images, batches of 1,000 scans
-    child = 2 + steps * (5 + 3 * average + 4 + 2)  # FindStaleImages, the Map, the Choice
-    child += 900 * (7 + 3 * average)
-    child += 100 * (7 + 3 * most + 2)  # the last batch, and the Pass for what is given up
-    child += 5 + 5 + 1  # RecordRepository, RecordFailure, RepositoryFailed
+
+def test_the_last_attempt_of_a_step_is_the_last_retry() -> None:
+    (step,) = [state for state in TASKS if state.name == "FindStaleImages"]
+    assert ECR_RETRIER in step.body["Retry"]
+    assert ECR_RETRIER["MaxAttempts"] == find_stale_images.RETRIES
+
+
+def test_a_child_stays_below_the_history_limit_however_much_is_retried() -> None:
+    """Its last batches are started when almost MOST_EVENTS are counted."""
+    per_retry = repository_step.EVENTS_PER_RETRY
+    assert retries_of("StartImageScans") <= repository_step.MOST_RETRIES
+    batch = repository_step.EVENTS_PER_BATCH + per_retry * repository_step.MOST_RETRIES + 2
+    step = repository_step.EVENTS_PER_STEP + per_retry * retries_of("FindStaleImages")
+    child = 1 + repository_step.MOST_EVENTS
+    child += repository_step.IMAGES_A_STEP // BATCH * batch  # 2 for the Pass of one that failed
+    child += step
+    child += 5 + per_retry * retries_of("RecordRepository")
+    child += 5 + per_retry * retries_of("RecordFailure")
+    child += 1 + 1  # RepositoryFailed, and the end of the execution
     assert child < MAX_EVENTS
+
+
+def test_the_largest_repository_needs_no_more_events_than_it_may_have() -> None:
+    """100,000 images and the largest budget; each batch is a step after a wait, and is retried."""
+    pages = 100 * repository_step.EVENTS_PER_STEP
+    batches = 20_000 // BATCH
+    per_batch = 2 * repository_step.EVENTS_PER_STEP + repository_step.EVENTS_PER_BATCH
+    retries = 2 * repository_step.EVENTS_PER_RETRY
+    assert pages + batches * (per_batch + retries) < repository_step.MOST_EVENTS
 
 
 @pytest.mark.parametrize(

@@ -30,8 +30,10 @@ WINDOW_SECONDS = 1.0  # a measurement takes at least this long
 WINDOW_CALLS = 20  # and counts this many calls, unless one is throttled; both are the first rate
 BUSY = 0.5  # of the rate, accepted: the numbers were used, so the limit may be higher
 FIRST_GROWTH = 1.5  # per window without a refused call, until ECR throttles for the first time
-GROWTH = 1.05  # the same, afterwards; after refused calls, the rate falls by their share
+GROWTH = 1.04  # the same, afterwards; after refused calls, the rate falls by their share
 LOWEST = 0.5  # calls per second
+
+CONTROLLER = ("WINDOW_SECONDS", "WINDOW_CALLS", "BUSY", "FIRST_GROWTH", "GROWTH", "LOWEST")
 
 # The queue.
 QUEUE_SECONDS = 20.0  # numbers are drawn for so long in advance

@@ -36,6 +36,10 @@ test-fast: $(VENVS)/dev/installed ## run what needs no local cloud: unit, integr
 test-scale: $(VENVS)/dev/installed ## run the fleets and samples of the size of an account; takes minutes
 	$(dev)/pytest -m scale
 
+.PHONY: bench
+bench: $(VENVS)/dev/installed ## simulate runs under limits of ECR, and write docs/performance.md; takes minutes
+	PYTHONPATH=functions:. $(dev)/python -m benchmarks $(ARGS)
+
 .PHONY: mutants
 mutants: $(VENVS)/mutants/installed ## measure how many faults the tests of the pure rules find; options: ARGS=decision
 	$(VENVS)/mutants/bin/python -m tests.support.mutants $(ARGS)

@@ -82,10 +82,11 @@ class Composer:
         risks, remark = self._risks(scan)
         if remark:
             scan = replace(scan, remarks=(*scan.remarks, remark))
-        if risks:
+        is_asked_first = bool(risks) or not scan.is_complete
+        if is_asked_first:
             scan = self._completed(scan, risks)
         decision = decide(scan, self.policy, known.before if known else None)
-        if decision.notify and self.channels.targets and not risks:
+        if decision.notify and self.channels.targets and not is_asked_first:
             scan = self._completed(scan, NO_RISKS)
         if known:
             scan, decision = known.compared(scan, decision), known.settled(decision)

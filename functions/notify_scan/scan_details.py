@@ -8,6 +8,7 @@ from accepted_risks.risks import AcceptedRisk, apply
 from registry.ecr import EcrRegistry
 from registry.errors import EcrThrottled, EcrUnavailable
 from registry.findings import Finding, worst
+from registry.images import unsupported_status
 from reporting.reports import AcceptedFinding, ScanReport, ScanType
 from reporting.text import sendable, trimmed
 
@@ -57,7 +58,11 @@ def with_details(
             )
         scan = registry.last_scan(report.repository, report.image_digest)
         description = scan.description if scan else ""
-        return replace(report, failure=_text(description or "ECR states none", LONGEST_REASON))
+        return replace(
+            report,
+            status=(unsupported_status(scan) if scan else None) or report.status,
+            failure=_text(description or "ECR states none", LONGEST_REASON),
+        )
     except Exception as error:
         if isinstance(error, EcrThrottled | EcrUnavailable) and attempt < RETRIES:
             raise

@@ -53,6 +53,12 @@ class LastScan:
     severities: dict[str, int] = field(default_factory=dict)
 
 
+# ECR reports an image that it cannot scan by a status, or by a failure with this description:
+# https://docs.aws.amazon.com/AmazonECR/latest/userguide/image-scanning-troubleshooting.html
+UNSUPPORTED_STATUSES = frozenset({"UNSUPPORTED_IMAGE", "IMAGE_SIZE_EXCEEDED"})
+_UNSUPPORTED_ERROR = "UnsupportedImageError"
+
+
 @dataclass(frozen=True)
 class Image:
     """One image of a repository, with what ECR shows of it.
@@ -73,6 +79,13 @@ class Image:
     subject: str | None = None
     status: str = "ACTIVE"
     last_scan: LastScan | None = None
+
+
+def unsupported_status(scan: LastScan) -> str | None:
+    """Return the status of a scan that ended because ECR cannot scan the image, else None."""
+    if scan.status == "FAILED" and scan.description.startswith(_UNSUPPORTED_ERROR):
+        return "UNSUPPORTED_IMAGE"
+    return scan.status if scan.status in UNSUPPORTED_STATUSES else None
 
 
 def why_unscannable(image: Image) -> str | None:

@@ -1,6 +1,6 @@
 """Decide whether a report is sent, and why."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
 
@@ -106,6 +106,8 @@ def decide(
     """
     if isinstance(report, RunReport):
         return _on_run(report, policy)
+    if report.is_unsupported:
+        return _on_unsupported(before.image_state if before else None)
     if before is None:
         return _on_scan_alone(report, policy)
     return _on_scan(report, policy, before)
@@ -182,6 +184,20 @@ def _on_scan_alone(report: ScanReport, policy: NotificationPolicy) -> Decision:
         notify=NotifyOn.CLEAN in policy.notify_on,
         incident=Incident.RESOLVE,
         reason=Reason.NOTHING_ABOVE_THRESHOLD,
+    )
+
+
+def _on_unsupported(known: ImageState | None) -> Decision:
+    """Stay silent; resolve the incident of an image whose scan failed before, and which is done."""
+    if known is None or not known.failed:
+        return Decision(False, Incident.NONE, Reason.UNSUPPORTED)
+    image_state = replace(known, failed=False)
+    return Decision(
+        notify=False,
+        incident=Incident.NONE if image_state.is_alarm else Incident.RESOLVE,
+        reason=Reason.UNSUPPORTED,
+        image_state=image_state,
+        is_noted=True,
     )
 
 

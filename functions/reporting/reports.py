@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from own_events.rescan_finished import Problem
 from registry.findings import Finding
+from registry.images import UNSUPPORTED_STATUSES
 
 
 class ScanType(StrEnum):
@@ -53,6 +54,7 @@ class Reason(StrEnum):
     FAILED_EXCLUDED = "NotifyOn excludes FAILED"
     RUNS_EXCLUDED = "NotifyOnRun is NEVER"
     STILL_ENHANCED = "enhanced scanning is already reported"
+    UNSUPPORTED = "ECR cannot scan the image"
     OUTDATED = "a newer scan of the image is known"
     NOT_AN_IMAGE = "the scan is not of an image in ECR"
     RUN_REPORTED_ALREADY = "the run itself has sent Rescan Finished"
@@ -77,7 +79,8 @@ class ScanReport:
 
     image_digest: absent where the event has none.
     tags_omitted: number of tags that are not in `tags`, which holds at most about 2,000 characters.
-    status: as the event has it: COMPLETE, FAILED, INITIAL_SCAN_COMPLETE.
+    status: as the event has it: COMPLETE, FAILED, INITIAL_SCAN_COMPLETE. UNSUPPORTED_IMAGE if ECR
+        states as the reason of a failure that it cannot scan the image.
     severities: findings by severity, the worst first. Names that AWS does not document are kept.
     other: findings that the event counts in its total and in no severity.
     worst_findings: only where findings are included.
@@ -119,6 +122,11 @@ class ScanReport:
     def is_complete(self) -> bool:
         """Return whether the scan completed."""
         return self.status in _COMPLETE
+
+    @property
+    def is_unsupported(self) -> bool:
+        """Return whether the scan ended because ECR cannot scan the image."""
+        return self.status in UNSUPPORTED_STATUSES
 
     @property
     def image(self) -> str:

@@ -4,9 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from own_events.scan_result_found import MOST_TAGS, ScanResultFound
-from registry.images import Image, LastScan
+from registry.images import Image, LastScan, unsupported_status
 from rescan_registry.last_scans import CLOCK_SKEW
-from rescan_registry.staleness import unsupported_status
 
 _ENDED = frozenset({"COMPLETE", "FAILED"})
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from ledger.image_records import Attempt
-from registry.images import LastScan
+from registry.images import LastScan, unsupported_status
 from rescan_registry.outcomes import ARCHIVED, Decision, Outcome
 from rescan_registry.policy import RescanPolicy
 
@@ -17,9 +17,6 @@ WORTH_WAITING = timedelta(minutes=15)
 _ROUNDING = timedelta(seconds=2)  # ECR's times have fractions of a second, those of states have not
 
 _UNDER_WAY = frozenset({"IN_PROGRESS", "PENDING"})
-# ECR reports an image that it cannot scan by a status, or by a failure with this description:
-# https://docs.aws.amazon.com/AmazonECR/latest/userguide/image-scanning-troubleshooting.html
-_UNSUPPORTED_ERROR = "UnsupportedImageError"
 UNSUPPORTED = {
     "UNSUPPORTED_IMAGE": "operating system",
     "IMAGE_SIZE_EXCEEDED": "image size",
@@ -93,13 +90,6 @@ def why_not_due(
     if free_at and free_at - now > WORTH_WAITING:
         return Decision(Outcome.FRESH, "scanned within 24 hours")
     return None
-
-
-def unsupported_status(scan: LastScan) -> str | None:
-    """Return the status of a scan that ended because ECR cannot scan the image, else None."""
-    if scan.status == "FAILED" and scan.description.startswith(_UNSUPPORTED_ERROR):
-        return "UNSUPPORTED_IMAGE"
-    return scan.status if scan.status in UNSUPPORTED else None
 
 
 def _why_not_renewed(

@@ -1,5 +1,6 @@
 import json
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from reporting.channels.delivery import TRANSPORTS, Channel
 from reporting.decision import NotifyOn, NotifyOnRun
 from reporting.reports import Reason, RunReport, ScanReport
 from runtime import patterns
+from tests.support.cases import case
 from tests.support.engine import any_lambda_context
 from tests.support.ledger import LedgerInMemory
 from tests.support.reports import (
@@ -196,3 +198,30 @@ def test_says_which_accepted_risks_are_not_applied(monkeypatch: pytest.MonkeyPat
     (remark,) = content_of(notification, Channel.WEBHOOK)["report"]["remarks"]
     assert remark.startswith("Some accepted risks are not applied: accepted-risks.yaml, ")
     assert remark.endswith("not '([a-z]+[-/]?)+-prod'.")
+
+
+def test_case_08_is_silent_about_an_image_that_ecr_cannot_scan() -> None:
+    _, attestation = case("08-buildx-attestations-fail.yaml")["repositories"][0]["images"]
+    scans = FakeScans(last_scan=LastScan("FAILED", None, attestation["reason"]))
+    notification = composed(any_scan_report(status="FAILED", severities={}), scans)
+    assert (notification.notify, notification.reason) == (False, "ECR cannot scan the image")
+    assert notification.deliveries == ()
+    assert len(scans.asked) == 1
+
+
+def test_case_08_resolves_the_incident_of_an_image_that_ecr_cannot_scan() -> None:
+    ledger = LedgerInMemory()
+
+    def after(reason: str, event: str, seconds: int) -> Notification:
+        scans = FakeScans(last_scan=LastScan("FAILED", None, reason))
+        report = any_scan_report(status="FAILED", severities={})
+        report = replace(report, scanned_at=report.scanned_at + timedelta(seconds=seconds))
+        composer = any_composer(registry=scans.as_registry, ledger=ledger.as_ledger)
+        return composer.compose(ledger.record_scan(interpreted_of(report, event)))
+
+    assert after("It broke.", "event-1", 0).notify
+    unsupported = after("UnsupportedImageError: The operating system …", "event-2", 1)
+    assert not unsupported.notify
+    assert [each.channel for each in unsupported.deliveries] == [Channel.PAGERDUTY]
+    assert content_of(unsupported, Channel.PAGERDUTY)["event_action"] == "resolve"
+    assert after("UnsupportedImageError: The operating system …", "event-3", 2).deliveries == ()

@@ -495,3 +495,28 @@ def test_takes_the_parameters_of_the_stack(monkeypatch: pytest.MonkeyPatch) -> N
         include_findings=False,
     )
     assert policy.thresholds.accepted["CRITICAL"] == 3
+
+
+UNSUPPORTED = any_scan_report(status="UNSUPPORTED_IMAGE", severities={})
+
+
+@pytest.mark.parametrize("before", [None, Before(), Before(ImageState({"HIGH": 1}, ("HIGH",)))])
+def test_an_image_that_ecr_cannot_scan_changes_nothing(before: Before | None) -> None:
+    decision = decide(UNSUPPORTED, any_notification_policy(), before)
+    assert decision == Decision(False, Incident.NONE, Reason.UNSUPPORTED)
+
+
+@pytest.mark.parametrize(
+    ("exceeded", "incident"), [((), Incident.RESOLVE), (("HIGH",), Incident.NONE)]
+)
+def test_an_image_that_ecr_cannot_scan_no_longer_counts_as_failed(
+    exceeded: tuple[str, ...], incident: Incident
+) -> None:
+    before = Before(ImageState({"HIGH": 1}, exceeded, failed=True))
+    assert decide(UNSUPPORTED, any_notification_policy(), before) == Decision(
+        notify=False,
+        incident=incident,
+        reason=Reason.UNSUPPORTED,
+        image_state=ImageState({"HIGH": 1}, exceeded),
+        is_noted=True,
+    )

@@ -2,7 +2,14 @@ from typing import Any
 
 import pytest
 
-from registry.images import HELM_CHART_TYPE, why_unscannable
+from registry.images import (
+    HELM_CHART_TYPE,
+    UNSUPPORTED_STATUSES,
+    LastScan,
+    unsupported_status,
+    why_unscannable,
+)
+from rescan_registry.staleness import UNSUPPORTED
 from tests.support.builders import any_digest, any_image
 from tests.support.cases import case
 
@@ -98,3 +105,21 @@ def test_case_04_a_tag_makes_no_signature_of_an_image() -> None:
 )
 def test_case_06_kinds_of_artifacts(shown: dict[str, Any]) -> None:
     assert (listed(shown) is None) == (shown["expected"] is None)
+
+
+@pytest.mark.parametrize(
+    ("scan", "status"),
+    [
+        (LastScan("UNSUPPORTED_IMAGE"), "UNSUPPORTED_IMAGE"),
+        (LastScan("IMAGE_SIZE_EXCEEDED"), "IMAGE_SIZE_EXCEEDED"),
+        (LastScan("FAILED", None, "UnsupportedImageError: The operating …"), "UNSUPPORTED_IMAGE"),
+        (LastScan("FAILED", None, "It broke: UnsupportedImageError"), None),
+        (LastScan("COMPLETE", None, "UnsupportedImageError: The operating …"), None),
+    ],
+)
+def test_tells_what_ecr_cannot_scan(scan: LastScan, status: str | None) -> None:
+    assert unsupported_status(scan) == status
+
+
+def test_every_status_of_what_ecr_cannot_scan_has_a_reason() -> None:
+    assert UNSUPPORTED.keys() == UNSUPPORTED_STATUSES

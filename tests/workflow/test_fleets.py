@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from rescan_registry.progress import BATCH
+from rescan_registry.repository_step import IMAGES_A_STEP
 from tests.support.clock import FastClock
 from tests.support.engine import Execution
 from tests.workflow.conftest import Deploy
@@ -43,23 +45,21 @@ def test_the_parent_is_the_same_however_many_repositories_there_are(deploy: Depl
     assert payload_of_more == pytest.approx(payload, abs=50)  # longer names, larger counts
 
 
-def test_a_child_grows_by_the_images_it_may_start_and_by_no_others(deploy: Deploy) -> None:
-    """1,000 is what MaxScansPerRepository lets a run start in a repository by default."""
+def test_a_child_grows_by_the_batches_and_the_images_of_one_step(deploy: Deploy) -> None:
+    """20,000 is what MaxScansPerRepository lets a run start in a repository by default."""
 
-    def run(images: int, budget: int) -> tuple[int, int]:
-        deployed = deploy(fleet(1, images), MaxScansPerRepository=str(budget))
-        execution = finished(deployed.run())
+    def run(images: int) -> tuple[int, int]:
+        execution = finished(deploy(fleet(1, images)).run())
         assert execution.output is not None
-        assert execution.output["images"] == {"STARTED": budget, "DEFERRED": images - budget}
+        assert execution.output["images"] == {"STARTED": images}
         return execution.largest_history(), execution.largest_payload()
 
-    events, payload = run(images=90, budget=20)
-    events_of_more, payload_of_more = run(images=90, budget=80)
-    per_image = (events_of_more - events) / 60
-    assert events + 1_000 * per_image < MAX_EVENTS
-    assert payload + 1_000 * (payload_of_more - payload) / 60 < MAX_PAYLOAD
-    # Images beyond the budget are counted, not carried.
-    assert run(images=180, budget=20) == (events, pytest.approx(payload, abs=50))
+    (events, payload), (events_of_more, payload_of_more) = run(BATCH), run(4 * BATCH)
+    per_batch = (events_of_more - events) / 3
+    # The rest of the events is that of one step. 20,000 images take 50 at least.
+    assert per_batch * 20_000 / BATCH + 50 * (events - per_batch) < MAX_EVENTS / 4
+    per_image = (payload_of_more - payload) / (3 * BATCH)
+    assert payload + IMAGES_A_STEP * per_image < MAX_PAYLOAD / 2
 
 
 @pytest.mark.slow
@@ -78,7 +78,7 @@ def test_starts_every_scan_once_though_ecr_takes_ten_per_second(
     assert len(deployed.registry.started) == 6 * images
     assert set(deployed.registry.started.values()) == {1}
     throttled = deployed.registry.throttled["StartImageScan"]
-    assert throttled > 0
+    assert 0 < throttled < 0.4 * 6 * images  # most of them while the rate is learnt
     assert deployed.registry.calls["StartImageScan"] == 6 * images + throttled
 
 
@@ -98,7 +98,7 @@ def test_fits_a_repository_of_twelve_thousand_images(deploy: Deploy) -> None:
     deployed = deploy(fleet(1, 12_000))
     execution = finished(deployed.run())
     assert execution.output is not None
-    assert execution.output["images"] == {"STARTED": 1_000, "DEFERRED": 11_000}
+    assert execution.output["images"] == {"STARTED": 12_000}
     assert deployed.registry.calls["DescribeImages"] == 12
     assert deployed.registry.calls["DescribeImageScanFindings"] == 12_000
     assert execution.largest_history() < MAX_EVENTS

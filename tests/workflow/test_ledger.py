@@ -77,14 +77,14 @@ def delete_items(_: Engine) -> None:
         client.delete_item(TableName="LedgerTable", Key={key: item[key] for key in ("pk", "sk")})
 
 
-def lose(deployed: Engine, loss: Callable[[Engine], None], *, at_scan: int) -> None:
-    """Lose the ledger just before a run starts its nth scan."""
+def lose(deployed: Engine, loss: Callable[[Engine], None], *, at_batch: int) -> None:
+    """Lose the ledger just before a run starts its nth batch, each that of one repository."""
 
     def count(_: object) -> None:
-        if deployed.invocations["StartImageScan"] == at_scan:
+        if deployed.invocations["StartImageScans"] == at_batch:
             loss(deployed)
 
-    deployed.faults["StartImageScan"] = count
+    deployed.faults["StartImageScans"] = count
 
 
 def assert_each_due_image_was_started_once(deployed: Engine) -> None:
@@ -98,14 +98,14 @@ def assert_each_due_image_was_started_once(deployed: Engine) -> None:
 
 
 @pytest.mark.parametrize("warm", [False, True])
-@pytest.mark.parametrize("at_scan", [1, 5, 12])
+@pytest.mark.parametrize("at_batch", [1, 2, 4])
 def test_starts_what_is_due_once_though_the_table_is_deleted(
-    warm: bool, at_scan: int, deploy: Deploy
+    warm: bool, at_batch: int, deploy: Deploy
 ) -> None:
     deployed = deploy(registry(), MaxConcurrency="2")
     if warm:
         summary_of(deployed.run({"dry_run": True}))
-    lose(deployed, delete_table, at_scan=at_scan)
+    lose(deployed, delete_table, at_batch=at_batch)
 
     execution = deployed.run()
 
@@ -124,20 +124,22 @@ def test_starts_what_is_due_once_though_the_table_is_deleted(
     assert summary_of(deployed.run())["images"] == {"STARTED": 20}
 
 
-@pytest.mark.parametrize("at_scan", [1, 5, 12])
-def test_starts_what_is_due_once_though_the_table_is_emptied(at_scan: int, deploy: Deploy) -> None:
+@pytest.mark.parametrize("at_batch", [1, 2, 4])
+def test_starts_what_is_due_once_though_the_table_is_emptied(at_batch: int, deploy: Deploy) -> None:
     deployed = deploy(registry(), MaxConcurrency="1")
-    lose(deployed, delete_items, at_scan=at_scan)
+    lose(deployed, delete_items, at_batch=at_batch)
 
     execution = deployed.run()
 
     assert_each_due_image_was_started_once(deployed)
-    lost = (at_scan - 1) // DUE  # repositories whose record was there already
+    lost = at_batch - 1  # repositories whose record was there already
     assert (execution.error == "RescanIncomplete") == bool(lost)
     if execution.cause:
         assert execution.cause.startswith(f"{lost} of 4 repositories did not finish")
     deployed.faults.clear()
-    assert summary_of(deployed.run())["images"] == {"FRESH": 20}
+    # ECR does not say since when a scan is in progress, and refuses to start another one.
+    forgotten = {"FRESH": 20 - lost * DUE} | ({"RECENT": lost * DUE} if lost else {})
+    assert summary_of(deployed.run())["images"] == forgotten
     assert_each_due_image_was_started_once(deployed)
 
 
@@ -165,7 +167,7 @@ def test_tells_once_of_every_result_whose_event_was_lost(deploy: Deploy) -> None
     summary = deployed.document(late["summary_key"])
     assert (summary["results_missing"], summary["results_found"]) == (len(started), len(started))
     # ECR scanned them within 24 hours, so those that failed cannot be tried again yet.
-    assert late["images"] == {"FRESH": len(started) + 4, "RECENT": 4}
+    assert late["images"] == {"FRESH": len(started) + 8}
 
 
 def test_tells_again_in_the_next_run_when_that_event_is_lost_too(deploy: Deploy) -> None:

@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 
-from tests.support.definition import NOTIFY_SCAN, SEND_DIGEST, WORKFLOWS, Workflow
+from tests.support.definition import NOTIFY_SCAN, RESCAN_REGISTRY, SEND_DIGEST, WORKFLOWS, Workflow
 from tests.support.template import ROOT, resources
 
 FUNCTIONS = resources("AWS::Serverless::Function")
 MACHINES = resources("AWS::Serverless::StateMachine")
+POLICIES = resources("AWS::IAM::Policy")
 # Actions without resource-level permissions, by the Service Authorization Reference.
 REGISTRY_WIDE = {"ecr:GetRegistryScanningConfiguration"}
 LOG_DELIVERY = re.compile(r"logs:\w*(LogDeliver|ResourcePolic|LogGroups)\w*")
@@ -104,6 +105,10 @@ ALL = [
     (name, statement)
     for name, properties in {**FUNCTIONS, **MACHINES}.items()
     for statement in statements(properties)
+] + [
+    (name, statement)
+    for name, properties in POLICIES.items()
+    for statement in properties["PolicyDocument"]["Statement"]
 ]
 
 
@@ -145,10 +150,27 @@ def test_only_rules_of_ours_may_fill_a_queue() -> None:
     document = policy["PolicyDocument"]
     (statement,) = document["Statement"]
     admitted = statement["Condition"]["ArnEquals"]["aws:SourceArn"]
-    events = NOTIFY_SCAN.properties["Events"].values()
-    named = [rule["Properties"]["RuleName"] for rule in events if rule["Type"] == "EventBridgeRule"]
-    prefix = "arn:${AWS::Partition}:events:${AWS::Region}:${AWS::AccountId}:rule/"
-    assert admitted == [{"Fn::Sub": prefix + name["Fn::Sub"]} for name in named]
+    events = NOTIFY_SCAN.properties["Events"].items()
+    rules = [name for name, event in events if event["Type"] == "EventBridgeRule"]
+    assert admitted == [{"Fn::GetAtt": [f"NotifyScanStateMachine{name}", "Arn"]} for name in rules]
+
+
+def test_a_map_run_starts_follows_and_redrives_its_own_children_and_nothing_else() -> None:
+    (policy,) = POLICIES.values()
+    assert policy["Roles"] == [{"Ref": "RescanRegistryStateMachineRole"}]
+    start, follow, redrive = policy["PolicyDocument"]["Statement"]
+    assert start["Action"] == "states:StartExecution"
+    assert start["Resource"] == {"Ref": "RescanRegistryStateMachine"}
+    executions = (
+        "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:execution:"
+        "${RescanRegistryStateMachine.Name}"
+    )
+    (map_state,) = [state for state in RESCAN_REGISTRY.states if state.name == "ForEachRepository"]
+    of_label = {"Fn::Sub": f"{executions}/{map_state.body['Label']}:*"}
+    assert follow["Action"] == ["states:DescribeExecution", "states:StopExecution"]
+    assert follow["Resource"] == [{"Fn::Sub": f"{executions}:*"}, of_label]
+    assert redrive["Action"] == "states:RedriveExecution"
+    assert redrive["Resource"] == of_label
 
 
 def test_every_queue_that_rules_fill_has_a_policy() -> None:

@@ -104,6 +104,7 @@ def correct_after_import() -> None:
     _reuse_role_credentials()
     _send_email_subjects()
     _find_empty_lists()
+    _transform_before_references()
 
 
 def _use_own_s3_directory() -> None:
@@ -492,3 +493,24 @@ def _find_empty_lists() -> None:
     from local.cloud.moto_internals import has_wildcard  # noqa: PLC0415
 
     json_path._contains_slice_or_wildcard_array = has_wildcard
+
+
+def _transform_before_references() -> None:
+    """Resolve references after the transform, because some lead to resources that SAM makes.
+
+    localemu first looks for transforms inside of resources, of which the template has none, and
+    resolves all references on the way.
+
+    Replaces: _execute_local_transforms of ChangeSetModelTransform.
+    Upstream: no issue is known.
+    Remove when localemu accepts `!Ref RescanRegistryStateMachineRole`.
+    """
+    from localemu.services.cloudformation.engine.v2 import (  # noqa: PLC0415
+        change_set_model_transform,
+    )
+
+    def transform_nothing(_: object) -> None:
+        """Leave it to the transform of the whole template."""
+
+    transform: Any = change_set_model_transform.ChangeSetModelTransform
+    transform._execute_local_transforms = transform_nothing

@@ -1,7 +1,18 @@
-"""Links to pages of the AWS console."""
+"""Links to pages of the AWS console.
+
+Each partition has a console of its own, and no API returns its host. AWS publishes none for the
+isolated partitions: links there lead to the commercial console, and do not work.
+"""
 
 from urllib.parse import quote
 
+_HOST = "console.aws.amazon.com"
+_OTHER_HOSTS = {  # by the start of the names of a partition's Regions
+    "cn-": "console.amazonaws.cn",
+    "us-gov-": "console.amazonaws-us-gov.com",
+    # https://docs.aws.eu/general/latest/gr/endpoints.html
+    "eusc-": "console.amazonaws-eusc.eu",
+}
 LONGEST = 1_000  # characters; a longer link breaks some channel's limit, and no real name makes one
 
 
@@ -28,11 +39,8 @@ def object_page(region: str, bucket: str, key: str) -> str:
 
 
 def _host(region: str) -> str:
-    if region.startswith("cn-"):
-        return "https://console.amazonaws.cn"
-    if region.startswith("us-gov-"):
-        return "https://console.amazonaws-us-gov.com"
-    return "https://console.aws.amazon.com"
+    other = (host for start, host in _OTHER_HOSTS.items() if region.startswith(start))
+    return f"https://{next(other, _HOST)}"
 
 
 def _part(text: str) -> str:

@@ -312,3 +312,13 @@ def test_the_application_can_be_published() -> None:
     assert re.fullmatch(r"[0-9]+\.[0-9]+\.[0-9]+", application["SemanticVersion"])
     changelog = (ROOT / "CHANGELOG.md").read_text()
     assert f"## {application['SemanticVersion']}" in changelog
+
+
+def test_case_16_lists_no_partitions() -> None:
+    """A partition that a mapping lacks could not be deployed to."""
+    assert "Mappings" not in template()
+    conditions = str(template()["Conditions"])
+    assert "AWS::Partition" not in conditions
+    text = (ROOT / "template.yaml").read_text()
+    assert "https://console" not in text
+    assert re.findall(r"arn:aws:", text) == []

@@ -1,6 +1,10 @@
+import importlib.resources
+import json
+
 import pytest
 
 from reporting.console_links import LONGEST, execution_page, image_page
+from tests.support.cases import case
 
 EXECUTION = "arn:aws:states:eu-west-1:123456789012:execution:rescan:run-1"
 
@@ -11,6 +15,7 @@ EXECUTION = "arn:aws:states:eu-west-1:123456789012:execution:rescan:run-1"
         ("eu-west-1", "https://console.aws.amazon.com"),
         ("cn-north-1", "https://console.amazonaws.cn"),
         ("us-gov-west-1", "https://console.amazonaws-us-gov.com"),
+        ("eusc-de-east-1", "https://console.amazonaws-eusc.eu"),
     ],
 )
 def test_leads_to_the_console_of_the_partition(region: str, host: str) -> None:
@@ -23,6 +28,35 @@ def test_leads_to_the_console_of_the_partition(region: str, host: str) -> None:
     assert execution_page(region, EXECUTION) == (
         f"{host}/states/home?region={region}#/v2/executions/details/{EXECUTION}"
     )
+
+
+def test_case_16_leads_to_the_console_of_the_european_sovereign_cloud() -> None:
+    told = case("16-eusc-partition.json")
+    link = execution_page(told["region"], EXECUTION)
+    assert link.startswith(f"{told['console']}/states/home?region={told['region']}#")
+
+
+# The consoles that AWS publishes. botocore lists partitions and Regions; a partition that is new
+# there fails the test until its console is known here.
+PUBLISHED = {
+    "aws": "console.aws.amazon.com",
+    "aws-cn": "console.amazonaws.cn",
+    "aws-us-gov": "console.amazonaws-us-gov.com",
+    "aws-eusc": "console.amazonaws-eusc.eu",
+}
+UNPUBLISHED = {"aws-iso", "aws-iso-b", "aws-iso-e", "aws-iso-f"}
+
+
+def test_knows_the_console_of_every_region_of_every_partition() -> None:
+    data = importlib.resources.files("botocore").joinpath("data/partitions.json")
+    partitions = json.loads(data.read_text())["partitions"]
+    assert {each["id"] for each in partitions} == PUBLISHED.keys() | UNPUBLISHED
+    for partition in partitions:
+        host = PUBLISHED.get(partition["id"], PUBLISHED["aws"])
+        regions = [region for region in partition["regions"] if not region.endswith("-global")]
+        assert regions
+        for region in regions:
+            assert execution_page(region, EXECUTION).startswith(f"https://{host}/"), region
 
 
 def test_a_name_stays_in_its_place() -> None:

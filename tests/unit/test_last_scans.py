@@ -228,6 +228,7 @@ def test_remembers_the_date_that_ecr_tells_of_such_an_image() -> None:
     [
         None,
         scanned(None),
+        scanned(NOW - RESULT_EXPECTED_WITHIN + SECOND),  # its event may still arrive
         scanned(None, "IN_PROGRESS"),
         scanned(None, "FAILED", "Something went wrong"),
         scanned(days_ago(8), "FAILED"),

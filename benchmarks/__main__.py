@@ -3,74 +3,94 @@
 import json
 import logging
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from benchmarks import cells
 from benchmarks.report import PICTURE, RESULTS, TEXT, picture, text
+from benchmarks.rescan import Result, Shape
 
 
-def measure() -> dict[str, Any]:
-    """Run everything; takes some minutes."""
-    found = list(cells.cells())
-    _say(f"{sum(cell.is_met for cell in found)} of {len(found)} cells are met")
-    results: dict[str, Any] = {
-        "cells": [
-            {
-                "shape": str(cell.shape),
-                "rate": cell.rate,
-                "first": cell.is_first,
-                "met": cell.is_met,
-                "most_seconds": round(cell.most_seconds),
-                **cells.values(cell.result),
-            }
-            for cell in found
-        ]
-    }
-    for name, measured in (("0.3", cells.of_0_3), ("nested", cells.nested_map)):
-        results[name] = [
-            {"shape": str(shape), "rate": rate, **cells.values(measured(shape, rate))}
-            for shape in cells.SHAPES
-            for rate in cells.RATES
-        ]
-        _say(f"{name} is measured")
-    results["robust"] = [
+def measure() -> None:
+    """Run everything, and keep each part as soon as it is measured; takes some minutes."""
+    results: dict[str, Any] = {}
+    for name, part in PARTS.items():
+        results[name] = part()
+        RESULTS.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
+        sys.stderr.write(f"{name}\n")
+
+
+def _cells() -> object:
+    return [
+        {
+            "shape": str(cell.shape),
+            "rate": cell.rate,
+            "first": cell.is_first,
+            "met": cell.is_met,
+            "most_seconds": round(cell.most_seconds),
+            **cells.values(cell.result),
+        }
+        for cell in cells.cells()
+    ]
+
+
+def _robust() -> object:
+    return [
         {"case": case, "rate": rate, **cells.values(make(rate).run())}
         for case, make in cells.ROBUST.items()
         for rate in (1, 5, 20, 100, 200)
     ]
-    results["warm"] = [{"rate": r, **cells.values(cells.warm(r))} for r in (5, 20, 50, 200)]
-    results["cold"] = [{"rate": r, **cells.values(cells.cold(r))} for r in (5, 20, 100, 200)]
-    results["large"] = [{"rate": r, **cells.values(cells.large(r))} for r in (1, 5, 20, 200)]
-    _say("fleets and large repositories are measured")
-    results["idle"] = cells.values(cells.after_an_idle_run(200))
-    results["without"] = {}
+
+
+def _without() -> object:
+    found: dict[str, Any] = {}
     for constant in cells.WITHOUT:
         with cells.without(constant):
-            found = list(cells.cells(seeds=(1,)))
+            measured = list(cells.cells(cells.SHAPES[:2], seeds=(1,)))
             idle = cells.values(cells.after_an_idle_run(200))
-        results["without"][constant] = {
-            "first": sum(cell.is_met for cell in found if cell.is_first),
-            "remembered": sum(cell.is_met for cell in found if not cell.is_first),
+        found[constant] = {
+            "first": sum(cell.is_met for cell in measured if cell.is_first),
+            "remembered": sum(cell.is_met for cell in measured if not cell.is_first),
             "missed": [
                 f"{'first' if cell.is_first else 'remembered'} {cell.shape} at {cell.rate}/s"
-                for cell in found
+                for cell in measured
                 if not cell.is_met
             ],
             "idle": idle,
         }
-        _say(f"without {constant}: {results['without'][constant]}")
-    return results
+    return found
 
 
-def _say(progress: str) -> None:
-    sys.stderr.write(f"{progress}\n")
+def _of_design(measured: Callable[[Shape, int], Result]) -> object:
+    return [
+        {"shape": str(shape), "rate": rate, **cells.values(measured(shape, rate))}
+        for shape in cells.SHAPES
+        for rate in cells.RATES
+    ]
+
+
+def _by_rate(measured: Callable[[int], Result], *rates: int) -> object:
+    return [{"rate": rate, **cells.values(measured(rate))} for rate in rates]
+
+
+PARTS: dict[str, Callable[[], object]] = {
+    "cells": _cells,
+    "warm": lambda: _by_rate(cells.warm, 5, 20, 50, 200),
+    "cold": lambda: _by_rate(cells.cold, 5, 20, 100, 200),
+    "large": lambda: _by_rate(cells.large, 1, 5, 20, 200),
+    "robust": _robust,
+    "idle": lambda: cells.values(cells.after_an_idle_run(200)),
+    "without": _without,
+    "0.3": lambda: _of_design(cells.of_0_3),
+    "nested": lambda: _of_design(cells.nested_map),
+}
 
 
 def main() -> None:
     """Measure, unless only the text is to be written."""
     logging.disable(logging.CRITICAL)
     if "--text" not in sys.argv:
-        RESULTS.write_text(json.dumps(measure(), indent=1, ensure_ascii=False) + "\n")
+        measure()
     results = json.loads(RESULTS.read_text())
     TEXT.write_text(text(results))
     PICTURE.write_text(picture(results))

@@ -72,10 +72,10 @@ def cell(shape: Shape, rate: int, *, is_first: bool, seeds: tuple[int, ...] = SE
     return Cell(shape, rate, is_first, median(runs))
 
 
-def cells(seeds: tuple[int, ...] = SEEDS) -> Iterator[Cell]:
-    """Measure all cells."""
+def cells(shapes: tuple[Shape, ...] = SHAPES, seeds: tuple[int, ...] = SEEDS) -> Iterator[Cell]:
+    """Measure all cells of some shapes."""
     for is_first in (True, False):
-        for shape in SHAPES:
+        for shape in shapes:
             for rate in RATES:
                 yield cell(shape, rate, is_first=is_first, seeds=seeds)
 

@@ -109,9 +109,10 @@ calls come close, at any rate.
 ## The constants of the controller
 
 The rate rises by a factor after a measurement without throttled calls, and falls by the share of
-throttled ones. Each constant is needed by what fails without it (one run per cell; effect taken
-away as in `benchmarks/cells.py`). *Afterwards* is a run of 10 × 1,000 at 200 calls per second that
-follows one with 300 × 33, in which the repositories are too small to use the rate:
+throttled ones. Each constant is needed by what fails without it: the cells of 1 × 1,000 and
+10 × 1,000 once each, with the effect of the constant taken away as in `benchmarks/cells.py`.
+*Afterwards* is a run of 10 × 1,000 at 200 calls per second that follows one with 300 × 33, in which
+the repositories are too small to use the rate:
 {_percent(results["idle"]["throttled"])} throttled with all constants.
 
 | constant | value | meaning | cells met without it: remembered, first | afterwards |
@@ -162,7 +163,7 @@ def _robust(rows: Iterable[Row]) -> str:
 def _constants(without: Row) -> str:
     return "\n".join(
         f"| `{name}` | {getattr(pacing, name)} | {MEANINGS[name]} | "
-        f"{without[name]['remembered']}, {without[name]['first']} of 32 | "
+        f"{without[name]['remembered']}, {without[name]['first']} of 16 | "
         f"{_percent(without[name]['idle']['throttled'])} |"
         for name in pacing.CONTROLLER
     )

@@ -392,7 +392,7 @@ class Rescan(Account):
         def end(index: int, is_accepted: bool) -> None:
             if is_accepted:
                 answered.add(index)
-                schedule.answered()
+                schedule.answered(index)
             else:
                 schedule.throttled(index, origin + simulation.now)
             ended.give()

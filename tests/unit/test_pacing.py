@@ -274,21 +274,21 @@ def schedule(count: int, board: Board | None, *, first: int = 0, seconds: float 
 
 def follow(calls: Schedule, board: Board, latency: float = 0.1) -> list[float]:
     """Take all steps in virtual time, while every call is accepted; return when calls are made."""
-    now, made, ends = NOW, [], list[float]()
+    now, made, ends = NOW, [], dict[int, float]()
     while step := calls.next(now):
         match step:
-            case Call():
+            case Call(index):
                 made.append(now)
-                ends.append(now + latency)
+                ends[index] = now + latency
             case Wait(seconds):
-                now = min([now + seconds, *ends])
+                now = min([now + seconds, *ends.values()])
             case Look():
                 calls.saw(board, now)
             case Report():
                 calls.reported(step, board, now)
-        for end in [end for end in ends if end <= now]:
-            ends.remove(end)
-            calls.answered()
+        for index in [index for index, end in ends.items() if end <= now]:
+            del ends[index]
+            calls.answered(index)
     return made
 
 
@@ -342,14 +342,14 @@ def test_reports_once_a_second_and_at_the_end() -> None:
     board = any_board(10, front=100)
     calls = schedule(3, board)
     assert calls.next(NOW) == Call(0)
-    calls.answered()
+    calls.answered(0)
     assert calls.next(NOW + 0.99) == Call(1)
-    calls.answered()
+    calls.answered(1)
     assert calls.next(NOW + 1) == Report(2, 0)
     calls.reported(Report(2, 0), board, NOW + 1)
     assert calls.next(NOW + 1.1) == Call(2)
     assert calls.next(NOW + 1.1) == Wait(5)
-    calls.answered()
+    calls.answered(2)
     assert calls.next(NOW + 1.2) == Report(1, 0)
     calls.reported(Report(1, 0), board, NOW + 1.2)
     assert calls.next(NOW + 1.2) is None
@@ -360,14 +360,14 @@ def test_calls_counted_during_a_report_are_reported_next() -> None:
     calls = schedule(2, board)
     assert calls.next(NOW) == Call(0)
     assert calls.next(NOW + 0.5) == Call(1)
-    calls.answered()
+    calls.answered(0)
     assert calls.next(NOW + 1) == Report(1, 0)
-    calls.answered()
+    calls.answered(1)
     calls.reported(Report(1, 0), board, NOW + 1)
     assert calls.next(NOW + 1) == Report(1, 0)
 
 
-def test_reports_a_refused_call_immediately_and_makes_it_again_by_its_number() -> None:
+def test_reports_a_refused_call_immediately_and_its_number_counts_for_the_next_item() -> None:
     calls = schedule(2, any_board(10), first=0)
     assert calls.next(NOW) == Call(0)
     calls.throttled(0, NOW + 0.05)
@@ -375,9 +375,36 @@ def test_reports_a_refused_call_immediately_and_makes_it_again_by_its_number() -
     assert calls.next(NOW + 0.05) == Report(0, 1)
     calls.reported(Report(0, 1), any_board(10, refused=1), NOW + 0.05)
     assert calls.next(NOW + 0.05) == Wait(pytest.approx(0.05))
-    assert calls.next(NOW + 0.1) == Call(0)
-    assert calls.next(NOW + 0.2) == Call(1)
+    assert calls.next(NOW + 0.1) == Call(1)
+    assert calls.next(NOW + 0.2) == Call(0)
     assert calls.next_number is None
+
+
+def test_ten_refused_calls_in_a_row_leave_the_rest_for_another_turn() -> None:
+    board, now = any_board(10, front=1000), NOW
+    calls = schedule(50, board)
+    for refused in range(10):
+        now += 0.1
+        assert calls.next(now) == Call(refused)
+        calls.throttled(refused, now)
+        assert calls.next(now) == Report(0, 1)
+        calls.reported(Report(0, 1), board, now)
+    assert calls.next(now + 0.1) is None
+
+
+def test_an_answer_between_refused_calls_starts_the_count_again() -> None:
+    board, now = any_board(10, front=1000), NOW
+    calls = schedule(50, board)
+    for _ in range(30):
+        now += 0.1
+        step = calls.next(now)
+        assert isinstance(step, Call)
+        if step.index % 10 == 9:
+            calls.answered(step.index)
+        else:
+            calls.throttled(step.index, now)
+            assert isinstance(calls.next(now), Report)
+            calls.reported(Report(0, 1), board, now)
 
 
 def test_looks_at_the_board_when_its_copy_is_old() -> None:
@@ -402,10 +429,10 @@ def test_a_stopped_invocation_waits_for_calls_under_way_and_reports() -> None:
     calls = schedule(5, any_board(10, front=100))
     assert calls.next(NOW) == Call(0)
     assert calls.next(NOW + 0.5) == Call(1)
-    calls.failed()
+    calls.failed(1)
     calls.stop()
     assert calls.next(NOW + 0.6) == Wait(5)
-    calls.answered()
+    calls.answered(0)
     assert calls.next(NOW + 0.7) == Report(1, 0)
     calls.reported(Report(1, 0), any_board(), NOW + 0.7)
     assert calls.next(NOW + 0.7) is None
@@ -418,9 +445,9 @@ def test_without_a_board_one_call_follows_the_other() -> None:
     calls = schedule(2, None)
     assert calls.next(NOW) == Call(0)
     assert calls.next(NOW) == Wait(5)
-    calls.answered()
+    calls.answered(0)
     assert calls.next(NOW) == Call(1)
-    calls.answered()
+    calls.answered(1)
     assert calls.next(NOW) is None
 
 
@@ -438,14 +465,14 @@ def test_without_a_board_each_refused_call_doubles_the_backoff() -> None:
 
 
 def test_without_a_board_an_answer_ends_the_backoff() -> None:
-    calls = schedule(2, None)
-    for _ in range(2):
-        calls.next(NOW + 50)
-        calls.throttled(0, NOW)
-    calls.next(NOW + 50)
-    calls.answered()
-    calls.next(NOW + 50)
-    calls.throttled(1, NOW + 50)
+    calls = schedule(3, None)
+    for index in range(2):
+        assert calls.next(NOW + 50) == Call(index)
+        calls.throttled(index, NOW)
+    assert calls.next(NOW + 50) == Call(2)
+    calls.answered(2)
+    assert calls.next(NOW + 50) == Call(0)
+    calls.throttled(0, NOW + 50)
     assert calls.next(NOW + 50) == Wait(5)
 
 
@@ -462,11 +489,11 @@ def test_a_board_that_is_lost_midway_slows_down_to_one_call() -> None:
     calls = schedule(3, board)
     steps: list[Step | None] = [calls.next(NOW), calls.next(NOW + 0.5)]
     assert steps == [Call(0), Call(1)]
-    calls.answered()
+    calls.answered(0)
     assert calls.next(NOW + 1) == Report(1, 0)
     calls.reported(Report(1, 0), None, NOW + 1)
     assert calls.next(NOW + 1) == Wait(5)
-    calls.answered()
+    calls.answered(1)
     assert calls.next(NOW + 1) == Call(2)
-    calls.answered()
+    calls.answered(2)
     assert calls.next(NOW + 1) is None

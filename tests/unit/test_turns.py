@@ -268,11 +268,11 @@ def test_no_image_waits_longer_than_its_turn(
 
 def test_more_images_are_due_than_a_run_may_start() -> None:
     kinds: list[tuple[Kind, int | None, int]] = [
-        *[("real", 8, 30)] * 7,
+        *[("stuck", 30, 1)] * 2,
         *[("refused", None, 50)] * 6,
         *[("failing", 9, 20)] * 3,
-        *[("stuck", 30, 1)] * 2,
         ("real", None, 3),
+        *[("real", 8, 30)] * 7,
     ]
     ecr = any_ecr(kinds, page_size=5, shifts=True)
     check_days(Fleet(ecr, 3), 14, [0, 60, 7])

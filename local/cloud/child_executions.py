@@ -21,11 +21,6 @@ class ChildExecution:
     input: Any
     events: list[dict[str, Any]]
 
-    def entered(self, state: str) -> list[Any]:
-        """Return the inputs with which a state was entered."""
-        details = (event.get("stateEnteredEventDetails", {}) for event in self.events)
-        return [json.loads(each["input"]) for each in details if each.get("name") == state]
-
     def largest_payload(self) -> int:
         """Return the size in bytes of the largest text in any event."""
         return max(map(_longest_text, self.events), default=0)
@@ -53,17 +48,15 @@ CHILD_EXECUTIONS = ChildExecutions()
 
 
 def add_route(router: Router[Any]) -> None:
-    """Serve the children of `?execution=<arn>`, with the inputs of the state `&entered=<name>`."""
+    """Serve the children of `?execution=<arn>`."""
 
     def get(request: Request) -> Response:
-        state = request.args.get("entered", "")
         children = [
             {
                 "name": child.name,
                 "input": child.input,
                 "history_events": len(child.events) + FIRST_AND_LAST,
                 "largest_payload": child.largest_payload(),
-                "entered": child.entered(state),
             }
             for child in CHILD_EXECUTIONS.children_of(request.args.get("execution", ""))
         ]

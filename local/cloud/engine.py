@@ -120,13 +120,12 @@ class Engine:
         counters: dict[str, Any] = json.loads(self._control("GET"))
         return counters
 
-    def child_executions(self, execution_arn: str, *, entered: str = "") -> list[dict[str, Any]]:
+    def child_executions(self, execution_arn: str) -> list[dict[str, Any]]:
         """Return the children of an execution's distributed Map that have ended.
 
-        `name`, `input`, `history_events` as AWS counts them, `largest_payload` in bytes, and in
-        `entered` the input of the state so named, each time that it was entered.
+        `name`, `input`, `history_events` as AWS counts them, and `largest_payload` in bytes.
         """
-        query = urllib.parse.urlencode({"execution": execution_arn, "entered": entered})
+        query = urllib.parse.urlencode({"execution": execution_arn})
         children: list[dict[str, Any]] = json.loads(
             self._control("GET", path=f"/_child_executions?{query}")
         )

@@ -301,7 +301,7 @@ def _observe(
     console.print()
     console.print(Text("The first run", "bold"))
     runs = [_run(watch, "demo-1", plan.input, display, console)]
-    if runs[0].is_incomplete:
+    if runs[0].rerun_input():
         console.print(Text("The run printed the input for a rerun. The demo starts it now."))
         console.print()
         runs.append(_run(watch, "demo-2", runs[0].rerun_input(), display, console))

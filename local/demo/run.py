@@ -146,9 +146,9 @@ class RescanRun:
         return problems
 
     def rerun_input(self) -> Any:
-        """Return the input at the end of an incomplete run's cause."""
-        cause = self.cause or ""
-        return json.loads(cause[cause.rindex("{") :])
+        """Return the input at the end of an incomplete run's cause, or None if there is none."""
+        _, start, rest = (self.cause or "").rpartition('{"rerun_of":')
+        return json.loads(start + rest) if start else None
 
     def outcomes_of(self, repository: str) -> Counter[str]:
         """Count the images of a repository by outcome."""
@@ -305,7 +305,7 @@ class RunWatch:
     def _read(self, described: dict[str, Any], before: EcrCalls) -> RescanRun:
         name, arn = described["name"], described["executionArn"]
         records = self._records(name)
-        children = self._engine.child_executions(arn, entered="RecordImageFailure")
+        children = self._engine.child_executions(arn)
         return RescanRun(
             name=name,
             arn=arn,
@@ -318,7 +318,7 @@ class RunWatch:
             cause=described.get("cause"),
             repositories=self._repositories(name),
             records=records,
-            images=self._images(name, described["startDate"], records, _failures(children)),
+            images=self._images(name, described["startDate"], records),
             calls=_calls(self._engine.registry_counters()).since(before),
             histories=self._histories(arn, children),
         )
@@ -356,14 +356,11 @@ class RunWatch:
         run: str,
         started_at: datetime,
         records: Mapping[str, RepositoryRecord],
-        failures: ImageOutcomes,
     ) -> ImageOutcomes:
         """Read the log until it has every image: lines arrive some time after the invocation."""
         deadline = time.monotonic() + LOG_TIMEOUT_SECONDS
         while True:
             images = read_log(run, self._log_lines(started_at))
-            for repository, failed in failures.items():
-                images.setdefault(repository, {}).update(failed)
             wrong = disagreement(images, records)
             if wrong is None:
                 return images
@@ -409,16 +406,6 @@ def _calls(counters: dict[str, Any]) -> EcrCalls:
 
 def _scans_started(counters: dict[str, Any]) -> int:
     return sum(sum(digests.values()) for digests in counters["started"].values())
-
-
-def _failures(children: list[dict[str, Any]]) -> ImageOutcomes:
-    """Read the images whose scan could not be started, which their function could not log."""
-    failures: ImageOutcomes = {}
-    for child in children:
-        for image in child["entered"]:
-            failed = ImageOutcome("FAILED", image["error"]["Error"])
-            failures.setdefault(image["repository"], {})[image["image_digest"]] = failed
-    return failures
 
 
 def _record(item: dict[str, Any]) -> RepositoryRecord:

@@ -236,6 +236,12 @@ def test_reads_the_rerun_that_the_run_printed() -> None:
     assert INCOMPLETE_RUN.rerun_input() == {"rerun_of": "demo-1"}
 
 
+def test_a_run_without_repositories_has_nothing_to_rerun() -> None:
+    cause = "No repository matches the filter x{2}."
+    assert replace(INCOMPLETE_RUN, cause=cause).rerun_input() is None
+    assert replace(INCOMPLETE_RUN, cause=None).rerun_input() is None
+
+
 def test_counts_only_the_calls_of_this_run() -> None:
     before = EcrCalls(Counter({("DescribeImages", "team/api"): 1}))
 

@@ -33,6 +33,8 @@ def scan_dates(image: Image, record: ImageRecord) -> ScanDates:
     accepted_at = newest(
         record.started_at, hinted_at, scanned_at if scan and scan.scan_type == BASIC else None
     )
+    if attempt and (ended_at := newest(hinted_at, scanned_at)) and ended_at > attempt.attempted_at:
+        attempt = None  # ECR has scanned the image since
     attempted_at = attempt.attempted_at if attempt else None
     return ScanDates(
         since=newest(image.pushed_at, accepted_at, scanned_at, attempted_at),

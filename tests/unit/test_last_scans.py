@@ -128,7 +128,7 @@ def test_dates_an_image_by_the_start_of_a_scan(hours: int) -> None:
         ({"push": 90, "listing": 8, "scan": 9}, "BASIC", 8, 8),
         ({"push": 7, "listing": 9, "scan": 8}, "BASIC", 7, 8),
         ({"push": 90, "scan": 8, "attempt": 3}, "BASIC", 3, 8),
-        ({"push": 90, "scan": 8, "attempt": 30}, "BASIC", 8, 8),
+        ({"push": 90, "scan": 8, "attempt": 8}, "BASIC", 8, 8),
         # Of another kind: it says nothing of when ECR accepts a basic scan.
         ({"push": 90, "scan": 8}, "ENHANCED", 8, None),
         ({"push": 90, "listing": 9, "scan": 8}, "ENHANCED", 8, 9),
@@ -151,6 +151,16 @@ def test_dates_an_image_by_the_newest_of_what_is_known(
         accepted_at=days_ago(accepted) if accepted else None,
         last_attempt=attempt,
     )
+
+
+@pytest.mark.parametrize(("hint", "scan"), [(None, 3), (3, None), (3, 9), (9, 3)])
+def test_goes_by_no_refusal_that_is_older_than_a_scan(hint: int | None, scan: int | None) -> None:
+    image = any_image(pushed_at=days_ago(90), last_scan=scanned(days_ago(hint)) if hint else None)
+    refused = Attempt(days_ago(5), "UNSCANNABLE", "refused by ECR")
+    known = ImageRecord(
+        image.digest, last_scan=recorded(days_ago(scan)) if scan else None, last_attempt=refused
+    )
+    assert scan_dates(image, known) == ScanDates(since=days_ago(3), accepted_at=days_ago(3))
 
 
 def test_knows_no_date_of_an_image_without_push_scan_and_record() -> None:

@@ -62,7 +62,7 @@ def handler(work: RepositoryInRun) -> Progress:
     findings = pace(settings.ledger_table, Operation.DESCRIBE_IMAGE_SCAN_FINDINGS)
     around = Surroundings(
         registry=registry,
-        history=EcrScanHistory(registry, findings),
+        history=EcrScanHistory(registry, findings, now),
         starts=pace(settings.ledger_table, Operation.START_IMAGE_SCAN),
         cache=image_cache(settings, work.repository, now),
         bucket=run_bucket(settings.run_bucket),

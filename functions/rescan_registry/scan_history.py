@@ -2,14 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from registry.ecr import EcrRegistry
 from registry.errors import ImageNotFound, RepositoryNotFound
 from registry.images import LastScan
 from rescan_registry.paced_calls import Pace
+from runtime import clock
 
-ASK_FOR_SECONDS = 70.0  # the ledger may take 22 s twice, and the function ends after 120 s
+# After the start of a step, which may list 100 pages first. The ledger may take 22 s before and
+# after, and the function ends after 120 s.
+ASK_FOR_SECONDS = 70.0
 
 
 @dataclass(frozen=True)
@@ -42,16 +46,23 @@ class ScanHistory(Protocol):
 
 
 class EcrScanHistory:
-    """Last scans from ECR, one call per image, at the pace that all callers share."""
+    """Last scans from ECR, one call per image, at the pace that all callers share.
 
-    def __init__(self, registry: EcrRegistry, pace: Pace) -> None:
+    started_at: when the step has started.
+    """
+
+    def __init__(self, registry: EcrRegistry, pace: Pace, started_at: datetime) -> None:
         self._registry = registry
         self._pace = pace
+        self._until = started_at + timedelta(seconds=ASK_FOR_SECONDS)
 
     def last_scans(
         self, repository: str, image_digests: Sequence[str], *, polls: int
     ) -> ScanAnswers:
-        """Ask for as many images as it is the turn of."""
+        """Ask for as many images as it is the turn of, until the time is over."""
+        seconds = (self._until - clock.now()).total_seconds()
+        if seconds <= 0:
+            return ScanAnswers({}, unanswered=tuple(image_digests))
         turn = self._pace.draw(len(image_digests), polls=polls)
         asked, later = image_digests[: turn.count], image_digests[turn.count :]
         scans: dict[str, LastScan | None] = {}
@@ -63,7 +74,7 @@ class EcrScanHistory:
             except (ImageNotFound, RepositoryNotFound):
                 gone.add(image_digest)
 
-        made = self._pace.calls(asked, ask, first=turn.first, seconds=ASK_FOR_SECONDS)
+        made = self._pace.calls(asked, ask, first=turn.first, seconds=seconds)
         if made.refusal and not made.answers:
             raise made.refusal
         return ScanAnswers(

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 from hypothesis import given
@@ -15,10 +16,20 @@ from registry.images import LastScan
 from rescan_registry.paced_calls import Turn
 from rescan_registry.scan_history import ASK_FOR_SECONDS, EcrScanHistory, ScanAnswers
 from tests.support.builders import any_digest, days_ago, scanned
+from tests.support.clock import NOW, Clock
 from tests.support.fakes import AskedRegistry, FakePace
 from tests.support.template import resources
 
 SCAN = scanned(days_ago(8))
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr("runtime.clock.now", clock.now)
+    return clock
+
+
 REFUSALS = [EcrThrottled("Rate exceeded"), EcrUnavailable("no answer")]
 
 
@@ -29,7 +40,7 @@ def digests(how_many: int) -> list[str]:
 def answers_of(
     registry: AskedRegistry, image_digests: list[str], pace: FakePace | None = None, polls: int = 0
 ) -> ScanAnswers:
-    history = EcrScanHistory(registry, (pace or FakePace()).as_pace)  # type: ignore[arg-type]
+    history = EcrScanHistory(registry, (pace or FakePace()).as_pace, NOW)  # type: ignore[arg-type]
     return history.last_scans("team/api", image_digests, polls=polls)
 
 
@@ -107,6 +118,23 @@ def test_returns_all_when_the_time_was_over_before_a_turn_came() -> None:
     asked_for = digests(5)
     answers = answers_of(AskedRegistry(lambda _: SCAN), asked_for, FakePace(most_answers=0))
     assert answers == ScanAnswers({}, unanswered=tuple(asked_for))
+
+
+def test_asks_only_until_the_time_of_the_step_is_over(clock: Clock) -> None:
+    """A step of MaxImagesPerRepository lists all pages first."""
+    pace = FakePace()
+    clock.move(timedelta(seconds=ASK_FOR_SECONDS - 5))
+    answers_of(AskedRegistry(lambda _: SCAN), digests(2), pace)
+    assert pace.made == [(1, 5)]
+
+
+@pytest.mark.parametrize("late", [0, 30])
+def test_draws_no_number_when_the_time_of_the_step_is_over(clock: Clock, late: int) -> None:
+    asked_for, pace = digests(2), FakePace()
+    clock.move(timedelta(seconds=ASK_FOR_SECONDS + late))
+    answers = answers_of(AskedRegistry(lambda _: SCAN), asked_for, pace)
+    assert answers == ScanAnswers({}, unanswered=tuple(asked_for))
+    assert (pace.draws, pace.made) == ([], [])
 
 
 @pytest.mark.parametrize("deleted", [ImageNotFound("any"), RepositoryNotFound("any")])

@@ -133,7 +133,7 @@ class Fleet:
         registry = self.ecr
         around = Surroundings(
             registry=registry,  # type: ignore[arg-type]
-            history=EcrScanHistory(registry, FakePace().as_pace),  # type: ignore[arg-type]
+            history=EcrScanHistory(registry, FakePace().as_pace, clock.now()),  # type: ignore[arg-type]
             starts=FakePace().as_pace,
             cache=cache,
             bucket=bucket.as_bucket,

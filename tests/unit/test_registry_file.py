@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from local.cloud.stack_parameters import of_registry_file
 from local.registry.ecr_errors import EcrError
 from local.registry.registry_contents import IMAGE_CONFIG, Image
 from local.registry.registry_file import (
@@ -362,6 +363,14 @@ def test_the_demos_scans_are_refused_for_every_reason() -> None:
     }
     again = start_everything(registry, "payments/ledger")
     assert again == {"started": 1, "LimitExceededException": 7}
+
+
+def test_the_filter_of_nothing_matches_no_repository() -> None:
+    path = LOCAL / "demo" / "registries" / "nothing.yaml"
+    asked = of_registry_file(path.read_text("utf-8"), name="nothing.yaml")["RepositoryFilter"]
+    names = shipped("nothing").repositories
+    assert names
+    assert not any(re.match(asked, name) for name in names)
 
 
 def test_the_fleet_is_large_and_mixed() -> None:

@@ -130,7 +130,7 @@ ROBUST: Mapping[str, Callable[[int], Rescan]] = {
 def after_an_idle_run(rate: int) -> Result:
     """Measure a run after one whose repositories were too small to use the rate."""
     before = Rescan(Shape(300, 33), limit(rate)).run()
-    return Rescan(TEN, limit(rate), remembered=before.rate).run()
+    return Rescan(TEN, limit(rate), remembered=before.learnt_rate).run()
 
 
 def warm(rate: int) -> Result:

@@ -73,18 +73,7 @@ of AWS's samples.
 
 {_every_cell(results)}
 
-## Unfavorable limits
-
-10 × 1,000 with a remembered rate: share of what ECR would have accepted / throttled share.
-
-{_robust(results["robust"])}
-
-In none of these runs does an image fail. What is not started when the run's time is over is
-deferred: {sum(row["deferred"] for row in results["robust"]):,.0f} images in all of them.
-With a burst of one call, or other callers at 1 call per second, the bucket is empty whenever two
-calls come close, at any rate.
-
-## Fleets and large repositories
+{_unfavorable(results)}## Fleets and large repositories
 
 | 1,000 repositories of 1,000 images, 10 % due, at | {_heads(results["warm"])} |
 | --- |{" ---: |" * len(results["warm"])}
@@ -101,12 +90,48 @@ calls come close, at any rate.
 
 | One repository of 100,000 images, a seventh due, at | {_heads(results["large"])} |
 | --- |{" ---: |" * len(results["large"])}
-| events of its history, of 25,000 | {_row(results["large"], lambda row: f"{row['events']:,.0f}")} |
+| events of its history, of 25,000 | {_row(results["large"], _events)} |
 | largest state in KiB, of 256 | {_row(results["large"], _kibibytes)} |
 | seconds (ideal, without listing 100 pages) | {_row(results["large"], _seconds)} |
 | deferred | {_row(results["large"], lambda row: f"{row['deferred']:,.0f}")} |
 
-## The constants of the controller
+{_controller(results)}"""
+
+
+def _unfavorable(results: Row) -> str:
+    if "robust" not in results:
+        return ""
+    deferred = sum(row["deferred"] for row in results["robust"])
+    return f"""## Unfavorable limits
+
+10 × 1,000 with a remembered rate: share of what ECR would have accepted / throttled share.
+
+{_robust(results["robust"])}
+
+In none of these runs does an image fail. What is not started when the run's time is over is
+deferred: {deferred:,.0f} images in all of them. With a burst of one call, or other callers at 1 call
+per second, the bucket is empty whenever two calls come close, at any rate.
+
+"""
+
+
+def _controller(results: Row) -> str:
+    if "without" not in results:
+        rows = "\n".join(
+            f"| `{name}` | {getattr(pacing, name)} | {MEANINGS[name]} |"
+            for name in pacing.CONTROLLER
+        )
+        return f"""## The constants of the controller
+
+The rate rises by a factor after a measurement without throttled calls, and falls by the share of
+throttled ones. [Decision 17](decisions/0017-the-rate-of-ecr-is-learnt-on-a-board.md) names the row
+that needs each constant.
+
+| constant | value | meaning |
+| --- | ---: | --- |
+{rows}
+"""
+    return f"""## The constants of the controller
 
 The rate rises by a factor after a measurement without throttled calls, and falls by the share of
 throttled ones. Each constant is needed by what fails without it: the cells of 1 × 1,000 and
@@ -183,6 +208,10 @@ def _seconds(row: Row) -> str:
 
 def _calls(row: Row) -> str:
     return f"{row['calls'] / row['started']:.3f}"
+
+
+def _events(row: Row) -> str:
+    return f"{row['events']:,.0f}"
 
 
 def _kibibytes(row: Row) -> str:

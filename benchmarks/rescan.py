@@ -88,7 +88,7 @@ class Result:
     payload: int
     board_writes: float
     calls: int
-    rate: float
+    learnt_rate: float
     is_finished: bool
 
 
@@ -197,7 +197,7 @@ class Account:
             payload=self.payload,
             board_writes=boards.writes / started,
             calls=limit.calls,
-            rate=boards.board.rate if boards.board else 0.0,
+            learnt_rate=boards.board.rate if boards.board else 0.0,
             is_finished=self.is_finished,
         )
 

@@ -144,6 +144,11 @@ _SCHEMAS: dict[tuple[str, str], Callable[[], Any]] = {
         "reasons?": {"STARTED?": "tally", "FAILED?": "tally", "UNSUPPORTED?": "tally"},
         "rerun?": {"rerun_of?": "string"},
         "summary_key?": "string",
+        "scan_type?": "string",
+        "change?": "string",
+        "remark?": "string",
+        "repositories_deferred?": "number",
+        "deferred?": ["string"],
     },
     ("aws.states", "Step Functions Execution Status Change"): lambda: {
         "executionArn": "execution",

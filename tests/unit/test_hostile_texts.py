@@ -162,6 +162,9 @@ def run(dry_run: bool, status: str, words: list[str], say: Say) -> tuple[Deliver
         reasons={"FAILED": {reason[:50]: 2}, "DEFERRED": {reason[:50]: 2}, "GONE": {"any": 1}},
         problems=tuple(Problem(repository, reason) for repository in repositories),
         rerun={"rerun_of": "run-1"},
+        remark=f"{reason} {cause}",
+        repositories_deferred=900,
+        deferred=tuple(repositories),
     )
     if report.ended_early:
         report = replace(report, error=error, cause=cause)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+import ledger.client  # noqa: F401 # with the start of a function, which has more CPU than a call
 from ledger.table import Table, ledger_table
 from runtime.messages import decode
 

@@ -5,33 +5,31 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from decimal import Decimal
 from itertools import batched
 from typing import TYPE_CHECKING, Any
 
-import boto3
-from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from ledger.attributes import Item, Key, attributes, key_attributes, plain
 from ledger.errors import LedgerUnavailable
-from runtime.messages import Json, encode
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-# Callers either continue without the ledger or are retried by the state machine, so none of them
-# waits for long.
-CLIENT_CONFIG = Config(
-    retries={"mode": "standard", "total_max_attempts": 3},
-    connect_timeout=2,
-    read_timeout=5,
-    max_pool_connections=16,
-)
-KEYS_A_CALL = 100  # the most that BatchGetItem takes
+__all__ = [
+    "KEYS_A_CALL",
+    "Item",
+    "Key",
+    "Table",
+    "Write",
+    "attributes",
+    "key_attributes",
+    "ledger_table",
+    "plain",
+    "unavailable",
+]
 
-type Key = tuple[str, str]  # partition key and sort key
-type Item = dict[str, Any]  # attributes as plain values
+KEYS_A_CALL = 100  # the most that BatchGetItem takes
 
 
 @dataclass(frozen=True)
@@ -173,7 +171,10 @@ class Table:
 @functools.cache
 def ledger_table(name: str) -> Table:
     """Make the adapter of a table, once per container of the function."""
-    return Table(boto3.client("dynamodb", config=CLIENT_CONFIG), name)
+    # boto3 takes most of the start of a function, and InterpretEvent only encodes items.
+    from ledger.client import dynamodb_client  # noqa: PLC0415
+
+    return Table(dynamodb_client(), name)
 
 
 @contextmanager
@@ -183,27 +184,6 @@ def unavailable() -> Iterator[None]:
         yield
     except (ClientError, BotoCoreError) as error:
         raise LedgerUnavailable(str(error)) from error
-
-
-def key_attributes(key: Key) -> dict[str, Any]:
-    """Write a key in DynamoDB's types."""
-    return attributes(dict(zip(("pk", "sk"), key, strict=True)))
-
-
-def attributes(values: Mapping[str, object]) -> dict[str, Any]:
-    """Write values in DynamoDB's types, without those that are absent."""
-    return {name: attribute(value) for name, value in values.items() if value is not None}
-
-
-def attribute(value: object) -> dict[str, Any]:
-    """Write a value in DynamoDB's types; absent fields of a message are left out."""
-    return dict(TypeSerializer().serialize(_present(encode(value))))
-
-
-def plain(item: Mapping[str, Any]) -> Item:
-    """Read the attributes of an item from DynamoDB's types."""
-    deserialize = TypeDeserializer().deserialize
-    return {name: _plain(deserialize(value)) for name, value in item.items()}
 
 
 def _request(
@@ -219,18 +199,3 @@ def _request(
         "ExpressionAttributeValues": attributes(values or {}),
     }
     return {name: part for name, part in parts.items() if part}
-
-
-def _present(value: Json) -> Any:
-    if isinstance(value, dict):
-        return {name: _present(item) for name, item in value.items() if item is not None}
-    return value
-
-
-def _plain(value: Any) -> Any:
-    """Turn DynamoDB's numbers, which are decimals, into whole ones."""
-    if isinstance(value, Decimal):
-        return int(value)
-    if isinstance(value, dict):
-        return {name: _plain(item) for name, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, list) else value

@@ -4,8 +4,8 @@ import re
 from dataclasses import dataclass
 from datetime import timedelta
 
+from ledger.attributes import attribute, key_attributes
 from ledger.image_records import RecordedScan, image_key
-from ledger.table import attribute, key_attributes
 from reporting.reports import ScanReport
 from runtime.messages import encode
 

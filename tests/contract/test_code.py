@@ -41,6 +41,7 @@ LOCAL_MAY_IMPORT: dict[str, set[str]] = {
 ADAPTERS = {
     "registry/ecr.py",
     "ledger/bucket.py",
+    "ledger/client.py",
     "ledger/table.py",
     "own_events/event_bus.py",
 }

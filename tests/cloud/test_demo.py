@@ -1,6 +1,7 @@
 """`make demo` shows what it promises, on the registry that comes with it."""
 
 import json
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -18,10 +19,11 @@ from reporting.reports import Reason
 RUN_TIMEOUT_SECONDS = 1000  # a tenth of it on two calm cores; shorter than the timeout of pytest
 
 
-def demo(*options: str) -> subprocess.CompletedProcess[str]:
+def demo(*options: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [str(local_cloud_python()), "-m", "local.demo", *options],
         cwd=REPOSITORY,
+        env=os.environ | environment,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -165,6 +167,20 @@ class TestShippedDemo:
 
         assert "\x1b" not in text
         assert "\r" not in text
+
+
+def test_notifies_of_a_filter_that_matches_nothing_with_the_oldest_sdk(tmp_path: Path) -> None:
+    path = tmp_path / "demo.json"
+    result = demo(
+        *("--registry", "local/demo/registries/nothing.yaml", "--json", str(path)),
+        LAMBDA_RUNTIME_PYTHON=str(REPOSITORY / ".venvs/oldest-sdk/bin/python"),
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    document = json.loads(path.read_text())
+    (run,) = document["runs"]
+    assert (run["status"], run["error"]) == ("FAILED", "RescanIncomplete")
+    assert run["repositories"] == {}
+    assert document["notifications"]["messages"]["slack"] == 1
 
 
 def test_refuses_a_wrong_registry_without_starting_anything(tmp_path: Path) -> None:

@@ -64,10 +64,12 @@ def _without() -> object:
     return found
 
 
-def _of_design(measured: Callable[[Shape, int], Result]) -> object:
+def _of_design(
+    measured: Callable[[Shape, int], Result], shapes: tuple[Shape, ...] = cells.SHAPES
+) -> object:
     return [
         {"shape": str(shape), "rate": rate, **cells.values(measured(shape, rate))}
-        for shape in cells.SHAPES
+        for shape in shapes
         for rate in cells.RATES
     ]
 
@@ -79,12 +81,12 @@ def _by_rate(measured: Callable[[int], Result], *rates: int) -> object:
 PARTS: dict[str, Callable[[], object]] = {
     "cells": _cells,
     "0.3": lambda: _of_design(cells.of_0_3),
-    "warm": lambda: _by_rate(cells.warm, 5, 20, 50),
-    "cold": lambda: _by_rate(cells.cold, 20),
+    "nested": lambda: _of_design(cells.nested_map, cells.SHAPES[:2]),
     "large": lambda: _by_rate(cells.large, 1, 20, 200),
-    "nested": lambda: _of_design(cells.nested_map),
-    "idle": lambda: cells.values(cells.after_an_idle_run(200)),
+    "cold": lambda: _by_rate(cells.cold, 20),
+    "warm": lambda: _by_rate(cells.warm, 5, 20, 50),
     "robust": _robust,
+    "idle": lambda: cells.values(cells.after_an_idle_run(200)),
     "without": _without,
 }
 

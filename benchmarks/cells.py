@@ -112,8 +112,8 @@ def without(constant: str) -> Iterator[None]:
 
 TEN = Shape(10, 1_000)
 ROBUST: Mapping[str, Callable[[int], Rescan]] = {
-    "remembered × 10": lambda rate: Rescan(TEN, limit(rate), remembered=rate * 10),
-    "remembered ÷ 10": lambda rate: Rescan(TEN, limit(rate), remembered=rate / 10),
+    "known rate × 10": lambda rate: Rescan(TEN, limit(rate), remembered=rate * 10),
+    "known rate ÷ 10": lambda rate: Rescan(TEN, limit(rate), remembered=rate / 10),
     "others ask for half": lambda rate: Rescan(
         TEN, limit(rate, Kind.OTHERS_HALF), remembered=rate * REMEMBERED
     ),

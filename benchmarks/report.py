@@ -32,7 +32,7 @@ def text(results: Row) -> str:
         for is_first in (True, False)
     }
     missed = [
-        f"{'first run' if cell['first'] else 'remembered'}, {cell['shape']} at {cell['rate']}/s "
+        f"{'first run' if cell['first'] else 'known'}, {cell['shape']} at {cell['rate']}/s "
         f"({_percent(cell['throttled'])} throttled, {cell['seconds']:,.0f} s of at most "
         f"{cell['most_seconds']:,} s)"
         for cell in cells
@@ -55,11 +55,11 @@ calls, and prices are list prices in us-east-1. Nothing was measured on AWS. All
 | | |
 | --- | --- |
 | Constants of the controller | {len(pacing.CONTROLLER)} |
-| Cells met, rate remembered from an earlier run | {counts[False]} of 32 |
+| Cells met, rate known from an earlier run | {counts[False]} of 32 |
 | Cells met, first run of a stack | {counts[True]} of 32 |
 | Failed images and stopped runs, in all cells | {sum(cell["failed"] for cell in cells):.0f} |
 
-A cell is met if every image was started, and: with a remembered rate, at most 5 % of the calls were
+A cell is met if every image was started, and: with a known rate, at most 5 % of the calls were
 throttled and the run took at most ideal ÷ 0.85 + 10 s; in the first run, 10 % and
 ideal ÷ 0.8 + 15 s. The ideal is the time that the calls take at ECR's limit. Missed:
 {"; ".join(missed) or "none"}.
@@ -104,13 +104,13 @@ def _unfavorable(results: Row) -> str:
     deferred = sum(row["deferred"] for row in results["robust"])
     return f"""## Unfavorable limits
 
-10 × 1,000 with a remembered rate: share of what ECR would have accepted / throttled share.
+10 × 1,000 with a known rate: share of what ECR would have accepted / throttled share.
 
 {_robust(results["robust"])}
 
 In none of these runs does an image fail. What is not started when the run's time is over is
-deferred: {deferred:,.0f} images in all of them. With a burst of one call, or other callers at 1 call
-per second, the bucket is empty whenever two calls come close, at any rate.
+deferred: {deferred:,.0f} images in all of them. With a burst of one call, or other callers at 1
+call per second, the bucket is empty whenever two calls come close, at any rate.
 
 """
 
@@ -140,20 +140,21 @@ throttled ones. Each constant is needed by what fails without it: the cells of 1
 the repositories are too small to use the rate:
 {_percent(results["idle"]["throttled"])} throttled with all constants.
 
-| constant | value | meaning | cells met without it: remembered, first | afterwards |
+| constant | value | meaning | cells met without it: rate known, first run | afterwards |
 | --- | ---: | --- | ---: | ---: |
 {_constants(results["without"])}
 """
 
 
 def _every_cell(results: Row) -> str:
-    head = "| shape at calls/s | first run | rate remembered | version 0.3 | nested Map |"
+    head = "| shape at calls/s | first run | rate known | version 0.3 | nested Map |"
     lines = [head, "| --- | ---: | ---: | ---: | ---: |"]
     found = {(cell["shape"], cell["rate"], cell["first"]): cell for cell in results["cells"]}
-    for before, nested in zip(results["0.3"], results["nested"], strict=True):
+    nested = {(row["shape"], row["rate"]): row for row in results["nested"]}
+    for before in results["0.3"]:
         shape, rate = before["shape"], before["rate"]
-        first, remembered = found[shape, rate, True], found[shape, rate, False]
-        columns = " | ".join(map(_cell, (first, remembered, before, nested)))
+        rows = (found[shape, rate, True], found[shape, rate, False], before)
+        columns = " | ".join([*map(_cell, rows), _cell_or_none(nested.get((shape, rate)))])
         lines.append(f"| {shape} at {rate} | {columns} |")
     return "\n".join(lines)
 
@@ -167,6 +168,10 @@ def _cell(row: Row) -> str:
     ]
     values = [_percent(row["throttled"]), _seconds(row), f"{row['usd_per_1000']:.4f}", *marks]
     return " · ".join(filter(None, values))
+
+
+def _cell_or_none(row: Row | None) -> str:
+    return _cell(row) if row else "not measured"
 
 
 def _robust(rows: Iterable[Row]) -> str:

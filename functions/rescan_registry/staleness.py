@@ -96,7 +96,7 @@ def _why_not_renewed(
     last_scan: LastScan, dates: ScanDates, policy: RescanPolicy, now: datetime
 ) -> Decision | None:
     if last_scan.status in _UNDER_WAY:
-        is_stuck = dates.since is None or now - dates.since >= ECR_DAY
+        is_stuck = dates.since is None or dates.since + ECR_DAY - now <= WORTH_WAITING
         return None if is_stuck else Decision(Outcome.FRESH, "scan under way")
     if last_scan.status == "IMAGE_ARCHIVED":
         return ARCHIVED

@@ -98,7 +98,13 @@ def test_goes_by_the_description_of_a_failed_scan_only() -> None:
 
 @pytest.mark.parametrize("status", ["IN_PROGRESS", "PENDING"])
 @pytest.mark.parametrize(
-    ("age", "decision"), [(MINUTE, UNDER_WAY), (DAY - SECOND, UNDER_WAY), (DAY, None)]
+    ("age", "decision"),
+    [
+        (MINUTE, UNDER_WAY),
+        (DAY - WORTH_WAITING - SECOND, UNDER_WAY),
+        (DAY - WORTH_WAITING, None),
+        (DAY, None),
+    ],
 )
 def test_case_03_is_due_again_when_a_scan_is_under_way_for_a_day(
     status: str, age: timedelta, decision: Decision | None

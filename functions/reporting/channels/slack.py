@@ -7,11 +7,13 @@ External text is put into code spans, where Slack interprets only the escapes of
 import json
 import re
 from collections.abc import Iterator
+from itertools import batched
 
 from reporting.message import Level, Line, Message, Value
 from reporting.text import trimmed, within
 from runtime.messages import Json
 
+MOST_FIELDS = 10  # of a section
 LONGEST_TEXT = 3_000  # characters in a section; a field has 2,000
 LONGEST_VALUE = 900  # characters of a value, so that two of them fit a field
 LONGEST_MESSAGE = 12_000  # characters in all blocks; Slack's undocumented limit is about 13,200
@@ -58,7 +60,8 @@ def _details(message: Message) -> Iterator[Json]:
         counts = [f"{level.sign} {_inline(line)}" for level, line in message.counts]
         yield _section(within(counts, LONGEST_TEXT, "   "))
     fields = [_text(f"*{name}*\n{_inline(line)}") for name, line in message.facts]
-    yield {"type": "section", "fields": fields}
+    for some in batched(fields, MOST_FIELDS, strict=False):
+        yield {"type": "section", "fields": list(some)}
     if message.lines:
         listed = [f"*{message.heading}*", *(f"• {_inline(line)}" for line in message.lines)]
         yield _section(within(listed, LONGEST_TEXT))

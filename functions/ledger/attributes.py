@@ -24,12 +24,19 @@ def attributes(values: Mapping[str, object]) -> dict[str, Any]:
 
 def attribute(value: object) -> dict[str, Any]:
     """Write a value in DynamoDB's types; absent fields of a message are left out."""
-    return _typed(encode(value))
+    return _typed(_present(encode(value)))
 
 
 def plain(item: Mapping[str, Any]) -> Item:
     """Read the attributes of an item from DynamoDB's types."""
     return {name: _plain(value) for name, value in item.items()}
+
+
+def _present(value: Json) -> Json:
+    """Leave out absent fields, but not in lists, whose messages keep them as NULL."""
+    if isinstance(value, dict):
+        return {name: _present(item) for name, item in value.items() if item is not None}
+    return value
 
 
 def _typed(value: Json) -> dict[str, Any]:
@@ -43,7 +50,7 @@ def _typed(value: Json) -> dict[str, Any]:
         case str():
             return {"S": value}
         case dict():
-            return {"M": {name: _typed(item) for name, item in value.items() if item is not None}}
+            return {"M": {name: _typed(item) for name, item in value.items()}}
         case list():
             return {"L": [_typed(item) for item in value]}
     raise TypeError(f"{value!r} is no attribute of the ledger")

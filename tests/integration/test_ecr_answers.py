@@ -17,7 +17,7 @@ from botocore.retries.standard import ThrottledRetryableChecker, TransientRetrya
 
 from local.registry.botocore_face import _Body
 from registry import errors
-from registry.ecr import CLIENT_CONFIG, EcrRegistry
+from registry.ecr import CLIENT_CONFIG, EcrRegistry, RepositoryPage
 from registry.images import Image
 from tests.support.builders import any_digest
 from tests.support.cases import case
@@ -27,7 +27,7 @@ from tests.support.template import REGION
 DIGEST = any_digest()
 OPERATIONS: dict[str, Callable[[EcrRegistry], object]] = {
     "GetRegistryScanningConfiguration": EcrRegistry.scan_type,
-    "DescribeRepositories": lambda registry: list(registry.repositories()),
+    "DescribeRepositories": EcrRegistry.repositories,
     "DescribeImages": lambda registry: registry.images("team/api"),
     "DescribeImageScanFindings": lambda registry: (
         registry.last_scan("team/api", DIGEST),
@@ -259,7 +259,7 @@ def test_no_member_that_ecr_leaves_out_is_missed(
 def test_an_empty_answer_is_an_empty_page() -> None:
     registry, _ = answered(200, {})
     assert registry.images("team/api").images == ()
-    assert list(registry.repositories()) == []
+    assert registry.repositories() == RepositoryPage((), None)
     assert registry.scan_type() == "BASIC"
     assert registry.last_scan("team/api", DIGEST) is None
 

@@ -133,7 +133,7 @@ def test_retries_what_ecr_throttles_until_every_scan_is_started_once(deploy: Dep
     assert summary["images"] == {"STARTED": 30}
     assert set(deployed.registry.started.values()) == {1}
     assert deployed.registry.calls["StartImageScan"] == 30 + throttled
-    assert throttled < 30  # most of them while the rate is learnt
+    assert throttled < 2 * 30  # the rate is learnt from ten times of it
     assert deployed.backoffs == []  # the function waits for the next turn of its calls
 
 
@@ -575,20 +575,20 @@ def test_looks_at_the_whole_registry_when_the_filter_is_emptied_by_hand(deploy: 
     assert summary_of(deployed.run({"repository_filter": ""}))["repositories"] == 1
 
 
-def test_defers_what_waits_when_the_time_of_the_run_is_over(deploy: Deploy) -> None:
-    old = {"tags": "v{n}", "count": 250, "scanned": "8d"}
-    deployed = deploy(
-        registry(repository("team/api", old), repository("team/web", old)),
-        MaxConcurrency="1",
-    )
+def test_defers_the_repositories_for_which_the_run_has_no_time(deploy: Deploy) -> None:
+    deployed = deploy(registry(repository("team/api"), repository("team/web")), MaxConcurrency="1")
 
     def take_long(payload: dict[str, Any]) -> None:
-        if payload["batch"]["number"] == 1:
-            deployed.clock.move(timedelta(hours=6))
+        if payload["repository"] == "team/api":
+            deployed.clock.move(timedelta(hours=5, minutes=50))
 
-    deployed.faults["StartImageScans"] = take_long
+    deployed.faults["RecordRepository"] = take_long
     execution = deployed.run()
+    assert summary_of(execution)["repositories_deferred"] == 1
     records = deployed.records(execution.name)
-    assert records["team/api"].images == {"STARTED": {"accepted": 250}}
-    assert records["team/web"].images == {}
-    assert records["team/web"].status is RecordStatus.DEFERRED
+    assert records["team/api"].status is RecordStatus.FINISHED
+    assert (records["team/web"].status, records["team/web"].images) == (RecordStatus.DEFERRED, {})
+
+    deployed.faults.clear()
+    again = deployed.run()
+    assert deployed.document(f"runs/{again.name}/repositories.json") == ["team/web", "team/api"]

@@ -1,10 +1,12 @@
 import importlib.resources
 import json
+import re
 
 import pytest
 
 from reporting.console_links import LONGEST, execution_page, image_page
 from tests.support.cases import case
+from tests.support.template import ROOT
 
 EXECUTION = "arn:aws:states:eu-west-1:123456789012:execution:rescan:run-1"
 
@@ -45,18 +47,28 @@ PUBLISHED = {
     "aws-eusc": "console.amazonaws-eusc.eu",
 }
 UNPUBLISHED = {"aws-iso", "aws-iso-b", "aws-iso-e", "aws-iso-f"}
+PARTITIONS = {
+    partition["id"]: [region for region in partition["regions"] if not region.endswith("-global")]
+    for partition in json.loads(
+        importlib.resources.files("botocore").joinpath("data/partitions.json").read_text()
+    )["partitions"]
+}
 
 
-def test_knows_the_console_of_every_region_of_every_partition() -> None:
-    data = importlib.resources.files("botocore").joinpath("data/partitions.json")
-    partitions = json.loads(data.read_text())["partitions"]
-    assert {each["id"] for each in partitions} == PUBLISHED.keys() | UNPUBLISHED
-    for partition in partitions:
-        host = PUBLISHED.get(partition["id"], PUBLISHED["aws"])
-        regions = [region for region in partition["regions"] if not region.endswith("-global")]
-        assert regions
-        for region in regions:
-            assert execution_page(region, EXECUTION).startswith(f"https://{host}/"), region
+@pytest.mark.parametrize("partition", PARTITIONS)
+def test_links_lead_to_a_console_in_every_partition_that_has_one(partition: str) -> None:
+    """Elsewhere they lead to that of the commercial partition, which is a documented limit."""
+    assert (partition in PUBLISHED) != (partition in UNPUBLISHED)
+    host = PUBLISHED.get(partition, PUBLISHED["aws"])
+    assert PARTITIONS[partition]
+    for region in PARTITIONS[partition]:
+        assert execution_page(region, EXECUTION).startswith(f"https://{host}/"), region
+
+
+def test_operations_names_the_partitions_without_working_links() -> None:
+    limits = (ROOT / "docs" / "operations.md").read_text().partition("\n## Limits\n")[2]
+    (row,) = re.findall(r"^\| links to the AWS console \|.*", limits, re.MULTILINE)
+    assert set(re.findall(r"`(aws[a-z-]*)`", row)) == UNPUBLISHED
 
 
 def test_a_name_stays_in_its_place() -> None:

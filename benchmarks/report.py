@@ -21,6 +21,8 @@ MEANINGS = {
     "LOWEST": "It never falls below this many calls per second.",
 }
 
+_DECISION = "[Decision 17](decisions/0017-the-rate-of-ecr-is-learnt-on-a-board.md)"
+
 type Row = Mapping[str, Any]
 
 
@@ -124,8 +126,7 @@ def _controller(results: Row) -> str:
         return f"""## The constants of the controller
 
 The rate rises by a factor after a measurement without throttled calls, and falls by the share of
-throttled ones. [Decision 17](decisions/0017-the-rate-of-ecr-is-learnt-on-a-board.md) names the row
-that needs each constant.
+throttled ones. {_DECISION} says what fails without each constant.
 
 | constant | value | meaning |
 | --- | ---: | --- |
@@ -134,16 +135,43 @@ that needs each constant.
     return f"""## The constants of the controller
 
 The rate rises by a factor after a measurement without throttled calls, and falls by the share of
-throttled ones. Each constant is needed by what fails without it: the cells of 1 × 1,000 and
+throttled ones. The table shows what fails without each constant: the cells of 1 × 1,000 and
 10 × 1,000 once each, with the effect of the constant taken away as in `benchmarks/cells.py`.
-*Afterwards* is a run of 10 × 1,000 at 200 calls per second that follows one with 300 × 33, in which
-the repositories are too small to use the rate:
-{_percent(results["idle"]["throttled"])} throttled with all constants.
+*Afterwards* is the throttled share in a run of 10 × 1,000 at 200 calls per second that follows one
+with 300 × 33, in which the repositories are too small to use the rate.
 
 | constant | value | meaning | cells met without it: rate known, first run | afterwards |
 | --- | ---: | --- | ---: | ---: |
+{_with_all_constants(results)}
 {_constants(results["without"])}
+
+Four constants are needed by a cell of this table. `GROWTH` and `LOWEST` are kept by reasoning, and
+not because of a measurement: without the former, the rate could never rise again after a fall; the
+latter is a floor, so that a rate that has fallen is measured again. The cell that is missed without
+`LOWEST`, the first run of 1 × 1,000 at 1 call per second, takes {_close_cell(results)} with all
+constants, so that a single run may miss it by chance. {_DECISION} names the other cells.
 """
+
+
+def _with_all_constants(results: Row) -> str:
+    cells = [cell for cell in results["cells"] if cell["shape"] in ("1 × 1,000", "10 × 1,000")]
+    known, first = (
+        sum(cell["met"] for cell in cells if cell["first"] is is_first)
+        for is_first in (False, True)
+    )
+    return (
+        f"| *(all constants)* | | Cells: medians of three runs. | {known}, {first} of 16 | "
+        f"{_percent(results['idle']['throttled'])} |"
+    )
+
+
+def _close_cell(results: Row) -> str:
+    (cell,) = (
+        cell
+        for cell in results["cells"]
+        if (cell["shape"], cell["rate"], cell["first"]) == ("1 × 1,000", 1, True)
+    )
+    return f"{cell['seconds']:,.0f} s of at most {cell['most_seconds']:,} s"
 
 
 def _every_cell(results: Row) -> str:

@@ -55,6 +55,7 @@ check: $(VENVS)/dev/installed $(VENVS)/sam/installed ## lint, types, template, d
 .PHONY: build
 build: $(VENVS)/dev/installed $(VENVS)/sam/installed ## build the application for deployment
 	$(sam) build
+	$(dev)/python -m operations.lean_packages .aws-sam/build
 
 .PHONY: deploy
 deploy: build ## build and deploy to AWS

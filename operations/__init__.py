@@ -1,1 +1,1 @@
-"""Commands that operators run against a deployed stack, with their own credentials."""
+"""Commands of operators: build packages, and tend a deployed stack with their own credentials."""

@@ -1,4 +1,4 @@
-"""Deploy the repository to the local cloud: `sam build`, then `sam deploy`."""
+"""Deploy the repository to the local cloud: as `make build` and `sam deploy`."""
 
 import fcntl
 import hashlib
@@ -20,10 +20,11 @@ from local.cloud.engine import Engine
 from local.cloud.interpreters import REPOSITORY, sam_command
 
 ARTIFACT_BUCKET = "sam-artifacts"
+LEAN_PACKAGES = "operations.lean_packages"  # the second step of `make build`
 
 
 class DeploymentError(Exception):
-    """SAM could not build or deploy the application; the message holds its output."""
+    """The application could not be built or deployed; the message holds the output."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,10 @@ class Application:
     """A SAM application: the directory of its template, and the files that a build depends on."""
 
     root: Path = REPOSITORY
-    sources: tuple[str, ...] = ("template.yaml", "functions", "statemachine")
+    sources: tuple[str, ...] = (
+        *("template.yaml", "functions", "statemachine"),
+        "operations/lean_packages.py",
+    )
 
     @property
     def build_directory(self) -> Path:
@@ -52,6 +56,7 @@ class Application:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not stamp.exists() or stamp.read_text() != fingerprint:
                 _sam(self.root, "build", "--build-dir", str(directory))
+                _make_lean(directory)
                 stamp.write_text(fingerprint)
         return directory / "template.yaml"
 
@@ -144,6 +149,20 @@ def _sam(directory: Path, *arguments: str, environment: Mapping[str, str] | None
     if result.returncode != 0:
         said = "\n".join(result.stdout.splitlines()[-40:])
         raise DeploymentError(f"`sam {arguments[0]}` failed:\n{said}")
+
+
+def _make_lean(build: Path) -> None:
+    """Run the second step of `make build`, with this Python, which is that of the functions."""
+    result = subprocess.run(  # noqa: S603 # the command is ours
+        [sys.executable, "-m", LEAN_PACKAGES, str(build)],
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    if result.returncode != 0:
+        raise DeploymentError(f"`{LEAN_PACKAGES}` failed:\n{result.stdout}")
 
 
 def _failed_resources(cloudformation: Any, stack: str) -> str:

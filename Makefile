@@ -37,7 +37,7 @@ test-scale: $(VENVS)/dev/installed ## run the fleets and samples of the size of 
 	$(dev)/pytest -m scale
 
 .PHONY: bench
-bench: $(VENVS)/dev/installed ## simulate runs under limits of ECR, and write docs/performance.md; takes minutes
+bench: build $(VENVS)/lambda-runtime/installed ## simulate runs, measure starts, and write docs/performance.md; takes minutes
 	PYTHONPATH=functions:. $(dev)/python -m benchmarks $(ARGS)
 
 .PHONY: mutants

@@ -9,6 +9,7 @@ from typing import Any
 from benchmarks import cells
 from benchmarks.report import PICTURE, RESULTS, TEXT, picture, text
 from benchmarks.rescan import Result, Shape
+from benchmarks.starts import starts
 
 
 def measure() -> None:
@@ -88,6 +89,7 @@ PARTS: dict[str, Callable[[], object]] = {
     "robust": _robust,
     "idle": lambda: cells.values(cells.after_an_idle_run(200)),
     "without": _without,
+    "starts": starts,
 }
 
 

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from benchmarks.starts import EMPTY, ROUNDS
 from rescan_registry import pacing
 from tests.support.template import ROOT
 
@@ -97,7 +98,8 @@ of AWS's samples.
 | seconds (ideal, without listing 100 pages) | {_row(results["large"], _seconds)} |
 | deferred | {_row(results["large"], lambda row: f"{row['deferred']:,.0f}")} |
 
-{_controller(results)}"""
+{_controller(results)}
+{_starts(results["starts"])}"""
 
 
 def _unfavorable(results: Row) -> str:
@@ -172,6 +174,35 @@ def _close_cell(results: Row) -> str:
         if (cell["shape"], cell["rate"], cell["first"]) == ("1 × 1,000", 1, True)
     )
     return f"{cell['seconds']:,.0f} s of at most {cell['most_seconds']:,} s"
+
+
+def _starts(measured: Mapping[str, Row]) -> str:
+    empty = measured[EMPTY]["compiled"]
+    rows = "\n".join(
+        f"| {_function(module)} | {taken['source'] / empty:.1f} | {taken['compiled'] / empty:.1f} "
+        f"| {taken['source']:.0f} | {taken['compiled']:.0f} "
+        f"| {100 * (1 - taken['compiled'] / taken['source']):.0f} % |"
+        for module, taken in measured.items()
+    )
+    return f"""## Start of the functions
+
+What each function imports when Lambda starts it: computing time in proportion to an empty handler
+in a compiled package, which imports the log and the messages. Medians of {ROUNDS} starts each, in
+turns, on one machine with other work, in processes of their own that write no compiled modules.
+The modules of the runtime, such as boto3, are compiled. A function of 256 MB has a seventh of a
+CPU. [Decision 20](decisions/0020-packages-are-compiled-when-they-are-built.md) is about the
+compilation.
+
+| function | sources only | compiled by `make build` | ms, sources | ms, compiled | saved |
+| --- | ---: | ---: | ---: | ---: | ---: |
+{rows}
+"""
+
+
+def _function(module: str) -> str:
+    if module == EMPTY:
+        return "empty handler"
+    return f"`{module.partition('.')[2].title().replace('_', '')}`"
 
 
 def _every_cell(results: Row) -> str:

@@ -31,7 +31,6 @@ class Board:
     is_learnt: ECR has throttled before, so the rate is a measured one.
     touched_at: the last draw or report.
     version: counts the changes of what is not a counter.
-    closed_until: the daily quota is used up until then; absent if it is not.
     """
 
     rate: float
@@ -46,7 +45,6 @@ class Board:
     window_refused: int = 0
     is_learnt: bool = False
     version: int = 0
-    closed_until: float | None = None
 
     def shown(self, now: float) -> float:
         """Return the number that the board shows; parts of a number count towards the next."""
@@ -71,7 +69,7 @@ class Draw:
 
 
 # The table knows whole numbers only, so these are kept as thousandths: milliseconds and the like.
-_THOUSANDTHS = ("rate", "front", "front_at", "window_at", "touched_at", "closed_until")
+_THOUSANDTHS = ("rate", "front", "front_at", "window_at", "touched_at")
 # The fields that are computed from an earlier state.
 _COMPUTED = ("rate", "front", "front_at", "window_at", "window_accepted", "window_refused")
 

@@ -147,7 +147,7 @@ class ImageRecords:
     def started_by(self, run: str, repository: str, among: Sequence[str]) -> frozenset[str]:
         """Return those of some images whose last scan was started by a run."""
         keys = [image_key(repository, image_digest) for image_digest in among]
-        records = map(image_record, self._table.get_many(keys))
+        records = map(image_record, self._table.get_many(keys, consistent=True))
         return frozenset(each.image_digest for each in records if each.started_by == run)
 
     def get(self, repository: str, image_digest: str) -> ImageRecord:

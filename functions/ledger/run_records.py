@@ -22,7 +22,7 @@ class RecordStatus(StrEnum):
 
     FINISHED = "FINISHED"
     GONE = "GONE"  # deleted since it was listed
-    DEFERRED = "DEFERRED"  # the run's time was over before its images were listed
+    DEFERRED = "DEFERRED"  # the run ended before it was reached, or listed to its end
     FAILED = "FAILED"
 
 

@@ -23,8 +23,8 @@ class LastRun:
     """
 
     run: str
-    repositories: int | None
     scan_type: str
+    repositories: int | None = None
 
 
 @dataclass(frozen=True)
@@ -50,9 +50,9 @@ class RunState:
         if item is None:
             return None
         kept = decode(_Kept, item)
-        return (
-            kept.before if kept.run == run else LastRun(kept.run, kept.repositories, kept.scan_type)
-        )
+        if kept.run == run:
+            return kept.before
+        return LastRun(kept.run, kept.scan_type, kept.repositories)
 
     def note(self, last: LastRun, *, before: LastRun | None) -> None:
         """Write what a run found, and what it was compared with, for an attempt after this one."""

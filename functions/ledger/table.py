@@ -59,10 +59,14 @@ class Table:
             )
         return plain(answer["Item"]) if "Item" in answer else None
 
-    def get_many(self, keys: Sequence[Key]) -> Iterator[Item]:
-        """Read items by key, a hundred per call; keys that DynamoDB leaves out are asked again."""
+    def get_many(self, keys: Sequence[Key], *, consistent: bool = False) -> Iterator[Item]:
+        """Read items by key, a hundred per call; keys that DynamoDB leaves out are asked again.
+
+        consistent: read what was written just before, too.
+        """
         for some in batched(keys, KEYS_A_CALL, strict=False):
-            asked: Any = {self._name: {"Keys": [key_attributes(key) for key in some]}}
+            wanted = [key_attributes(key) for key in some]
+            asked: Any = {self._name: {"Keys": wanted, "ConsistentRead": consistent}}
             while asked:
                 with unavailable():
                     answer = self._client.batch_get_item(RequestItems=asked)

@@ -9,6 +9,7 @@ from own_events.checked_fields import CheckedFields
 from runtime.messages import Json, encode
 
 MOST_PROBLEMS = 10  # an event names; summary.json has all
+MOST_REASONS = 15  # of an outcome
 LONGEST_PROBLEM = 500  # characters, also of a remark
 
 
@@ -40,7 +41,7 @@ class RescanFinished:
     scan_type: BASIC or ENHANCED. Version 0.3.0 leaves it out, and everything after it.
     change: compared with the run before; absent for a dry run and for chosen repositories.
     remark: what an operator must know about the run as a whole, such as why it rescanned nothing.
-    deferred: the first repositories that the run had no time for; repositories_deferred counts all.
+    deferred: the first repositories that the run has not reached; repositories_deferred counts all.
     """
 
     DETAIL_TYPE: ClassVar[str] = "Rescan Finished"

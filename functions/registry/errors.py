@@ -6,7 +6,7 @@ The class names are the error names of the state machines: Retry and Catch match
 import re
 from typing import Self
 
-_CODE = re.compile(r"[A-Za-z][A-Za-z0-9._]{0,99}")
+_CODE = re.compile(r"[A-Za-z][A-Za-z0-9._]{0,49}")
 _NO_CODE = "ClientError"  # botocore's name for every error that has none of its own
 
 

@@ -157,7 +157,7 @@ class RunReport:
     status: FINISHED, INCOMPLETE, or as Step Functions has it: FAILED, TIMED_OUT, ABORTED.
     images, reasons: images by outcome, and by outcome and reason; empty if the run ended early.
     problems: the first few repositories that did not finish.
-    deferred: the first few repositories that the run had no time for.
+    deferred: the first few repositories that the run has not reached.
     rerun: the execution input that takes only these; of a dry run it is one too.
     error, cause: of a run that ended early.
     scan_type: BASIC or ENHANCED, where it is known.

@@ -41,7 +41,7 @@ _RERUN_IF_LISTED = (
     "RescanRegistry with this input:"
 )
 _RERUN_DEFERRED = (
-    "The next run begins with the deferred repositories. To rescan them earlier, start an "
+    "To rescan the repositories that were not reached before the next run does, start an "
     "execution of RescanRegistry with this input:"
 )
 _MOST_SEVERITIES = 2  # in a title, so that the name of the image fits the subject of an email
@@ -215,7 +215,7 @@ def _run_facts(report: RunReport) -> tuple[tuple[str, Line], ...]:
             ("Repositories", (f"{report.repositories:,}", gone if report.repositories_gone else ""))
         )
         if report.repositories_deferred:
-            facts.append(("No time for", _deferred_repositories(report)))
+            facts.append(("Not reached", _deferred_repositories(report)))
         facts.append(("Images", (f"{sum(report.images.values()):,} evaluated",)))
         skipped = {name: report.reasons[name] for name in _SKIPPED if name in report.reasons}
         if skipped:

@@ -6,7 +6,7 @@ from datetime import datetime
 from ledger.bucket import run_bucket
 from own_events.event_bus import event_bus
 from registry.ecr import ecr_registry
-from registry.errors import EcrThrottled, PageTokenRefused, RepositoryNotFound
+from registry.errors import EcrThrottled, EcrUnavailable, PageTokenRefused, RepositoryNotFound
 from rescan_registry.image_cache import image_cache
 from rescan_registry.image_outcomes import ImageOutcomes
 from rescan_registry.outcomes import THROTTLED
@@ -49,10 +49,13 @@ def _move_on(step: RepositoryStep, work: RepositoryInRun, around: Surroundings) 
         if work.progress.relisted:
             raise
         step.list_again()
-    except EcrThrottled:
+    except (EcrThrottled, EcrUnavailable) as error:
         if work.retry < RETRIES:
             raise
-        step.end(THROTTLED)
+        if not step.give_up(error):
+            if isinstance(error, EcrUnavailable):
+                raise
+            step.end(THROTTLED)
 
 
 @entrypoint(RepositoryInRun)

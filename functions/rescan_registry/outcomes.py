@@ -9,7 +9,7 @@ class Outcome(StrEnum):
     """The outcome of one image in a run. Every image has exactly one."""
 
     STARTED = "STARTED"  # ECR accepted the scan
-    FRESH = "FRESH"  # last scan younger than RescanAfter
+    FRESH = "FRESH"  # no scan needed yet, in progress, or not accepted by ECR yet
     RECENT = "RECENT"  # ECR refused: scanned in the last 24 hours. Counts as done
     UNSCANNABLE = "UNSCANNABLE"  # not a container image: index, chart, signature …
     UNSUPPORTED = "UNSUPPORTED"  # ECR cannot scan the image, by an earlier scan

@@ -3,6 +3,7 @@
 rescan_registry/pacing.py decides; here are the threads, the clock and the ledger.
 """
 
+import math
 import random
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
@@ -112,6 +113,18 @@ class Pace:
         except LedgerUnavailable as error:
             logger.warning("the used-up quota is not recorded", extra={"error": str(error)})
 
+    def draw_again(self, first: int | None, wanted: int, *, polls: int) -> Turn:
+        """Return those of the numbers of an earlier attempt that are not shown yet, or draw others.
+
+        A number that is shown has passed: its call would be made beside those whose turn it is.
+        """
+        board = None if first is None else self._look()
+        if board is not None and first is not None:
+            number = max(first, math.ceil(board.shown(self._host.seconds())))
+            if number < first + wanted:
+                return Turn(count=first + wanted - number, first=number)
+        return self.draw(wanted, polls=polls)
+
     def calls[T, A](
         self,
         items: Sequence[T],
@@ -119,9 +132,11 @@ class Pace:
         *,
         first: int | None,
         seconds: float,
+        is_over: Callable[[], bool] = lambda: False,
     ) -> PacedCalls[A]:
         """Make a call per item, in the order of their numbers, for at most some seconds.
 
+        is_over: whether an answer has made the other calls needless; asked after each.
         EcrThrottled: made again, by the same number. EcrUnavailable: left for another turn. Any
         other exception ends the calls, and is raised when those under way have ended.
         """
@@ -148,6 +163,8 @@ class Pace:
                         board = self._report(step, schedule.next_number)
                         schedule.reported(step, board, self._host.seconds())
                 made.collect()
+                if is_over():
+                    schedule.stop()
         return made.result()
 
     def _drawn(self, wanted: int, polls: int) -> Turn:

@@ -13,6 +13,9 @@ class ImageSelection(StrEnum):
     UNTAGGED = "UNTAGGED"
 
 
+# So that RescanAfter=24h is a scan per day although a run starts a little earlier or later than the
+# one before. Runs that are more frequent wait for less: others wait for the place of a repository.
+WORTH_WAITING = timedelta(minutes=15)
 # A run that is redriven later than this after its time was over has its full time again.
 _REDRIVEN_AFTER = timedelta(minutes=30)
 
@@ -48,6 +51,11 @@ class RescanPolicy:
     def due_after(self) -> timedelta:
         """Return the age after which a scan is renewed."""
         return max(self.rescan_after - self.schedule_interval, timedelta(0))
+
+    @property
+    def longest_wait(self) -> timedelta:
+        """Return how long a run waits at most for ECR to accept a scan of an image again."""
+        return min(WORTH_WAITING, self.schedule_interval / 24)
 
     @property
     def most_calls(self) -> int:

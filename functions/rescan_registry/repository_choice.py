@@ -184,13 +184,13 @@ def _unfinished(run: str, bucket: RunBucket, records: RunRecords) -> tuple[list[
 
     Raises InvalidRescanRequest for a run that is not known.
     """
-    names = bucket.repositories(run)
+    done = {record.repository for record in records.for_run(run) if record.is_done}
+    names = bucket.repositories(run)  # last, because it is read while it is used
     if names is None:
         raise InvalidRescanRequest(
             f"rerun_of: no repository list found for run {run!r}. It does not exist, ended before "
             "it listed repositories, or is older than RunRetentionDays."
         )
-    done = {record.repository for record in records.for_run(run) if record.is_done}
     listed, left = 0, list[str]()
     for name in names:
         listed += 1

@@ -104,12 +104,11 @@ class RepositoryStep:
             if outcome.error:
                 failure = _failure(outcome.error)
                 started = cache.started_by(self._work.run, batch.image_digests)
-                self._settle(
-                    {
-                        digest: STARTED if digest in started else failure
-                        for digest in batch.image_digests
-                    }
-                )
+                others = [digest for digest in batch.image_digests if digest not in started]
+                self._settle(dict.fromkeys(started, STARTED) | dict.fromkeys(others, failure))
+                if failure != THROTTLED:
+                    for digest in others:
+                        cache.note_attempt(digest, failure, at=self._now)
             retries += MOST_RETRIES if outcome.error else outcome.retries
         progress = self.progress.folded()
         self.progress = replace(progress, events=progress.events + EVENTS_PER_RETRY * retries)
@@ -159,6 +158,16 @@ class RepositoryStep:
             seconds = ceil((free_at - self._now).total_seconds())
             self.progress = replace(self.progress, wait_seconds=seconds)
         self.progress = replace(self.progress, finished=not self.progress.waiting)
+
+    def give_up(self, error: Exception) -> bool:
+        """Count the images for whose last scan ECR was asked in vain, and return whether any was.
+
+        The other images are not concerned: the next step continues with them.
+        """
+        undecided = self.progress.undecided
+        self._settle({image.image_digest: _failure(type(error).__name__) for image in undecided})
+        self.progress = replace(self.progress, undecided=(), missing=0)
+        return bool(undecided)
 
     def end(self, decision: Decision) -> None:
         """Defer every image that waits, and end before the other pages are listed, if any."""
@@ -251,12 +260,10 @@ class RepositoryStep:
 
     def _why_no_more(self, pace: Pace) -> Decision | None:
         """Return why no further batch is started, or None."""
-        closed_until = pace.closed_until()
-        if closed_until and closed_until > self._now:
+        if pace.closed_until():
             return SCAN_QUOTA
-        for decision in (SCAN_QUOTA, REPOSITORY_GONE):
-            if self.progress.tally.of_decision(decision):
-                return decision
+        if self.progress.tally.of_decision(REPOSITORY_GONE):
+            return REPOSITORY_GONE
         return None if min(self._budget(), self._most_to_ask()) > 0 else OUT_OF_BUDGET
 
     def _budget(self) -> int:

@@ -72,7 +72,7 @@ def noted(found: FoundByRun, before: LastRun | None) -> LastRun:
     counted = before.repositories if before else None
     if found.scan_type != ENHANCED and found.choice.by is Selection.PARAMETER:
         counted = found.repositories
-    return LastRun(found.run, counted, found.scan_type)
+    return LastRun(found.run, found.scan_type, counted)
 
 
 def _news_of_chosen(found: FoundByRun) -> News:

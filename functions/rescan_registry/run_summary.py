@@ -10,6 +10,7 @@ from enum import StrEnum
 from ledger.run_records import RecordStatus, RunRecord
 from own_events.rescan_finished import (
     MOST_PROBLEMS,
+    MOST_REASONS,
     Problem,
     RescanFinished,
     RunChange,
@@ -43,7 +44,7 @@ class RunSummary:
     results_found: those of them whose result ECR returned when it was asked.
     rerun: the execution input that takes only what is not done; of a dry run it is one too.
     problems: every repository that did not finish.
-    deferred: every repository that the run had no time for.
+    deferred: every repository that the run has not reached, or not listed to its end.
     begin_with: the repository with which the next run begins, if this one did not get to the end.
     """
 
@@ -80,10 +81,10 @@ class RunSummary:
             )
         if self.deferred:
             named = _named(self.deferred.start, len(self.deferred))
-            sentences.append(
-                f"There was no time for {len(self.deferred)} of {self.repositories} repositories, "
-                f"with which the next run begins: {named}."
-            )
+            share = f"{len(self.deferred)} of {self.repositories} repositories"
+            sentences.append(f"{share} were not reached: {named}.")
+            if self.begin_with:
+                sentences.append(f"The next run begins with {self.begin_with}.")
         if self.rerun:
             sentences.append(
                 f"To rerun only them, start an execution with the input {json.dumps(self.rerun)}"
@@ -113,7 +114,9 @@ class RunSummary:
             repositories_not_done=self.repositories_not_done,
             problems=tuple(self.problems.start),
             images={outcome.value: images for outcome, images in self.images.outcomes().items()},
-            reasons={outcome.value: reasons for outcome, reasons in self.images.counts.items()},
+            reasons={
+                outcome.value: _few(reasons) for outcome, reasons in self.images.counts.items()
+            },
             results_missing=self.results_missing,
             results_found=self.results_found,
             rerun=self.rerun,
@@ -180,6 +183,7 @@ class RunFacts:
     ended_at: datetime
     scan_type: str = "BASIC"
     news: News = field(default_factory=News)
+    moves_the_beginning: bool = False
 
 
 def summary_of(facts: RunFacts, names: Iterable[str], records: Iterable[RunRecord]) -> RunSummary:
@@ -238,10 +242,19 @@ def summary_of(facts: RunFacts, names: Iterable[str], records: Iterable[RunRecor
         results_missing=results_missing,
         results_found=results_found,
         rerun=rerun_input(facts.run, dry_run=facts.dry_run) if problems or deferred else None,
-        begin_with=begin_with,
+        begin_with=begin_with if facts.moves_the_beginning else None,
         problems=problems,
         deferred=deferred,
     )
+
+
+def _few(reasons: Mapping[str, int]) -> dict[str, int]:
+    """Return the most frequent reasons, and the sum of the others: ECR may have many codes."""
+    frequent = Counter(reasons).most_common()
+    others = sum(count for _, count in frequent[MOST_REASONS - 1 :])
+    if len(frequent) <= MOST_REASONS:
+        return dict(reasons)
+    return dict(sorted(frequent[: MOST_REASONS - 1])) | {"others": others}
 
 
 def _named(names: Iterable[str], in_all: int) -> str:

@@ -1,5 +1,6 @@
 """Start scans one by one, and turn ECR's answers into outcomes."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -46,7 +47,10 @@ _REFUSALS: dict[type[Exception], Decision] = {
     ManualScanningDisabled: Decision(Outcome.FAILED, "ManualScanningDisabled"),
 }
 # ECR would answer the same for every other image of the batch.
-_FOR_ALL = (ScanQuotaExhausted, RepositoryNotFound, AccessDenied, ManualScanningDisabled)
+_FOR_ALL = (RepositoryNotFound, AccessDenied, ManualScanningDisabled)
+# ECR has one code for the quota of the registry and for that of an image, and tells them apart by a
+# text that it does not document. So one refusal is not enough to stop all runs for an hour.
+_CERTAIN_OF_QUOTA = 3
 # Outcomes of which the next run must know when they were.
 _REMEMBERED = frozenset({Outcome.RECENT, Outcome.UNSCANNABLE, Outcome.FAILED})
 
@@ -64,6 +68,7 @@ class BatchInRun:
 class ScanStarter:
     """Starts the scans of one batch, and keeps what ECR answers.
 
+    decisions: by image digest.
     examples: one image per reason of FAILED, for the first few reasons.
     """
 
@@ -75,12 +80,31 @@ class ScanStarter:
         self._cache = cache
         self._pace = pace
         self._for_all: Decision | None = None
+        self._over_quota = 0
+        self.decisions: dict[str, Decision] = {}
         self.examples: dict[str, Example] = {}
+
+    def start_all(
+        self, image_digests: Sequence[str], first: int | None, *, seconds: float
+    ) -> Exception | None:
+        """Start scans by numbers from the first on, and keep the decisions.
+
+        Returns the last EcrThrottled or EcrUnavailable, if there was one.
+        """
+        made = self._pace.calls(
+            image_digests,
+            self.start,
+            first=first,
+            seconds=seconds,
+            is_over=lambda: self._for_all is not None,
+        )
+        for position, image_digest in enumerate(image_digests):
+            if decision := made.answers.get(position, self._for_all):
+                self.decisions[image_digest] = decision
+        return made.refusal
 
     def start(self, image_digest: str) -> Decision:
         """Start one scan and return its outcome; raise EcrThrottled or EcrUnavailable."""
-        if self._for_all:
-            return self._for_all
         try:
             self._registry.start_scan(self._work.repository, image_digest)
         except (EcrThrottled, EcrUnavailable):
@@ -101,8 +125,15 @@ class ScanStarter:
             self.examples.setdefault(decision.reason, Example(image_digest, message))
         if isinstance(error, _FOR_ALL):
             self._for_all = decision
+        elif decision == SCAN_QUOTA:
+            self._note_quota()
         elif decision.outcome in _REMEMBERED:
             self._cache.note_attempt(image_digest, decision, at=clock.now())
-        if decision == SCAN_QUOTA:
-            self._pace.close(clock.now() + _CLOSED_FOR)
         return decision
+
+    def _note_quota(self) -> None:
+        """Make no further calls for a while, if it is not a matter of single images."""
+        self._over_quota += 1
+        if self._over_quota == _CERTAIN_OF_QUOTA:
+            self._for_all = SCAN_QUOTA
+            self._pace.close(clock.now() + _CLOSED_FOR)

@@ -11,9 +11,6 @@ from rescan_registry.policy import RescanPolicy
 # "A basic image scan can only be started once per 24 hours on an individual image."
 # https://docs.aws.amazon.com/AmazonECR/latest/userguide/image-scanning-basic.html
 ECR_DAY = timedelta(hours=24)
-# A run waits this long at most for ECR to accept a scan, so that RescanAfter=24h is a scan per day
-# although each run of the schedule starts a little earlier or later than the one before.
-WORTH_WAITING = timedelta(minutes=15)
 _ROUNDING = timedelta(seconds=2)  # ECR's times have fractions of a second, those of states have not
 
 _UNDER_WAY = frozenset({"IN_PROGRESS", "PENDING"})
@@ -21,8 +18,6 @@ UNSUPPORTED = {
     "UNSUPPORTED_IMAGE": "operating system",
     "IMAGE_SIZE_EXCEEDED": "image size",
 }
-# Outcomes of an attempt that the next one would have, too.
-_REFUSALS = frozenset({Outcome.UNSCANNABLE, Outcome.UNSUPPORTED})
 
 
 @dataclass(frozen=True)
@@ -64,7 +59,7 @@ def newest(*dates: datetime | None) -> datetime | None:
 def why_refused_before(dates: ScanDates, policy: RescanPolicy, now: datetime) -> Decision | None:
     """Return why ECR is not asked to scan an image that it has refused to scan."""
     attempt = dates.last_attempt
-    if attempt is None or attempt.outcome not in _REFUSALS:
+    if attempt is None or attempt.outcome != Outcome.UNSCANNABLE:
         return None
     if now - attempt.attempted_at >= policy.unsupported_retry_after:
         return None
@@ -87,7 +82,7 @@ def why_not_due(
     if last_scan is not None and (decision := _why_not_renewed(last_scan, dates, policy, now)):
         return decision
     free_at = dates.not_before(now)
-    if free_at and free_at - now > WORTH_WAITING:
+    if free_at and free_at - now > policy.longest_wait:
         return Decision(Outcome.FRESH, "scanned within 24 hours")
     return None
 
@@ -96,7 +91,7 @@ def _why_not_renewed(
     last_scan: LastScan, dates: ScanDates, policy: RescanPolicy, now: datetime
 ) -> Decision | None:
     if last_scan.status in _UNDER_WAY:
-        is_stuck = dates.since is None or dates.since + ECR_DAY - now <= WORTH_WAITING
+        is_stuck = dates.since is None or dates.since + ECR_DAY - now <= policy.longest_wait
         return None if is_stuck else Decision(Outcome.FRESH, "scan under way")
     if last_scan.status == "IMAGE_ARCHIVED":
         return ARCHIVED

@@ -14,7 +14,7 @@ from rescan_registry.settings import StartImageScansSettings
 from runtime import clock
 from runtime.entrypoint import entrypoint
 
-START_FOR_SECONDS = 150.0  # the ledger may take 22 s before and after, and the function ends at 200
+START_FOR_SECONDS = 150.0  # the ledger and the bucket may take 110 s, and the function ends at 270
 
 
 def start_image_scans(
@@ -27,8 +27,8 @@ def start_image_scans(
 ) -> BatchOutcome:
     """Start the scans of a batch, and return how many images had which outcome.
 
-    A repeated invocation draws new numbers, and asks ECR only for what the one before has not
-    started. Raises EcrThrottled or EcrUnavailable if ECR has answered for no image.
+    A repeated invocation asks ECR only for what the one before has not started. Raises
+    EcrThrottled or EcrUnavailable if ECR has answered for no image.
     """
     digests, first = work.batch.image_digests, work.batch.first
     decisions: dict[str, Decision] = {}
@@ -37,16 +37,16 @@ def start_image_scans(
         decisions = {digest: STARTED for digest in digests if digest in started}
     asked = [digest for digest in digests if digest not in decisions]
     if work.retry and asked:
-        turn = pace.draw(len(asked), polls=work.retry)
+        turn = pace.draw_again(first, len(asked), polls=work.retry)
         if not turn.count and not decisions:
             raise EcrThrottled("StartImageScan: the other calls of ECR take its whole rate")
         asked, first = asked[: turn.count], turn.first
 
     starter = ScanStarter(work, registry, cache, pace)
-    made = pace.calls(asked, starter.start, first=first, seconds=START_FOR_SECONDS)
-    decisions |= {asked[position]: decision for position, decision in made.answers.items()}
-    if made.refusal and not decisions:
-        raise made.refusal
+    refusal = starter.start_all(asked, first, seconds=START_FOR_SECONDS)
+    decisions |= starter.decisions
+    if refusal and not decisions:
+        raise refusal
     outcomes.note(decisions)
     left = tuple(place for place, digest in enumerate(digests) if digest not in decisions)
     return BatchOutcome(

@@ -1,5 +1,6 @@
 """Summarize a run: in the run bucket, as metrics, and as the event Rescan Finished."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -47,16 +48,21 @@ def summarize_rescan(
         ended_at=now,
         scan_type=found.scan_type,
         news=compare(found, kept.state),
+        moves_the_beginning=found.moves_the_beginning,
     )
-    # Without repositories there is no list, and its absence must not look like a fault.
-    names = kept.bucket.repositories(found.run) if found.repositories else None
-    summary = summary_of(facts, names or (), kept.records.for_run(found.run))
+    summary = summary_of(facts, _names(found, kept.bucket), kept.records.for_run(found.run))
     summary_key = kept.bucket.write_summary(found.run, summary.document(), summary.lists())
-    if summary.begin_with and found.moves_the_beginning:
+    if summary.begin_with:
         kept.state.begin_with(summary.begin_with)
     bus.put([summary.event(summary_key)], resources=[ended.execution_arn])
     count(summary, metrics)  # last, because a retry would count the run twice
     return RunOutput.of(summary, summary_key)
+
+
+def _names(found: FoundByRun, bucket: RunBucket) -> Iterator[str]:
+    """Read the list of a run when the first name is needed; a run without names has none."""
+    if found.repositories:
+        yield from bucket.repositories(found.run) or ()
 
 
 @entrypoint(EndedRun)

@@ -81,8 +81,10 @@ def _found_apart(patterns: Sequence[str], texts: Sequence[str], *, whole: bool) 
             timeout=MOST_SECONDS + len(texts) / TEXTS_A_SECOND,
             check=True,
         )
-    except subprocess.TimeoutExpired as error:
-        answers = (error.stdout or b"").splitlines()
+    except (subprocess.TimeoutExpired, subprocess.CalledProcessError) as error:
+        # Whole lines only, and not the last pattern's: then the process has ended nevertheless.
+        answers = (error.stdout or b"").splitlines(keepends=True)[: len(patterns) - 1]
+        answers = [answer for answer in answers if answer.endswith(b"\n")]
         before = zip(patterns, map(json.loads, answers), strict=False)
         raise PatternTooSlow(
             patterns[len(answers)], (pattern for pattern, places in before if places)

@@ -6,8 +6,8 @@ import pytest
 from ledger.errors import LedgerUnavailable
 from ledger.run_state import LastRun, RunState, run_state
 
-FIRST = LastRun("run-1", 41, "BASIC")
-SECOND = LastRun("run-2", 0, "BASIC")
+FIRST = LastRun("run-1", "BASIC", 41)
+SECOND = LastRun("run-2", "BASIC", 0)
 
 
 @pytest.fixture
@@ -20,10 +20,18 @@ def test_knows_nothing_at_first(state: RunState) -> None:
     assert state.first_repository() is None
 
 
-@pytest.mark.parametrize("last", [FIRST, LastRun("run-1", None, "ENHANCED")])
+@pytest.mark.parametrize("last", [FIRST, LastRun("run-1", "ENHANCED")])
 def test_reads_what_the_run_before_noted(state: RunState, last: LastRun) -> None:
     state.note(last, before=None)
     assert state.run_before("run-2") == last
+
+
+def test_reads_what_runs_with_enhanced_scanning_noted(state: RunState) -> None:
+    for number in range(1, 5):
+        before = state.run_before(f"run-{number}")
+        assert before == (LastRun(f"run-{number - 1}", "ENHANCED") if number > 1 else None)
+        state.note(LastRun(f"run-{number}", "ENHANCED"), before=before)
+        assert state.run_before(f"run-{number}") == before
 
 
 def test_another_attempt_of_a_run_is_compared_with_the_same_run(state: RunState) -> None:

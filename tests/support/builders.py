@@ -84,7 +84,13 @@ def any_record(repository: str, **given: Any) -> RunRecord:
 def any_facts(**given: Any) -> RunFacts:
     """Make what is known of a run apart from its records."""
     hour_ago = NOW - timedelta(hours=1)
-    facts = RunFacts(run="run-1", dry_run=False, started_at=hour_ago, ended_at=NOW)
+    facts = RunFacts(
+        run="run-1",
+        dry_run=False,
+        started_at=hour_ago,
+        ended_at=NOW,
+        moves_the_beginning=True,
+    )
     return replace(facts, **given)
 
 

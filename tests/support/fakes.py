@@ -115,6 +115,10 @@ class FakePace:
         self._issued += wanted
         return Turn(count=wanted, first=first)
 
+    def draw_again(self, first: int | None, wanted: int, *, polls: int) -> Turn:
+        """Return the next turn: all numbers of an attempt before are shown."""
+        return self.draw(wanted, polls=polls)
+
     def closed_until(self) -> datetime | None:
         """Return what the last caller has said."""
         return self.closed
@@ -130,6 +134,7 @@ class FakePace:
         *,
         first: int | None,
         seconds: float,
+        is_over: Callable[[], bool] = lambda: False,
     ) -> PacedCalls[A]:
         """Make the calls one after the other. What ECR throttles is left, and ends the calls."""
         self.made.append((first, seconds))
@@ -138,6 +143,8 @@ class FakePace:
         for place, item in enumerate(items[: self._most_answers]):
             try:
                 answers[place] = call(item)
+                if is_over():
+                    break
             except EcrUnavailable as error:
                 refusal = error
             except EcrThrottled as error:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ledger.errors import LedgerUnavailable
-from ledger.image_records import ImageRecord
+from ledger.image_records import Attempt, ImageRecord
 from own_events.event_bus import EventRefused
 from registry.errors import (
     AccessDenied,
@@ -289,20 +289,36 @@ def test_leaves_throttling_to_the_state_machine(retry: int) -> None:
         found(replace(any_work(), retry=retry), FakeRegistry(EcrThrottled("any")))
 
 
-@pytest.mark.parametrize("where", ["listing", "history"])
-def test_defers_images_when_ecr_throttles_to_the_last(where: str) -> None:
-    image = any_image()
-    registry = FakeRegistry([], EcrThrottled("any") if where == "listing" else [image], [])
-    history = FakeHistory(refusal=EcrThrottled("any"))
-    before = Progress(waiting=due_images(2), cursor="1")
+def test_defers_what_waits_when_ecr_throttles_the_listing_to_the_last() -> None:
+    registry = FakeRegistry([], EcrThrottled("any"), [])
     bucket = FakeBucket()
-    work = replace(any_work(before), retry=RETRIES)
-    progress = found(work, registry, history, bucket=bucket)
+    work = replace(any_work(Progress(waiting=due_images(2), cursor="1")), retry=RETRIES)
+    progress = found(work, registry, bucket=bucket)
     assert (progress.finished, progress.cut_short) == (True, True)
-    images = 2 if where == "listing" else 3
-    assert progress.tally == Tally().plus_many(THROTTLED, images)
+    assert progress.tally == Tally().plus_many(THROTTLED, 2)
     ((_, lines),) = bucket.outcomes.items()
-    assert [line["reason"] for line in lines] == ["ECR throttles"] * images
+    assert [line["reason"] for line in lines] == ["ECR throttles"] * 2
+
+
+@pytest.mark.parametrize(
+    ("refusal", "decision"),
+    [
+        (EcrThrottled("any"), THROTTLED),
+        (EcrUnavailable("any"), Decision(Outcome.FAILED, "EcrUnavailable")),
+    ],
+)
+def test_images_whose_last_scan_ecr_does_not_return_stop_no_others(
+    refusal: Exception, decision: Decision
+) -> None:
+    image, waiting = any_image(), due_images(2)
+    registry = FakeRegistry([], [image], [])
+    work = replace(any_work(Progress(waiting=waiting, cursor="1")), retry=RETRIES)
+    progress = found(work, registry, FakeHistory(refusal=refusal))
+    assert (progress.finished, progress.undecided, progress.waiting) == (False, (), waiting)
+    assert progress.tally == Tally().plus(decision)
+    progress = found(any_work(progress), registry)
+    assert progress.tally == Tally().plus(decision)
+    assert in_batches(progress) == [image.image_digest for image in waiting]
 
 
 @pytest.mark.parametrize("fault", [EcrUnavailable("any"), AccessDenied("any")])
@@ -486,11 +502,15 @@ def test_refused_images_take_no_budget_from_the_others() -> None:
 def test_notices_after_its_batches_that_the_quota_is_used_up() -> None:
     pages = [[any_image() for _ in range(BATCH * 2)], [any_image() for _ in range(10)]]
     answers = chain([STARTED] * 40, cycle([SCAN_QUOTA]))
-    drive = Drive(
-        FakeRegistry(*pages),
-        answer=lambda _: next(answers),
-        pace=FakePace(Turn(count=BATCH, first=1)),
-    )
+    pace = FakePace(Turn(count=BATCH, first=1))
+
+    def answer(_: object) -> Decision:
+        decision = next(answers)
+        if decision == SCAN_QUOTA:
+            pace.close(NOW + timedelta(hours=1))
+        return decision
+
+    drive = Drive(FakeRegistry(*pages), answer=answer, pace=pace)
     progress = drive.to_its_end(any_work(), most_steps=4)
     assert [len(step) for step in drive.steps] == [0, BATCH, 0]
     assert progress.tally == Tally().plus_many(STARTED, 40).plus_many(SCAN_QUOTA, 70)
@@ -513,6 +533,9 @@ def test_counts_as_started_what_a_batch_has_started_before_it_was_killed() -> No
     progress = drive.to_its_end(any_work(), most_steps=2)
     killed = Decision(Outcome.FAILED, "Runtime.ExitError")
     assert progress.tally == Tally().plus_many(STARTED, 20 + BATCH).plus_many(killed, BATCH - 20)
+    attempts = [record.last_attempt for record in drive.records.kept["team/api"].values()]
+    # So that the next run begins with other images.
+    assert attempts.count(Attempt(NOW, "FAILED", "Runtime.ExitError")) == BATCH - 20
 
 
 def test_case_18_waits_for_the_end_of_the_24_hours_and_asks_last() -> None:

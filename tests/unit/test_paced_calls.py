@@ -71,6 +71,36 @@ def test_numbers_follow_on_each_other() -> None:
     assert turns == [Turn(count=70, first=0), Turn(count=70, first=70)]
 
 
+@pytest.mark.parametrize(
+    ("shown", "turn"),
+    [
+        (-5, Turn(count=50, first=10)),  # the attempt before has not begun
+        (30, Turn(count=30, first=30)),
+        (59, Turn(count=1, first=59)),
+        (60, Turn(count=50, first=200)),  # all have passed
+    ],
+)
+def test_another_attempt_keeps_the_numbers_that_have_not_passed(shown: int, turn: Turn) -> None:
+    boards = BoardsInMemory(replace(ANY_BOARD, front=shown, issued=200))
+    assert any_pace(boards, Clock()).draw_again(10, 50, polls=1) == turn
+
+
+def test_another_attempt_draws_where_there_were_no_numbers() -> None:
+    boards = BoardsInMemory(replace(ANY_BOARD, issued=200))
+    assert any_pace(boards, Clock()).draw_again(None, 50, polls=1) == Turn(count=50, first=200)
+
+
+def test_makes_no_call_that_an_answer_has_made_needless() -> None:
+    boards, clock = BoardsInMemory(replace(ANY_BOARD, issued=5)), Clock()
+    ecr = Ecr(clock)
+    made = any_pace(boards, clock).calls(
+        list("abcde"), ecr, first=0, seconds=60, is_over=lambda: len(ecr.asked) == 2
+    )
+    assert (made.answers, made.left) == ({0: "A", 1: "B"}, (2, 3, 4))
+    assert boards.board is not None
+    assert boards.board.accepted == 2
+
+
 def test_a_long_queue_is_waited_for() -> None:
     boards = BoardsInMemory(replace(ANY_BOARD, issued=401))
     assert any_pace(boards, Clock()).draw(70, polls=0) == Turn(count=0, wait_seconds=11)

@@ -113,6 +113,22 @@ def test_stops_a_pattern_that_hangs(
     assert raised.value.matching == matching
 
 
+@pytest.mark.parametrize("output", [b"[0]\n[", b"[0]\n[]\n[]\n"])
+def test_names_the_pattern_at_which_the_process_has_died(
+    output: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(command: list[str], **_: object) -> object:
+        raise subprocess.CalledProcessError(-9, command, output)
+
+    monkeypatch.setattr(subprocess, "run", run)
+    slow = ["(a+)+b", HANGS, "(c+)+d"]
+    with pytest.raises(PatternTooSlow) as raised:
+        matching_patterns(slow, "a")
+    ended = 1 if output.endswith(b"[") else 2
+    assert raised.value.pattern == slow[ended]
+    assert raised.value.matching == {"(a+)+b"}
+
+
 def test_all_texts_share_one_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     limits = []
 

@@ -33,6 +33,12 @@ def test_takes_from_the_request_what_it_sets() -> None:
     assert policy_in_force(request) == any_policy(rescan_after=timedelta(days=2), dry_run=True)
 
 
+@pytest.mark.parametrize(("hours", "minutes"), [(1, 2.5), (6, 15), (24, 15), (72, 15)])
+def test_waits_for_ecr_no_longer_than_the_schedule_allows(hours: int, minutes: float) -> None:
+    policy = any_policy(schedule_interval=timedelta(hours=hours))
+    assert policy.longest_wait == timedelta(minutes=minutes)
+
+
 def test_takes_the_time_until_the_next_run_from_the_schedule(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -717,8 +717,8 @@ def test_asks_ecr_no_more_often_than_the_bound_allows(asked: int, more: int) -> 
     assert progress.tally == Tally().plus_many(OUT_OF_BUDGET, 0 if more else 9)
 
 
-@pytest.mark.parametrize("decision", [SCAN_QUOTA, REPOSITORY_GONE])
-def test_settles_the_rest_when_ecr_would_answer_the_same_for_all(decision: Decision) -> None:
+def test_settles_the_rest_of_a_repository_that_is_gone() -> None:
+    decision = REPOSITORY_GONE
     pace, tally = FakePace(), Tally().plus(STARTED, decision)
     waiting = (*due_images(5), too_early(3))
     progress = handed_out(pace=pace, waiting=waiting, tally=tally)
@@ -727,20 +727,20 @@ def test_settles_the_rest_when_ecr_would_answer_the_same_for_all(decision: Decis
     assert pace.draws == []
 
 
-@pytest.mark.parametrize("decision", [THROTTLED, Decision(Outcome.FAILED, "AccessDenied")])
+@pytest.mark.parametrize(
+    "decision", [THROTTLED, SCAN_QUOTA, Decision(Outcome.FAILED, "AccessDenied")]
+)
 def test_goes_on_after_other_outcomes(decision: Decision) -> None:
     progress = handed_out(waiting=due_images(5), tally=Tally().plus(decision))
     assert len(in_batches(progress)) == 5
 
 
-@pytest.mark.parametrize(
-    ("closed", "starts"), [(-SECOND, True), (0 * SECOND, True), (SECOND, False)]
-)
+@pytest.mark.parametrize(("closed", "starts"), [(None, True), (NOW + SECOND, False)])
 def test_defers_the_rest_while_another_has_found_the_daily_quota_used_up(
-    closed: timedelta, starts: bool
+    closed: datetime | None, starts: bool
 ) -> None:
     pace = FakePace()
-    pace.closed = NOW + closed
+    pace.closed = closed
     progress = handed_out(pace=pace, waiting=due_images(5))
     assert progress.finished
     assert len(in_batches(progress)) == (5 if starts else 0)

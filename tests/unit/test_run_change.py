@@ -27,7 +27,7 @@ def found(choice: RepositoryChoice, repositories: int = 0, scan_type: str = "BAS
 
 
 def before(repositories: int | None, scan_type: str = "BASIC") -> LastRun:
-    return LastRun("run-1", repositories, scan_type)
+    return LastRun("run-1", scan_type, repositories)
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_enhanced_scanning_is_new_once_when_it_comes_and_once_when_it_goes(
 def test_notes_what_the_next_run_is_compared_with(
     now: FoundByRun, earlier: LastRun | None, kept: int | None
 ) -> None:
-    assert noted(now, earlier) == LastRun("run-2", kept, now.scan_type)
+    assert noted(now, earlier) == LastRun("run-2", now.scan_type, kept)
 
 
 @pytest.mark.parametrize(

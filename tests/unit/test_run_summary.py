@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from ledger.run_records import LONGEST_PROBLEM, Example, RecordStatus, RunRecord
-from own_events.rescan_finished import MOST_PROBLEMS, Problem, RunChange
+from own_events.rescan_finished import MOST_PROBLEMS, MOST_REASONS, Problem, RunChange
 from rescan_registry.outcomes import Outcome
 from rescan_registry.run_change import News
 from rescan_registry.run_summary import (
@@ -182,7 +182,7 @@ def test_a_deferred_repository_is_no_failure_but_is_rerun() -> None:
     assert (deferred.repositories_deferred, deferred.deferred.start) == (1, ["team/api"])
     assert deferred.rerun == {"rerun_of": "run-1"}
     assert deferred.sentence() == (
-        "There was no time for 1 of 2 repositories, with which the next run begins: team/api. "
+        "1 of 2 repositories were not reached: team/api. The next run begins with team/api. "
         'To rerun only them, start an execution with the input {"rerun_of": "run-1"}'
     )
 
@@ -192,7 +192,7 @@ def test_names_only_the_first_deferred_repositories() -> None:
     deferred = report(names, [late(name) for name in names])
     assert deferred.event("any").deferred == tuple(names[:MOST_PROBLEMS])
     assert [json.loads(text) for text in deferred.lists()["deferred"]] == names
-    assert "team/09 and 3 more. To rerun" in deferred.sentence()
+    assert "team/09 and 3 more. The next run begins with team/00. To rerun" in deferred.sentence()
 
 
 @pytest.mark.parametrize(
@@ -224,3 +224,20 @@ def test_a_run_without_repositories_is_incomplete_only_where_it_is_a_problem() -
 def test_says_what_is_new_before_what_failed() -> None:
     both = report(["team/api"], [], news=News(RunChange.BASIC_SCANNING, "Basic again."))
     assert both.sentence().startswith("Basic again. 1 of 1 repositories did not finish: team/api (")
+
+
+def test_an_event_names_the_most_frequent_reasons_and_adds_up_the_others() -> None:
+    reasons = {f"Code{n:02}": n for n in range(1, MOST_REASONS + 3)}
+    record = failed("team/api", images={"FAILED": reasons})
+    told = report(["team/api"], [record]).event("any").reasons["FAILED"]
+    assert len(told) == MOST_REASONS
+    assert told["others"] == 1 + 2 + 3
+    assert sum(told.values()) == sum(reasons.values())
+    few = failed("team/api", images={"FAILED": {"Code01": 1}})
+    assert report(["team/api"], [few]).event("any").reasons == {"FAILED": {"Code01": 1}}
+
+
+def test_only_a_run_over_the_registry_moves_the_beginning_of_the_next() -> None:
+    chosen = report(["team/api"], [late("team/api")], moves_the_beginning=False)
+    assert chosen.begin_with is None
+    assert "next run" not in chosen.sentence()

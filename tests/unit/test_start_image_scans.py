@@ -14,7 +14,7 @@ from ledger.run_records import Example
 from registry import errors
 from rescan_registry import start_image_scans as module
 from rescan_registry.image_outcomes import ImageOutcomes
-from rescan_registry.outcomes import STARTED, Decision, Outcome, Tally
+from rescan_registry.outcomes import SCAN_QUOTA, STARTED, Decision, Outcome, Tally
 from rescan_registry.paced_calls import Turn
 from rescan_registry.progress import BATCH, MOST_EXAMPLES, Batch, BatchOutcome
 from rescan_registry.scan_starter import BatchInRun
@@ -181,16 +181,28 @@ def test_asks_no_more_when_ecr_would_refuse_every_other_image(
 
 
 @pytest.mark.parametrize(
-    ("refusal", "closed"),
-    [(errors.ScanQuotaExhausted, NOW + timedelta(hours=1)), (errors.AccessDenied, None)],
+    ("refusals", "asked", "closed"), [(2, 5, None), (3, 3, NOW + timedelta(hours=1))]
 )
-def test_closes_the_board_for_an_hour_when_the_daily_quota_is_used_up(
-    refusal: type[Exception], closed: object
+def test_closes_the_board_for_an_hour_when_the_daily_quota_is_certainly_used_up(
+    refusals: int, asked: int, closed: object
 ) -> None:
-    work = batch_of()
-    start = refusing({work.batch.image_digests[0]: refusal("any")})
-    start.of(work)
+    """One refusal could be that of a single image, in words that are not known yet."""
+    work = batch_of(5)
+    quota = dict.fromkeys(work.batch.image_digests[:refusals], errors.ScanQuotaExhausted("any"))
+    start = refusing(quota)
+    answer = start.of(work)
     assert start.pace.closed == closed
+    deferred = 5 if closed else refusals
+    expected = Tally().plus_many(SCAN_QUOTA, deferred).plus_many(STARTED, 5 - deferred)
+    assert answer.tally == expected
+    assert len(start.started) + refusals == asked
+
+
+def test_closes_no_board_for_a_permission_that_is_missing() -> None:
+    work = batch_of()
+    start = refusing({work.batch.image_digests[0]: errors.AccessDenied("any")})
+    start.of(work)
+    assert start.pace.closed is None
 
 
 def test_case_13_keeps_code_and_words_of_a_failure_and_one_image_per_reason() -> None:

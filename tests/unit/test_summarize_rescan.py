@@ -33,7 +33,7 @@ FOUND = FoundByRun(
 NOTHING = replace(
     FOUND, repositories=0, choice=RepositoryChoice(Selection.PARAMETER, "prdo/", listed=312)
 )
-BEFORE = LastRun("run-0", 41, "BASIC")
+BEFORE = LastRun("run-0", "BASIC", 41)
 SUMMARY = "runs/run-1/summary.json"
 
 
@@ -271,7 +271,7 @@ def test_another_attempt_gives_the_same_answer() -> None:
             found=NOTHING,
             state=state,
         )
-    assert state.noted == [BEFORE, LastRun("run-1", 0, "BASIC")]
+    assert state.noted == [BEFORE, LastRun("run-1", "BASIC", 0)]
     output = summary(FakeBucket(), FakeRecords(), found=NOTHING, state=state)
     assert output.change is RunChange.NO_REPOSITORIES
 

@@ -176,14 +176,16 @@ def test_says_first_why_a_run_rescanned_nothing_and_what_to_do() -> None:
     assert message.command is None
 
 
-def test_counts_and_names_the_repositories_that_a_run_had_no_time_for() -> None:
+def test_counts_and_names_the_repositories_that_a_run_has_not_reached() -> None:
     deferred = {"repositories_deferred": 12, "deferred": ("team/a", "team/b")}
     message = on_run(**deferred, rerun={"rerun_of": "run-1"})
-    assert facts(message)["No time for"] == "12 repositories: team/a, team/b and 10 more"
-    assert message.command_heading.startswith("The next run begins with the deferred repositories")
+    assert facts(message)["Not reached"] == "12 repositories: team/a, team/b and 10 more"
+    assert message.command_heading.startswith(
+        "To rescan the repositories that were not reached before the next run"
+    )
     assert message.command == '{"rerun_of": "run-1"}'
     one = on_run(repositories_deferred=1, deferred=("team/a",))
-    assert facts(one)["No time for"] == "1 repository: team/a"
+    assert facts(one)["Not reached"] == "1 repository: team/a"
     both = on_run(status="INCOMPLETE", repositories_not_done=1, **deferred)
     assert both.command_heading.startswith("To rerun only the repositories that did not finish")
 

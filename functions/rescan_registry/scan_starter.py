@@ -48,7 +48,7 @@ _REFUSALS: dict[type[Exception], Decision] = {
 }
 # ECR would answer the same for every other image of the batch.
 _FOR_ALL = (RepositoryNotFound, AccessDenied, ManualScanningDisabled)
-# ECR has one code for the quota of the registry and for that of an image, and tells them apart by a
+# ECR has one code for the quota of the registry and for that of an image, and separates them by a
 # text that it does not document. So one refusal is not enough to stop all runs for an hour.
 _CERTAIN_OF_QUOTA = 3
 # Outcomes of which the next run must know when they were.

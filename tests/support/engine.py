@@ -392,6 +392,8 @@ def engine(
             watched.add(service_name)
             if service_name == "ecr":
                 stack.callback(attach(used, registry))
+            elif service_name == "dynamodb":
+                stack.callback(moto_internals.answer_directly(used))
             elif service_name in ("events", "sns"):
                 stack.callback(deployed.receivers.watch(used))
         return used

@@ -5,6 +5,12 @@ from collections.abc import Collection
 from concurrent.futures import Future
 from typing import Any
 
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+from moto import mock_aws
+
+from local.cloud import moto_internals
 from tests.support.clock import Clock
 from tests.support.engine import DEADLINE, Execution
 from tests.workflow.conftest import Deploy
@@ -101,3 +107,118 @@ def test_refuses_invocations_beyond_the_concurrency_of_lambda(deploy: Deploy) ->
     assert deployed.invocations["FindStaleImages"] == len(running) == 4
     assert deployed.refused["FindStaleImages"] >= 1
     assert deployed.refused.total() == len(deployed.backoffs)
+
+
+TABLE = {
+    "TableName": "Any",
+    "BillingMode": "PAY_PER_REQUEST",
+    "KeySchema": [
+        {"AttributeName": "pk", "KeyType": "HASH"},
+        {"AttributeName": "sk", "KeyType": "RANGE"},
+    ],
+    "AttributeDefinitions": [
+        {"AttributeName": "pk", "AttributeType": "S"},
+        {"AttributeName": "sk", "AttributeType": "S"},
+    ],
+}
+ANY = {"TableName": "Any"}
+LOST = {"TableName": "Lost"}
+
+
+def key(sk: str) -> dict[str, Any]:
+    return {"pk": {"S": "any"}, "sk": {"S": sk}}
+
+
+VALUES = {
+    "text": {"S": "tèxt"},
+    "number": {"N": "-3"},
+    "nothing": {"NULL": True},
+    "empty": {"S": ""},
+    "yes": {"BOOL": True},
+    "tree": {"M": {"list": {"L": [{"S": "a"}, {"M": {}}, {"N": "0"}]}}},
+}
+ADDED: dict[str, Any] = {
+    "Key": key("a"),
+    "UpdateExpression": "SET #text = :text ADD number :one",
+    "ExpressionAttributeNames": {"#text": "text"},
+    "ExpressionAttributeValues": {":one": {"N": "1"}, ":text": {"S": "other"}},
+}
+CONDITION = "attribute_not_exists(pk)"
+UPDATE = {"Update": {**ANY, **ADDED}}
+CALLS: list[tuple[str, dict[str, Any]]] = [
+    ("get_item", {**ANY, "Key": key("a")}),
+    ("put_item", {**ANY, "Item": {**key("a"), **VALUES}}),
+    ("put_item", {**ANY, "Item": key("b"), "ConditionExpression": CONDITION}),
+    ("put_item", {**ANY, "Item": key("b"), "ConditionExpression": CONDITION}),
+    ("get_item", {**ANY, "Key": key("a"), "ConsistentRead": True}),
+    ("update_item", {**ANY, **ADDED}),
+    ("update_item", {**ANY, **ADDED, "ReturnValues": "ALL_NEW"}),
+    ("update_item", {**ANY, **ADDED, "ReturnValues": "ALL_OLD"}),
+    ("update_item", {**ANY, **ADDED, "ConditionExpression": CONDITION}),
+    ("update_item", {**ANY, **ADDED, "UpdateExpression": "SET text text"}),
+    ("batch_get_item", {"RequestItems": {"Any": {"Keys": [key("a"), key("b"), key("c")]}}}),
+    ("transact_write_items", {"TransactItems": [UPDATE]}),
+    (
+        "transact_write_items",
+        {
+            "TransactItems": [
+                UPDATE,
+                {"Delete": {**ANY, "Key": key("b"), "ConditionExpression": CONDITION}},
+            ]
+        },
+    ),
+    (
+        "query",
+        {
+            **ANY,
+            "KeyConditionExpression": "pk = :pk",
+            "ExpressionAttributeValues": {":pk": {"S": "any"}},
+        },
+    ),
+    (
+        "query",
+        {
+            **ANY,
+            "KeyConditionExpression": "pk = :pk AND begins_with(sk, :sk)",
+            "ExpressionAttributeValues": {":pk": {"S": "any"}, ":sk": {"S": "a"}},
+            "ProjectionExpression": "sk",
+            "Limit": 1,
+        },
+    ),
+    ("delete_item", {**ANY, "Key": key("b"), "ConditionExpression": CONDITION}),
+    ("delete_item", {**ANY, "Key": key("b")}),
+    ("get_item", {**ANY, "Key": key("b")}),
+    ("get_item", {**LOST, "Key": key("a")}),
+    ("put_item", {**LOST, "Item": key("a")}),
+    ("update_item", {**LOST, **ADDED}),
+    ("transact_write_items", {"TransactItems": [{"Update": {**LOST, **ADDED}}]}),
+]
+
+
+def answers(*, directly: bool) -> list[dict[str, Any]]:
+    """Make all calls, and return what botocore hands on of each answer."""
+
+    def answer(operation: str, request: dict[str, Any]) -> dict[str, Any]:
+        try:
+            response = dict(getattr(client, operation)(**request))
+        except ClientError as error:
+            response = {**error.response, "type": type(error).__name__}
+        metadata = response.pop("ResponseMetadata")
+        return {**response, "status": metadata["HTTPStatusCode"]}
+
+    with mock_aws():
+        client: Any = boto3.client("dynamodb", "eu-central-1")
+        client.create_table(**TABLE)
+        if directly:
+            moto_internals.answer_directly(client)
+        return [answer(operation, request) for operation, request in CALLS]
+
+
+def test_a_table_answers_directly_what_it_answers_over_http(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "any")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "any")
+    expected = answers(directly=False)
+    assert {answer["status"] for answer in expected} == {200, 400}
+    assert answers(directly=True) == expected

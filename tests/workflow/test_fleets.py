@@ -36,7 +36,7 @@ def finished(execution: Execution) -> Execution:
 def test_the_parent_is_the_same_however_many_repositories_there_are(deploy: Deploy) -> None:
 
     def run(repositories: int) -> tuple[int, int]:
-        execution = finished(deploy(fleet(repositories, 3)).run())
+        execution = finished(deploy(fleet(repositories, 1)).run())
         assert len(execution.children) == repositories
         return len(execution.events), execution.largest_payload()
 
@@ -49,7 +49,9 @@ def test_a_child_grows_by_the_batches_and_the_images_of_one_step(deploy: Deploy)
     """20,000 is what MaxScansPerRepository lets a run start in a repository by default."""
 
     def run(images: int) -> tuple[int, int]:
-        execution = finished(deploy(fleet(1, images)).run())
+        # One batch after the other: concurrent waits would add up on the clock of the test, until
+        # some invocation has no time left and its images take another step.
+        execution = finished(deploy(fleet(1, images), MaxScanConcurrency="1").run())
         assert execution.output is not None
         assert execution.output["images"] == {"STARTED": images}
         return execution.largest_history(), execution.largest_payload()

@@ -349,6 +349,7 @@ def has_wildcard(path: str) -> bool:
     return "[*]" in path
 
 
+@functools.cache  # what is parsed for one engine is parsed for all
 def _speed_patches() -> list[Patch]:
     """Return patches that parse definitions, paths and updates once, and copy JSON quickly.
 

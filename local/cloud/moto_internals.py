@@ -356,11 +356,13 @@ def _speed_patches() -> list[Patch]:
     moto copies the whole state in each of its many steps, which takes most of the time of a long
     execution. Parsing takes most of the time of a short one.
 
-    Replaces: the module `copy` where states are copied, and the parsers of definitions, paths and
-    update expressions.
+    Replaces: the module `copy` where states are copied, the parsers of definitions, paths and
+    update expressions, and the module of S3's URLs, which is loaded anew for every call.
     Upstream: https://github.com/h2non/jsonpath-ng/issues/233 (paths); of copies, none is known.
     Remove when a workflow test without them takes less than twice as long.
     """
+    from moto.s3 import urls as s3_urls  # noqa: PLC0415
+    from moto.s3.models import S3Backend  # noqa: PLC0415
     from moto.stepfunctions.parser.asl.component.common.path import result_path  # noqa: PLC0415
     from moto.stepfunctions.parser.asl.component.common.string import (  # noqa: PLC0415
         string_expression,
@@ -378,9 +380,13 @@ def _speed_patches() -> list[Patch]:
     )
     from moto.stepfunctions.parser.asl.utils import json_path  # noqa: PLC0415
 
+    def urls_of_s3(_: object) -> Any:
+        return s3_urls
+
     copying = (execute_state, result_path, state_map, state_task_service, states, string_expression)
     parse_path = functools.cache(json_path.parse)
     return [
+        Patch(S3Backend, "_url_module", property(urls_of_s3)),
         Patch(UpdateExpressionParser, "make", functools.cache(UpdateExpressionParser.make)),
         *(Patch(module, "copy", _Copying) for module in copying),
         Patch(AmazonStateLanguageParser, "parse", functools.cache(AmazonStateLanguageParser.parse)),

@@ -143,7 +143,7 @@ def test_a_run_is_told_with_its_execution(people: People, repository: str) -> No
         json.dumps({"repositories": [{"name": repository, "images": [{"scanned": "1d"}]}]})
     )
     run = people.stack.run()
-    posted = people.await_posts(f"RescanRegistry:{run.name}", WEBHOOKS - {"pagerduty"})
+    posted = people.await_posts(f":{run.name}", WEBHOOKS - {"pagerduty"})
     report = posted["webhook"][0].json["report"]
     assert (report["kind"], report["status"], report["run"]) == ("run", "FINISHED", run.name)
     assert report["images"] == {"FRESH": 1}
@@ -167,7 +167,7 @@ def test_a_run_that_is_stopped_is_told_of_with_the_input_that_goes_on(
     )
     run = people.stack.stop(arn)
     people.engine.clear_faults()
-    posted = people.await_posts(f"RescanRegistry:{run.name}", {"webhook"})
+    posted = people.await_posts(f":{run.name}", {"webhook"})
     (report,) = [each.json["report"] for each in posted["webhook"]]
     assert report["status"] == "ABORTED"
     assert report["rerun"] == {"rerun_of": run.name}

@@ -26,7 +26,7 @@ OLD = {"tags": "old", "scanned": "8d"}
 FUNCTIONS = (
     "ListRepositoriesFunction",
     "FindStaleImagesFunction",
-    "StartImageScanFunction",
+    "StartImageScansFunction",
     "RecordRepositoryFunction",
     "SummarizeRescanFunction",
 )
@@ -324,6 +324,12 @@ def everything_attempted(
             "batch_delete_image",
             {"repositoryName": repository, "imageIds": [{"imageTag": "old"}]},
         ),
+        "get an item": ("dynamodb", "get_item", {"TableName": table, "Key": item}),
+        "get items": (
+            "dynamodb",
+            "batch_get_item",
+            {"RequestItems": {table: {"Keys": [item]}}},
+        ),
         "put a record": ("dynamodb", "put_item", {"TableName": table, "Item": item}),
         "update a record": ("dynamodb", "update_item", {"TableName": table, "Key": item}),
         "delete a record": ("dynamodb", "delete_item", {"TableName": table, "Key": item}),
@@ -352,6 +358,8 @@ def everything_attempted(
     }
     for name, key in {
         "list": "runs/attempt/repositories.json",
+        "list of waiting images": "runs/attempt/waiting/any/step-0001.json",
+        "file of image outcomes": "runs/attempt/images/any/step-0001.ndjson.gz",
         "summary": "runs/attempt/summary.json",
         "result": "runs/attempt/results/0.json",
         "other object": "attempt",
@@ -373,17 +381,23 @@ def everything_attempted(
     ("role", "allowed"),
     {
         "ListRepositoriesFunctionRole": {
-            *("read the scan type", "list repositories", "query records"),
+            *("read the scan type", "list repositories", "query records", "get an item"),
             *("write a list", "read a list", "list the bucket"),
         },
         "FindStaleImagesFunctionRole": {
             *("list images", "read findings", "query records", "update a record"),
-            "put an event of ecr-rescan",
+            *("get an item", "get items", "put an event of ecr-rescan"),
+            *("write a list of waiting images", "read a list of waiting images"),
+            "write a file of image outcomes",
         },
-        "StartImageScanFunctionRole": {"start a scan", "update a record"},
+        "StartImageScansFunctionRole": {
+            *("start a scan", "get an item", "get items", "update a record"),
+            "write a file of image outcomes",
+        },
         "RecordRepositoryFunctionRole": {"put a record"},
         "SummarizeRescanFunctionRole": {
-            *("read a list", "query records", "write a summary", "put an event of ecr-rescan"),
+            *("read a list", "query records", "get an item", "put a record"),
+            *("write a summary", "put an event of ecr-rescan"),
         },
         "RescanRegistryStateMachineRole": {
             *("read a list", "write a result", "read a result", "update a record"),

@@ -2,7 +2,7 @@
 
 ECR does not say how many calls it accepts per second. All invocations of all runs share one board
 per operation (ledger/boards.py), on which the rate is learnt: it rises while ECR accepts, and falls
-when ECR throttles. `docs/decisions/` says which measurement needs which constant.
+when ECR throttles. docs/performance.md shows what each constant of the controller is for.
 """
 
 import math

@@ -357,7 +357,7 @@ def _speed_patches() -> list[Patch]:
     execution. Parsing takes most of the time of a short one.
 
     Replaces: the module `copy` where states are copied, the parsers of definitions, paths and
-    update expressions, and the module of S3's URLs, which is loaded anew for every call.
+    update expressions, and the module of S3's URLs, which is loaded again for every call.
     Upstream: https://github.com/h2non/jsonpath-ng/issues/233 (paths); of copies, none is known.
     Remove when a workflow test without them takes less than twice as long.
     """

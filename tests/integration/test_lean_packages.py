@@ -143,7 +143,11 @@ def test_all_functions_have_one_package() -> None:
 
 def test_make_build_ends_with_it() -> None:
     steps = subprocess.run(
-        ["make", "--dry-run", "build"], cwd=ROOT, capture_output=True, text=True, check=True
+        ["make", "--no-print-directory", "--dry-run", "build"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout.splitlines()
     assert steps[-2].endswith("/sam build")
     assert steps[-1].endswith("python -m operations.lean_packages .aws-sam/build")

@@ -3,7 +3,11 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
+
+# "A basic image scan can only be started once per 24 hours on an individual image."
+# https://docs.aws.amazon.com/AmazonECR/latest/userguide/image-scanning-basic.html
+ECR_DAY = timedelta(hours=24)
 
 HELM_CHART_TYPE = "application/vnd.cncf.helm.config.v1+json"
 # Manifests and artifacts that are known to be no image, by the start of their media type. Others

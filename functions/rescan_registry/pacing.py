@@ -13,6 +13,7 @@ from enum import StrEnum
 from heapq import heappop, heappush
 
 from ledger.boards import Board, Draw
+from registry.ecr import CONNECTIONS
 from rescan_registry.progress import BATCH
 
 
@@ -23,7 +24,7 @@ class Operation(StrEnum):
     DESCRIBE_IMAGE_SCAN_FINDINGS = "DescribeImageScanFindings"
 
 
-THREADS = 16  # concurrent calls of one invocation
+THREADS = CONNECTIONS  # concurrent calls of one invocation
 
 # The controller.
 WINDOW_SECONDS = 1.0  # a measurement takes at least this long

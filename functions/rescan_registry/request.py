@@ -4,11 +4,10 @@ import re
 from dataclasses import dataclass
 from datetime import timedelta
 
+from registry.images import ECR_DAY
 from runtime import durations
 
-# "A basic image scan can only be started once per 24 hours on an individual image."
-# https://docs.aws.amazon.com/AmazonECR/latest/userguide/image-scanning-basic.html
-LEAST_RESCAN_AFTER = timedelta(hours=24)
+LEAST_RESCAN_AFTER = ECR_DAY
 
 KEYS = ("repositories", "repository_filter", "rescan_after", "rerun_of", "dry_run")
 _IGNORED = "Comment"  # the console prefills the input with one; pressing Start must just work

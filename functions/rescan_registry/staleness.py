@@ -4,13 +4,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from ledger.image_records import Attempt
-from registry.images import LastScan, unsupported_status
+from registry.images import ECR_DAY, LastScan, unsupported_status
 from rescan_registry.outcomes import ARCHIVED, Decision, Outcome
 from rescan_registry.policy import RescanPolicy
 
-# "A basic image scan can only be started once per 24 hours on an individual image."
-# https://docs.aws.amazon.com/AmazonECR/latest/userguide/image-scanning-basic.html
-ECR_DAY = timedelta(hours=24)
 _ROUNDING = timedelta(seconds=2)  # ECR's times have fractions of a second, those of states have not
 
 _UNDER_WAY = frozenset({"IN_PROGRESS", "PENDING"})

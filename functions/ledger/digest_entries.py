@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from ledger.changes import Cause, Change, FindingsChange
 from ledger.errors import DigestAlreadyBegun
 from ledger.image_records import ImageState
 from ledger.table import Item, Key, Table, Write, ledger_table
@@ -53,6 +54,29 @@ class DigestEntry:
     image: DigestImage
     before: ImageState = field(metadata=formerly("before_it"))
     first_event: str
+
+
+@dataclass(frozen=True)
+class DigestChange:
+    """One change of one image, for the next digest. Each event that changes an image leaves one.
+
+    before: the image state before. change, cause, by_name: as the event was reported; by_name is
+        absent where the scans were compared by number alone.
+    notify: whether NotifyOn reports the change. It is kept in any case, so that changes that cancel
+        each other out are seen.
+    is_told: it has been sent immediately, and only what it takes back of earlier changes counts.
+    is_first_sight: a run has scanned the image for the first time.
+    """
+
+    image: DigestImage
+    before: ImageState
+    noted_at: datetime
+    change: Change
+    cause: Cause | None = None
+    by_name: FindingsChange | None = None
+    notify: bool = True
+    is_told: bool = False
+    is_first_sight: bool = False
 
 
 class DigestEntries:

@@ -57,11 +57,20 @@ class ImageState:
     counts: findings by severity, of the last scan that completed.
     exceeded: the severities that were above their threshold.
     failed: whether the last scan failed.
+    thresholds: the thresholds in force then, of the severities that were on; absent in a record of
+        version 0.3.0.
+    scan_type: BASIC or ENHANCED, of the last scan that completed.
+    is_unsupported: whether ECR cannot scan the image.
+    is_monitored: whether Amazon Inspector scans the image, where it ever has.
     """
 
     counts: dict[str, int] = field(default_factory=dict)
     exceeded: tuple[str, ...] = ()
     failed: bool = False
+    thresholds: dict[str, int] | None = None
+    scan_type: str | None = None
+    is_unsupported: bool = False
+    is_monitored: bool = True
 
     @property
     def is_alarm(self) -> bool:
@@ -76,12 +85,17 @@ class Note:
     event_id: the event that reported it. When the same event is processed again, it is compared
         with the same `before` as the first time, which results in the same message.
     before, before_notified_at: what it was compared with, and `notified_at` of that.
+    is_immediate: it was reported immediately in the channels with a digest, too.
+    triggered, resolved: the keys of incidents that it opened or confirmed, and that it closed.
     """
 
     event_id: str
     noted_at: datetime
     before: ImageState | None
     before_notified_at: datetime = field(metadata=formerly("before_told_at"))
+    is_immediate: bool = False
+    triggered: str | None = None
+    resolved: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -91,12 +105,15 @@ class Baseline:
     notified_at: when a notification was last sent, or the image was first seen.
     revision: the number of baselines that the image has had.
     notes: the last few changes, newest first.
+    incident: the key of the image's open incident; empty where none is open, and absent in a record
+        of version 0.3.0.
     """
 
     image_state: ImageState = field(metadata=formerly("standing"))
     notified_at: datetime = field(metadata=formerly("told_at"))
     revision: int
     notes: tuple[Note, ...]
+    incident: str | None = None
 
 
 @dataclass(frozen=True)

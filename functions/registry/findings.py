@@ -1,10 +1,12 @@
-"""Findings of a basic scan."""
+"""Findings of an image, of basic and of enhanced scanning alike."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 # As ECR names them, the worst first.
 SEVERITIES = ("CRITICAL", "HIGH", "MEDIUM", "LOW", "INFORMATIONAL", "UNDEFINED")
+
+type FindingKey = tuple[str, str]  # vulnerability and package, which identify a finding in an image
 
 
 @dataclass(frozen=True)
@@ -13,6 +15,10 @@ class Finding:
 
     name: as ECR has it, mostly a CVE.
     score: CVSS base score, of the newest version that ECR returns; 0 if it returns none.
+    fixed_in: the version of the package that fixes it; empty if ECR names none.
+    related: other names of the same vulnerability.
+    is_suppressed: by a suppression rule of Amazon Inspector.
+    has_exploit: Amazon Inspector knows of an exploit.
     """
 
     name: str
@@ -21,6 +27,36 @@ class Finding:
     version: str = ""
     uri: str = ""
     score: float = 0.0
+    fixed_in: str = ""
+    related: tuple[str, ...] = ()
+    is_suppressed: bool = False
+    has_exploit: bool = False
+
+    @property
+    def key(self) -> FindingKey:
+        """Return what identifies the finding in its image; the version of a package does not."""
+        return self.name, self.package
+
+
+@dataclass(frozen=True)
+class ScanFindings:
+    """ECR's list of what the newest scan of an image found.
+
+    status: as ECR has it: COMPLETE, or ACTIVE with enhanced scanning. With any other, the list says
+        nothing about the image.
+    scan_type: BASIC or ENHANCED, by the list that ECR returned.
+    is_whole: whether these are all findings; MOST_FINDINGS of registry.ecr are read.
+    """
+
+    status: str
+    scan_type: str = "BASIC"
+    findings: tuple[Finding, ...] = ()
+    is_whole: bool = True
+
+
+def severity_rank(severity: str) -> int:
+    """Return the place of a severity, 0 for the worst; those that AWS does not document are last."""
+    return SEVERITIES.index(severity) if severity in SEVERITIES else len(SEVERITIES)
 
 
 def worst(findings: Iterable[Finding], most: int) -> tuple[Finding, ...]:
@@ -29,6 +65,4 @@ def worst(findings: Iterable[Finding], most: int) -> tuple[Finding, ...]:
 
 
 def _badness(finding: Finding) -> tuple[int, float, str, str]:
-    known = finding.severity in SEVERITIES
-    rank = SEVERITIES.index(finding.severity) if known else len(SEVERITIES)
-    return rank, -finding.score, finding.name, finding.package
+    return severity_rank(finding.severity), -finding.score, finding.name, finding.package

@@ -1,7 +1,8 @@
 """Compare an image with its baseline, or with that of the image that had its tag before."""
 
+from ledger.changes import Change
 from ledger.image_records import ImageState
-from reporting.reports import Change, ScanReport
+from reporting.reports import ScanReport
 from reporting.thresholds import Thresholds
 
 

@@ -4,10 +4,11 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
 
+from ledger.changes import Change
 from ledger.image_records import ImageState
 from own_events.rescan_finished import RunChange
 from reporting.changes import change, difference, image_state_of
-from reporting.reports import Change, Reason, RunReport, ScanReport, ScanType
+from reporting.reports import Reason, RunReport, ScanReport, ScanType
 from reporting.thresholds import Thresholds
 
 

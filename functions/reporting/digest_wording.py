@@ -1,8 +1,9 @@
 """Format a digest as a message."""
 
+from ledger.changes import Change
 from registry.findings import SEVERITIES
 from reporting.message import Level, Line, Message, Value
-from reporting.reports import Change, DigestedImage, DigestReport
+from reporting.reports import DigestedImage, DigestReport
 
 _WORDS = {
     Change.NEW: "new",

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from ledger.changes import Cause, Change, FindingsChange
 from own_events.rescan_finished import Problem
 from registry.findings import Finding
 from registry.images import UNSUPPORTED_STATUSES
@@ -17,17 +18,6 @@ class ScanType(StrEnum):
 
     BASIC = "BASIC"
     ENHANCED = "ENHANCED"
-
-
-class Change(StrEnum):
-    """How a scan compares with the baseline."""
-
-    NEW = "NEW"  # above a threshold, and was not
-    WORSE = "WORSE"  # above a threshold, and some severity has more findings than before
-    BETTER = "BETTER"  # still above a threshold, with fewer findings and nowhere more
-    CLEARED = "CLEARED"  # nothing above a threshold any more, or the scan no longer fails
-    FAILED = "FAILED"  # the scan failed, and the one before it had not
-    UNCHANGED = "UNCHANGED"
 
 
 class Reason(StrEnum):
@@ -86,9 +76,12 @@ class ScanReport:
     worst_findings: only where findings are included.
     accepted: findings by severity that are accepted, and no longer in `severities`.
     accepted_findings: the first few of them.
-    change, difference: since the report before, where that is known, and how many findings above
-        thresholds there are more or fewer.
-    compared_with: the digest that had the tag before, of an image that had no report before.
+    change, cause: compared with the scan before, where that is known.
+    difference: how many findings of the severities above thresholds there are more or fewer.
+    by_name: which findings have changed; absent where the scans are compared by number alone.
+    open_now, open_before: findings by severity of those above their threshold, the worst first.
+    open_since: the day, as YYYY-MM-DD, since when the first of what is gone was open.
+    compared_with: the digest of the image that had the tag before, if it is compared with that.
     is_reminder: the same was reported before, at least RemindAfter ago.
     is_elsewhere: the registry is of another account or region than ours, and cannot be asked.
     remarks: what is missing from this report, and why.
@@ -112,7 +105,12 @@ class ScanReport:
     accepted_findings: tuple[AcceptedFinding, ...] = ()
     remarks: tuple[str, ...] = ()
     change: Change | None = None
+    cause: Cause | None = None
     difference: dict[str, int] = field(default_factory=dict)
+    by_name: FindingsChange | None = None
+    open_now: dict[str, int] = field(default_factory=dict)
+    open_before: dict[str, int] = field(default_factory=dict)
+    open_since: str | None = None
     compared_with: str | None = None
     is_reminder: bool = False
     is_elsewhere: bool = False

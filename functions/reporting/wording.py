@@ -3,11 +3,12 @@
 import json
 from datetime import datetime
 
+from ledger.changes import Change
 from own_events.rescan_finished import RunChange
 from registry.findings import SEVERITIES, Finding
 from reporting.decision import Decision
 from reporting.message import Level, Line, Message, Value
-from reporting.reports import Change, NoticeReport, RunReport, ScanReport, ScanType
+from reporting.reports import NoticeReport, RunReport, ScanReport, ScanType
 from reporting.thresholds import OTHER
 
 _DONE = ("DUE", "STARTED", "FRESH", "RECENT", "DEFERRED", "FAILED")

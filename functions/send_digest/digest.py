@@ -5,12 +5,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from ledger.changes import Change
 from ledger.digest_entries import DigestEntry
 from registry.findings import SEVERITIES
 from reporting import console_links
 from reporting.changes import change, difference
 from reporting.decision import NotifyOn
-from reporting.reports import Change, DigestedImage, DigestReport
+from reporting.reports import DigestedImage, DigestReport
 from reporting.text import first
 from reporting.thresholds import OTHER
 from runtime.messages import encode, wire

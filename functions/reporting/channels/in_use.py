@@ -5,13 +5,14 @@ from datetime import datetime
 from enum import StrEnum
 from typing import cast
 
+from ledger.changes import Change
 from registry.findings import SEVERITIES
 from reporting.channels import chatbot, pagerduty, slack, sns, teams
 from reporting.channels.delivery import CLAIMED_FOR, TRANSPORTS, Channel, Delivery
 from reporting.channels.document import document
 from reporting.decision import Decision, Incident
 from reporting.message import Message, plain
-from reporting.reports import Change, DigestReport, NoticeReport, Report, RunReport, ScanReport
+from reporting.reports import DigestReport, NoticeReport, Report, RunReport, ScanReport
 from runtime.messages import Json
 from runtime.settings import Settings
 

@@ -55,7 +55,7 @@ class ScanFindings:
 
 
 def severity_rank(severity: str) -> int:
-    """Return the place of a severity, 0 for the worst; those that AWS does not document are last."""
+    """Return the place of a severity, the worst first; one that AWS does not document is last."""
     return SEVERITIES.index(severity) if severity in SEVERITIES else len(SEVERITIES)
 
 

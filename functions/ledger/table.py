@@ -109,9 +109,8 @@ class Table:
         values: Mapping[str, object] | None = None,
     ) -> bool:
         """Write an item over what is there, and return whether the condition held."""
-        request = _request(when=when, values=values)
-        written = {**key_attributes(key), **attributes(item)}
-        return self._write(self._client.put_item, TableName=self._name, Item=written, **request)
+        request = self.to_put(key, item, when=when, values=values).request
+        return self._write(self._client.put_item, **request)
 
     def update(
         self, key: Key, change: str, values: Mapping[str, object], *, when: str = ""
@@ -138,6 +137,19 @@ class Table:
         """Delete an item if it exists, and return whether the condition held."""
         request = {**self.to_delete(key).request, **_request(when=when, values=values)}
         return self._write(self._client.delete_item, **request)
+
+    def to_put(
+        self,
+        key: Key,
+        item: Mapping[str, object],
+        *,
+        when: str = "",
+        values: Mapping[str, object] | None = None,
+    ) -> Write:
+        """Return a write of an item, to be made together with other writes."""
+        written = {**key_attributes(key), **attributes(item)}
+        request = _request(when=when, values=values)
+        return Write("Put", {"TableName": self._name, "Item": written, **request})
 
     def to_update(
         self, key: Key, change: str, values: Mapping[str, object], *, when: str = ""

@@ -36,3 +36,19 @@ def test_a_reserved_name_needs_no_more_than_a_sign(ledger_table: str) -> None:
     assert table.put(("any", "1"), {}, when="#status = :status", values={":status": "FAILED"})
     assert not table.delete(("any", "1"), when="attribute_exists(#status)")
     assert table.get(("any", "1")) == {"pk": "any", "sk": "1"}
+
+
+def test_reads_back_bytes_that_were_put(ledger_table: str) -> None:
+    table = Table(boto3.client("dynamodb"), ledger_table)
+    table.put(("any", "1"), {"found": b"\x00\xff"})
+    assert table.get(("any", "1")) == {"pk": "any", "sk": "1", "found": b"\x00\xff"}
+
+
+def test_puts_several_items_together_or_none(ledger_table: str) -> None:
+    table = Table(boto3.client("dynamodb"), ledger_table)
+    first = table.to_put(("any", "1"), {"number": 1}, when="attribute_not_exists(pk)")
+    assert table.write_together(first) is None
+    reason = table.write_together(first, table.to_put(("any", "2"), {"number": 2}))
+    assert reason
+    assert "ConditionalCheckFailed" in reason
+    assert [item["sk"] for item in table.query("any")] == ["1"]

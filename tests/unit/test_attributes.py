@@ -56,6 +56,17 @@ def test_keeps_the_absent_fields_of_messages_in_lists() -> None:
     assert attribute([{"before": None}]) == {"L": [{"M": {"before": {"NULL": True}}}]}
 
 
+def test_writes_and_reads_bytes_as_they_are() -> None:
+    """As DynamoDB's client takes and returns them, without the Binary of boto3's resources."""
+    assert attributes({"found": b"\x00\xff"}) == {"found": {"B": b"\x00\xff"}}
+    assert plain({"found": {"B": b"\x00\xff"}}) == {"found": b"\x00\xff"}
+
+
+def test_writes_no_bytes_in_a_message() -> None:
+    with pytest.raises(TypeError, match="bytes has no JSON form"):
+        attribute({"found": b""})
+
+
 def test_writes_no_fractions() -> None:
     with pytest.raises(TypeError, match=r"1\.5 is no attribute of the ledger"):
         attribute(1.5)

@@ -45,7 +45,8 @@ def with_details(
         return _without(report, f"{missing} the event has no image digest.")
     try:
         if report.is_complete:
-            found = apply(registry.findings(report.repository, report.image_digest), risks)
+            listed = registry.findings(report.repository, report.image_digest)
+            found = apply(listed.findings, risks)
             return replace(
                 report,
                 severities=found.taken_off(report.severities),

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import batched
+from itertools import batched, chain
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -20,20 +20,24 @@ from botocore.retries.standard import (
 )
 
 from registry import errors
-from registry.findings import Finding
+from registry.findings import Finding, ScanFindings
 from registry.images import Image, LastScan
 
 if TYPE_CHECKING:
     from mypy_boto3_ecr import ECRClient
     from mypy_boto3_ecr.type_defs import (
+        DescribeImageScanFindingsRequestTypeDef,
         DescribeImagesRequestTypeDef,
+        EnhancedImageScanFindingTypeDef,
         ImageDetailTypeDef,
+        ImageScanFindingsTypeDef,
         ImageScanFindingTypeDef,
         ImageScanStatusTypeDef,
+        VulnerablePackageTypeDef,
     )
 
 PAGE = 1_000  # the most that a call returns: repositories, images or findings
-MOST_FINDINGS = 5_000  # of an image that are looked at: five calls
+MOST_FINDINGS = 10_000  # of an image that are read: ten calls
 NAMES_A_CALL = 100  # the most names that DescribeRepositories takes in one call
 CONNECTIONS = 16  # the calls that one function has under way at most
 
@@ -61,6 +65,10 @@ _ERRORS: dict[str, type[Exception]] = {
     "UnsupportedImageTypeException": errors.ImageNotScannable,
     "ScanNotFoundException": errors.ScanNotFound,
 }
+# Amazon Inspector monitors the image, or has stopped to: no basic scan has such a status.
+_ENHANCED_STATUSES = frozenset({"ACTIVE", "SCAN_ELIGIBILITY_EXPIRED"})
+# What Amazon Inspector says for the version of a package that fixes it if there is none.
+_NO_VERSION = "notavailable"
 
 
 class UnreadableAnswer(Exception):
@@ -165,16 +173,35 @@ class EcrRegistry:
             status, findings.get("imageScanCompletedAt"), findings.get("findingSeverityCounts", {})
         )
 
-    def findings(self, repository: str, digest: str) -> Iterator[Finding]:
-        """List the findings of the last basic scan of an image, 1,000 per call."""
-        pages = self._client.get_paginator("describe_image_scan_findings").paginate(
-            repositoryName=repository,
-            imageId={"imageDigest": digest},
-            PaginationConfig={"PageSize": PAGE, "MaxItems": MOST_FINDINGS},
+    def findings(self, repository: str, image_digest: str) -> ScanFindings:
+        """Read what the newest scan of an image found, 1,000 findings per call."""
+        request: DescribeImageScanFindingsRequestTypeDef = {
+            "repositoryName": repository,
+            "imageId": {"imageDigest": image_digest},
+            "maxResults": PAGE,
+        }
+        basic: list[Finding] = []
+        enhanced: list[Finding] = []
+        has_enhanced, status = False, ""
+        for _ in range(MOST_FINDINGS // PAGE):
+            with _named_errors("DescribeImageScanFindings", f"{repository}@{image_digest}"):
+                page = self._client.describe_image_scan_findings(**request)
+            found = page.get("imageScanFindings", {})
+            # The status of the last page: a scan that began in between replaces the findings.
+            status = page.get("imageScanStatus", {}).get("status", _status_untold(found))
+            basic += map(_finding, found.get("findings", ()))
+            has_enhanced = has_enhanced or bool(found.get("enhancedFindings"))
+            enhanced += chain.from_iterable(map(_of_inspector, found.get("enhancedFindings", ())))
+            if not (cursor := page.get("nextToken")):
+                break
+            request["nextToken"] = cursor
+        is_enhanced = has_enhanced or (not basic and status in _ENHANCED_STATUSES)
+        return ScanFindings(
+            status=status,
+            scan_type="ENHANCED" if is_enhanced else "BASIC",
+            findings=tuple(enhanced if is_enhanced else basic),
+            is_whole=not cursor,
         )
-        with _named_errors("DescribeImageScanFindings", f"{repository}@{digest}"):
-            for page in pages:
-                yield from map(_finding, page.get("imageScanFindings", {}).get("findings", ()))
 
     def start_scan(self, repository: str, digest: str) -> None:
         """Start a basic scan of an image."""
@@ -292,6 +319,50 @@ def _finding(told: "ImageScanFindingTypeDef") -> Finding:
         uri=told.get("uri", ""),
         score=_number(next(filter(None, scores), "")),
     )
+
+
+def _status_untold(found: "ImageScanFindingsTypeDef") -> str:
+    """Return the status of a scan without one: only a completed scan has a time."""
+    return "COMPLETE" if "imageScanCompletedAt" in found else ""
+
+
+def _of_inspector(told: "EnhancedImageScanFindingTypeDef") -> Iterator[Finding]:
+    """Return a finding of Amazon Inspector, which is of one vulnerability, once per package.
+
+    A closed one is of the past: it is fixed, or the image is no longer monitored.
+    """
+    if told.get("status") == "CLOSED":
+        return
+    details = told.get("packageVulnerabilityDetails", {})
+    packages: dict[str, list[VulnerablePackageTypeDef]] = {}
+    for package in details.get("vulnerablePackages", ()):
+        packages.setdefault(package.get("name", ""), []).append(package)
+    # A package may be in several places of an image, and the versions there may differ.
+    for name, places in (packages or {"": []}).items():
+        yield Finding(
+            name=details.get("vulnerabilityId", ""),
+            severity=told.get("severity", "UNDEFINED"),
+            package=name,
+            version=next(filter(None, map(_version, places)), ""),
+            uri=details.get("sourceUrl", ""),
+            score=told.get("score", 0.0),
+            fixed_in=next(filter(None, map(_fixed_in, places)), ""),
+            related=tuple(details.get("relatedVulnerabilities", ())),
+            is_suppressed=told.get("status") == "SUPPRESSED",
+            has_exploit=told.get("exploitAvailable") == "YES",
+        )
+
+
+def _version(package: "VulnerablePackageTypeDef") -> str:
+    """Return the version as package managers write it: [epoch:]version[-release]."""
+    version = "-".join(filter(None, (package.get("version"), package.get("release"))))
+    epoch = package.get("epoch", 0)
+    return f"{epoch}:{version}" if epoch and version else version
+
+
+def _fixed_in(package: "VulnerablePackageTypeDef") -> str:
+    version = package.get("fixedInVersion", "")
+    return "" if version.lower() == _NO_VERSION else version
 
 
 def _number(text: str) -> float:

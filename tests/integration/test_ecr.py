@@ -1,6 +1,7 @@
 """The adapter to ECR on a real boto3 client: what AWS would answer, and how often it is asked."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -20,7 +21,7 @@ from local.registry.registry_file import parse
 from local.registry.simulated_registry import SimulatedRegistry
 from registry import errors
 from registry.ecr import CLIENT_CONFIG, CONNECTIONS, MOST_FINDINGS, EcrRegistry, ecr_registry
-from registry.findings import Finding
+from registry.findings import Finding, ScanFindings
 from registry.images import Image, LastScan
 from tests.support.clock import NOW
 from tests.support.template import REGION
@@ -424,44 +425,59 @@ def scanned(members: str) -> SimulatedRegistry:
 
 def test_lists_findings_a_thousand_a_call() -> None:
     registry = scanned("findings: {low: 2345}")
-    findings = list(ecr(registry).findings("team/api", DIGEST))
-    assert len({finding.name for finding in findings}) == 2_345
+    found = ecr(registry).findings("team/api", DIGEST)
+    assert len({finding.name for finding in found.findings}) == 2_345
+    assert (found.status, found.scan_type, found.is_whole) == ("COMPLETE", "BASIC", True)
     assert registry.calls == {"DescribeImageScanFindings": 3}
 
 
-def test_asks_for_no_more_findings_than_are_read() -> None:
-    registry = scanned("findings: {low: 2345}")
-    next(iter(ecr(registry).findings("team/api", DIGEST)))
-    assert registry.calls == {"DescribeImageScanFindings": 1}
-
-
-def test_looks_at_five_thousand_findings_at_most() -> None:
-    registry = scanned("findings: {critical: 1, low: 6000}")
-    assert len(list(ecr(registry).findings("team/api", DIGEST))) == MOST_FINDINGS
-    assert registry.calls == {"DescribeImageScanFindings": 5}
+@pytest.mark.parametrize(
+    ("listed", "is_whole"), [("{low: 9999, high: 1}", True), ("{low: 9999, high: 2}", False)]
+)
+def test_reads_ten_thousand_findings_at_most(listed: str, is_whole: bool) -> None:
+    registry = scanned(f"findings: {listed}")
+    found = ecr(registry).findings("team/api", DIGEST)
+    assert (len(found.findings), found.is_whole) == (MOST_FINDINGS, is_whole)
+    assert registry.calls == {"DescribeImageScanFindings": 10}
 
 
 def test_reads_all_that_is_shown_of_a_finding() -> None:
-    (finding,) = ecr(scanned("findings: {high: 1}")).findings("team/api", DIGEST)
+    (finding,) = ecr(scanned("findings: {high: 1}")).findings("team/api", DIGEST).findings
     assert (finding.severity, finding.score) == ("HIGH", 0.0)
     assert finding.package
     assert finding.version == "1.0.0"
     assert finding.uri == f"https://nvd.nist.gov/vuln/detail/{finding.name}"
 
 
-def test_a_scan_without_findings_has_none() -> None:
-    assert list(ecr(scanned("last_result: failed")).findings("team/api", DIGEST)) == []
+def test_a_failed_scan_has_no_findings() -> None:
+    found = ecr(scanned("last_result: failed")).findings("team/api", DIGEST)
+    assert found == ScanFindings("FAILED")
 
 
 class Showing(SimulatedRegistry):
-    """A registry whose every scan has found one thing."""
+    """A registry that answers with the pages given, one after the other."""
 
-    def __init__(self, finding: dict[str, Any]) -> None:
+    def __init__(self, *pages: dict[str, Any]) -> None:
         super().__init__()
-        self._finding = finding
+        self._pages = list(pages)
+        self.cursors: list[str | None] = []
 
     def call(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:
-        return {"imageScanFindings": {"findings": [self._finding]}}
+        self.cursors.append(request.get("nextToken"))
+        page = self._pages.pop(0)
+        return {**page, "nextToken": f"page {len(self.cursors)}"} if self._pages else page
+
+
+def listing(status: str | None = "COMPLETE", **lists: list[dict[str, Any]]) -> dict[str, Any]:
+    """Make a page of the answer with the lists given."""
+    told = {"imageScanStatus": {"status": status}} if status else {}
+    return {**told, "imageScanFindings": lists}
+
+
+def one(registry: SimulatedRegistry) -> Finding:
+    """Read the only finding of an image."""
+    (finding,) = ecr(registry).findings("team/api", DIGEST).findings
+    return finding
 
 
 @pytest.mark.parametrize(
@@ -476,14 +492,151 @@ class Showing(SimulatedRegistry):
 )
 def test_scores_a_finding_by_the_newest_version(attributes: dict[str, str], score: float) -> None:
     told = [{"key": key, "value": value} for key, value in attributes.items()]
-    registry = Showing({"name": "CVE-1", "severity": "LOW", "attributes": told})
-    (finding,) = ecr(registry).findings("team/api", DIGEST)
-    assert finding.score == score
+    finding = {"name": "CVE-1", "severity": "LOW", "attributes": told}
+    assert one(Showing(listing(findings=[finding]))).score == score
 
 
 def test_a_finding_may_say_next_to_nothing() -> None:
-    (finding,) = ecr(Showing({"attributes": [{"key": "package_name"}]})).findings("any", DIGEST)
-    assert finding == Finding(name="", severity="UNDEFINED")
+    finding = {"attributes": [{"key": "package_name"}]}
+    assert one(Showing(listing(findings=[finding]))) == Finding(name="", severity="UNDEFINED")
+
+
+PACKAGES = [
+    {"name": "openssl", "version": "3.0.11", "release": "1~deb12u2", "epoch": 0},
+    {"name": "libssl3", "version": "3.0.11", "release": "1", "epoch": 1},
+]
+# As AWS documents it, and as the model has it: no field of it is invented.
+ENHANCED = {
+    "awsAccountId": "123456789012",
+    "findingArn": "arn:aws:inspector2:eu-central-1:123456789012:finding/0123",
+    "title": "CVE-2026-31337 - openssl, libssl3",
+    "type": "PACKAGE_VULNERABILITY",
+    "status": "ACTIVE",
+    "severity": "CRITICAL",
+    "score": 9.8,
+    "exploitAvailable": "YES",
+    "fixAvailable": "PARTIAL",
+    "packageVulnerabilityDetails": {
+        "vulnerabilityId": "CVE-2026-31337",
+        "relatedVulnerabilities": ["DSA-1", "ALAS-2"],
+        "sourceUrl": "https://security-tracker.debian.org/tracker/CVE-2026-31337",
+        "vulnerablePackages": [
+            {**PACKAGES[0], "fixedInVersion": "3.0.11-1~deb12u3"},
+            {**PACKAGES[1], "fixedInVersion": "NotAvailable"},
+        ],
+    },
+}
+
+
+def test_reads_a_finding_of_inspector_once_per_package() -> None:
+    found = ecr(Showing(listing("ACTIVE", enhancedFindings=[ENHANCED]))).findings("any", DIGEST)
+    of_openssl = Finding(
+        name="CVE-2026-31337",
+        severity="CRITICAL",
+        package="openssl",
+        version="3.0.11-1~deb12u2",
+        uri="https://security-tracker.debian.org/tracker/CVE-2026-31337",
+        score=9.8,
+        fixed_in="3.0.11-1~deb12u3",
+        related=("DSA-1", "ALAS-2"),
+        has_exploit=True,
+    )
+    of_libssl3 = replace(of_openssl, package="libssl3", version="1:3.0.11-1", fixed_in="")
+    assert found == ScanFindings("ACTIVE", "ENHANCED", (of_openssl, of_libssl3))
+
+
+def enhanced(*packages: dict[str, Any], **members: object) -> Showing:
+    """Make a registry with one enhanced finding in these packages."""
+    details = {"vulnerabilityId": "CVE-1", "vulnerablePackages": list(packages)}
+    finding = {"packageVulnerabilityDetails": details, "status": "ACTIVE", **members}
+    return Showing(listing("ACTIVE", enhancedFindings=[finding]))
+
+
+def test_reads_a_package_in_several_places_once() -> None:
+    finding = one(
+        enhanced(
+            {"name": "lodash", "filePath": "a/package.json"},
+            {"name": "lodash", "filePath": "b/package.json", "version": "4.17.1"},
+            {"name": "lodash", "version": "4.17.2", "fixedInVersion": "4.17.21"},
+        )
+    )
+    assert finding == Finding(
+        name="CVE-1",
+        severity="UNDEFINED",
+        package="lodash",
+        version="4.17.1",
+        fixed_in="4.17.21",
+    )
+
+
+@pytest.mark.parametrize("severity", ["UNTRIAGED", "INFORMATIONAL", "LOW"])
+def test_keeps_the_severity_as_ecr_has_it(severity: str) -> None:
+    assert one(enhanced({"name": "zlib"}, severity=severity)).severity == severity
+
+
+@pytest.mark.parametrize("told", ["NotAvailable", "NOTAVAILABLE", ""])
+def test_what_is_not_available_is_no_version(told: str) -> None:
+    assert one(enhanced({"name": "zlib", "fixedInVersion": told, "epoch": 2})) == Finding(
+        name="CVE-1", severity="UNDEFINED", package="zlib"
+    )
+
+
+@pytest.mark.parametrize(("told", "has_exploit"), [("YES", True), ("NO", False), ("", False)])
+def test_reads_whether_an_exploit_is_known(told: str, has_exploit: bool) -> None:
+    assert one(enhanced({"name": "zlib"}, exploitAvailable=told)).has_exploit is has_exploit
+
+
+def test_marks_what_a_rule_suppresses_and_leaves_out_what_is_closed() -> None:
+    statuses = ("SUPPRESSED", "CLOSED", "ACTIVE")
+    told = [{**ENHANCED, "status": status} for status in statuses]
+    found = ecr(Showing(listing("ACTIVE", enhancedFindings=told))).findings("any", DIGEST)
+    assert [finding.is_suppressed for finding in found.findings] == [True, True, False, False]
+
+
+def test_an_image_of_which_all_findings_are_closed_was_scanned_by_inspector() -> None:
+    closed = {**ENHANCED, "status": "CLOSED"}
+    found = ecr(Showing(listing("COMPLETE", enhancedFindings=[closed]))).findings("any", DIGEST)
+    assert found == ScanFindings("COMPLETE", "ENHANCED")
+
+
+def test_an_enhanced_finding_may_say_next_to_nothing() -> None:
+    assert one(Showing(listing("ACTIVE", enhancedFindings=[{}]))) == Finding("", "UNDEFINED")
+
+
+@pytest.mark.parametrize(
+    ("status", "scan_type"),
+    [
+        ("ACTIVE", "ENHANCED"),
+        ("SCAN_ELIGIBILITY_EXPIRED", "ENHANCED"),
+        ("COMPLETE", "BASIC"),
+        ("PENDING", "BASIC"),
+        ("FINDINGS_UNAVAILABLE", "BASIC"),
+    ],
+)
+def test_tells_the_scan_type_of_an_empty_list_by_the_status(status: str, scan_type: str) -> None:
+    answer = listing(status, findings=[], enhancedFindings=[])
+    assert ecr(Showing(answer)).findings("any", DIGEST) == ScanFindings(status, scan_type)
+
+
+def test_a_basic_finding_makes_a_basic_scan_whatever_its_status() -> None:
+    found = ecr(Showing(listing("ACTIVE", findings=[{"name": "CVE-1"}]))).findings("any", DIGEST)
+    assert found.scan_type == "BASIC"
+
+
+def test_an_answer_without_a_status_is_complete_only_with_a_time() -> None:
+    dated = {"imageScanFindings": {"imageScanCompletedAt": NOW}}
+    assert ecr(Showing(dated)).findings("any", DIGEST).status == "COMPLETE"
+    assert ecr(Showing({})).findings("any", DIGEST) == ScanFindings("")
+
+
+def test_believes_the_status_of_the_last_page() -> None:
+    registry = Showing(
+        listing("ACTIVE", enhancedFindings=[ENHANCED]), listing("FINDINGS_UNAVAILABLE")
+    )
+    found = ecr(registry).findings("any", DIGEST)
+    assert (found.status, found.scan_type) == ("FINDINGS_UNAVAILABLE", "ENHANCED")
+    assert len(found.findings) == 2
+    assert registry.cursors == [None, "page 1"]
 
 
 @pytest.mark.parametrize(
@@ -497,7 +650,7 @@ def test_a_finding_may_say_next_to_nothing() -> None:
 def test_says_of_whose_findings_it_was_asked(code: str, name: type[Exception]) -> None:
     registry = Answering(EcrError(code, "any"))
     with pytest.raises(name, match=f"DescribeImageScanFindings of team/api@{DIGEST}: any"):
-        list(ecr(registry).findings("team/api", DIGEST))
+        ecr(registry).findings("team/api", DIGEST)
     assert registry.attempts == 1
 
 

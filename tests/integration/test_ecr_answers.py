@@ -31,7 +31,7 @@ OPERATIONS: dict[str, Callable[[EcrRegistry], object]] = {
     "DescribeImages": lambda registry: registry.images("team/api"),
     "DescribeImageScanFindings": lambda registry: (
         registry.last_scan("team/api", DIGEST),
-        list(registry.findings("team/api", DIGEST)),
+        registry.findings("team/api", DIGEST),
     ),
     "StartImageScan": lambda registry: registry.start_scan("team/api", DIGEST),
 }

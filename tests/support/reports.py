@@ -15,7 +15,7 @@ from notify_scan.scan_record import record_of
 from notify_scan.webhooks.request import request_for
 from notify_scan.webhooks.secrets import WebhookSecret
 from registry.ecr import EcrRegistry
-from registry.findings import Finding
+from registry.findings import Finding, ScanFindings
 from registry.images import LastScan
 from reporting.channels.delivery import Channel, Delivery
 from reporting.channels.in_use import ChannelsInUse
@@ -171,24 +171,26 @@ class FakeAcceptedRisks:
 class FakeScans:
     """ECR, asked for findings and for the last scan of any image; an answer may be an error.
 
-    Findings are counted as they are taken: ECR is paged only as far as findings are read.
+    findings: of a completed basic scan, or what ECR returns.
     """
 
     def __init__(
         self,
-        findings: Sequence[Finding] | Exception = (),
+        findings: Sequence[Finding] | ScanFindings | Exception = (),
         last_scan: LastScan | Exception | None = None,
     ) -> None:
         self.asked: list[tuple[str, str, str]] = []
         self._findings = findings
         self._last_scan = last_scan
 
-    def findings(self, repository: str, digest: str) -> Iterable[Finding]:
-        """List the findings."""
-        self.asked.append(("findings", repository, digest))
+    def findings(self, repository: str, image_digest: str) -> ScanFindings:
+        """Return the findings."""
+        self.asked.append(("findings", repository, image_digest))
         if isinstance(self._findings, Exception):
             raise self._findings
-        yield from self._findings
+        if isinstance(self._findings, ScanFindings):
+            return self._findings
+        return ScanFindings("COMPLETE", findings=tuple(self._findings))
 
     def last_scan(self, repository: str, digest: str) -> LastScan | None:
         """Return the last scan."""

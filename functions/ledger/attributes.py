@@ -25,7 +25,7 @@ def attributes(values: Mapping[str, object]) -> dict[str, Any]:
 def attribute(value: object) -> dict[str, Any]:
     """Write a value in DynamoDB's types; absent fields of a message are left out.
 
-    Bytes are an attribute of their own, and stand in no message.
+    Bytes are an attribute of their own, never part of a message.
     """
     if isinstance(value, bytes):
         return {"B": value}

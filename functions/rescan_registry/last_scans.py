@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 from ledger.image_records import ImageRecord, RecordedScan
 from registry.images import Image, LastScan, unsupported_status
 from rescan_registry.staleness import UNSUPPORTED, ScanDates, newest
+from runtime.clock import CLOCK_SKEW
 
-CLOCK_SKEW = timedelta(minutes=5)  # most that our clock and ECR's may differ
 # A scan takes minutes and its event seconds. Without a result for this long, ECR is asked for it.
 RESULT_EXPECTED_WITHIN = timedelta(hours=6)
 BASIC = "BASIC"

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from own_events.scan_result_found import MOST_TAGS, ScanResultFound
 from registry.images import Image, LastScan, unsupported_status
-from rescan_registry.last_scans import CLOCK_SKEW
+from runtime.clock import CLOCK_SKEW
 
 _ENDED = frozenset({"COMPLETE", "FAILED"})
 

@@ -3,13 +3,20 @@
 import time
 from collections.abc import Collection
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
+
+CLOCK_SKEW = timedelta(minutes=5)  # most that our clock and AWS's may differ
 
 
 def now() -> datetime:
     """Return the time in UTC."""
     return datetime.now(UTC)
+
+
+def is_future(at: datetime, now: datetime) -> bool:
+    """Return whether a time is so far ahead that no clock can have shown it."""
+    return at - now > CLOCK_SKEW
 
 
 def sleep(seconds: float, until: Collection[Future[Any]] = ()) -> None:

@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from ledger.image_records import Attempt, ImageRecord, RecordedScan
 from registry.images import LastScan
 from rescan_registry.last_scans import (
-    CLOCK_SKEW,
     RESULT_EXPECTED_WITHIN,
     known_scan,
     missing_since,
@@ -17,6 +16,7 @@ from rescan_registry.last_scans import (
 )
 from rescan_registry.outcomes import Decision
 from rescan_registry.staleness import ScanDates, why_not_due
+from runtime.clock import CLOCK_SKEW
 from tests.support.builders import any_digest, any_image, any_policy, days_ago, scanned
 from tests.support.clock import NOW
 

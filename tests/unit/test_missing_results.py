@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from own_events.scan_result_found import MOST_TAGS, ScanResultFound
 from registry.images import LastScan
-from rescan_registry.last_scans import CLOCK_SKEW
 from rescan_registry.missing_results import MissingResult
+from runtime.clock import CLOCK_SKEW
 from tests.support.builders import any_image, scanned
 from tests.support.clock import NOW
 

@@ -25,10 +25,13 @@ def attributes(values: Mapping[str, object]) -> dict[str, Any]:
 def attribute(value: object) -> dict[str, Any]:
     """Write a value in DynamoDB's types; absent fields of a message are left out.
 
-    Bytes are an attribute of their own, never part of a message.
+    Bytes are an attribute of their own, never part of a message. So is a frozenset of texts, to
+    which an update can add; it must not be empty.
     """
     if isinstance(value, bytes):
         return {"B": value}
+    if isinstance(value, frozenset):
+        return {"SS": sorted(value)}
     return _typed(_present(encode(value)))
 
 

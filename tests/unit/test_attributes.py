@@ -70,3 +70,8 @@ def test_writes_no_bytes_in_a_message() -> None:
 def test_writes_no_fractions() -> None:
     with pytest.raises(TypeError, match=r"1\.5 is no attribute of the ledger"):
         attribute(1.5)
+
+
+def test_writes_a_set_of_texts_and_reads_its_members() -> None:
+    assert attribute(frozenset({"b", "a"})) == {"SS": ["a", "b"]}
+    assert plain({"tags": {"SS": ["a", "b"]}}) == {"tags": ["a", "b"]}

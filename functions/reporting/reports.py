@@ -69,6 +69,7 @@ class ScanReport:
 
     image_digest: absent where the event has none.
     tags_omitted: number of tags that are not in `tags`, which holds at most about 2,000 characters.
+    platform: such as linux/arm64, of an image that an index lists; its tags are those of the index.
     status: as the event has it: COMPLETE, FAILED, INITIAL_SCAN_COMPLETE. UNSUPPORTED_IMAGE if ECR
         states as the reason of a failure that it cannot scan the image.
     severities: findings by severity, the worst first. Names that AWS does not document are kept.
@@ -97,6 +98,7 @@ class ScanReport:
     image_digest: str | None = None
     tags: tuple[str, ...] = ()
     tags_omitted: int = 0
+    platform: str | None = None
     severities: dict[str, int] = field(default_factory=dict)
     other: int = 0
     failure: str | None = None
@@ -129,10 +131,11 @@ class ScanReport:
     @property
     def image(self) -> str:
         """Return the short name of the image, with its first tag or the start of its digest."""
+        platform = f" ({self.platform})" if self.platform else ""
         if self.tags:
-            return f"{self.repository}:{self.tags[0]}"
+            return f"{self.repository}:{self.tags[0]}{platform}"
         if self.image_digest:
-            return f"{self.repository}@{self.image_digest[:19]}"
+            return f"{self.repository}@{self.image_digest[:19]}{platform}"
         return self.repository
 
     @property
@@ -284,9 +287,31 @@ type Report = ScanReport | RunReport | DigestReport | NoticeReport
 
 
 @dataclass(frozen=True)
+class Deletion:
+    """An image that was deleted, or one of its tags: AWS documents no difference between the two.
+
+    image_digest: in the form that ECR gives it. deleted_at: when the event was sent.
+    is_elsewhere: the registry is of another account or region than ours.
+    """
+
+    account: str
+    region: str
+    repository: str
+    image_digest: str
+    deleted_at: datetime
+    is_elsewhere: bool = False
+
+    @property
+    def subject(self) -> str:
+        """Return what all reports on the same image have in common."""
+        return f"ecr/{self.account}/{self.region}/{self.repository}/{self.image_digest}"
+
+
+@dataclass(frozen=True)
 class Interpretation:
     """What an event says: a report, or the reason why there is nothing to report."""
 
     scan: ScanReport | None = None
     run: RunReport | None = None
+    deletion: Deletion | None = None
     silence: Reason | None = None

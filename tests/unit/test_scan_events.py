@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -106,6 +107,15 @@ def test_names_an_image_by_its_first_tag_else_by_its_digest() -> None:
     assert basic().image == "shop/cart:2026.03"
     assert basic(**{"image-tags": []}).image == "shop/cart@sha256:8c1f0e7b6a5d"
     assert basic(**{"image-tags": [], "image-digest": None}).image == "shop/cart"
+
+
+def test_names_the_platform_of_an_image_that_an_index_lists() -> None:
+    tagged, untagged = basic(), basic(**{"image-tags": []})
+    assert replace(tagged, platform="linux/arm64").image == "shop/cart:2026.03 (linux/arm64)"
+    assert (
+        replace(untagged, platform="linux/arm64").image
+        == "shop/cart@sha256:8c1f0e7b6a5d (linux/arm64)"
+    )
 
 
 def test_takes_any_other_status_for_a_failure() -> None:

@@ -2,7 +2,7 @@
 
 from ledger.changes import Change
 from registry.findings import SEVERITIES
-from reporting.message import Level, Line, Message, Value
+from reporting.message import Level, Line, Message, Value, sections
 from reporting.reports import DigestedImage, DigestReport
 
 _WORDS = {
@@ -48,8 +48,7 @@ def message_of_digest(report: DigestReport) -> Message:
             ("Document", (Value.of(f"s3://{report.bucket}/{report.document}"),)),
             ("Account", (Value.of(report.account), " in ", Value.of(report.region))),
         ),
-        heading="Images, worst first",
-        lines=tuple(map(_image, report.images)),
+        sections=sections("Images, worst first", map(_image, report.images)),
         remarks=((omitted,),) if report.images_omitted else (),
     )
 

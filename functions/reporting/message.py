@@ -1,7 +1,7 @@
 """A message before a channel formats it."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -66,14 +66,37 @@ def plain(line: Line) -> str:
 
 
 @dataclass(frozen=True)
+class Section:
+    """A list with a heading, whose end can be omitted where space is short.
+
+    is_inline: the lines are short, and shown one after the other in a paragraph.
+    """
+
+    heading: str
+    lines: tuple[Line, ...]
+    is_inline: bool = False
+
+
+def sections(
+    heading: str, lines: Iterable[Line], *, is_inline: bool = False
+) -> tuple[Section, ...]:
+    """Return a section of these lines, or none if there are no lines."""
+    listed = tuple(lines)
+    return (Section(heading, listed, is_inline),) if listed else ()
+
+
+@dataclass(frozen=True)
 class Message:
     """What a notification says, the same for every channel.
 
     title: what happened, in our own words, and to what.
-    shorter_titles: for where the title is too long, each shorter than the one before.
-    counts: findings by severity, or images by outcome, with the level of each.
+    headlines: the same where a line is all there is, such as the subject of an email: each shorter
+        than the one before, and the title if there is none.
+    texts: for SMS, each shorter than the one before; the headlines if there is none.
+    lead: sentences that explain the title.
+    sections: lists, the most important first.
+    counts_heading, counts: findings by severity, or images by outcome, with the level of each.
     facts: further labels with their values.
-    heading, lines: a list whose end can be omitted where space is short.
     command_heading, command: text to copy, and what to do with it.
     remarks: what is missing, and why.
     subject: the same for all messages about the same thing, to group them by.
@@ -84,27 +107,37 @@ class Message:
     link: str
     link_text: str
     subject: str
-    shorter_titles: tuple[Line, ...] = ()
+    headlines: tuple[Line, ...] = ()
+    texts: tuple[Line, ...] = ()
+    lead: tuple[Line, ...] = ()
+    sections: tuple[Section, ...] = ()
+    counts_heading: str = ""
     counts: tuple[tuple[Level, Line], ...] = ()
     facts: tuple[tuple[str, Line], ...] = ()
-    heading: str = ""
-    lines: tuple[Line, ...] = ()
     command_heading: str = ""
     command: str | None = None
     remarks: tuple[Line, ...] = ()
 
     def within[P](self, render: Callable[["Message"], P], fits: Callable[[P], bool]) -> P:
         """Return the largest rendering that fits: lines are omitted from the end, with a remark."""
-        message, shown = self, len(self.lines)
+        message, listed = self, sum(len(section.lines) for section in self.sections)
+        shown = listed
         while not fits(rendered := render(message)) and shown:
             shown //= 2
-            left = len(self.lines) - shown
+            left = listed - shown
             message = replace(
                 self,
-                lines=self.lines[:shown],
+                sections=tuple(self._first(shown)),
                 remarks=(
                     *self.remarks,
                     (f"{left:,} more omitted: the message would be too long for this channel.",),
                 ),
             )
         return rendered
+
+    def _first(self, lines: int) -> Iterator[Section]:
+        """Return the sections with the first lines, without those that have none left."""
+        for section in self.sections:
+            if lines > 0:
+                yield replace(section, lines=section.lines[:lines])
+            lines -= len(section.lines)

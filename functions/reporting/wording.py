@@ -7,7 +7,7 @@ from ledger.changes import Change
 from own_events.rescan_finished import RunChange
 from registry.findings import SEVERITIES, Finding
 from reporting.decision import Decision
-from reporting.message import Level, Line, Message, Value
+from reporting.message import Level, Line, Message, Value, sections
 from reporting.reports import NoticeReport, RunReport, ScanReport, ScanType
 from reporting.thresholds import OTHER
 
@@ -58,7 +58,7 @@ def message_of_scan(report: ScanReport, decision: Decision) -> Message:
     return Message(
         level=_scan_level(report, decision),
         title=(opening, image),
-        shorter_titles=tuple((each, image) for each in shorter),
+        headlines=tuple((each, image) for each in (opening, *shorter)),
         link=report.link,
         link_text="Open the scan in the console",
         subject=report.subject,
@@ -69,8 +69,7 @@ def message_of_scan(report: ScanReport, decision: Decision) -> Message:
         if report.is_complete
         else (),
         facts=_scan_facts(report, decision),
-        heading="Worst findings",
-        lines=tuple(map(_finding, report.worst_findings)),
+        sections=sections("Worst findings", map(_finding, report.worst_findings)),
         remarks=tuple((Value.of(remark),) for remark in report.remarks),
     )
 
@@ -116,8 +115,7 @@ def message_of_run(report: RunReport) -> Message:
             for name in sorted(report.images, key=_importance)
         ),
         facts=_run_facts(report),
-        heading="Repositories that did not finish",
-        lines=_problems(report),
+        sections=sections("Repositories that did not finish", _problems(report)),
         command_heading=_rerun_heading(report),
         command=Value.of(json.dumps(report.rerun)).text if report.rerun else None,
     )

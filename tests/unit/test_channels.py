@@ -9,7 +9,7 @@ from reporting.channels.delivery import Channel
 from reporting.channels.document import document
 from reporting.channels.in_use import ChannelsInUse, channels_in_use
 from reporting.decision import Incident, NotificationPolicy, decide
-from reporting.message import Level, Message, Value
+from reporting.message import Level, Message, Value, sections
 from reporting.reports import Change, ScanReport
 from reporting.wording import message_of_run, message_of_scan
 from send_digest.settings import ComposeDigestSettings
@@ -90,7 +90,7 @@ def test_slack_links_the_title_and_shows_the_worst() -> None:
     assert body["blocks"][0]["text"]["text"] == (
         f"\N{LARGE RED CIRCLE} *<{REPORT.link}|ECR: 1 critical, 2 high findings in>* `team/api:v1`"
     )
-    *_, worst, remarks = body["attachments"][0]["blocks"]
+    worst, *_, remarks = body["attachments"][0]["blocks"]
     assert worst["text"]["text"] == (
         "*Worst findings*\n• <https://a.example/1|CVE-2026-1> critical in `zlib 1.2`\n• `unnamed`"
     )
@@ -114,7 +114,7 @@ def test_slack_links_no_name_or_address_that_it_might_read_differently(link: str
 
 
 def test_slack_leaves_lines_out_of_a_long_message() -> None:
-    message = replace(MESSAGE, lines=((Value.of("&" * 500),),) * 40)
+    message = replace(MESSAGE, sections=sections("Any", ((Value.of("&" * 500),),) * 40))
     body = slack.webhook_message(message)
     assert len(json.dumps(body, ensure_ascii=False)) <= slack.LONGEST_MESSAGE
     assert "and 3" in json.dumps(body)
@@ -143,7 +143,9 @@ def test_teams_shows_what_to_paste() -> None:
 
 
 def test_teams_leaves_lines_out_of_a_long_message_and_says_so() -> None:
-    message = replace(MESSAGE, lines=((Value.of("\N{PARTY POPPER}" * 500),),) * 40)
+    message = replace(
+        MESSAGE, sections=sections("Any", ((Value.of("\N{PARTY POPPER}" * 500),),) * 40)
+    )
     body = teams.webhook_message(message)
     assert len(json.dumps(body, ensure_ascii=False).encode()) <= teams.LARGEST < MOST_TEAMS_TAKES
     assert "more omitted: the message would be too long for this channel." in json.dumps(body)
@@ -158,6 +160,10 @@ def test_an_email_can_be_read_from_top_to_bottom() -> None:
         == """\
 ECR: 1 critical, 2 high findings in team/api:v1
 
+Worst findings:
+  CVE-2026-1 critical in zlib 1.2 https://a.example/1
+  unnamed
+
   1 critical
   2 high
   3 medium
@@ -169,10 +175,6 @@ Image digest:  sha256:0000000000000000000000000000000000000000000000000000000000
 Scan:          basic, COMPLETE
 Scanned:       2026-03-14 03:00 UTC
 Account:       123456789012 in eu-central-1
-
-Worst findings:
-  CVE-2026-1 critical in zlib 1.2 https://a.example/1
-  unnamed
 
 Something is missing.
 
@@ -205,7 +207,7 @@ def test_a_subject_is_one_short_line_of_ascii() -> None:
     content: Any = sns.publication(MESSAGE, REPORT)
     assert content["subject"] == ("[CRITICAL] ECR: 1 critical, 2 high findings in team/api:v1")
     title = ("Nüll\ufffd ", Value("x" * 200))
-    message = replace(MESSAGE, level=Level.OK, title=title, shorter_titles=())
+    message = replace(MESSAGE, level=Level.OK, title=title, headlines=())
     content = sns.publication(message, REPORT)
     assert content["subject"].startswith("N?ll? xxx")
     assert content["subject"].endswith("xxx...")

@@ -57,7 +57,7 @@ def sent(*entries: Any) -> tuple[Delivery, ...]:
 )
 def test_says_what_has_changed_in_an_image(before: Any, image_state: Any, line: str) -> None:
     message = worded(any_entry(1, before, image_state))
-    assert [plain(each) for each in message.lines] == [line]
+    assert [plain(each) for each in message.sections[0].lines] == [line]
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_counts_images_by_change() -> None:
 
 def test_says_how_many_more_there_are_and_where() -> None:
     message = worded(*(any_entry(number) for number in range(1_200)))
-    assert len(message.lines) == 30
+    assert len(message.sections[0].lines) == 30
     assert [plain(line) for line in message.remarks] == [
         "1,170 more images are listed only in the full digest."
     ]

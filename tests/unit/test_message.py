@@ -1,6 +1,9 @@
+from collections.abc import Callable
+from dataclasses import replace
+
 import pytest
 
-from reporting.message import LONGEST_VALUE, Level, Message, Value, plain
+from reporting.message import LONGEST_VALUE, Level, Message, Value, plain, sections
 
 
 def any_message(lines: int) -> Message:
@@ -10,7 +13,10 @@ def any_message(lines: int) -> Message:
         link="https://example.org",
         link_text="Open",
         subject="any",
-        lines=tuple((f"line {number}",) for number in range(lines)),
+        sections=(
+            *sections("First", ((f"line {number}",) for number in range(lines))),
+            *sections("Last", (("last line",),) * (lines // 3)),
+        ),
     )
 
 
@@ -56,13 +62,19 @@ def test_writes_a_line_plainly() -> None:
 
 
 def test_leaves_lines_out_until_the_message_fits() -> None:
-    def shown(message: Message) -> tuple[int, tuple[str, ...]]:
-        return len(message.lines), tuple(map(plain, message.remarks))
+    def shown(message: Message) -> tuple[list[int], list[str]]:
+        return [len(each.lines) for each in message.sections], [*map(plain, message.remarks)]
 
-    assert any_message(9).within(shown, lambda told: told[0] <= 9) == (9, ())
-    assert any_message(9).within(shown, lambda told: told[0] <= 3) == (
-        2,
-        ("7 more omitted: the message would be too long for this channel.",),
+    def at_most(lines: int) -> Callable[[tuple[list[int], list[str]]], bool]:
+        return lambda told: sum(told[0]) <= lines
+
+    assert any_message(9).within(shown, at_most(12)) == ([9, 3], [])
+    assert any_message(9).within(shown, at_most(6)) == (
+        [6],
+        ["6 more omitted: the message would be too long for this channel."],
     )
-    assert any_message(9).within(shown, lambda _: False)[0] == 0
-    assert any_message(0).within(shown, lambda _: False) == (0, ())
+    assert replace(any_message(9), sections=any_message(9).sections[::-1]).within(
+        shown, at_most(6)
+    ) == ([3, 3], ["6 more omitted: the message would be too long for this channel."])
+    assert any_message(9).within(shown, at_most(-1))[0] == []
+    assert any_message(0).within(shown, at_most(-1)) == ([], [])

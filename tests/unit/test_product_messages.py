@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from local.page import slack_rendering, teams_rendering
 from reporting.channels import slack, teams
-from reporting.message import Level, Line, Message, Value
+from reporting.message import Level, Line, Message, Section, Value
 from tests.support.html import Shown
 
 LINK = "https://a.example/?b=1"
@@ -26,8 +26,12 @@ FULL = Message(
     subject="any",
     counts=((Level.CRITICAL, ("1 critical",)), (Level.LOW, ("2 low",))),
     facts=(("Repository", (Value("team/api", LINK),)), ("Scan", ("basic, ", Value("COMPLETE")))),
-    heading="The 1 worst",
-    lines=((Value("CVE-2026-1", LINK), " critical in ", Value("zlib 1.2")),),
+    lead=(("Compared with ", Value("the last image", LINK)),),
+    sections=(
+        Section("New", ((Value("CVE-2026-1", LINK), " critical in ", Value("zlib 1.2")),)),
+        Section("Fixed", ((Value("CVE-2026-2"),), (Value("CVE-2026-3", LINK),)), is_inline=True),
+    ),
+    counts_heading="Open now",
     command_heading="Start an execution with",
     command='{"rerun_of": "run-1"}',
     remarks=(("Something is missing.",),),
@@ -61,8 +65,9 @@ def any_message() -> st.SearchStrategy[Message]:
         subject=st.just("any"),
         counts=some(st.tuples(st.sampled_from(Level), lines())),
         facts=some(st.tuples(st.just("Fact"), lines())),
-        heading=st.just("Heading"),
-        lines=some(lines()),
+        lead=some(lines()),
+        sections=some(st.builds(Section, st.just("Heading"), some(lines()), st.booleans())),
+        counts_heading=st.sampled_from(["", "Heading"]),
         command_heading=st.just("Command"),
         command=st.none() | st.text(),
         remarks=some(lines()),
@@ -87,7 +92,10 @@ def test_a_message_is_shown_whole(draw: Callable[[Message], str]) -> None:
         "2 low",
         "Repository",
         "team/api",
-        "The 1 worst",
+        "the last image",
+        "New",
+        "Fixed:",
+        "Open now:",
         "critical in",
         "zlib 1.2",
         "Start an execution with",
@@ -95,7 +103,7 @@ def test_a_message_is_shown_whole(draw: Callable[[Message], str]) -> None:
         "Something is missing.",
     ):
         assert words in shown.text
-    assert shown.links["CVE-2026-1"] == LINK
+    assert shown.links["CVE-2026-1"] == shown.links["CVE-2026-3"] == LINK
 
 
 @pytest.mark.parametrize(

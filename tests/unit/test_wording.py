@@ -197,7 +197,7 @@ def test_lists_what_did_not_finish_and_how_to_rerun_it() -> None:
         problems=(Problem("team/web", "AccessDenied: no"), Problem("team/db", "")),
         rerun={"rerun_of": "run-1"},
     )
-    assert [plain(line) for line in message.lines] == [
+    assert [plain(line) for line in message.sections[0].lines] == [
         "team/web: AccessDenied: no",
         "team/db: ",
         "and 10 more; for the full list, see summary.json in the run bucket",

@@ -69,10 +69,17 @@ def _title(message: Message) -> str:
 
 
 def _paragraphs(message: Message) -> list[str]:
-    paragraphs = [f"{level.sign} {_inline(line)}" for level, line in message.counts]
+    paragraphs = [_inline(line) for line in message.lead]
+    for section in message.sections:
+        if section.is_inline:
+            paragraphs.append(f"*{section.heading}:* {', '.join(map(_inline, section.lines))}")
+        else:
+            paragraphs.append(f"*{section.heading}*")
+            paragraphs += [f"• {_inline(line)}" for line in section.lines]
+    if message.counts_heading:
+        paragraphs.append(f"*{message.counts_heading}*")
+    paragraphs += [f"{level.sign} {_inline(line)}" for level, line in message.counts]
     paragraphs += [f"*{name}:* {_inline(line)}" for name, line in message.facts]
-    if message.lines:
-        paragraphs += [f"*{message.heading}*", *(f"• {_inline(line)}" for line in message.lines)]
     if message.command:
         paragraphs += [message.command_heading, _part(Value(message.command))]
     return paragraphs + [_inline(line) for line in message.remarks]

@@ -40,11 +40,9 @@ def webhook_message(message: Message) -> Json:
 
 
 def _rendered(message: Message) -> Json:
-    words, *rest = message.title
-    linked = f"{message.level.sign} *<{message.link}|{str(words).strip()}>*"
     return {
         "text": _inline(message.title),
-        "blocks": [_section(" ".join([linked, *map(_part, rest)]))],
+        "blocks": [_section(f"{message.level.sign} {_linked(message)}")],
         "attachments": [
             {
                 "color": _COLOURS[message.level],
@@ -55,16 +53,37 @@ def _rendered(message: Message) -> Json:
     }
 
 
+def _linked(message: Message) -> str:
+    """Return the title, whose first words of our own are the link."""
+    parts = [_part(part) for part in message.title]
+    number = next(
+        number for number, part in enumerate(message.title) if isinstance(part, str) and part
+    )
+    words = parts[number]
+    inner = words.strip()
+    before, after = words[: words.index(inner)], words[words.index(inner) + len(inner) :]
+    parts[number] = f"{before}*<{message.link}|{inner}>*{after}"
+    return "".join(parts)
+
+
 def _details(message: Message) -> Iterator[Json]:
+    if message.lead:
+        yield _section(within([_inline(line) for line in message.lead], LONGEST_TEXT))
+    for section in message.sections:
+        items = [_inline(line) for line in section.lines]
+        if section.is_inline:
+            opening = f"*{section.heading}:* "
+            yield _section(opening + within(items, LONGEST_TEXT - len(opening), ", "))
+        else:
+            listed = [f"*{section.heading}*", *(f"• {item}" for item in items)]
+            yield _section(within(listed, LONGEST_TEXT))
     if message.counts:
         counts = [f"{level.sign} {_inline(line)}" for level, line in message.counts]
-        yield _section(within(counts, LONGEST_TEXT, "   "))
+        opening = f"*{message.counts_heading}:*   " if message.counts_heading else ""
+        yield _section(opening + within(counts, LONGEST_TEXT - len(opening), "   "))
     fields = [_text(f"*{name}*\n{_inline(line)}") for name, line in message.facts]
     for some in batched(fields, MOST_FIELDS, strict=False):
         yield {"type": "section", "fields": list(some)}
-    if message.lines:
-        listed = [f"*{message.heading}*", *(f"• {_inline(line)}" for line in message.lines)]
-        yield _section(within(listed, LONGEST_TEXT))
     if message.command:
         command = message.command.translate(_IN_CODE)
         yield _section(f"{message.command_heading}\n```{command}```")

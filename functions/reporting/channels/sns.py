@@ -4,9 +4,10 @@ Limits: https://docs.aws.amazon.com/sns/latest/api/API_Publish.html
 """
 
 import json
+from collections.abc import Sequence
 
 from reporting.channels.document import document
-from reporting.message import Level, Line, Message, plain
+from reporting.message import Level, Line, Message, Section, plain
 from reporting.reports import Report, ScanReport
 from reporting.text import trimmed, visible
 from runtime.messages import Json
@@ -23,7 +24,7 @@ def publication(message: Message, report: Report) -> Json:
             document(message, report), ensure_ascii=False
         ),  # for SQS, HTTPS, Lambda and Firehose
         "email": email(message),
-        "sms": _first_that_fits(_titles(message), LONGEST_SMS),
+        "sms": _first_that_fits(message.texts or _headlines(message), LONGEST_SMS),
     }
     return {
         "subject": _subject(message),
@@ -41,19 +42,28 @@ def publication(message: Message, report: Report) -> Json:
 def email(message: Message) -> str:
     """Return the message as the plain text that SNS sends by email."""
     blocks = [plain(message.title)]
+    if message.lead:
+        blocks.append("\n".join(map(plain, message.lead)))
+    blocks += map(_listed, message.sections)
     if message.counts:
-        blocks.append("\n".join(f"  {plain(line)}" for _, line in message.counts))
+        counts = [f"  {plain(line)}" for _, line in message.counts]
+        heading = [f"{message.counts_heading}:"] if message.counts_heading else []
+        blocks.append("\n".join(heading + counts))
     blocks.append(
         "\n".join(f"{name + ':':{_WIDTH}}  {plain(line)}" for name, line in message.facts)
     )
-    if message.lines:
-        blocks.append("\n".join([f"{message.heading}:", *map(_item, message.lines)]))
     if message.command:
         blocks.append(f"{message.command_heading}\n  {message.command}")
     if message.remarks:
         blocks.append("\n".join(map(plain, message.remarks)))
     blocks.append(f"{message.link_text}:\n{message.link}")
     return "\n\n".join(blocks) + "\n"
+
+
+def _listed(section: Section) -> str:
+    if section.is_inline:
+        return f"{section.heading}: {', '.join(map(plain, section.lines))}"
+    return "\n".join([f"{section.heading}:", *map(_item, section.lines)])
 
 
 def _item(line: Line) -> str:
@@ -63,16 +73,16 @@ def _item(line: Line) -> str:
 
 def _subject(message: Message) -> str:
     level = "" if message.level is Level.OK else f"[{message.level}] "
-    return _first_that_fits([level + title for title in _titles(message)], LONGEST_SUBJECT)
+    return _first_that_fits([(level, *line) for line in _headlines(message)], LONGEST_SUBJECT)
 
 
-def _titles(message: Message) -> list[str]:
-    return [plain(title) for title in (message.title, *message.shorter_titles)]
+def _headlines(message: Message) -> tuple[Line, ...]:
+    return message.headlines or (message.title,)
 
 
-def _first_that_fits(titles: list[str], most: int) -> str:
-    """Return the longest title that fits in ASCII, else the shortest one, cut."""
-    texts = [title.encode("ascii", "replace").decode() for title in titles]
+def _first_that_fits(lines: Sequence[Line], most: int) -> str:
+    """Return the longest line that fits in ASCII, else the shortest one, cut."""
+    texts = [plain(line).encode("ascii", "replace").decode() for line in lines]
     cut = trimmed(texts[-1], most - 2).replace("…", "...")
     return next((text for text in texts if len(text) <= most), cut)
 

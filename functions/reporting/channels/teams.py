@@ -4,7 +4,9 @@ Limits: https://learn.microsoft.com/microsoftteams/platform/webhooks-and-connect
 External text is put into runs of rich text, which Teams does not interpret as Markdown.
 """
 
-from reporting.message import Level, Line, Message, Value
+from collections.abc import Iterator
+
+from reporting.message import Level, Line, Message, Section, Value
 from reporting.text import without_functions
 from runtime.messages import Json, wire
 
@@ -57,18 +59,11 @@ def _body(message: Message) -> list[Json]:
         weight="bolder",
         color=_COLOURS[message.level],
     )
-    body: list[Json] = [title]
+    body: list[Json] = [title, *map(_rich, message.lead)]
+    for section in message.sections:
+        body.extend(_listed(section))
     if message.counts:
-        body.append(
-            {
-                "type": "RichTextBlock",
-                "inlines": [
-                    run
-                    for number, (level, line) in enumerate(message.counts)
-                    for run in _runs((f"{'  ·  ' if number else ''}{level.sign} ", *line))
-                ],
-            }
-        )
+        body.append({"type": "RichTextBlock", "inlines": _counts(message)})
     body.append(
         {
             "type": "Container",
@@ -76,14 +71,30 @@ def _body(message: Message) -> list[Json]:
             "items": [_fact(name, line) for name, line in message.facts],
         }
     )
-    if message.lines:
-        body.append(_rich((message.heading,), weight="bolder"))
-        body.extend(_rich(("• ", *line), spacing="small") for line in message.lines)
     if message.command:
         body.append(_rich((message.command_heading,)))
         body.append(_rich((Value(message.command),), spacing="small", fontType="monospace"))
     body.extend(_rich(line, isSubtle=True) for line in message.remarks)
     return body
+
+
+def _listed(section: Section) -> Iterator[Json]:
+    if section.is_inline:
+        runs = _runs((f"{section.heading}: ",), weight="bolder")
+        for number, line in enumerate(section.lines):
+            runs += _runs((", " if number else "", *line))
+        yield {"type": "RichTextBlock", "inlines": runs}
+    else:
+        yield _rich((section.heading,), weight="bolder")
+        yield from (_rich(("• ", *line), spacing="small") for line in section.lines)
+
+
+def _counts(message: Message) -> list[Json]:
+    heading = f"{message.counts_heading}:  " if message.counts_heading else ""
+    runs = _runs((heading,), weight="bolder")
+    for number, (level, line) in enumerate(message.counts):
+        runs += _runs((f"{'  ·  ' if number else ''}{level.sign} ", *line))
+    return runs
 
 
 def _fact(name: str, line: Line) -> Json:

@@ -150,8 +150,12 @@ def apply(findings: Iterable[Finding], risks: Mapping[str, AcceptedRisk]) -> Acc
 
 
 def _entries(document: Value) -> tuple[AcceptedRisk, ...]:
+    if _is_nothing(document):
+        return ()
     members = _members(document, "the document", ("accepted_risks",), ("accepted_risks",))
     listed = members["accepted_risks"]
+    if _is_nothing(listed):
+        return ()
     if not isinstance(listed, yaml_reader.Sequence):
         _refuse(listed, "accepted_risks must be a list of entries; [] accepts nothing.")
     if len(listed.items) > MOST_ENTRIES:
@@ -171,6 +175,11 @@ def _entries(document: Value) -> tuple[AcceptedRisk, ...]:
             )
         risks.append(risk)
     return tuple(risks)
+
+
+def _is_nothing(value: Value) -> bool:
+    """Return whether a value is null, as where all entries are in comments."""
+    return isinstance(value, Scalar) and value.text is None
 
 
 def _title(item: Value, number: int) -> str:

@@ -218,6 +218,27 @@ def test_what_was_in_force_before_a_deletion_stays_forgotten(deployment: Deploym
         assert seen.refusal
 
 
+@pytest.mark.parametrize(
+    "document", ["", "accepted_risks:\n", "".join(f"# {line}\n" for line in GOOD.splitlines())]
+)
+def test_commenting_out_the_last_entry_withdraws_it(
+    deployment: Deployment, warnings: Warnings, document: str
+) -> None:
+    old = deployment.container()
+    deployment.upload(GOOD)
+    deployment.seen(old)
+    deployment.upload(document)
+    for container in (old, deployment.container()):
+        assert deployment.seen(container) == RisksInForce()
+    kept = deployment.kept()
+    assert kept is not None
+    assert kept["text"] == document
+    # Neither does it come back with a document that is refused.
+    deployment.upload(BAD)
+    assert names(deployment.seen(deployment.container())) == []
+    assert warnings == []
+
+
 def test_a_document_may_come_back(deployment: Deployment) -> None:
     container = deployment.container()
     deployment.upload(GOOD)

@@ -111,15 +111,37 @@ def test_reads_texts_on_several_lines_as_one() -> None:
     assert AcceptedRisks.read(text).entries[0].reason == "The image does not run sshd."
 
 
-def test_a_list_may_be_empty() -> None:
-    assert AcceptedRisks.read("accepted_risks: []") == AcceptedRisks()
+IN_COMMENTS = """\
+# Reviewed every quarter.
+accepted_risks:
+#  - vulnerability: CVE-2024-3094
+#    reason: any
+"""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "accepted_risks: []",
+        "accepted_risks:",
+        "accepted_risks: null",
+        "accepted_risks: ~\n",
+        IN_COMMENTS,
+        "# accepted_risks:\n#  - vulnerability: CVE-2024-3094\n",
+        "---\n",
+        "\n \n",
+        "",
+    ],
+)
+def test_a_document_without_entries_accepts_nothing(text: str) -> None:
+    assert AcceptedRisks.read(text) == AcceptedRisks()
 
 
 @pytest.mark.parametrize(
     ("text", "told"),
     [
         (
-            "",
+            "nothing",
             "accepted-risks.yaml, line 1: the document must be a mapping with the key "
             "accepted_risks.",
         ),
@@ -135,7 +157,7 @@ def test_a_list_may_be_empty() -> None:
             "line 2: the document has the key accepted_risks twice; one is accepted.",
         ),
         (
-            "accepted_risks:",
+            "accepted_risks: ''",
             "line 1: accepted_risks must be a list of entries; [] accepts nothing.",
         ),
         (

@@ -1,22 +1,29 @@
-"""What the next digest contains: one item per image, in the ledger table.
+"""What the next digest contains: one item per change of an image, in the ledger table.
 
-Partition key ``digest#<mode>``, sort key ``image#<repository>@<image digest>``. An image that
-changes several times before a digest has one entry, with its state before the first change. The
-item ``digest-under-way``, ``mode#<mode>`` names the digest that is composed and whose entries are
-not yet removed.
+Partition key ``digest#<mode>``, sort key ``change#<repository>@<image digest>#<noted at>#<event>``.
+An item is never changed: SendDigest reads the changes of an image in the order in which they came,
+and removes the ones that it has sent. The item ``digest-under-way``, ``mode#<mode>`` names the
+digest that is composed and whose entries are not yet removed.
+
+Version 0.3.0 kept one item per image instead, with the sort key ``image#<repository>@<image
+digest>``, its state before the first change and its latest state.
 """
 
 import functools
-from collections.abc import Iterator, Sequence
+import itertools
+import json
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field, fields, replace
+from datetime import UTC, datetime
+from typing import Any
 
-from ledger.changes import Cause, Change, FindingsChange
+from ledger.changes import LISTS, Cause, Change, ChangedFinding, FindingsChange
 from ledger.errors import DigestAlreadyBegun
 from ledger.image_records import ImageState
 from ledger.table import Item, Key, Table, Write, ledger_table
-from runtime.messages import decode, formerly
+from runtime.messages import decode, encode, formerly
 
 CONNECTIONS = 16  # concurrent calls of one function at most
 DAILY = "DAILY"
@@ -46,7 +53,7 @@ class DigestImage:
 
 @dataclass(frozen=True)
 class DigestEntry:
-    """An image, and its state when a digest last reported it.
+    """An image of version 0.3.0, and its state when a digest last reported it.
 
     first_event: the event that reported the first change since then, and so created the entry.
     """
@@ -63,7 +70,8 @@ class DigestChange:
     before: the image state before. change, cause, by_name: as the event was reported; by_name is
         absent where the scans were compared by number alone.
     notify: whether NotifyOn reports the change. It is kept in any case, so that changes that cancel
-        each other out are seen.
+        each other out are seen. What is one line for all images, such as a moved threshold, is
+        reported in any case.
     is_told: it has been sent immediately, and only what it takes back of earlier changes counts.
     is_first_sight: a run has scanned the image for the first time.
     """
@@ -88,7 +96,27 @@ class DigestEntries:
     def __init__(self, table: Table) -> None:
         self._table = table
 
-    def put(self, mode: str, image: DigestImage, before: ImageState, *, expires_at: int) -> Write:
+    def put(
+        self,
+        change: Any,
+        image: DigestImage | None = None,
+        before: ImageState | None = None,
+        *,
+        expires_at: int,
+    ) -> Write:
+        """Return the write that puts a change into the next digest. Idempotent."""
+        if image and isinstance(change, str):
+            return self._put_entry(change, image, before or ImageState(), expires_at)
+        item = {each.name: getattr(change, each.name) for each in fields(change)}
+        if change.by_name is not None:
+            item["by_name"] = _packed(change.by_name)
+        return self._table.to_put(
+            (f"digest#{DAILY}", sort_key(change)), {**item, "expires_at": expires_at}
+        )
+
+    def _put_entry(
+        self, mode: str, image: DigestImage, before: ImageState, expires_at: int
+    ) -> Write:
         """Return the write that puts an image into a digest; an existing entry keeps `before`."""
         return self._table.to_update(
             _key(mode, image),
@@ -124,9 +152,15 @@ class DigestEntries:
             when="attribute_exists(pk) AND image.scanned_at <= :scanned_at",
         )
 
+    def changes_of(self, mode: str) -> Iterator[DigestChange]:
+        """Read the changes of a digest, those of an image one after the other, the oldest first."""
+        changes = map(_change, self._table.query(f"digest#{mode}", "change#"))
+        for _, of_image in itertools.groupby(changes, _image):
+            yield from sorted(of_image, key=_age)
+
     def entries_of(self, mode: str) -> Iterator[DigestEntry]:
-        """Read the entries of a digest."""
-        for item in self._table.query(f"digest#{mode}"):
+        """Read the entries of a digest that are as version 0.3.0 has written them."""
+        for item in self._table.query(f"digest#{mode}", "image#"):
             yield decode(DigestEntry, item)
 
     def adopt(self, mode: str, *, left_in: str) -> None:
@@ -141,13 +175,16 @@ class DigestEntries:
                 )
             )
 
-    def forget(self, mode: str, sent: Sequence[DigestEntry]) -> None:
-        """Remove entries that were sent; changes since then remain for the next digest.
+    def forget(self, mode: str, sent: Iterable[str], entries: Sequence[DigestEntry] = ()) -> None:
+        """Remove what was sent; changes since then remain for the next digest.
 
-        Can run repeatedly and late: an entry that was created after this one is not changed.
+        sent: the sort keys of changes. entries: those of version 0.3.0. Can run repeatedly and
+        late: an entry that was created after this one is not changed.
         """
         with ThreadPoolExecutor(max_workers=CONNECTIONS) as pool:
-            list(pool.map(functools.partial(self._forget, mode), sent))
+            keys = ((f"digest#{mode}", key) for key in sent)
+            list(pool.map(self._table.delete, keys))
+            list(pool.map(functools.partial(self._forget, mode), entries))
 
     def under_way(self, mode: str) -> str | None:
         """Return the name of the digest that is composed, perhaps sent, and not yet finished."""
@@ -181,6 +218,7 @@ class DigestEntries:
         self._table.delete((item["pk"], item["sk"]))
 
     def _forget(self, mode: str, sent: DigestEntry) -> None:
+        """Remove an entry of version 0.3.0, which changed entries that a digest was to send."""
         is_deleted = self._table.delete(
             _key(mode, sent.image),
             when="attribute_not_exists(pk) OR image.event_id = :event_id",
@@ -203,6 +241,54 @@ class DigestEntries:
 def digest_entries(table: str) -> DigestEntries:
     """Make the adapter of a table."""
     return DigestEntries(ledger_table(table))
+
+
+def sort_key(change: DigestChange) -> str:
+    """Return the sort key of a change, which its event determines."""
+    image, noted_at = change.image, change.noted_at.astimezone(UTC)
+    return f"change#{image.repository}@{image.image_digest}#{encode(noted_at)}#{image.event_id}"
+
+
+def _change(item: Item) -> DigestChange:
+    packed = item.pop("by_name", None)
+    change = decode(DigestChange, item)
+    return change if packed is None else replace(change, by_name=_unpacked(packed))
+
+
+def _image(change: DigestChange) -> tuple[str, str]:
+    return change.image.repository, change.image.image_digest
+
+
+def _age(change: DigestChange) -> tuple[datetime, datetime]:
+    """Return what rises from change to change, also between two that are noted in one second."""
+    return change.image.scanned_at, change.noted_at
+
+
+def _packed(change: FindingsChange) -> bytes:
+    """Compress a change with as many findings as an item is to hold.
+
+    A finding is the list of its fields in their order: whoever adds one appends it.
+    """
+    kept = change.cut()
+    lists = {
+        name: [[getattr(finding, each) for each in _FIELDS] for finding in getattr(kept, name)]
+        for name in LISTS
+    }
+    content = {name: found for name, found in lists.items() if found} | (
+        {"omitted": kept.omitted} if kept.omitted else {}
+    )
+    return zlib.compress(json.dumps(content, ensure_ascii=False).encode())
+
+
+def _unpacked(packed: bytes) -> FindingsChange:
+    content = json.loads(zlib.decompress(packed))
+    lists = {
+        name: tuple(ChangedFinding(*finding) for finding in content.get(name, ())) for name in LISTS
+    }
+    return FindingsChange(**lists, omitted=content.get("omitted"))
+
+
+_FIELDS = tuple(each.name for each in fields(ChangedFinding))
 
 
 def _key(mode: str, image: DigestImage) -> Key:

@@ -73,13 +73,14 @@ class Table:
                 yield from map(plain, answer["Responses"].get(self._name, []))
                 asked = answer.get("UnprocessedKeys")
 
-    def query(self, partition: str) -> Iterator[Item]:
-        """Read all items of a partition in the order of their sort keys."""
+    def query(self, partition: str, prefix: str = "") -> Iterator[Item]:
+        """Read the items of a partition whose sort key has a prefix, in the order of these keys."""
+        condition = "pk = :pk AND begins_with(sk, :prefix)" if prefix else "pk = :pk"
         with unavailable():
             for page in self._client.get_paginator("query").paginate(
                 TableName=self._name,
-                KeyConditionExpression="pk = :pk",
-                ExpressionAttributeValues=attributes({":pk": partition}),
+                KeyConditionExpression=condition,
+                ExpressionAttributeValues=attributes({":pk": partition, ":prefix": prefix or None}),
                 ConsistentRead=True,
             ):
                 yield from map(plain, page["Items"])

@@ -60,13 +60,15 @@ class UnfinishedDigest:
 
     images: number of images that it lists; the changes of the other entries cancelled out.
     messages: number of deliveries. deliveries: the input of NotifyScan.
-    entries: what is removed from the ledger once NotifyScan has the deliveries.
+    changes, entries: what is removed from the ledger once NotifyScan has the deliveries: sort keys
+        of changes, and entries as version 0.3.0 has written them.
     """
 
     images: int
     messages: int
     deliveries: object
-    entries: tuple[DigestEntry, ...]
+    entries: tuple[DigestEntry, ...] = ()
+    changes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ def forget_digest(sent: SentDigest, *, entries: DigestEntries, bucket: RunBucket
     What has changed since the digest was composed is left for the next one.
     """
     kept = decode(UnfinishedDigest, bucket.unfinished_digest(sent.digest))
-    entries.forget(sent.mode, kept.entries)
+    entries.forget(sent.mode, kept.changes, kept.entries)
     entries.finish(sent.mode, sent.digest)
     return FinishedDigest(
         mode=sent.mode,
@@ -47,7 +47,7 @@ def forget_digest(sent: SentDigest, *, entries: DigestEntries, bucket: RunBucket
         images=sent.images,
         messages=sent.messages,
         is_resumed=sent.is_resumed,
-        removed=len(kept.entries),
+        removed=len(kept.changes) + len(kept.entries),
     )
 
 

@@ -8,7 +8,14 @@ from datetime import timedelta
 import boto3
 import pytest
 
-from ledger.digest_entries import DigestEntries, DigestEntry, digest_entries
+from ledger.changes import LISTS, Cause, Change, ChangedFinding, FindingsChange
+from ledger.digest_entries import (
+    DigestChange,
+    DigestEntries,
+    DigestEntry,
+    digest_entries,
+    sort_key,
+)
 from ledger.errors import DigestAlreadyBegun, LedgerUnavailable
 from ledger.image_records import ImageState
 from ledger.table import Table
@@ -18,9 +25,11 @@ from tests.support.digests import (
     EXPIRES_AT,
     WELL,
     WORSE,
+    any_change,
     any_digest_image,
     any_entry,
     drop_entry,
+    put_change,
     put_entry,
 )
 from tests.support.template import resources
@@ -98,7 +107,7 @@ def test_removes_what_was_sent_and_nothing_else(entries: DigestEntries) -> None:
     for number in (1, 2, 3):
         put_entry(entries, MODE, any_digest_image(number))
     put_entry(entries, "AFTER_RUN", any_digest_image(1))
-    entries.forget(MODE, [any_entry(1), any_entry(3)])
+    entries.forget(MODE, [], [any_entry(1), any_entry(3)])
     assert kept(entries) == [any_entry(2)]
     assert kept(entries, "AFTER_RUN") == [any_entry(1)]
 
@@ -123,7 +132,7 @@ def test_leaves_what_changed_meanwhile_to_the_next_digest_with_what_was_told(
     told = kept(entries)
     put_entry(entries, MODE, SECOND, before=BAD)
     for _ in range(2):
-        entries.forget(MODE, told)
+        entries.forget(MODE, [], told)
         assert kept(entries) == [DigestEntry(SECOND, BAD, "first")]
 
 
@@ -131,12 +140,12 @@ def test_forgetting_too_late_takes_nothing_from_a_later_digest(entries: DigestEn
     """Though the image stands again as it stood before the digest that is forgotten too late."""
     put_entry(entries, MODE, FIRST, before=WELL)
     late = kept(entries)
-    entries.forget(MODE, late)
+    entries.forget(MODE, [], late)
     put_entry(entries, MODE, THIRD, before=BAD)
-    entries.forget(MODE, kept(entries))
+    entries.forget(MODE, [], kept(entries))
     again = replace(FIRST, event_id="fourth")
     put_entry(entries, MODE, again, before=WELL)
-    entries.forget(MODE, late)
+    entries.forget(MODE, [], late)
     assert kept(entries) == [DigestEntry(again, WELL, "fourth")]
 
 
@@ -144,11 +153,11 @@ def test_a_correction_is_not_made_twice(entries: DigestEntries) -> None:
     put_entry(entries, MODE, FIRST, before=WELL)
     first_digest = kept(entries)
     put_entry(entries, MODE, SECOND, before=BAD)
-    entries.forget(MODE, first_digest)
+    entries.forget(MODE, [], first_digest)
     second_digest = kept(entries)
     put_entry(entries, MODE, THIRD, before=WORSE)
-    entries.forget(MODE, second_digest)
-    entries.forget(MODE, first_digest)
+    entries.forget(MODE, [], second_digest)
+    entries.forget(MODE, [], first_digest)
     assert kept(entries) == [DigestEntry(THIRD, WORSE, "second")]
 
 
@@ -163,7 +172,7 @@ def test_reads_and_forgets_more_entries_than_fit_a_page(ledger_table: str) -> No
         put_entry(entries, MODE, any_digest_image(number, image="x" * 300_000))
     told = kept(entries)
     assert (len(told), calls["Query"]) == (5, 2)
-    entries.forget(MODE, told)
+    entries.forget(MODE, [], told)
     assert kept(entries) == []
 
 
@@ -186,10 +195,133 @@ def test_a_digest_takes_the_place_of_the_one_that_was_seen(entries: DigestEntrie
     assert entries.under_way(MODE) == "digest-2"
 
 
+def test_keeps_a_standing_whole(entries: DigestEntries) -> None:
+    image_state = ImageState({"CRITICAL": 0, "OTHER": 7}, ("OTHER",), failed=True)
+    put_entry(entries, MODE, any_digest_image(1, image_state), before=image_state)
+    (entry,) = kept(entries)
+    assert (entry.before, entry.image.image_state) == (image_state, image_state)
+
+
+A = ChangedFinding(
+    name="CVE-2026-31337",
+    package="openssl",
+    severity="CRITICAL",
+    version="3.0.11-1",
+    fixed_in="3.0.12",
+    score=9.8,
+    uri="https://nvd.nist.gov/vuln/detail/CVE-2026-31337",
+    has_exploit=True,
+    first_seen="2026-03-03",
+    is_seen_later=True,
+    was="MEDIUM",
+    gone_on="2026-03-11",
+)
+B = ChangedFinding("CVE-2026-20411", "libxml2", "HIGH")
+
+
+def changes(entries: DigestEntries, mode: str = MODE) -> list[DigestChange]:
+    return list(entries.changes_of(mode))
+
+
+@pytest.mark.parametrize(
+    "by_name",
+    [
+        None,
+        FindingsChange(),
+        FindingsChange(new=(A, B), gone=(B,), omitted={"new": 7}),
+        FindingsChange(**dict.fromkeys(LISTS, (A,))),
+    ],
+    ids=["by number", "empty", "cut", "every list"],
+)
+def test_reads_back_a_change(entries: DigestEntries, by_name: FindingsChange | None) -> None:
+    image_state = replace(
+        WORSE, thresholds={"CRITICAL": 0}, scan_type="ENHANCED", is_monitored=False
+    )
+    change = any_change(
+        1,
+        BAD,
+        image_state,
+        change=Change.WORSE,
+        cause=Cause.END_OF_FAILURE,
+        by_name=by_name,
+        notify=False,
+        is_told=True,
+        is_first_sight=True,
+    )
+    put_change(entries, change)
+    assert changes(entries) == [change]
+    assert (kept(entries), changes(entries, "AFTER_RUN")) == ([], [])
+
+
+def test_a_change_expires_and_has_the_key_of_its_image_time_and_event(
+    entries: DigestEntries,
+) -> None:
+    put_change(entries, any_change(1, minutes=5, event_id="any"))
+    (item,) = boto3.client("dynamodb").scan(TableName="ledger-table")["Items"]
+    assert item["pk"] == {"S": "digest#DAILY"}
+    digest = f"sha256:{1:064x}"
+    assert item["sk"] == {"S": f"change#team/api-1@{digest}#2026-03-14T03:05:00+00:00#any"}
+    assert item["expires_at"] == {"N": str(EXPIRES_AT)}
+
+
+def test_a_change_that_is_put_again_is_one_change(entries: DigestEntries) -> None:
+    for _ in range(2):
+        put_change(entries, any_change(1))
+    assert len(changes(entries)) == 1
+
+
+def test_keeps_the_200_worst_of_each_list(entries: DigestEntries) -> None:
+    many = tuple(replace(B, name=f"CVE-2026-{number:05}") for number in range(260))
+    put_change(entries, any_change(1, by_name=FindingsChange(new=many, gone=many[:3])))
+    (change,) = changes(entries)
+    assert change.by_name == FindingsChange(new=many[:200], gone=many[:3], omitted={"new": 60})
+
+
+def test_the_largest_change_is_a_tenth_of_a_transaction(entries: DigestEntries) -> None:
+    many = tuple(
+        replace(A, name=f"CVE-2026-{number * 37 % 99_991:05}", package=f"package-{number % 71}")
+        for number in range(1_000)
+    )
+    put = entries.put(
+        any_change(1, by_name=FindingsChange(**dict.fromkeys(LISTS, many))), expires_at=EXPIRES_AT
+    )
+    assert len(put.request["Item"]["by_name"]["B"]) < 40_000
+
+
+def test_reads_the_changes_of_an_image_one_after_the_other(entries: DigestEntries) -> None:
+    """Also those that are noted in the same second, which are in the order of their scans."""
+    later = any_change(1, minutes=2, event_id="event-0")
+    given = [
+        any_change(2),
+        any_change(1, minutes=3),
+        replace(
+            later, image=replace(later.image, scanned_at=NOW + timedelta(minutes=1, seconds=1))
+        ),
+        any_change(1, minutes=2, event_id="event-1", scanned_at=NOW),
+    ]
+    for change in given:
+        put_change(entries, change)
+    assert changes(entries) == [given[3], given[2], given[1], given[0]]
+
+
+def test_forgets_the_changes_that_were_sent_and_no_others(entries: DigestEntries) -> None:
+    put_entry(entries, MODE, FIRST)
+    sent = [any_change(1), any_change(1, minutes=1), any_change(2)]
+    for change in sent:
+        put_change(entries, change)
+    put_change(entries, since := any_change(1, minutes=2))
+    for _ in range(2):
+        entries.forget(MODE, map(sort_key, sent))
+        assert changes(entries) == [since]
+    assert kept(entries) == [DigestEntry(FIRST, WELL, "first")]
+
+
 CALLS: dict[str, Callable[[DigestEntries], object]] = {
     "correct": lambda entries: entries.correct(MODE, FIRST),
-    "of": kept,
-    "forget": lambda entries: entries.forget(MODE, [any_entry()]),
+    "changes_of": changes,
+    "entries_of": kept,
+    "forget": lambda entries: entries.forget(MODE, [sort_key(any_change())]),
+    "forget entries": lambda entries: entries.forget(MODE, [], [any_entry()]),
     "under_way": lambda entries: entries.under_way(MODE),
     "begin": lambda entries: entries.begin(MODE, "digest-1", instead_of=None),
     "finish": lambda entries: entries.finish(MODE, "digest-1"),
@@ -203,10 +335,3 @@ def test_says_that_it_is_unavailable_when_the_table_is_gone(
     boto3.client("dynamodb").delete_table(TableName="ledger-table")
     with pytest.raises(LedgerUnavailable, match="ResourceNotFoundException"):
         call(entries)
-
-
-def test_keeps_a_standing_whole(entries: DigestEntries) -> None:
-    image_state = ImageState({"CRITICAL": 0, "OTHER": 7}, ("OTHER",), failed=True)
-    put_entry(entries, MODE, any_digest_image(1, image_state), before=image_state)
-    (entry,) = kept(entries)
-    assert (entry.before, entry.image.image_state) == (image_state, image_state)

@@ -199,7 +199,7 @@ def test_a_digest_that_was_under_way_is_finished(ledger: Ledger) -> None:
     assert [entry.image.image_digest for entry in told.entries] == [API, ETL]
     assert told.messages == 1
     for _ in range(2):
-        ledger.entries.forget("DAILY", told.entries)
+        ledger.entries.forget("DAILY", told.changes, told.entries)
         # It has changed since the digest, and is compared with what that has reported.
         assert entry_of(ledger.entries, API).before == FIRST_ALARM
         assert {each.image.image_digest for each in ledger.entries.entries_of("DAILY")} == {

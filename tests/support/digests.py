@@ -1,14 +1,15 @@
 """Entries of digests, what puts them into the table, and the table and the bucket in memory."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import timedelta
 from itertools import batched
 from typing import Any, cast
 
 import boto3
 
-from ledger.digest_entries import DigestEntries, DigestEntry, DigestImage
+from ledger.changes import Change
+from ledger.digest_entries import DigestChange, DigestEntries, DigestEntry, DigestImage
 from ledger.errors import DigestAlreadyBegun
 from ledger.image_records import ImageState
 from ledger.table import attributes, key_attributes
@@ -43,6 +44,32 @@ def any_entry(
     """Make an entry that one event has brought."""
     image = any_digest_image(number, image_state, **given)
     return DigestEntry(image, before, image.event_id)
+
+
+def any_change(
+    number: int = 1,
+    before: ImageState = WELL,
+    image_state: ImageState = BAD,
+    *,
+    minutes: int = 0,
+    **given: Any,
+) -> DigestChange:
+    """Make a change of an image, some minutes after NOW; `given` is of the change, or its image."""
+    of_change = {each.name for each in fields(DigestChange)}
+    of_image = {name: value for name, value in given.items() if name not in of_change}
+    at = NOW + timedelta(minutes=minutes)
+    image = any_digest_image(
+        number,
+        image_state,
+        **({"event_id": f"event-{number}-{minutes}", "scanned_at": at} | of_image),
+    )
+    change = DigestChange(image, before, at, Change.NEW)
+    return replace(change, **{name: given[name] for name in given if name in of_change})
+
+
+def put_change(entries: DigestEntries, change: DigestChange) -> None:
+    """Put a change into the next digest; not in a transaction, for which moto copies the table."""
+    boto3.client("dynamodb").put_item(**entries.put(change, expires_at=EXPIRES_AT).request)
 
 
 def put_entry(
@@ -102,7 +129,7 @@ class FakeDigestEntries:
         self.kept += self.left_behind
         self.left_behind = []
 
-    def forget(self, mode: str, told: Sequence[DigestEntry]) -> None:
+    def forget(self, mode: str, sent: Sequence[str], told: Sequence[DigestEntry] = ()) -> None:
         """Take some out."""
         self.kept = [entry for entry in self.kept if entry not in told]
 

@@ -1,23 +1,27 @@
-"""The event Scan Result Found: RescanRegistry has asked ECR for a result that never arrived."""
+"""The event Scan Result Found: ECR was asked for the result of a scan, and has returned it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import ClassVar, Self
 
 from own_events.checked_fields import CheckedFields
 from runtime.messages import Json, encode
 
+BASIC = "BASIC"
 MOST_TAGS = 100  # per event, so that ten events fit the 256 KiB of one call
 
 
 @dataclass(frozen=True)
 class ScanResultFound:
-    """The result of a scan that a run started, as ECR returned it.
+    """The result of a scan, as ECR returned it.
 
-    The detail has the keys of ECR's own event, and `scanned-at` and `run`.
+    The detail has the keys of ECR's own event, and `scanned-at`, `run`, and `scan-type`.
 
     image_digest: empty when the event names none. image_tags: 100 at most are written.
-    scanned_at: when the scan ended; for a failure without a date, when it was started.
+    scanned_at: when the scan ended; for a failure without a date, when it was started. For enhanced
+        scanning, which never ends, when ECR was asked.
+    run: the run whose scan it is.
+    scan_type: BASIC or ENHANCED. Version 0.3.0 leaves it out, which is BASIC.
     """
 
     DETAIL_TYPE: ClassVar[str] = "Scan Result Found"
@@ -29,6 +33,7 @@ class ScanResultFound:
     severities: dict[str, int]
     scanned_at: datetime
     run: str | None = None
+    scan_type: str = BASIC
 
     def detail(self) -> Json:
         """Write the detail of the event."""
@@ -40,15 +45,18 @@ class ScanResultFound:
             "finding-severity-counts": encode(self.severities),
             "scanned-at": encode(self.scanned_at.astimezone(UTC)),
             "run": self.run,
+            "scan-type": self.scan_type,
         }
 
     @classmethod
     def read(cls, detail: CheckedFields) -> Self:
         """Read the detail of an event."""
-        return cls.read_at(detail.time("scanned-at"), detail, run=detail.optional_text("run"))
+        found = cls.read_at(detail.time("scanned-at"), detail)
+        scan_type = detail.optional_text("scan-type") or BASIC
+        return replace(found, run=detail.optional_text("run"), scan_type=scan_type)
 
     @classmethod
-    def read_at(cls, at: datetime, detail: CheckedFields, *, run: str | None = None) -> Self:
+    def read_at(cls, at: datetime, detail: CheckedFields) -> Self:
         """Read the detail of ECR's own event, which has the time outside of it."""
         return cls(
             repository=detail.text("repository-name"),
@@ -57,5 +65,4 @@ class ScanResultFound:
             scan_status=detail.text("scan-status"),
             severities=detail.part("finding-severity-counts").numbers(),
             scanned_at=at,
-            run=run,
         )

@@ -50,7 +50,8 @@ class Reason(StrEnum):
     RUN_REPORTED_ALREADY = "the run itself has sent Rescan Finished"
 
 
-_COMPLETE = {"COMPLETE", "INITIAL_SCAN_COMPLETE"}
+# ACTIVE: Amazon Inspector monitors the image, and ECR returns its findings.
+_COMPLETE = {"COMPLETE", "INITIAL_SCAN_COMPLETE", "ACTIVE"}
 
 
 @dataclass(frozen=True)
@@ -70,8 +71,9 @@ class ScanReport:
     image_digest: absent where the event has none.
     tags_omitted: number of tags that are not in `tags`, which holds at most about 2,000 characters.
     platform: such as linux/arm64, of an image that an index lists; its tags are those of the index.
-    status: as the event has it: COMPLETE, FAILED, INITIAL_SCAN_COMPLETE. UNSUPPORTED_IMAGE if ECR
-        states as the reason of a failure that it cannot scan the image.
+    status: as the event has it: COMPLETE, FAILED, INITIAL_SCAN_COMPLETE, or of enhanced scanning
+        ACTIVE or SCAN_ELIGIBILITY_EXPIRED. UNSUPPORTED_IMAGE if ECR states as the reason of a
+        failure that it cannot scan the image.
     severities: findings by severity, the worst first. Names that AWS does not document are kept.
     other: findings that the event counts in its total and in no severity.
     worst_findings: only where findings are included.

@@ -98,6 +98,7 @@ def test_knows_other_registries_from_our_own(
         ("inspector2_scan_ecr", "scan INITIAL_SCAN_COMPLETE"),
         ("rescan_finished", "run INCOMPLETE"),
         ("scan_result_found", "scan COMPLETE"),
+        ("scan_result_found_enhanced", "scan ACTIVE"),
     ],
 )
 def test_comes_to_an_end_with_every_sample(name: str, expected: str) -> None:

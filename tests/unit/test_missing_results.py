@@ -35,6 +35,7 @@ def test_finds_what_ecr_tells_of_the_scan_that_was_started() -> None:
         "finding-severity-counts": {"HIGH": 2, "LOW": 1},
         "scanned-at": "2026-03-13T20:00:01+00:00",
         "run": "run-1",
+        "scan-type": "BASIC",
     }
 
 

@@ -1,6 +1,7 @@
 """What RescanRegistry writes into its events, NotifyScan reads, whatever it is."""
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 from hypothesis import given
@@ -105,3 +106,5 @@ found = st.builds(
 def test_a_result_that_was_found_is_read_as_it_was_written(event: ScanResultFound) -> None:
     assert ScanResultFound.read(carried(event)) == event
     assert len(event.image_tags) <= MOST_TAGS
+    enhanced = replace(event, scan_type="ENHANCED")
+    assert ScanResultFound.read(carried(enhanced)) == enhanced

@@ -1,7 +1,7 @@
 """Scan-complete events, of basic scanning and of enhanced scanning, read into reports."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from notify_scan.events.fields import LONGEST_REGION, Fields, UnreadableScanEvent
 from own_events.scan_result_found import ScanResultFound
@@ -11,8 +11,8 @@ from reporting.reports import Interpretation, Reason, ScanReport, ScanType
 from reporting.text import first
 
 # ECR names only the severities that it has found, so one that is absent is 0.
-# Inspector counts three severities and a total; LOW and below are only in the rest of the total.
-_COUNTED = {ScanType.BASIC: SEVERITIES, ScanType.ENHANCED: SEVERITIES[:3]}
+# The event of Inspector counts three severities and a total; LOW and below are only in the total.
+_COUNTED_BY_INSPECTOR = SEVERITIES[:3]
 _REPOSITORY_ARN = re.compile(
     rf"arn:[a-z-]+:ecr:([a-z0-9-]{{1,{LONGEST_REGION}}}):([0-9]+):repository/(.+)", re.DOTALL
 )
@@ -23,20 +23,27 @@ LONGEST_UNKNOWN = 50  # characters of such a name
 
 def basic_scan(event: Fields) -> Interpretation:
     """Read an ECR Image Scan event."""
-    return Interpretation(scan=_report(event, _scan(event), ScanType.BASIC))
+    return Interpretation(scan=_report(event, _scan(event), ScanType.BASIC, SEVERITIES))
 
 
 def enhanced_scan(event: Fields) -> Interpretation:
     """Read an Inspector2 Scan event, which may also be about an instance, a function or an AMI."""
     if event.part("detail").optional_text("repository-name") is None:
         return Interpretation(silence=Reason.NOT_AN_IMAGE)
-    return Interpretation(scan=_report(event, _scan(event), ScanType.ENHANCED))
+    scan = _report(event, _scan(event), ScanType.ENHANCED, _COUNTED_BY_INSPECTOR)
+    return Interpretation(scan=scan)
 
 
 def found_scan(event: Fields) -> Interpretation:
-    """Read a Scan Result Found event: a result that FindStaleImages found, without an event."""
-    found = ScanResultFound.read(event.part("detail"))
-    return Interpretation(scan=_report(event, found, ScanType.BASIC))
+    """Read a Scan Result Found event: a result that ECR was asked for."""
+    detail = event.part("detail")
+    found = ScanResultFound.read(detail)
+    if found.scan_type not in ScanType:
+        known = " or ".join(ScanType)
+        raise UnreadableScanEvent(
+            f"{detail.where}.scan-type must be {known}, not {found.scan_type!a}"
+        )
+    return Interpretation(scan=_report(event, found, ScanType(found.scan_type), SEVERITIES))
 
 
 def _scan(event: Fields) -> ScanResultFound:
@@ -45,11 +52,13 @@ def _scan(event: Fields) -> ScanResultFound:
     return ScanResultFound.read_at(event.time("time"), detail)
 
 
-def _report(event: Fields, scan: ScanResultFound, scan_type: ScanType) -> ScanReport:
+def _report(
+    event: Fields, scan: ScanResultFound, scan_type: ScanType, counted: Sequence[str]
+) -> ScanReport:
     region, account, repository = _repository(event, scan.repository)
     image_digest = scan.image_digest or None
     shown = first(scan.image_tags, len, MOST_TAGS)
-    severities, other = _counts(scan.severities, scan_type)
+    severities, other = _counts(scan.severities, counted)
     return ScanReport(
         account=account,
         region=region,
@@ -82,15 +91,11 @@ def _repository(event: Fields, name: str) -> tuple[str, str, str]:
     return match[1], match[2], match[3]
 
 
-def _counts(told: Mapping[str, int], scan_type: ScanType) -> tuple[dict[str, int], int]:
+def _counts(told: Mapping[str, int], counted: Sequence[str]) -> tuple[dict[str, int], int]:
     counts = dict(told)
     total = counts.pop("TOTAL", 0)
     other = max(0, total - sum(counts.values()))
-    known = {
-        name: counts.pop(name, 0)
-        for name in SEVERITIES
-        if name in counts or name in _COUNTED[scan_type]
-    }
+    known = {name: counts.pop(name, 0) for name in SEVERITIES if name in counts or name in counted}
     unknown = sorted(name for name in counts if len(name) <= LONGEST_UNKNOWN)[:MOST_UNKNOWN]
     kept = {name: counts.pop(name) for name in unknown}
     return {**known, **kept}, other + sum(counts.values())

@@ -267,7 +267,7 @@ def _age(change: DigestChange) -> tuple[datetime, datetime]:
 def _packed(change: FindingsChange) -> bytes:
     """Compress a change with as many findings as an item is to hold.
 
-    A finding is the list of its fields in their order: whoever adds one appends it.
+    A finding is the list of its fields in their order, so a new field must be the last one.
     """
     kept = change.cut()
     lists = {

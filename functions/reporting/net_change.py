@@ -1,0 +1,210 @@
+"""What several changes of an image amount to, compared with what was last reported of it."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ledger.changes import (
+    LISTS,
+    Cause,
+    Change,
+    ChangedFinding,
+    FindingsChange,
+    worst_first,
+)
+from ledger.digest_entries import DigestChange, DigestImage
+from ledger.image_records import ImageState
+from registry.findings import SEVERITIES, FindingKey, severity_rank
+from reporting.changes import change as change_by_number
+from reporting.thresholds import OTHER
+
+_NEWS = ("new", "back", "ended", "worse")  # the lists for which an image is worse than before
+_WENT = ("gone", "accepted")
+_RATED = ("worse", "better")
+
+
+@dataclass(frozen=True)
+class NetChange:
+    """What the changes of an image since the last digest amount to.
+
+    image: as the latest of them has it. before: its state when it was last reported.
+    by_name: the findings that are to be named; absent where no scan was compared by name.
+    is_by_number: whether some of the scans could be compared by number alone.
+    causes: of those changes that were not reported immediately.
+    """
+
+    image: DigestImage
+    before: ImageState
+    change: Change
+    by_name: FindingsChange | None
+    is_by_number: bool
+    causes: frozenset[Cause]
+    is_reminder: bool
+    is_first_sight: bool
+
+    @property
+    def is_end_of_failure(self) -> bool:
+        """Return whether the image can be scanned again."""
+        return self.before.failed and not self.image.image_state.failed
+
+
+def net_change(changes: Sequence[DigestChange]) -> NetChange | None:
+    """Return what the changes of one image amount to, the oldest given first.
+
+    None where all of them were reported immediately.
+    """
+    waiting = [each for each in changes if not each.is_told]
+    if not waiting:
+        return None
+    image, before = changes[-1].image, _last_reported(changes)
+    is_by_number = any(each.by_name is None for each in waiting)
+    named = [each for each in changes if each.by_name is not None]
+    by_name = folded((each.by_name or FindingsChange(), each.is_told) for each in named)
+    if len(changes) > 1:
+        by_name = _without_closed(by_name, image.image_state)
+        kind = _kind(before, image.image_state, by_name, is_by_number=is_by_number)
+    else:
+        kind = changes[0].change
+    return NetChange(
+        image=image,
+        before=before,
+        change=kind,
+        by_name=by_name if named else None,
+        is_by_number=is_by_number,
+        causes=frozenset(each.cause for each in waiting if each.cause),
+        is_reminder=any(each.image.is_reminder for each in waiting),
+        is_first_sight=any(each.is_first_sight for each in waiting),
+    )
+
+
+def folded(changes: Iterable[tuple[FindingsChange, bool]]) -> FindingsChange:
+    """Return what changes in a row amount to, finding by finding, the oldest given first.
+
+    With each comes whether it was reported immediately: what such a change names is known, so it
+    is named again only after another change. What was new and has gone is not named at all.
+    """
+    courses: dict[FindingKey, _Course] = {}
+    omitted: dict[str, int] = {}
+    for change, is_told in changes:
+        if is_told:
+            for finding in _all_of(change):
+                courses.pop(finding.key, None)
+            continue
+        for list_name, more in (change.omitted or {}).items():
+            omitted[list_name] = omitted.get(list_name, 0) + more
+        for list_name in LISTS:
+            for finding in getattr(change, list_name):
+                _follow(courses, finding, list_name)
+    lists: dict[str, list[ChangedFinding]] = {name: [] for name in LISTS}
+    for course in courses.values():
+        if course.is_moved:
+            lists[course.list_name].append(course.finding)
+    return FindingsChange(
+        **{name: worst_first(found) for name, found in lists.items()}, omitted=omitted or None
+    )
+
+
+@dataclass(frozen=True)
+class _Course:
+    """How a finding was when it was last reported, and how it is now.
+
+    was, severity: its severity, then and now; None while it is not open.
+    listed_as: the list that named it when it entered, or went.
+    """
+
+    latest: ChangedFinding
+    was: str | None
+    severity: str | None
+    listed_as: str
+
+    @property
+    def is_moved(self) -> bool:
+        """Return whether it is not as it was."""
+        return self.was != self.severity
+
+    @property
+    def list_name(self) -> str:
+        """Return the list that it belongs to now."""
+        if self.was is None or self.severity is None:
+            return self.listed_as
+        return "worse" if severity_rank(self.severity) < severity_rank(self.was) else "better"
+
+    @property
+    def finding(self) -> ChangedFinding:
+        """Return what is to be named: what has gone with the severity that it had."""
+        if self.severity is None:
+            return replace(self.latest, severity=self.was or "", was="")
+        return replace(self.latest, severity=self.severity, was=self.was or "")
+
+
+def _follow(courses: dict[FindingKey, _Course], finding: ChangedFinding, list_name: str) -> None:
+    """Add what a change says of a finding to what earlier ones have said of it."""
+    if list_name == "renamed":
+        _rename(courses, finding)
+        return
+    was = None
+    if list_name in _WENT:
+        was = finding.severity
+    elif list_name in _RATED:
+        was = finding.was
+    severity = None if list_name in _WENT else finding.severity
+    known = courses.get(finding.key)
+    if known is None:
+        courses[finding.key] = _Course(finding, was, severity, list_name)
+    elif known.was is None and severity is None:
+        del courses[finding.key]
+    else:
+        listed_as = list_name if list_name in _WENT else known.listed_as
+        courses[finding.key] = _Course(finding, known.was, severity, listed_as)
+
+
+def _rename(courses: dict[FindingKey, _Course], finding: ChangedFinding) -> None:
+    """Carry what is known of a finding over to its new name, or its new package."""
+    for former in ((finding.was, finding.package), (finding.name, finding.was)):
+        if known := courses.pop(former, None):
+            latest = replace(known.latest, name=finding.name, package=finding.package)
+            courses[finding.key] = replace(known, latest=latest)
+
+
+def _all_of(change: FindingsChange) -> Iterator[ChangedFinding]:
+    for name in LISTS:
+        yield from getattr(change, name)
+
+
+def _last_reported(changes: Sequence[DigestChange]) -> ImageState:
+    """Return the state that was last reported: before all changes, or by one immediately."""
+    told = [each.image.image_state for each in changes if each.is_told]
+    return told[-1] if told else changes[0].before
+
+
+def _without_closed(by_name: FindingsChange, now: ImageState) -> FindingsChange:
+    """Leave out what is news only above a threshold that is not exceeded any more."""
+    is_open = {name for name in (*SEVERITIES, OTHER) if name in now.exceeded}
+
+    def still_open(findings: tuple[ChangedFinding, ...]) -> tuple[ChangedFinding, ...]:
+        return tuple(
+            each
+            for each in findings
+            if (each.severity if each.severity in SEVERITIES else OTHER) in is_open
+        )
+
+    lists: dict[str, Any] = {name: still_open(getattr(by_name, name)) for name in _NEWS}
+    return replace(by_name, **lists)
+
+
+def _kind(
+    before: ImageState, now: ImageState, by_name: FindingsChange, *, is_by_number: bool
+) -> Change:
+    has_news = any(getattr(by_name, name) for name in _NEWS)
+    if now.failed or (is_by_number and not has_news):
+        return change_by_number(before, now)
+    if not by_name.is_empty or before.failed:
+        if not now.exceeded:
+            return Change.CLEARED if before.is_alarm else Change.UNCHANGED
+        if not before.exceeded:
+            return Change.NEW
+        if has_news:
+            return Change.WORSE
+        if by_name.gone or by_name.better or by_name.accepted:
+            return Change.BETTER
+    return Change.UNCHANGED

@@ -10,8 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from ledger.errors import BaselineMoved
-from ledger.table import Key, Table, Write, ledger_table
+from ledger.table import Key, Table, ledger_table
 from runtime.messages import decode, formerly
 from runtime.settings import Limits
 
@@ -107,6 +106,7 @@ class Baseline:
     notes: the last few changes, newest first.
     incident: the key of the image's open incident; empty where none is open, and absent in a record
         of version 0.3.0.
+    was_tagged: whether any scan has seen the image with a tag.
     """
 
     image_state: ImageState = field(metadata=formerly("standing"))
@@ -114,6 +114,7 @@ class Baseline:
     revision: int
     notes: tuple[Note, ...]
     incident: str | None = None
+    was_tagged: bool = False
 
 
 @dataclass(frozen=True)
@@ -122,6 +123,7 @@ class ImageRecord:
 
     started_at, started_by: when a run last started a scan, and the name of that run.
     last_attempt: absent when ECR has accepted a later one.
+    names_missing: when the scan ended whose findings ECR did not list; absent when it did.
     """
 
     image_digest: str
@@ -131,6 +133,7 @@ class ImageRecord:
     started_at: datetime | None = None
     started_by: str | None = None
     baseline: Baseline | None = None
+    names_missing: datetime | None = None
 
 
 class ImageRecords:
@@ -166,11 +169,6 @@ class ImageRecords:
         keys = [image_key(repository, image_digest) for image_digest in among]
         records = map(image_record, self._table.get_many(keys, consistent=True))
         return frozenset(each.image_digest for each in records if each.started_by == run)
-
-    def get(self, repository: str, image_digest: str) -> ImageRecord:
-        """Read the record of one image; an empty one when there is none."""
-        item = self._table.get(image_key(repository, image_digest))
-        return image_record(item) if item else ImageRecord(image_digest)
 
     def note_started(
         self, repository: str, image_digest: str, *, run: str, at: datetime, expires_at: int
@@ -216,71 +214,6 @@ class ImageRecords:
             when="attribute_not_exists(last_scan) OR last_scan.scanned_at < :scanned_at",
         )
 
-    def note_baseline(
-        self,
-        repository: str,
-        image_digest: str,
-        baseline: Baseline,
-        *,
-        seen: Baseline | None,
-        scanned_at: datetime,
-        also: Sequence[Write] = (),
-    ) -> None:
-        """Record a baseline together with other writes, or nothing at all.
-
-        seen: the baseline that the caller has compared with. Raises BaselineMoved when the record
-        holds another one, or a scan newer than scanned_at: the event of that scan is compared with
-        the baseline as it is.
-        """
-        values: dict[str, object] = {":baseline": baseline, ":scanned_at": scanned_at}
-        is_as_seen = "attribute_not_exists(baseline)"
-        if seen:
-            is_as_seen = "baseline.revision = :revision"
-            values |= {":revision": seen.revision}
-        note = self._table.to_update(
-            image_key(repository, image_digest),
-            "SET baseline = :baseline",
-            values,
-            when=(
-                f"{is_as_seen} AND "
-                "(attribute_not_exists(last_scan) OR last_scan.scanned_at <= :scanned_at)"
-            ),
-        )
-        if reason := self._table.write_together(note, *also):
-            raise BaselineMoved(f"{repository}@{image_digest}: {reason}")
-
-    def predecessor(
-        self, repository: str, image_digest: str, tags: Sequence[str]
-    ) -> ImageRecord | None:
-        """Read the record of the image that had one of the tags before; the newest of several."""
-        tagged = self._table.get_many([_tag_key(repository, tag) for tag in tags])
-        others = {item["image_digest"] for item in tagged} - {image_digest}
-        items = self._table.get_many([image_key(repository, other) for other in others])
-        scans = {
-            record.last_scan.scanned_at: record
-            for record in map(image_record, items)
-            if record.last_scan
-        }
-        return scans[max(scans)] if scans else None
-
-    def move_tags(
-        self,
-        repository: str,
-        image_digest: str,
-        tags: Sequence[str],
-        *,
-        scanned_at: datetime,
-        expires_at: int,
-    ) -> None:
-        """Record that an image has these tags, unless a newer scan found them elsewhere."""
-        for tag in tags:
-            self._table.update(
-                _tag_key(repository, tag),
-                "SET image_digest = :digest, scanned_at = :scanned_at, expires_at = :expires_at",
-                {":digest": image_digest, ":scanned_at": scanned_at, ":expires_at": expires_at},
-                when="attribute_not_exists(scanned_at) OR scanned_at < :scanned_at",
-            )
-
 
 def image_records(table: str) -> ImageRecords:
     """Make the adapter of a table."""
@@ -295,10 +228,6 @@ def image_key(repository: str, image_digest: str) -> Key:
 def image_record(item: Mapping[str, Any]) -> ImageRecord:
     """Read an item; an attribute that is absent is not known."""
     return decode(ImageRecord, {"image_digest": item["sk"].removeprefix("image#"), **item})
-
-
-def _tag_key(repository: str, tag: str) -> Key:
-    return _partition(repository), f"tag#{tag}"
 
 
 def _partition(repository: str) -> str:

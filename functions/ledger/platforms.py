@@ -132,5 +132,10 @@ def platform_tag(tag: str, platform: str) -> str:
     return f"{tag}#{platform}"
 
 
+def platform_tags(of: Child | None) -> tuple[str, ...]:
+    """Return the names under which the ledger has the tags of a child; none of any other image."""
+    return tuple(platform_tag(tag, of.platform) for tag in of.tags) if of else ()
+
+
 def _release_key(repository: str, tag: str) -> Key:
     return f"repository#{repository}", f"release#{tag}"

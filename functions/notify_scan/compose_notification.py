@@ -3,11 +3,12 @@
 from dataclasses import dataclass, replace
 
 from accepted_risks.document import accepted_risks_document
+from ledger.announcements import announcements
+from ledger.baselines import baselines
 from ledger.digest_entries import digest_entries
-from ledger.image_records import image_records
 from notify_scan.accepted_risks_notices import due_notices
 from notify_scan.interpreted_event import InterpretedEvent
-from notify_scan.known_image import Ledger
+from notify_scan.new_baseline import Ledger
 from notify_scan.notification import Composer, Notification
 from notify_scan.settings import ComposeNotificationSettings
 from registry.ecr import ecr_registry
@@ -37,7 +38,7 @@ def handler(composition: Composition) -> Notification:
         risks=in_force.risks,
         channels=channels,
         registry=ecr_registry(),
-        ledger=Ledger(image_records(table), digest_entries(table)),
+        ledger=Ledger(baselines(table), digest_entries(table), announcements(table)),
         now=now,
         attempt=composition.attempt,
     )

@@ -15,17 +15,15 @@ _ID = re.compile(r"[A-Za-z0-9-]{1,100}")
 
 @dataclass(frozen=True)
 class InterpretedEvent:
-    """An event, and what the ledger knows of its image.
+    """An event, and what is stored of the scan that it reports.
 
     event: the id of the event, the same for each of its deliveries.
     record: what RecordScan stores; absent if the event names no image.
-    known: the record that RecordScan found, as DynamoDB returns it.
     """
 
     event: str
     interpretation: Interpretation
     record: ScanRecord | None = None
-    known: object | None = None
 
 
 def interpreted(

@@ -1,213 +1,182 @@
-"""Read an image's baseline before an event, and write the new one after it."""
+"""What was known of an image before an event."""
 
 from collections.abc import Mapping
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 
-from ledger.digest_entries import DAILY, DigestEntries, DigestImage
-from ledger.image_records import (
-    Baseline,
-    ImageRecord,
-    ImageRecords,
-    ImageState,
-    Note,
-    image_record,
-)
-from ledger.table import plain
-from notify_scan.interpreted_event import InterpretedEvent
-from notify_scan.scan_record import ScanRecord
-from reporting.channels.in_use import ChannelsInUse
-from reporting.decision import Before, Decision, Incident
-from reporting.reports import ScanReport
-
-# An event can be processed again as long as no more than this many changes came after it.
-MOST_NOTES = 5
-LATE = "This result arrived late: a newer scan of the image has been reported."
-
-
-@dataclass(frozen=True)
-class Ledger:
-    """The ledger table: the records of images, and the entries of digests."""
-
-    records: ImageRecords
-    entries: DigestEntries
+from ledger.baselines import Baselines, StoredImage, TagPointer
+from ledger.errors import BaselineMoved
+from ledger.image_records import Note
+from ledger.known_findings import KnownFinding, KnownFindings
+from notify_scan.scan_record import MOST_TAGS, ScanRecord
+from registry.findings import FindingKey
+from reporting.changes import Seen
+from reporting.thresholds import Thresholds, counted
 
 
 @dataclass(frozen=True)
 class KnownImage:
-    """The record of an image, and what a report on it is compared with.
+    """What the ledger knows of an image, and what a scan of it is compared with.
 
-    asked: what the event leaves in the ledger. event_id: the id of the event.
-    compared_with: the digest of the image that had the tag before, if the baseline is from that.
-    is_repeated: the event has been processed before, though perhaps without a notification.
-    is_late: is_repeated, and a newer change has been noted since.
+    asked: what the event leaves in the ledger. stored: what is known of the image itself.
+    predecessor: the image that had one of its tags before, if the scan is compared with that.
+    superseded: images that have no tag left, because this image has taken the last one.
+    is_superseded: this image itself had tags, and has none left.
+    note: what was stored when the same event was processed before.
+    is_late: note is set, and a newer change has been stored since.
     """
 
     asked: ScanRecord
-    event_id: str
-    record: ImageRecord
-    before: Before = field(default_factory=Before)
-    compared_with: str | None = None
-    is_repeated: bool = False
+    stored: StoredImage
+    predecessor: StoredImage | None = None
+    superseded: tuple[StoredImage, ...] = ()
+    is_superseded: bool = False
+    note: Note | None = None
     is_late: bool = False
 
     @property
-    def is_alarm(self) -> bool:
-        """Return whether the image is in ALARM according to the ledger."""
-        baseline = self.record.baseline
-        return baseline is not None and baseline.image_state.is_alarm
+    def compared_with(self) -> str | None:
+        """Return the digest of the image that had the tag before, if that is compared with."""
+        return self.predecessor.record.image_digest if self.predecessor else None
+
+    @property
+    def before(self) -> Seen | None:
+        """Return what the scan is compared with by number; None if nothing is known."""
+        if self.note:
+            return Seen(self.note.before) if self.note.before else None
+        baseline = self._compared.record.baseline
+        return Seen(baseline.image_state) if baseline else None
+
+    @property
+    def before_by_name(self) -> Seen | None:
+        """Return what the scan is compared with by name; None if the names are not known.
+
+        Its counts are those of the names, which may be older than the last scan.
+        """
+        before, findings = self.before, self.findings_before
+        if self.note or before is None or findings is None:
+            return None
+        counts = counted(
+            each.severity for each in findings.findings.values() if not each.is_accepted
+        )
+        state = before.image_state
+        thresholds = Thresholds(dict(state.thresholds or {}))
+        named = replace(
+            state,
+            counts=counts,
+            exceeded=tuple(thresholds.exceeded(counts)),
+            scan_type=findings.scan_type,
+        )
+        return Seen(named, findings.findings, findings.gone)
+
+    @property
+    def findings_before(self) -> KnownFindings | None:
+        """Return the findings by name that the scan is compared with."""
+        return self._compared.findings
+
+    @property
+    def findings_now(self) -> Mapping[FindingKey, KnownFinding]:
+        """Return the findings of the image by name, as far as they are known."""
+        known = self.stored.findings or self.findings_before
+        return known.findings if known else {}
+
+    def since_notified(self, now: datetime) -> timedelta:
+        """Return how long ago the last notification about the image was sent."""
+        if self.note:
+            return self.note.noted_at - self.note.before_notified_at
+        baseline = self._compared.record.baseline
+        return now - baseline.notified_at if baseline else timedelta()
 
     def is_outdated(self, scanned_at: datetime) -> bool:
         """Return whether the ledger has a newer scan, whose event is reported instead."""
-        newest = self.record.last_scan
-        return not self.is_repeated and newest is not None and newest.scanned_at > scanned_at
+        newest = self.stored.record.last_scan
+        return self.note is None and newest is not None and newest.scanned_at > scanned_at
 
-    def compared(self, scan: ScanReport, decision: Decision) -> ScanReport:
-        """Return the report with its change, and the remark that it is late if it is."""
-        return replace(
-            scan,
-            change=decision.change,
-            difference=decision.difference,
-            compared_with=self.compared_with,
-            is_reminder=decision.is_reminder,
-            remarks=(*scan.remarks, LATE) if self.is_late else scan.remarks,
-        )
-
-    def settled(self, decision: Decision) -> Decision:
-        """Return the decision; a late one can only confirm the incident of an image in ALARM."""
-        is_confirmed = self.is_alarm and decision.incident is Incident.TRIGGER
-        if is_confirmed or not self.is_late:
-            return decision
-        return replace(decision, incident=Incident.NONE)
-
-    def baseline(self, decision: Decision, now: datetime) -> Baseline | None:
-        """Return the baseline for the next report, or None if it does not change."""
-        is_noted = decision.is_noted or self.record.baseline is None
-        if decision.image_state is None or self.is_repeated or not is_noted:
-            return None
-        notified_at, seen = now - self.before.since_notified, self.record.baseline
-        note = Note(self.event_id, now, self.before.image_state, notified_at)
-        return Baseline(
-            image_state=decision.image_state,
-            notified_at=now if decision.notify else notified_at,
-            revision=seen.revision + 1 if seen else 1,
-            notes=(note, *(seen.notes if seen else ()))[:MOST_NOTES],
-        )
+    @property
+    def _compared(self) -> StoredImage:
+        return self.predecessor or self.stored
 
 
 def recall(
-    interpreted: InterpretedEvent, records: ImageRecords, *, attempt: int, now: datetime
-) -> KnownImage | None:
-    """Read what was known of the image; None if the event names no image.
+    asked: ScanRecord, event_id: str, baselines: Baselines, *, scanned_at: datetime
+) -> KnownImage:
+    """Read what was known of the image of an event.
 
-    The first attempt uses the record that RecordScan found; a retry reads the table.
-    Raises LedgerUnavailable.
+    Raises LedgerUnavailable, and BaselineMoved if another event has just changed the image.
     """
-    asked = interpreted.record
-    if asked is None:
-        return None
-    record = _record(asked, interpreted.known if attempt == 0 else None, records)
-    known = KnownImage(asked, interpreted.event, record)
-    baseline = record.baseline
-    if baseline is None:
-        return _of_new_image(known, records, now)
-    for note in baseline.notes:
-        if note.event_id == interpreted.event:
-            return replace(
-                known,
-                before=Before(note.before, note.noted_at - note.before_notified_at),
-                is_repeated=True,
-                is_late=note is not baseline.notes[0],
-            )
-    return replace(known, before=Before(baseline.image_state, now - baseline.notified_at))
-
-
-def _record(asked: ScanRecord, found: object | None, records: ImageRecords) -> ImageRecord:
-    # The state machine passes on DynamoDB's response in the form that Step Functions gives it.
-    with suppress(TypeError, KeyError, ValueError, AttributeError):
-        if isinstance(found, Mapping):
-            # DynamoDB omits the attributes if there was no item.
-            item = plain(found.get("Attributes") or {})
-            return image_record(item) if item else ImageRecord(asked.image_digest)
-    return records.get(asked.repository, asked.image_digest)
-
-
-def _of_new_image(known: KnownImage, records: ImageRecords, now: datetime) -> KnownImage:
-    asked = known.asked
-    earlier = records.predecessor(asked.repository, asked.image_digest, asked.tags)
-    if earlier is None or earlier.baseline is None:
-        return known
-    before = Before(earlier.baseline.image_state, now - earlier.baseline.notified_at)
-    return replace(known, before=before, compared_with=earlier.image_digest)
-
-
-def remember(
-    known: KnownImage,
-    scan: ScanReport,
-    decision: Decision,
-    ledger: Ledger,
-    channels: ChannelsInUse,
-    now: datetime,
-) -> None:
-    """Store the new baseline, and put the change into the digest, in one transaction.
-
-    Raises BaselineMoved when another event was faster, and LedgerUnavailable.
-    """
-    asked, baseline = known.asked, known.baseline(decision, now)
-    if baseline is None:
-        return
-    image = _digest_image(known, scan, decision, baseline.image_state)
-    before = known.before.image_state or ImageState()
-    if not decision.notify or not channels.has_digest:
-        changes = []
-    elif channels.breaks_through(decision):
-        changes = [ledger.entries.drop(DAILY, image)]
-    else:
-        changes = [ledger.entries.put(DAILY, image, before, expires_at=int(asked.expires_at))]
-    ledger.records.note_baseline(
-        asked.repository,
-        asked.image_digest,
-        baseline,
-        seen=known.record.baseline,
-        scanned_at=scan.scanned_at,
-        also=changes,
+    repository = asked.repository
+    recalled = baselines.recall(repository, asked.image_digest, asked.tags)
+    pointers = recalled.pointers
+    if not asked.tags and (tags := recalled.image.tags[:MOST_TAGS]):
+        asked = replace(asked, tags=tags)
+        pointers = baselines.pointers(repository, tags)
+    known = KnownImage(asked, recalled.image)
+    baseline, findings = recalled.image.record.baseline, recalled.image.findings
+    if findings and findings.revision > (baseline.revision if baseline else 0):
+        raise BaselineMoved(f"{repository}@{asked.image_digest}: another event was faster")
+    for note in baseline.notes if baseline else ():
+        if note.event_id == event_id:
+            is_late = baseline is not None and note is not baseline.notes[0]
+            return replace(known, note=note, is_late=is_late)
+    others = _earlier_owners(pointers, asked.image_digest, scanned_at)
+    images = [each for each in baselines.images(repository, others) if each.record.baseline]
+    return replace(
+        known,
+        predecessor=max(images, key=_scanned_at, default=None),
+        superseded=tuple(_without_tags(images, asked, baselines)),
+        is_superseded=_is_superseded(recalled.image, asked, pointers),
     )
 
 
-def keep_up(
-    known: KnownImage, scan: ScanReport, decision: Decision, ledger: Ledger, channels: ChannelsInUse
-) -> None:
-    """Correct what the digest lists of the image, and store which tags it has.
-
-    Called after the baseline is stored. Idempotent. Raises LedgerUnavailable.
-    """
-    asked, is_corrected = known.asked, decision.is_noted and not decision.notify
-    if decision.image_state and is_corrected and channels.has_digest and not known.is_late:
-        image = _digest_image(known, scan, decision, decision.image_state)
-        ledger.entries.correct(DAILY, image)
-    # With every scan: another image may have had the tag meanwhile, and a tag item expires.
-    ledger.records.move_tags(
-        asked.repository,
-        asked.image_digest,
-        asked.tags,
-        scanned_at=scan.scanned_at,
-        expires_at=int(asked.expires_at),
-    )
+def _earlier_owners(
+    pointers: Mapping[str, TagPointer], image_digest: str, scanned_at: datetime
+) -> list[str]:
+    """Return the other images that had the tags at an earlier scan."""
+    owners = {
+        pointer.image_digest
+        for pointer in pointers.values()
+        if pointer.image_digest != image_digest and pointer.scanned_at < scanned_at
+    }
+    return sorted(owners)
 
 
-def _digest_image(
-    known: KnownImage, scan: ScanReport, decision: Decision, image_state: ImageState
-) -> DigestImage:
-    return DigestImage(
-        repository=known.asked.repository,
-        image_digest=known.asked.image_digest,
-        image=scan.image,
-        link=scan.link,
-        account=scan.account,
-        region=scan.region,
-        scanned_at=scan.scanned_at,
-        image_state=image_state,
-        event_id=known.event_id,
-        is_reminder=decision.is_reminder,
-    )
+def _without_tags(
+    images: list[StoredImage], asked: ScanRecord, baselines: Baselines
+) -> list[StoredImage]:
+    """Return those of some images that have an incident to hand on, and no tag left."""
+    open_ = [
+        each for each in images if each.record.baseline and each.record.baseline.incident != ""
+    ]
+    left = {tag for each in open_ for tag in each.tags} - set(asked.tags)
+    owners = baselines.pointers(asked.repository, sorted(left)) if left else {}
+    return [
+        each
+        for each in open_
+        if not any(
+            tag in owners and owners[tag].image_digest == each.record.image_digest
+            for tag in each.tags
+            if tag not in asked.tags
+        )
+    ]
+
+
+def _is_superseded(
+    image: StoredImage, asked: ScanRecord, pointers: Mapping[str, TagPointer]
+) -> bool:
+    """Return whether an image had tags, and all of them are gone or another image's by now."""
+    if asked.tags:
+        owners = [pointers.get(tag) for tag in asked.tags]
+        scan = image.record.last_scan
+        return all(
+            owner is not None
+            and owner.image_digest != asked.image_digest
+            and scan is not None
+            and owner.scanned_at > scan.scanned_at
+            for owner in owners
+        )
+    return image.record.baseline is not None and image.record.baseline.was_tagged
+
+
+def _scanned_at(image: StoredImage) -> datetime:
+    scan = image.record.last_scan
+    return scan.scanned_at if scan else datetime.min.replace(tzinfo=UTC)

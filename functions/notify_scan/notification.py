@@ -1,21 +1,42 @@
 """The result of an event: deliveries to some channels, or none, and the reason."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from accepted_risks.risks import AcceptedRisk, AcceptedRisks
+from accepted_risks.risks import AcceptedRisks
+from ledger.announcements import Route
+from ledger.baselines import StoredImage
 from ledger.errors import LedgerUnavailable
+from ledger.image_records import Note
+from notify_scan.compared_scan import ComparedScan, compared, compared_again
+from notify_scan.incidents import IncidentChange, incident_change, incident_of, new_key
 from notify_scan.interpreted_event import InterpretedEvent
-from notify_scan.known_image import KnownImage, Ledger, keep_up, recall, remember
-from notify_scan.scan_details import NO_RISKS, RETRIES, with_details
+from notify_scan.known_image import KnownImage, recall
+from notify_scan.new_baseline import Conclusion, Ledger, keep_up, remember, with_note
+from notify_scan.scan_details import RETRIES, CompletedScan, completed
+from notify_scan.scan_record import ScanRecord
 from registry.ecr import EcrRegistry
-from reporting.channels.delivery import Delivery
-from reporting.channels.in_use import ChannelsInUse
-from reporting.decision import Decision, NotificationPolicy, decide
-from reporting.reports import Reason, ScanReport
-from reporting.wording import message_of_run, message_of_scan
+from registry.errors import ImageNotFound, RepositoryNotFound
+from reporting.channels import pagerduty
+from reporting.channels.delivery import Channel, Delivery
+from reporting.channels.in_use import ChannelsInUse, Routing
+from reporting.decision import (
+    Decision,
+    Incident,
+    NotificationPolicy,
+    decide,
+    decide_alone,
+    decide_run,
+)
+from reporting.message import plain
+from reporting.reports import Deletion, Reason, RunReport, ScanReport
+from reporting.wording import message_of_more_incidents, message_of_run, message_of_scan
 from runtime.log import logger
+
+MOST_IMMEDIATE = 20  # messages in an hour, to each channel with a digest
+MOST_INCIDENTS = 10  # that are opened in an hour; one more stands for all others
+_MORE = "ecr-rescan/more"  # at the start of the key of the incident that stands for others
+LATE = "This result arrived late: a newer scan of the image has been reported."
 
 
 @dataclass(frozen=True)
@@ -52,73 +73,230 @@ class Composer:
         Raises EcrThrottled, EcrUnavailable or LedgerUnavailable while there are retries left, and
         BaselineMoved if another event on the same image was faster: a retry decides again.
         """
-        if interpreted.interpretation.scan:
-            return self._of_scan(interpreted, interpreted.interpretation.scan)
-        run = interpreted.interpretation.run
-        if run is None:
-            silence = interpreted.interpretation.silence or Reason.NOT_AN_IMAGE
-            return Notification("", notify=False, reason=silence)
-        decision = decide(run, self.policy)
-        deliveries = self.channels.deliveries(
-            message_of_run(run), run, decision, event=interpreted.event, now=self.now
+        said = interpreted.interpretation
+        if said.scan:
+            return self._of_scan(interpreted.event, said.scan, interpreted.record)
+        if said.run:
+            return self._of_run(interpreted.event, said.run)
+        if said.deletion:
+            return self._of_deletion(interpreted.event, said.deletion)
+        return Notification("", notify=False, reason=said.silence or Reason.NOT_AN_IMAGE)
+
+    def _of_run(self, event: str, run: RunReport) -> Notification:
+        decision, message = decide_run(run, self.policy), message_of_run(run)
+        key = pagerduty.dedup_key(run.subject)
+        is_open = decision.notify and decision.incident is Incident.TRIGGER
+        is_over = decision.incident is Incident.RESOLVE
+        routing = Routing(decision.notify, is_immediate=decision.notify)
+        deliveries = self.channels.deliveries(message, run, routing, event=event, now=self.now)
+        deliveries += self.channels.incidents(
+            (message, run, key) if is_open else None,
+            (key,) if is_over else (),
+            about=plain(message.title),
+            event=event,
+            now=self.now,
         )
         return Notification(run.subject, decision.notify, decision.reason, deliveries)
 
-    def _of_scan(self, interpreted: InterpretedEvent, scan: ScanReport) -> Notification:
+    def _of_scan(self, event: str, scan: ScanReport, asked: ScanRecord | None) -> Notification:
         """Report the scan compared with what was known, or alone without the ledger."""
+        if asked is None:
+            return self._alone(event, scan)
         try:
-            known = recall(interpreted, self.ledger.records, attempt=self.attempt, now=self.now)
-            return self._reported(interpreted, scan, known)
+            known = recall(asked, event, self.ledger.baselines, scanned_at=scan.scanned_at)
+            return self._compared(event, scan, known)
         except LedgerUnavailable as error:
             self._warn_in_the_end("ledger unavailable, report not compared", error)
-            return self._reported(interpreted, scan, None)
+            return self._alone(event, scan)
 
-    def _reported(
-        self, interpreted: InterpretedEvent, scan: ScanReport, known: KnownImage | None
-    ) -> Notification:
-        if known and known.is_outdated(scan.scanned_at):
-            return Notification(scan.subject, notify=False, reason=Reason.OUTDATED)
-        # ECR is called once at most: before the decision only if that may depend on it.
-        risks, remark = self._risks(scan)
-        if remark:
-            scan = replace(scan, remarks=(*scan.remarks, remark))
-        is_asked_first = bool(risks) or not scan.is_complete
-        if is_asked_first:
-            scan = self._completed(scan, risks)
-        decision = decide(scan, self.policy, known.before if known else None)
-        if decision.notify and self.channels.targets and not is_asked_first:
-            scan = self._completed(scan, NO_RISKS)
-        if known:
-            scan, decision = known.compared(scan, decision), known.settled(decision)
-        message = message_of_scan(scan, decision)
+    def _alone(self, event: str, scan: ScanReport) -> Notification:
+        scan = self._completed(scan, by_name=self.policy.include_findings).report
+        thresholds = self.policy.thresholds
+        if scan.is_complete:
+            scan = replace(scan, open_now=thresholds.exceeded(thresholds.counts(scan)))
+        decision = decide_alone(scan, self.policy)
+        # What is not compared cannot wait for a digest, and no incident has a key to be closed by.
+        routing = Routing(decision.notify, is_immediate=decision.notify)
         deliveries = self.channels.deliveries(
-            message, scan, decision, event=interpreted.event, now=self.now
+            message_of_scan(scan), scan, routing, event=event, now=self.now
         )
-        if known:
-            remember(known, scan, decision, self.ledger, self.channels, self.now)
-            self._keep_up(known, scan, decision)
         return Notification(scan.subject, decision.notify, decision.reason, deliveries)
 
-    def _risks(self, scan: ScanReport) -> tuple[Mapping[str, AcceptedRisk], str | None]:
-        """Return the accepted risks that may bring the scan below a threshold, and a remark."""
-        if self.policy.include_findings and self.policy.thresholds.exceeded(scan):
-            accepted = self.risks.in_force(scan.repository, self.now.date())
-            return accepted.by_vulnerability, accepted.remark
-        return NO_RISKS, None
+    def _compared(self, event: str, scan: ScanReport, known: KnownImage) -> Notification:
+        if known.is_outdated(scan.scanned_at):
+            return Notification(scan.subject, notify=False, reason=Reason.OUTDATED)
+        if child := known.stored.child:
+            scan = replace(scan, platform=child.platform, tags=scan.tags or child.tags)
+        result, is_missing = self._result(event, scan, known)
+        before = known.before
+        decision = decide(
+            result.comparison,
+            result.compared_state,
+            self.policy,
+            before.image_state if before else None,
+            known.since_notified(self.now),
+        )
+        conclusion = self._concluded(event, known, result, decision)
+        report = replace(
+            result.report,
+            is_reminder=decision.is_reminder,
+            remarks=(*result.report.remarks, LATE) if known.is_late else result.report.remarks,
+        )
+        deliveries = self._deliveries(event, report, conclusion)
+        if known.note is None:
+            remember(
+                known,
+                conclusion,
+                self.ledger,
+                event_id=event,
+                now=self.now,
+                has_digest=self.channels.has_digest,
+            )
+        self._keep_up(known, result, is_missing=is_missing)
+        return Notification(report.subject, decision.notify, decision.reason, deliveries)
 
-    def _completed(self, scan: ScanReport, risks: Mapping[str, AcceptedRisk]) -> ScanReport:
-        return with_details(
+    def _result(self, event: str, scan: ScanReport, known: KnownImage) -> tuple[ComparedScan, bool]:
+        """Compare the scan; the second value is whether ECR did not list its findings."""
+        findings = known.stored.findings
+        noted = findings.change_of(event) if known.note and findings else None
+        if known.note and noted:
+            return compared_again(scan, noted, known.note.before), False
+        by_name = self.policy.include_findings and known.note is None
+        scan_of_ecr = self._completed(scan, by_name=by_name)
+        result = compared(scan_of_ecr, known, self.policy.thresholds, self.now)
+        return result, scan_of_ecr.is_missing
+
+    def _completed(self, scan: ScanReport, *, by_name: bool) -> CompletedScan:
+        accepted = self.risks.in_force(scan.repository, self.now.date())
+        if by_name and accepted.remark:
+            scan = replace(scan, remarks=(*scan.remarks, accepted.remark))
+        return completed(
             scan,
             self.registry,
-            findings=self.policy.include_findings,
+            by_name=by_name,
             attempt=self.attempt,
-            risks=risks,
+            risks=accepted.by_vulnerability,
         )
 
-    def _keep_up(self, known: KnownImage, scan: ScanReport, decision: Decision) -> None:
+    def _concluded(
+        self, event: str, known: KnownImage, result: ComparedScan, decision: Decision
+    ) -> Conclusion:
+        """Decide what is sent immediately, and what becomes of incidents."""
+        subject, baseline = result.report.subject, known.stored.record.baseline
+        own = incident_of(baseline, subject)
+        if note := known.note:
+            return _as_noted(note, result, decision, own=own, is_late=known.is_late)
+        is_first_sight = known.before is None and known.stored.record.started_by is not None
+        may_be_sent = decision.notify and not is_first_sight
+        handed_on = [
+            (each.record, key)
+            for each in known.superseded
+            if (key := incident_of(each.record.baseline, _subject(result.report, each)))
+        ]
+        place = None
+        if may_be_sent and not known.is_superseded and Channel.PAGERDUTY in self.channels.targets:
+            place = self._place(event, Route.PAGERDUTY, result, MOST_INCIDENTS + 1)
+        incident = incident_change(
+            result.image_state,
+            own=own,
+            inherited=[key for _, key in handed_on],
+            severities=self.channels.incident_severities,
+            is_news=place is not None and place <= MOST_INCIDENTS,
+            key=new_key(subject, baseline.revision + 1 if baseline else 1),
+        )
+        triggered = incident.key if incident.trigger else None
+        if triggered is None and place is not None and place > MOST_INCIDENTS:
+            triggered = self._key_of_more_incidents(result.report)
+        return Conclusion(
+            scan=result,
+            decision=decision,
+            incident=incident,
+            is_first_sight=is_first_sight,
+            is_immediate=may_be_sent
+            and self.channels.has_digest
+            and self._place(event, Route.IMMEDIATE, result, MOST_IMMEDIATE) is not None,
+            triggered=triggered,
+            resolved=incident.resolve,
+            handed_on=tuple(record for record, _ in handed_on),
+        )
+
+    def _place(self, event: str, route: Route, result: ComparedScan, most: int) -> int | None:
+        """Return the place in the budget of the hour of a scan that has urgent news, if it gets one."""
+        severities = (
+            self.channels.incident_severities
+            if route is Route.PAGERDUTY
+            else self.channels.urgent_severities
+        )
+        news = result.news(severities)
+        if news is None:
+            return None
+        return self.ledger.announcements.place(route, news, event=event, now=self.now, most=most)
+
+    def _key_of_more_incidents(self, report: ScanReport) -> str:
+        return f"{_MORE}/{report.account}/{report.region}/{self.now:%Y-%m-%dT%H}"
+
+    def _deliveries(
+        self, event: str, report: ScanReport, conclusion: Conclusion
+    ) -> tuple[Delivery, ...]:
+        message, key = message_of_scan(report), conclusion.triggered
+        routing = Routing(conclusion.decision.notify, conclusion.is_immediate)
+        is_more = key is not None and key.startswith(f"{_MORE}/")
+        paged = message_of_more_incidents(report) if is_more else message
+        return self.channels.deliveries(
+            message, report, routing, event=event, now=self.now
+        ) + self.channels.incidents(
+            (paged, report, key) if key else None,
+            conclusion.resolved,
+            about=plain(message.title),
+            event=event,
+            now=self.now,
+        )
+
+    def _of_deletion(self, event: str, deletion: Deletion) -> Notification:
+        """Resolve the incident of an image that is deleted."""
+
+        def ended(reason: Reason, *keys: str) -> Notification:
+            deliveries = self.channels.incidents(
+                resolved=keys, about=deletion.subject, event=event, now=self.now
+            )
+            return Notification(deletion.subject, bool(keys), reason, deliveries)
+
+        if deletion.is_elsewhere:
+            return ended(Reason.DELETED_ELSEWHERE)
+        repository, image_digest = deletion.repository, deletion.image_digest
+        record = self.ledger.baselines.recall(repository, image_digest, ()).image.record
+        baseline = record.baseline
+        for note in baseline.notes if baseline else ():
+            if note.event_id == event:
+                return ended(Reason.DELETED, *note.resolved)
+        key = incident_of(baseline, deletion.subject)
+        if baseline is None or not key:
+            return ended(Reason.NO_INCIDENT)
+        if self._is_still_there(deletion):
+            return ended(Reason.STILL_THERE)
+        note = Note(event, self.now, baseline.image_state, baseline.notified_at, resolved=(key,))
+        scanned_at = record.last_scan.scanned_at if record.last_scan else deletion.deleted_at
+        self.ledger.baselines.note(
+            repository,
+            image_digest,
+            with_note(baseline, note, incident=""),
+            seen=baseline,
+            scanned_at=scanned_at,
+        )
+        return ended(Reason.DELETED, key)
+
+    def _is_still_there(self, deletion: Deletion) -> bool:
+        """Return whether only a tag was deleted; the event does not say which."""
+        try:
+            self.registry.last_scan(deletion.repository, deletion.image_digest)
+        except (ImageNotFound, RepositoryNotFound):
+            return False
+        return True
+
+    def _keep_up(self, known: KnownImage, result: ComparedScan, *, is_missing: bool) -> None:
         """Update the rest of the ledger, without failing at the last attempt."""
         try:
-            keep_up(known, scan, decision, self.ledger, self.channels)
+            keep_up(known, result, self.ledger, is_missing=is_missing, now=self.now)
         except LedgerUnavailable as error:
             self._warn_in_the_end("ledger partially updated", error)
 
@@ -127,3 +305,26 @@ class Composer:
         if self.attempt < RETRIES:
             raise error
         logger.warning(warning, extra={"error": str(error)})
+
+
+def _as_noted(
+    note: Note, result: ComparedScan, decision: Decision, *, own: str, is_late: bool
+) -> Conclusion:
+    """Return what an event led to when it was processed before.
+
+    A late one can only confirm the incident that the image still has, and end one that it has not.
+    """
+    is_confirmed = not is_late or note.triggered == own
+    return Conclusion(
+        scan=result,
+        decision=decision,
+        incident=IncidentChange(own),
+        is_immediate=note.is_immediate,
+        triggered=note.triggered if is_confirmed else None,
+        resolved=tuple(key for key in note.resolved if not is_late or key != own),
+    )
+
+
+def _subject(report: ScanReport, image: StoredImage) -> str:
+    """Return the subject of another image of the same repository."""
+    return replace(report, image_digest=image.record.image_digest).subject

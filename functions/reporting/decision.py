@@ -1,15 +1,23 @@
 """Decide whether a report is sent, and why."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
-from ledger.changes import Change
+from ledger.changes import Cause, Change
 from ledger.image_records import ImageState
 from own_events.rescan_finished import RunChange
-from reporting.changes import change, difference, image_state_of
+from reporting.changes import Comparison
 from reporting.reports import Reason, RunReport, ScanReport, ScanType
 from reporting.thresholds import Thresholds
+
+# What changes without a finding that is new or gone; the next digest has one line for each kind.
+_ONLY_IN_DIGESTS = {
+    Cause.THRESHOLD: Reason.THRESHOLD_MOVED,
+    Cause.FIRST_OF_TYPE: Reason.FIRST_OF_TYPE,
+    Cause.NOT_MONITORED: Reason.NOT_MONITORED,
+    Cause.UNSUPPORTED: Reason.UNSUPPORTED,
+}
 
 
 class NotifyOnRun(StrEnum):
@@ -41,39 +49,17 @@ class Incident(StrEnum):
 
 
 @dataclass(frozen=True)
-class Before:
-    """What was known of an image before a report.
-
-    image_state: absent when nothing was known.
-    since_notified: how long ago the last notification about the image was sent.
-    """
-
-    image_state: ImageState | None = None
-    since_notified: timedelta = timedelta()
-
-
-@dataclass(frozen=True)
 class Decision:
-    """Whether a notification is sent, and the reason.
+    """Whether a report is sent, and the reason.
 
-    exceeded: findings by severity of those above their threshold, the worst first.
-    change, difference: compared with what was known before; absent when that cannot be read.
-    image_state: what the next report on the image is compared with.
-    is_first: no earlier scan of the image is known.
     is_reminder: nothing has changed, but the image has been in ALARM for RemindAfter.
-    is_noted: the image state, or the time of the notification, must be stored in the ledger.
+    incident: what becomes of the incident of the runs; images have a key of their own for each.
     """
 
     notify: bool
-    incident: Incident
     reason: Reason
-    exceeded: dict[str, int] = field(default_factory=dict)
-    change: Change | None = None
-    difference: dict[str, int] = field(default_factory=dict)
-    image_state: ImageState | None = None
-    is_first: bool = False
     is_reminder: bool = False
-    is_noted: bool = False
+    incident: Incident = Incident.NONE
 
 
 @dataclass(frozen=True)
@@ -98,67 +84,50 @@ class NotificationPolicy:
 
 
 def decide(
-    report: ScanReport | RunReport, policy: NotificationPolicy, before: Before | None = None
+    comparison: Comparison,
+    now: ImageState,
+    policy: NotificationPolicy,
+    before: ImageState | None,
+    since_notified: timedelta,
 ) -> Decision:
-    """Decide whether a report is sent.
+    """Decide whether a scan is reported, by how it compares with what was known.
 
-    before: what was known of the image; absent when that cannot be read. Without it, every scan
-    above a threshold and every failed one is reported, because its change is unknown.
+    since_notified: how long ago the last notification about the image was sent.
     """
-    if isinstance(report, RunReport):
-        return _on_run(report, policy)
-    if report.is_unsupported:
-        return _on_unsupported(before.image_state if before else None)
-    if before is None:
-        return _on_scan_alone(report, policy)
-    return _on_scan(report, policy, before)
-
-
-def _on_scan(report: ScanReport, policy: NotificationPolicy, before: Before) -> Decision:
-    now = image_state_of(report, policy.thresholds, before.image_state)
-    kind = change(before.image_state, now)
-    is_first = before.image_state is None
+    if comparison.cause in _ONLY_IN_DIGESTS:
+        return Decision(notify=False, reason=_ONLY_IN_DIGESTS[comparison.cause])
+    kind, is_first = comparison.change, before is None
     is_reminder = (
         kind is Change.UNCHANGED
         and now.is_alarm
-        and before.since_notified >= policy.remind_after
+        and since_notified >= policy.remind_after
         and policy.is_notified(failed=now.failed)
     )
     is_clean_news = is_first and not now.is_alarm and NotifyOn.CLEAN in policy.notify_on
-    excluded = _excluded(kind, policy, before.image_state, is_alarm=now.is_alarm)
-    notify = excluded is None or is_reminder or is_clean_news
-    resolves = Incident.RESOLVE if is_first or kind is Change.CLEARED else Incident.NONE
+    excluded = _excluded(comparison, policy, is_alarm=now.is_alarm)
     return Decision(
-        notify=notify,
-        incident=Incident.TRIGGER if now.is_alarm else resolves,
+        notify=excluded is None or is_reminder or is_clean_news,
         reason=_reason(kind, excluded, is_first=is_first, is_reminder=is_reminder),
-        exceeded={} if now.failed else policy.thresholds.exceeded(report),
-        change=kind,
-        difference={} if kind is Change.NEW else difference(before.image_state, now),
-        image_state=now,
-        is_first=is_first,
         is_reminder=is_reminder,
-        is_noted=notify
-        or is_first
-        or kind is not Change.UNCHANGED
-        or (before.image_state is not None and before.image_state.failed != now.failed),
     )
 
 
-def _excluded(
-    kind: Change, policy: NotificationPolicy, before: ImageState | None, *, is_alarm: bool
-) -> Change | None:
-    """Return the change that NotifyOn excludes, or None if the scan must be reported."""
+def _excluded(comparison: Comparison, policy: NotificationPolicy, *, is_alarm: bool) -> str | None:
+    """Return what NotifyOn excludes, or None if the scan must be reported."""
+    kind = comparison.change
     if kind is Change.UNCHANGED and not is_alarm:
         return kind
     # The end of a failure is reported only where the failure itself was.
-    is_end_of_failure = kind is Change.CLEARED and before is not None and not before.exceeded
-    if is_end_of_failure and not policy.is_notified(failed=True):
-        return Change.FAILED
+    if comparison.cause is Cause.END_OF_FAILURE and kind is Change.CLEARED:
+        return (
+            None
+            if policy.is_notified(failed=True) and NotifyOn(kind) in policy.notify_on
+            else (Change.FAILED)
+        )
     return None if NotifyOn(kind) in policy.notify_on else kind
 
 
-def _reason(kind: Change, excluded: Change | None, *, is_first: bool, is_reminder: bool) -> Reason:
+def _reason(kind: Change, excluded: str | None, *, is_first: bool, is_reminder: bool) -> Reason:
     if is_reminder:
         return Reason.REMINDER
     if kind is Change.UNCHANGED:
@@ -166,54 +135,34 @@ def _reason(kind: Change, excluded: Change | None, *, is_first: bool, is_reminde
     return Reason[f"{excluded}_EXCLUDED"] if excluded else Reason[kind]
 
 
-def _on_scan_alone(report: ScanReport, policy: NotificationPolicy) -> Decision:
+def decide_alone(report: ScanReport, policy: NotificationPolicy) -> Decision:
+    """Decide whether a scan is reported that cannot be compared, because the ledger is not available.
+
+    Every scan above a threshold and every failed one is: its change is not known.
+    """
+    if report.is_unsupported:
+        return Decision(notify=False, reason=Reason.UNSUPPORTED)
     notify = policy.is_notified(failed=not report.is_complete)
     if not report.is_complete:
-        return Decision(
-            notify=notify,
-            incident=Incident.TRIGGER if notify else Incident.NONE,
-            reason=Reason.FAILED if notify else Reason.FAILED_EXCLUDED,
-        )
-    if exceeded := policy.thresholds.exceeded(report):
-        return Decision(
-            notify=notify,
-            incident=Incident.TRIGGER,
-            reason=Reason.NEW if notify else Reason.NEW_EXCLUDED,
-            exceeded=exceeded,
-        )
-    return Decision(
-        notify=NotifyOn.CLEAN in policy.notify_on,
-        incident=Incident.RESOLVE,
-        reason=Reason.NOTHING_ABOVE_THRESHOLD,
-    )
+        return Decision(notify, Reason.FAILED if notify else Reason.FAILED_EXCLUDED)
+    if report.open_now:
+        return Decision(notify, Reason.NEW if notify else Reason.NEW_EXCLUDED)
+    return Decision(NotifyOn.CLEAN in policy.notify_on, Reason.NOTHING_ABOVE_THRESHOLD)
 
 
-def _on_unsupported(known: ImageState | None) -> Decision:
-    """Stay silent; resolve the incident of an image whose scan failed before, and which is done."""
-    if known is None or not known.failed:
-        return Decision(False, Incident.NONE, Reason.UNSUPPORTED)
-    image_state = replace(known, failed=False)
-    return Decision(
-        notify=False,
-        incident=Incident.NONE if image_state.is_alarm else Incident.RESOLVE,
-        reason=Reason.UNSUPPORTED,
-        image_state=image_state,
-        is_noted=True,
-    )
-
-
-def _on_run(report: RunReport, policy: NotificationPolicy) -> Decision:
+def decide_run(report: RunReport, policy: NotificationPolicy) -> Decision:
+    """Decide whether a run is reported."""
     if policy.on_run is NotifyOnRun.NEVER:
-        return Decision(False, Incident.NONE, Reason.RUNS_EXCLUDED)
+        return Decision(False, Reason.RUNS_EXCLUDED)
     if report.status != "FINISHED":
-        return Decision(True, Incident.TRIGGER, Reason.RUN_NOT_FINISHED)
+        return Decision(True, Reason.RUN_NOT_FINISHED, incident=Incident.TRIGGER)
     # A run that started no scan, because it was dry or had no repository, cannot resolve the
     # incident of an earlier run. With enhanced scanning, runs have nothing to do.
     is_enhanced = report.scan_type == ScanType.ENHANCED
     is_idle = report.dry_run or (report.scan_type is not None and not report.repositories)
     incident = Incident.NONE if is_idle and not is_enhanced else Incident.RESOLVE
     if report.change in (RunChange.ENHANCED_SCANNING, RunChange.BASIC_SCANNING):
-        return Decision(True, incident, Reason.SCAN_TYPE_CHANGED)
+        return Decision(True, Reason.SCAN_TYPE_CHANGED, incident=incident)
     if is_enhanced and report.change == RunChange.UNCHANGED:
-        return Decision(False, incident, Reason.STILL_ENHANCED)
-    return Decision(policy.on_run is NotifyOnRun.ALWAYS, incident, Reason.RUN_FINISHED)
+        return Decision(False, Reason.STILL_ENHANCED, incident=incident)
+    return Decision(policy.on_run is NotifyOnRun.ALWAYS, Reason.RUN_FINISHED, incident=incident)

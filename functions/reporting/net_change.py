@@ -15,7 +15,7 @@ from ledger.changes import (
 from ledger.digest_entries import DigestChange, DigestImage
 from ledger.image_records import ImageState
 from registry.findings import SEVERITIES, FindingKey, severity_rank
-from reporting.changes import change as change_by_number
+from reporting.changes import Seen, compare
 from reporting.thresholds import OTHER
 
 _NEWS = ("new", "back", "ended", "worse")  # the lists for which an image is worse than before
@@ -197,7 +197,7 @@ def _kind(
 ) -> Change:
     has_news = any(getattr(by_name, name) for name in _NEWS)
     if now.failed or (is_by_number and not has_news):
-        return change_by_number(before, now)
+        return compare(Seen(before), Seen(now)).change
     if not by_name.is_empty or before.failed:
         if not now.exceeded:
             return Change.CLEARED if before.is_alarm else Change.UNCHANGED

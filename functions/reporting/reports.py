@@ -30,6 +30,7 @@ class Reason(StrEnum):
     CLEARED = "no longer above a threshold"  # or the scan no longer fails
     FAILED = "scan failed"
     REMINDER = "unchanged for RemindAfter"
+    DELETED = "image deleted"  # its incident is resolved
     RUN_FINISHED = "run finished"  # not sent where NotifyOnRun is INCOMPLETE
     RUN_NOT_FINISHED = "run did not finish"  # or found nothing to rescan any more
     SCAN_TYPE_CHANGED = "scan type of the registry changed"
@@ -44,7 +45,13 @@ class Reason(StrEnum):
     FAILED_EXCLUDED = "NotifyOn excludes FAILED"
     RUNS_EXCLUDED = "NotifyOnRun is NEVER"
     STILL_ENHANCED = "enhanced scanning is already reported"
+    THRESHOLD_MOVED = "only a threshold was moved"
+    FIRST_OF_TYPE = "first scan of this type"
+    NOT_MONITORED = "Amazon Inspector no longer monitors the image"
     UNSUPPORTED = "ECR cannot scan the image"
+    DELETED_ELSEWHERE = "deleted in another account or Region"
+    NO_INCIDENT = "the deleted image has no open incident"
+    STILL_THERE = "the image still exists"
     OUTDATED = "a newer scan of the image is known"
     NOT_AN_IMAGE = "the scan is not of an image in ECR"
     RUN_REPORTED_ALREADY = "the run itself has sent Rescan Finished"
@@ -124,6 +131,11 @@ class ScanReport:
     def is_complete(self) -> bool:
         """Return whether the scan completed."""
         return self.status in _COMPLETE
+
+    @property
+    def is_failed(self) -> bool:
+        """Return whether the scan failed."""
+        return self.status == "FAILED"
 
     @property
     def is_unsupported(self) -> bool:

@@ -6,7 +6,6 @@ from datetime import datetime
 from ledger.changes import Change
 from own_events.rescan_finished import RunChange
 from registry.findings import SEVERITIES, Finding
-from reporting.decision import Decision
 from reporting.message import Level, Line, Message, Value, sections
 from reporting.reports import NoticeReport, RunReport, ScanReport, ScanType
 from reporting.thresholds import OTHER
@@ -48,15 +47,15 @@ _RERUN_DEFERRED = (
 _MOST_SEVERITIES = 2  # in a title, so that the name of the image fits the subject of an email
 
 
-def message_of_scan(report: ScanReport, decision: Decision) -> Message:
+def message_of_scan(report: ScanReport) -> Message:
     """Return the message about one scan: the findings, and what has changed."""
     found = dict(report.severities)
     if report.other:
         found[OTHER] = found.get(OTHER, 0) + report.other
     image = Value.of(report.image)
-    opening, *shorter = _scan_openings(report, decision, found)
+    opening, *shorter = _scan_openings(report, found)
     return Message(
-        level=_scan_level(report, decision),
+        level=_scan_level(report),
         title=(opening, image),
         headlines=tuple((each, image) for each in (opening, *shorter)),
         link=report.link,
@@ -68,30 +67,30 @@ def message_of_scan(report: ScanReport, decision: Decision) -> Message:
         )
         if report.is_complete
         else (),
-        facts=_scan_facts(report, decision),
+        facts=_scan_facts(report),
         sections=sections("Worst findings", map(_finding, report.worst_findings)),
         remarks=tuple((Value.of(remark),) for remark in report.remarks),
     )
 
 
-def _scan_level(report: ScanReport, decision: Decision) -> Level:
+def _scan_level(report: ScanReport) -> Level:
     if not report.is_complete:
         return Level.INFO
-    return _level(next(iter(decision.exceeded))) if decision.exceeded else Level.OK
+    return _level(next(iter(report.open_now))) if report.open_now else Level.OK
 
 
-def _scan_openings(report: ScanReport, decision: Decision, found: dict[str, int]) -> list[str]:
+def _scan_openings(report: ScanReport, found: dict[str, int]) -> list[str]:
     """Return the words before the name of the image, and shorter ones for an email subject."""
     if not report.is_complete:
         failed = "ECR scan failed: "
         return ["ECR reminder: scan still fails: ", failed] if report.is_reminder else [failed]
-    if not decision.exceeded:
+    if not report.open_now:
         above = " above a threshold" if any(found.values()) else ""
         if report.change is Change.CLEARED:
             return [f"ECR cleared: no findings{above} in ", "ECR cleared: "]
         return [f"ECR: no findings{above} in ", "ECR OK: "]
     opening = "ECR reminder: " if report.is_reminder else _OPENINGS.get(report.change, "ECR: ")
-    worst = list(decision.exceeded.items())[:_MOST_SEVERITIES]
+    worst = list(report.open_now.items())[:_MOST_SEVERITIES]
     counted = [f"{opening}{_findings(dict(worst[:most]))} in " for most in range(len(worst), 0, -1)]
     return [*counted, "ECR: findings in " if opening == "ECR: " else opening]
 
@@ -121,6 +120,11 @@ def message_of_run(report: RunReport) -> Message:
     )
 
 
+def message_of_more_incidents(report: ScanReport) -> Message:
+    """Return the message that stands for all incidents of an hour beyond the most that are opened."""
+    return message_of_scan(report)
+
+
 def message_of_notice(report: NoticeReport) -> Message:
     """Return the message about something in ecr-rescan itself that must be fixed."""
     return Message(
@@ -141,7 +145,7 @@ def _importance(outcome: str) -> int:
     return known.index(outcome) if outcome in known else len(known)
 
 
-def _scan_facts(report: ScanReport, decision: Decision) -> tuple[tuple[str, Line], ...]:
+def _scan_facts(report: ScanReport) -> tuple[tuple[str, Line], ...]:
     facts: list[tuple[str, Line]] = [("Repository", (Value.of(report.repository),))]
     if report.tags:
         more = report.tags_omitted
@@ -157,17 +161,15 @@ def _scan_facts(report: ScanReport, decision: Decision) -> tuple[tuple[str, Line
     if report.accepted:
         facts.append(("Accepted", _accepted(report)))
     if report.change:
-        facts.append(("Change", _changed(report, decision, report.change)))
+        facts.append(("Change", _changed(report, report.change)))
     facts.append(("Scanned", (_time(report.scanned_at),)))
     facts.append(("Account", (Value.of(report.account), " in ", Value.of(report.region))))
     return tuple(facts)
 
 
-def _changed(report: ScanReport, decision: Decision, change: Change) -> Line:
+def _changed(report: ScanReport, change: Change) -> Line:
     """Return what has changed, and compared with which image where it is another one."""
     words = _CHANGES[change]
-    if change is Change.FAILED and decision.is_first:
-        words = "first recorded scan failed"
     moved = f": {_moved(report.difference)}" if report.difference else ""
     if report.compared_with:
         return (f"{words}{moved}, compared with ", Value.of(report.compared_with[:19]))

@@ -9,7 +9,7 @@ from ledger.changes import Change
 from ledger.digest_entries import DigestEntry
 from registry.findings import SEVERITIES
 from reporting import console_links
-from reporting.changes import change, difference
+from reporting.changes import Seen, compare, difference
 from reporting.decision import NotifyOn
 from reporting.reports import DigestedImage, DigestReport
 from reporting.text import first
@@ -153,13 +153,13 @@ def _is_listed(entry: DigestEntry, notify_on: frozenset[NotifyOn]) -> bool:
     image_state = entry.image.image_state
     if entry.image.is_reminder and image_state.is_alarm:
         return True
-    kind = change(entry.before, image_state)
+    kind = compare(Seen(entry.before), Seen(image_state)).change
     return NotifyOn(kind) in notify_on and (image_state.is_alarm or kind is not Change.UNCHANGED)
 
 
 def _digested(entry: DigestEntry) -> DigestedImage:
     image, image_state = entry.image, entry.image.image_state
-    kind = change(entry.before, image_state)
+    kind = compare(Seen(entry.before), Seen(image_state)).change
     exceeded = () if kind is Change.FAILED else image_state.exceeded
     return DigestedImage(
         image=image.image,

@@ -1,4 +1,4 @@
-"""The ledger table in memory, as NotifyScan sees it: the state RecordScan, records and digests."""
+"""The ledger table in memory, as NotifyScan sees it: the state RecordScan, and all its adapters."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -6,28 +6,31 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, cast
 
-from ledger.digest_entries import DigestEntries, DigestEntry, DigestImage
+from ledger.announcements import Announcements
+from ledger.baselines import Baselines, Recall, StoredImage, TagPointer
+from ledger.digest_entries import DigestChange, DigestEntries
 from ledger.errors import BaselineMoved, LedgerUnavailable
-from ledger.image_records import (
-    Baseline,
-    ImageRecord,
-    ImageRecords,
-    ImageState,
-    RecordedScan,
-)
-from ledger.table import attributes
+from ledger.image_records import Baseline, ImageRecord, RecordedScan
+from ledger.known_findings import KnownFindings, decoded, encoded
+from ledger.platforms import Child
 from notify_scan.interpreted_event import InterpretedEvent
-from notify_scan.known_image import Ledger
+from notify_scan.new_baseline import Ledger
+from tests.support.announcements import AnnouncementsInMemory
+
+type Name = tuple[str, str]  # repository and image digest, or tag
 
 
 class LedgerInMemory:
-    """Both adapters together; `is_lost` makes the table answer nothing, `refused` some calls."""
+    """All adapters together; `is_lost` makes the table answer nothing, `refused` some calls."""
 
     def __init__(self) -> None:
-        self.kept: dict[tuple[str, str], ImageRecord] = {}
-        self.digests: dict[tuple[str, str, str], DigestEntry] = {}
-        self.tags: dict[tuple[str, str], tuple[str, datetime]] = {}
+        self.kept: dict[Name, ImageRecord] = {}
+        self.findings: dict[Name, KnownFindings] = {}
+        self.children: dict[Name, Child] = {}
+        self.digest: list[DigestChange] = []
+        self.tags: dict[Name, TagPointer] = {}
         self.expiries: dict[object, int] = {}  # of digests and tags, by the same keys
+        self.announcements = AnnouncementsInMemory()
         self.calls: Counter[str] = Counter()
         self.is_lost = False
         self.refused: set[str] = set()
@@ -35,7 +38,11 @@ class LedgerInMemory:
     @property
     def as_ledger(self) -> Ledger:
         """Stand in for the table."""
-        return Ledger(cast("ImageRecords", self), cast("DigestEntries", self))
+        return Ledger(
+            cast("Baselines", self),
+            cast("DigestEntries", self),
+            cast("Announcements", self.announcements),
+        )
 
     def record_scan(self, interpreted: InterpretedEvent) -> InterpretedEvent:
         """Do what the state RecordScan does, and hand on what it hands on."""
@@ -51,14 +58,24 @@ class LedgerInMemory:
         self.kept[asked.repository, asked.image_digest] = replace(
             before or ImageRecord(asked.image_digest), last_scan=recorded, image_tags=asked.tags
         )
-        return replace(interpreted, known={"Attributes": item(before)} if before else {})
+        return interpreted
 
-    def get(self, repository: str, digest: str) -> ImageRecord:
-        """Read the record of one image."""
-        self._count("get")
-        return self.kept.get((repository, digest), ImageRecord(digest))
+    def recall(self, repository: str, digest: str, tags: Sequence[str]) -> Recall:
+        """Read all that is known of an image and of its tags."""
+        self._count("recall")
+        return Recall(self._image(repository, digest), self._pointers(repository, tags))
 
-    def note_baseline(
+    def images(self, repository: str, digests: Sequence[str]) -> list[StoredImage]:
+        """Read what is known of some images."""
+        self._count("images")
+        return [self._image(repository, each) for each in digests if (repository, each) in self.kept]
+
+    def pointers(self, repository: str, tags: Sequence[str]) -> Mapping[str, TagPointer]:
+        """Read which images had some tags last."""
+        self._count("pointers")
+        return self._pointers(repository, tags)
+
+    def note(
         self,
         repository: str,
         digest: str,
@@ -69,7 +86,7 @@ class LedgerInMemory:
         also: Sequence[Callable[[], None]] = (),
     ) -> None:
         """Note a baseline over the one that was seen, and nothing over another."""
-        self._count("note_baseline")
+        self._count("note")
         record = self.kept.get((repository, digest), ImageRecord(digest))
         is_newer = record.last_scan is not None and record.last_scan.scanned_at > scanned_at
         if is_newer or record.baseline != seen:
@@ -78,12 +95,35 @@ class LedgerInMemory:
         for change in also:
             change()
 
-    def predecessor(self, repository: str, digest: str, tags: Sequence[str]) -> ImageRecord | None:
-        """Read the record of the image that had one of the tags before."""
-        self._count("predecessor")
-        others = {self.tags[repository, tag][0] for tag in tags if (repository, tag) in self.tags}
-        found = [self.kept[repository, each] for each in others - {digest}]
-        return max(found, key=_scanned_at, default=None)
+    def to_store(
+        self, repository: str, digest: str, findings: KnownFindings, *, revision: int
+    ) -> Callable[[], None]:
+        """Return the write that stores the findings of an image, as they are read again."""
+        read = replace(
+            decoded(encoded(findings)),
+            revision=revision,
+            scan_type=findings.scan_type,
+            expires_at=findings.expires_at,
+        )
+        return lambda: self.findings.update({(repository, digest): read})
+
+    def to_hand_on(self, repository: str, record: ImageRecord) -> Callable[[], None]:
+        """Return the write that leaves an image without an incident."""
+        assert record.baseline
+        without = replace(record, baseline=replace(record.baseline, incident=""))
+        return lambda: self.kept.update({(repository, record.image_digest): without})
+
+    def note_names_missing(self, repository: str, digest: str, scanned_at: datetime | None) -> None:
+        """Record that the names of a scan's findings could not be read, or that they are known."""
+        self._count("note_names_missing")
+        record = self.kept[repository, digest]
+        self.kept[repository, digest] = replace(record, names_missing=scanned_at)
+
+    def keep_findings(self, repository: str, digest: str, *, expires_at: int) -> None:
+        """Put off the time when the findings of an image expire."""
+        self._count("keep_findings")
+        known = self.findings[repository, digest]
+        self.findings[repository, digest] = replace(known, expires_at=expires_at)
 
     def move_tags(
         self,
@@ -98,41 +138,26 @@ class LedgerInMemory:
         self._count("move_tags")
         for tag in tags:
             known = self.tags.get((repository, tag))
-            if known is None or known[1] < scanned_at:
-                self.tags[repository, tag] = digest, scanned_at
+            if known is None or known.scanned_at < scanned_at:
+                self.tags[repository, tag] = TagPointer(digest, scanned_at)
                 self.expiries[repository, tag] = expires_at
 
-    def put(
-        self, mode: str, image: DigestImage, before: ImageState, *, expires_at: int
-    ) -> Callable[[], None]:
-        """Return the write that puts an image into a digest."""
-        key = (mode, image.repository, image.image_digest)
+    def put(self, change: DigestChange, *, expires_at: int) -> Callable[[], None]:
+        """Return the write that puts a change into the digest."""
 
-        def change() -> None:
-            known = self.digests.get(key)
-            self.digests[key] = DigestEntry(
-                image,
-                known.before if known else before,
-                known.first_event if known else image.event_id,
-            )
-            self.expiries[key] = expires_at
+        def put() -> None:
+            self.digest.append(change)
+            self.expiries[change.image.event_id] = expires_at
 
-        return change
+        return put
 
-    def drop(self, mode: str, image: DigestImage) -> Callable[[], None]:
-        """Return the write that takes an image out of a digest."""
-        return lambda: cast(
-            "None", self.digests.pop((mode, image.repository, image.image_digest), None)
-        )
+    def _image(self, repository: str, digest: str) -> StoredImage:
+        key = (repository, digest)
+        record = self.kept.get(key, ImageRecord(digest))
+        return StoredImage(record, self.findings.get(key), self.children.get(key))
 
-    def correct(self, mode: str, image: DigestImage) -> None:
-        """Record the current state of an image, if it is in a digest."""
-        self._count("correct")
-        key = (mode, image.repository, image.image_digest)
-        known = self.digests.get(key)
-        if known and known.image.scanned_at <= image.scanned_at:
-            image = replace(image, is_reminder=known.image.is_reminder)
-            self.digests[key] = replace(known, image=image)
+    def _pointers(self, repository: str, tags: Sequence[str]) -> dict[str, TagPointer]:
+        return {tag: self.tags[repository, tag] for tag in tags if (repository, tag) in self.tags}
 
     def _count(self, call: str) -> None:
         self.calls[call] += 1
@@ -142,12 +167,9 @@ class LedgerInMemory:
 
 def item(record: ImageRecord, repository: str = "any") -> Mapping[str, Any]:
     """Write a record as the item that it is in the table."""
+    from ledger.table import attributes  # noqa: PLC0415
+
     values = {name: value for name, value in vars(record).items() if value is not None}
     del values["image_digest"]
     keys = {"pk": f"repository#{repository}", "sk": f"image#{record.image_digest}"}
     return attributes({**keys, **values})
-
-
-def _scanned_at(record: ImageRecord) -> datetime:
-    assert record.last_scan
-    return record.last_scan.scanned_at

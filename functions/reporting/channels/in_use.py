@@ -1,16 +1,14 @@
 """The configured channels, and the format of a message in each."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import cast
 
-from ledger.changes import Change
 from registry.findings import SEVERITIES
 from reporting.channels import chatbot, pagerduty, slack, sns, teams
 from reporting.channels.delivery import CLAIMED_FOR, TRANSPORTS, Channel, Delivery
 from reporting.channels.document import document
-from reporting.decision import Decision, Incident
 from reporting.message import Message, plain
 from reporting.reports import DigestReport, NoticeReport, Report, RunReport, ScanReport
 from runtime.messages import Json
@@ -67,13 +65,39 @@ class ChannelsInUse:
     immediate_from: ImmediateFrom = ImmediateFrom.NEVER
 
     def deliveries(
-        self, message: Message, report: Report, decision: Decision, *, event: str, now: datetime
+        self, message: Message, report: Report, routing: "Routing", *, event: str, now: datetime
     ) -> tuple[Delivery, ...]:
         """Return the deliveries of a message to every channel that gets it now."""
         return tuple(
-            self._delivery(channel, message, report, decision.incident, event, now)
+            self._delivery(
+                channel, plain(message.title), _content(channel, message, report), event, now
+            )
             for channel in self.targets
-            if self._is_notified(channel, report, decision)
+            if channel is not Channel.PAGERDUTY and self._is_notified(channel, routing)
+        )
+
+    def incidents(
+        self,
+        triggered: tuple[Message, ScanReport | RunReport, str] | None = None,
+        resolved: Sequence[str] = (),
+        *,
+        about: str,
+        event: str,
+        now: datetime,
+    ) -> tuple[Delivery, ...]:
+        """Return the deliveries to PagerDuty: a message to an incident, and the end of others.
+
+        triggered: the message, its report, and the key of the incident. resolved: keys.
+        """
+        if Channel.PAGERDUTY not in self.targets:
+            return ()
+        contents = [pagerduty.trigger(*triggered)] if triggered else []
+        contents += [pagerduty.resolve(key) for key in resolved]
+        return tuple(
+            self._delivery(
+                Channel.PAGERDUTY, about, content, f"{event}-{number}" if number else event, now
+            )
+            for number, content in enumerate(contents)
         )
 
     def notice(
@@ -82,7 +106,9 @@ class ChannelsInUse:
         """Return the deliveries of a notice, without PagerDuty, where it would stay open."""
         event = notice.topic.rpartition("/")[2]
         return tuple(
-            self._delivery(channel, message, notice, Incident.NONE, event, now)
+            self._delivery(
+                channel, plain(message.title), _content(channel, message, notice), event, now
+            )
             for channel in self.targets
             if channel is not Channel.PAGERDUTY
         )
@@ -91,8 +117,11 @@ class ChannelsInUse:
         self, message: Message, digest: DigestReport, *, now: datetime
     ) -> tuple[Delivery, ...]:
         """Return the deliveries of a digest to every channel that gets digests."""
+        event = f"digest-{digest.digest}"
         return tuple(
-            self._delivery(channel, message, digest, Incident.NONE, f"digest-{digest.digest}", now)
+            self._delivery(
+                channel, plain(message.title), _content(channel, message, digest), event, now
+            )
             for channel in self.targets
             if channel in self.digest_channels
         )
@@ -102,50 +131,45 @@ class ChannelsInUse:
         """Return whether some channel gets digests."""
         return not self.digest_channels.isdisjoint(self.targets)
 
-    def _is_notified(self, channel: Channel, report: Report, decision: Decision) -> bool:
-        if channel is Channel.PAGERDUTY:
-            # An incident is resolved even if no notification is sent. What leaves open whether
-            # there is a problem, such as a dry run, leaves it alone.
-            return decision.incident is Incident.RESOLVE or (
-                decision.notify and decision.incident is Incident.TRIGGER
-            )
-        # A scan that was not compared cannot wait for a digest.
-        waits = (
-            report.kind == "scan"
-            and channel in self.digest_channels
-            and decision.change is not None
-        )
-        return decision.notify and (not waits or self.breaks_through(decision))
-
-    def breaks_through(self, decision: Decision) -> bool:
-        """Return whether a change is severe enough that no channel waits for its digest."""
+    @property
+    def urgent_severities(self) -> tuple[str, ...]:
+        """Return the severities that are reported immediately in channels with a digest, too."""
         if self.immediate_from is ImmediateFrom.NEVER:
-            return False
-        urgent = SEVERITIES[: SEVERITIES.index(self.immediate_from) + 1]
-        risen = {
-            Change.NEW: set(decision.exceeded),
-            Change.WORSE: {name for name, more in decision.difference.items() if more > 0},
-        }
-        return not risen.get(decision.change or Change.UNCHANGED, set()).isdisjoint(urgent)
+            return ()
+        return SEVERITIES[: SEVERITIES.index(self.immediate_from) + 1]
+
+    @property
+    def incident_severities(self) -> tuple[str, ...]:
+        """Return the severities that open an incident. PagerDuty gets no digest to wait for."""
+        return self.urgent_severities or SEVERITIES[:1]
+
+    def _is_notified(self, channel: Channel, routing: "Routing") -> bool:
+        waits = channel in self.digest_channels and not routing.is_immediate
+        return routing.notify and not waits
 
     def _delivery(
-        self,
-        channel: Channel,
-        message: Message,
-        report: Report,
-        incident: Incident,
-        event: str,
-        now: datetime,
+        self, channel: Channel, about: str, content: Json, message_id: str, now: datetime
     ) -> Delivery:
         return Delivery(
             channel=channel,
             transport=TRANSPORTS[channel],
-            about=plain(message.title),
-            content=_content(channel, message, report, incident),
-            message_id=event,
+            about=about,
+            content=content,
+            message_id=message_id,
             claimed_until=str(int((now + CLAIMED_FOR).timestamp())),
             target=self.targets[channel],
         )
+
+
+@dataclass(frozen=True)
+class Routing:
+    """Where a report goes, apart from PagerDuty.
+
+    notify: to the channels without a digest. is_immediate: to those with a digest, too, now.
+    """
+
+    notify: bool
+    is_immediate: bool
 
 
 def channels_in_use(settings: ChannelSettings) -> ChannelsInUse:
@@ -174,7 +198,7 @@ def secret_arns(settings: SecretSettings) -> dict[Channel, str]:
     return {channel: arn for channel, arn in arns.items() if arn}
 
 
-def _content(channel: Channel, message: Message, report: Report, incident: Incident) -> Json:
+def _content(channel: Channel, message: Message, report: Report) -> Json:
     match channel:
         case Channel.SNS:
             return sns.publication(message, report)
@@ -184,9 +208,6 @@ def _content(channel: Channel, message: Message, report: Report, incident: Incid
             return slack.webhook_message(message)
         case Channel.TEAMS:
             return teams.webhook_message(message)
-        case Channel.PAGERDUTY:
-            # No digest and no notice goes there.
-            return pagerduty.event(message, cast("ScanReport | RunReport", report), incident)
-        case Channel.WEBHOOK:
-            return document(message, report)
-    return {"detail_type": DETAIL_TYPES[report.kind], "detail": document(message, report)}
+        case Channel.EVENTBRIDGE:
+            return {"detail_type": DETAIL_TYPES[report.kind], "detail": document(message, report)}
+    return document(message, report)

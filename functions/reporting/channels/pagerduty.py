@@ -5,7 +5,6 @@ Format and limits: https://developer.pagerduty.com/docs/events-api-v2-overview
 
 import hashlib
 
-from reporting.decision import Incident
 from reporting.message import Level, Message, plain
 from reporting.reports import RunReport, ScanReport
 from reporting.text import trimmed
@@ -24,14 +23,20 @@ _SEVERITIES = {
 }
 
 
-def event(message: Message, report: ScanReport | RunReport, incident: Incident) -> Json:
-    """Return the event without the routing key, a secret that is added when it is sent."""
-    if incident is Incident.RESOLVE:
-        return {"event_action": "resolve", "dedup_key": dedup_key(message.subject)}
+def resolve(key: str) -> Json:
+    """Return the event that resolves an incident."""
+    return {"event_action": "resolve", "dedup_key": key}
+
+
+def trigger(message: Message, report: ScanReport | RunReport, key: str) -> Json:
+    """Return the event that opens or confirms an incident.
+
+    The routing key, which is a secret, is added when it is sent.
+    """
     time = report.reported_at
     return {
         "event_action": "trigger",
-        "dedup_key": dedup_key(message.subject),
+        "dedup_key": key,
         "client": "ecr-rescan",
         "client_url": message.link,
         "links": [{"href": message.link, "text": message.link_text}],
@@ -48,9 +53,9 @@ def event(message: Message, report: ScanReport | RunReport, incident: Incident) 
     }
 
 
-def dedup_key(subject: str) -> str:
+def dedup_key(subject: str, *, most: int = LONGEST_KEY) -> str:
     """Return the deduplication key of a subject; a long one ends in a hash of the whole."""
-    if len(subject) <= LONGEST_KEY:
+    if len(subject) <= most:
         return subject
     digest = hashlib.sha256(subject.encode()).hexdigest()
-    return f"{subject[: LONGEST_KEY - len(digest) - 1]}#{digest}"
+    return f"{subject[: most - len(digest) - 1]}#{digest}"

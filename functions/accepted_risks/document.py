@@ -1,12 +1,11 @@
 """The document of accepted risks, in the run bucket, and what the ledger keeps of it."""
 
 import functools
-from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from itertools import batched
+from datetime import date, datetime, timedelta
 
+from accepted_risks.expiry import is_due, notices_of, unreported
 from accepted_risks.risks import (
     DOCUMENT,
     MOST_BYTES,
@@ -16,8 +15,7 @@ from accepted_risks.risks import (
 )
 from ledger.bucket import RunBucket, StoredDocument, run_bucket
 from ledger.errors import LedgerUnavailable
-from ledger.risk_records import RiskRecords, risk_records
-from ledger.table import KEYS_A_CALL
+from ledger.risk_records import ExpiryNotices, RiskRecords, risk_records
 from runtime.log import logger
 
 LOOKED_UP_EVERY = timedelta(seconds=300)
@@ -51,7 +49,9 @@ class AcceptedRisksDocument:
     def __init__(self, bucket: RunBucket, records: RiskRecords) -> None:
         self._bucket = bucket
         self._records = records
-        self._claimed: dict[str, str] = {}  # by which event, as far as this container knows
+        # As far as this container knows: which event has claimed a notice, and the last notices.
+        self._claimed: dict[str, str] = {}
+        self._notices: ExpiryNotices | None = None
         self._in_force = RisksInForce()
         self._last_valid: AcceptedRisks | None = None
         # The ETag of the document that is in effect and kept in the ledger; None while either is
@@ -78,24 +78,17 @@ class AcceptedRisksDocument:
                 logger.warning("accepted risks unavailable", extra={"error": str(error)})
         return self._in_force
 
-    def unclaimed(self, notices: Iterable[str], *, event: str, most: int) -> list[str]:
-        """Return the first of some notices that no other event has claimed.
+    def expiry_notices(self, *, event: str, today: date) -> ExpiryNotices | None:
+        """Return the notices of today about acceptances that expire, if the event sends them.
 
-        When the table does not answer, there are none.
+        The first event of a day that has something for a notice claims them; a retry of that event
+        gets the same. When the table does not answer, no event sends any.
         """
-        found: list[str] = []
         try:
-            for some in batched(notices, KEYS_A_CALL, strict=False):
-                self._claimed |= self._records.claims(
-                    notice for notice in some if notice not in self._claimed
-                )
-                found += [each for each in some if self._claimed.get(each, event) == event]
-                if len(found) >= most:
-                    break
+            return self._expiry_notices(event, today)
         except LedgerUnavailable as error:
             logger.warning("notices unavailable", extra={"error": str(error)})
-            return []
-        return found[:most]
+            return None
 
     def claim(self, notice: str, *, event: str, expires_at: int) -> bool:
         """Claim a notice for an event, and return whether the event is to send it.
@@ -111,6 +104,29 @@ class AcceptedRisksDocument:
             return False
         self._claimed[notice] = event if is_claimed else ANOTHER_EVENT
         return is_claimed
+
+    def _expiry_notices(self, event: str, today: date) -> ExpiryNotices | None:
+        risks = self._in_force.risks
+        if not risks.entries:
+            return None
+        if self._notices is None or is_due(risks, self._notices, today):
+            self._notices = self._records.expiry_notices()
+        known = self._notices
+        if known and (known.day, known.event) == (today.isoformat(), event):
+            return known
+        if known and not is_due(risks, known, today):
+            return None
+        unnoticed = unreported(risks.expired(today), known.reported if known else {}, today)
+        notices = notices_of(
+            risks,
+            known,
+            today=today,
+            event=event,
+            reported_singly=self._records.reported_singly(unnoticed),
+        )
+        is_claimed = self._records.note_expiry_notices(notices, instead_of=known)
+        self._notices = notices if is_claimed else None
+        return self._notices
 
     def _look_up(self) -> None:
         known = None if self._done == _ABSENT else self._done

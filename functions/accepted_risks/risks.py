@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from typing import Never, Self
 
 from accepted_risks import yaml_reader
@@ -116,6 +116,10 @@ class AcceptedRisks:
     def expired(self, on: date) -> tuple[AcceptedRisk, ...]:
         """Return the entries whose last day is over."""
         return tuple(risk for risk in self.entries if risk.is_expired(on))
+
+    def expiring(self, on: date, within: timedelta) -> tuple[AcceptedRisk, ...]:
+        """Return the entries whose last day is this one, or no further away than that."""
+        return tuple(risk for risk in self.entries if on <= risk.expires <= on + within)
 
 
 @dataclass(frozen=True)

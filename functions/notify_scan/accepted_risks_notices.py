@@ -1,22 +1,22 @@
-"""Notices about the document of accepted risks: an invalid file, an expired acceptance."""
+"""Notices about the document of accepted risks: an invalid file, acceptances that expire."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from accepted_risks.document import AcceptedRisksDocument, RisksInForce
-from accepted_risks.risks import DOCUMENT
+from accepted_risks.document import AcceptedRisksDocument, Refusal, RisksInForce
+from accepted_risks.risks import DOCUMENT, AcceptedRisk
 from notify_scan.interpreted_event import InterpretedEvent
 from reporting import console_links
-from reporting.reports import NoticeReport
-from reporting.text import sendable
+from reporting.reports import Acceptance, NoticeReport
+from reporting.text import sendable, trimmed
 
-# One event brings at most this many, and later events the rest. They share the 256 KiB of a state
-# with the event's own message: in six channels a notice takes 11 kB, and 33 kB with the longest
-# texts.
-MOST_NOTICES = 5
+# The acceptances that a notice lists. Notices share the 256 KiB of a state with the message of
+# their event.
+MOST_LISTED = 15
+_LONGEST_NAME = 40  # characters, of what a list names
 
-# After this time, an expired entry that is still in the document is reported once more.
+# After this time, an invalid file that is still there is reported once more.
 REPORTED_FOR = timedelta(days=365)
 
 
@@ -26,26 +26,32 @@ def due_notices(
     document: AcceptedRisksDocument,
     now: datetime,
 ) -> tuple[NoticeReport, ...]:
-    """Return up to MOST_NOTICES notices that no other event has claimed, and claim them."""
+    """Return the notices that no other event sends, and claim them.
+
+    They are three at most: about an invalid file, and once a day about the acceptances that have
+    expired, and about those that expire within a week.
+    """
     report = interpreted.interpretation.scan or interpreted.interpretation.run
     if report is None:
         return ()
-    expires_at = int((now + REPORTED_FOR).timestamp())
-    notices = {notice.id: notice for notice in _due(in_force, now)}
-    unclaimed = document.unclaimed(notices, event=interpreted.event, most=MOST_NOTICES)
+    due = [
+        *_of_refusal(in_force.refusal, interpreted.event, document, now),
+        *_of_expiry(in_force, interpreted.event, document, now),
+    ]
     return tuple(
         NoticeReport(
             account=report.account,
             region=report.region,
-            topic=f"accepted-risks/{due.id}",
-            title=due.title,
-            about=sendable(due.about),
-            problem=sendable(due.problem),
+            topic=f"accepted-risks/{notice.id}",
+            title=notice.title,
+            about=sendable(notice.about),
+            problem=sendable(notice.problem),
             reported_at=now,
             link=console_links.object_page(report.region, document.bucket, DOCUMENT),
+            acceptances=tuple(map(_acceptance, notice.risks[:MOST_LISTED])),
+            acceptances_omitted=max(0, len(notice.risks) - MOST_LISTED),
         )
-        for due in map(notices.__getitem__, unclaimed)
-        if document.claim(due.id, event=interpreted.event, expires_at=expires_at)
+        for notice in due
     )
 
 
@@ -55,22 +61,89 @@ class _Notice:
     title: str
     about: str
     problem: str
+    risks: tuple[AcceptedRisk, ...] = ()
 
 
-def _due(in_force: RisksInForce, now: datetime) -> Iterator[_Notice]:
-    if refusal := in_force.refusal:
-        yield _Notice(
-            id=f"refused-{refusal.id}",
-            title="ECR: accepted risks not updated, invalid file: ",
-            about=DOCUMENT,
-            problem=f"{refusal.sentence} The last valid version stays in effect.",
+def _of_refusal(
+    refusal: Refusal | None, event: str, document: AcceptedRisksDocument, now: datetime
+) -> Iterator[_Notice]:
+    if refusal is None:
+        return
+    notice = _Notice(
+        id=f"refused-{refusal.id}",
+        title="ECR: accepted risks not updated, invalid file: ",
+        about=DOCUMENT,
+        problem=f"{refusal.sentence} The last valid version stays in effect.",
+    )
+    if document.claim(notice.id, event=event, expires_at=int((now + REPORTED_FOR).timestamp())):
+        yield notice
+
+
+def _of_expiry(
+    in_force: RisksInForce, event: str, document: AcceptedRisksDocument, now: datetime
+) -> Iterator[_Notice]:
+    notices = document.expiry_notices(event=event, today=now.date())
+    if notices is None:
+        return
+    by_id = {risk.id: risk for risk in in_force.risks.entries}
+    if expired := _listed(by_id[each] for each in notices.expired if each in by_id):
+        yield _expired(expired, notices.day)
+    if expiring := _listed(by_id[each] for each in notices.expiring if each in by_id):
+        yield _expiring(expiring, notices.day)
+
+
+def _listed(risks: Iterable[AcceptedRisk]) -> tuple[AcceptedRisk, ...]:
+    return tuple(
+        sorted(risks, key=lambda risk: (risk.expires, risk.vulnerability, risk.repositories or ""))
+    )
+
+
+def _expired(risks: tuple[AcceptedRisk, ...], day: str) -> _Notice:
+    first, *others = risks
+    if not others:
+        title, about = "ECR: risk acceptance expired: ", first.vulnerability
+        problem = f"{_origin(first)} Fix the vulnerability, or renew the acceptance."
+    else:
+        title, about = f"ECR: {len(risks):,} risk acceptances expired: ", DOCUMENT
+        problem = "Their findings count again. Fix the vulnerabilities, or renew the acceptances."
+    return _Notice(f"expired-{day}", title, about, problem, risks)
+
+
+def _expiring(risks: tuple[AcceptedRisk, ...], day: str) -> _Notice:
+    first, *others = risks
+    last_day = max(risk.expires for risk in risks)
+    if not others:
+        title, about = f"ECR: risk acceptance expires on {last_day}: ", first.vulnerability
+        problem = (
+            f"{_origin(first)} After that day its findings count again: fix the vulnerability, or "
+            "renew the acceptance."
         )
-    for risk in in_force.risks.expired(now.date()):
-        where = f" for {risk.repositories}" if risk.repositories else ""
-        yield _Notice(
-            id=f"expired-{risk.id}",
-            title="ECR: risk acceptance expired: ",
-            about=risk.vulnerability,
-            problem=f"Accepted by {risk.accepted_by}{where} until {risk.expires}. "
-            f'Reason: "{risk.reason.rstrip(".")}". Fix the vulnerability, or renew the acceptance.',
+    else:
+        when = "on" if first.expires == last_day else "by"
+        title, about = f"ECR: {len(risks):,} risk acceptances expire {when} {last_day}: ", DOCUMENT
+        problem = (
+            "After their last day, their findings count again: fix the vulnerabilities, or renew "
+            "the acceptances."
         )
+    return _Notice(f"expiring-{day}", title, about, problem, risks)
+
+
+def _origin(risk: AcceptedRisk) -> str:
+    where = f" for {risk.repositories}" if risk.repositories else ""
+    return (
+        f"Accepted by {risk.accepted_by}{where} until {risk.expires}. "
+        f'Reason: "{risk.reason.rstrip(".")}".'
+    )
+
+
+def _acceptance(risk: AcceptedRisk) -> Acceptance:
+    return Acceptance(
+        vulnerability=_short(risk.vulnerability),
+        repositories=_short(risk.repositories) if risk.repositories else None,
+        until=risk.expires.isoformat(),
+        accepted_by=_short(risk.accepted_by),
+    )
+
+
+def _short(text: str) -> str:
+    return trimmed(sendable(text), _LONGEST_NAME)

@@ -274,11 +274,26 @@ class DigestReport:
 
 
 @dataclass(frozen=True)
+class Acceptance:
+    """An accepted risk: a vulnerability in some repositories, or all, until the end of a day.
+
+    vulnerability, repositories, accepted_by: 40 characters at most. until: as YYYY-MM-DD.
+    """
+
+    vulnerability: str
+    repositories: str | None
+    until: str
+    accepted_by: str
+
+
+@dataclass(frozen=True)
 class NoticeReport:
     """A problem in ecr-rescan's own configuration that operators must fix.
 
     topic: identifies the notice. title, about: what is wrong, and with what.
     problem: the reason, and what to do.
+    acceptances: those that it is about, the first to expire first, and as many of them as a message
+        holds; acceptances_omitted: the others.
     """
 
     account: str
@@ -289,6 +304,8 @@ class NoticeReport:
     problem: str
     reported_at: datetime
     link: str
+    acceptances: tuple[Acceptance, ...] = ()
+    acceptances_omitted: int = 0
     kind: str = "notice"
 
     @property

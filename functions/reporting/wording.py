@@ -6,6 +6,7 @@ from datetime import datetime
 from ledger.changes import Change
 from own_events.rescan_finished import RunChange
 from registry.findings import SEVERITIES, Finding
+from reporting.acceptance_wording import listed_acceptances
 from reporting.message import Level, Line, Message, Value, sections
 from reporting.reports import NoticeReport, RunReport, ScanReport, ScanType
 from reporting.thresholds import OTHER
@@ -133,6 +134,7 @@ def message_of_notice(report: NoticeReport) -> Message:
         link=report.link,
         link_text="Open the document in the console",
         subject=report.subject,
+        sections=listed_acceptances(report),
         facts=(
             ("Problem", (Value.of(report.problem),)),
             ("Account", (Value.of(report.account), " in ", Value.of(report.region))),

@@ -1,6 +1,7 @@
 """The document of accepted risks, in a bucket and a table of moto, on a clock of the test."""
 
 import functools
+import json
 from collections.abc import Iterator
 from datetime import date, timedelta
 from typing import Any
@@ -16,9 +17,10 @@ from accepted_risks.document import (
     RisksInForce,
     accepted_risks_document,
 )
+from accepted_risks.expiry import MOST_KEPT
 from accepted_risks.risks import AcceptedRisks
 from ledger.bucket import RunBucket
-from ledger.risk_records import RiskRecords
+from ledger.risk_records import ExpiryNotices, RiskRecords
 from ledger.table import Table
 from tests.support.clock import NOW, Clock
 from tests.support.template import REGION
@@ -85,6 +87,11 @@ class Deployment:
             TableName="ledger-table", Key={"pk": {"S": "accepted-risks"}, "sk": {"S": sort_key}}
         ).get("Item")
         return item and {name: next(iter(value.values())) for name, value in item.items()}
+
+    def item(self, sort_key: str) -> Any:
+        return self._dynamodb.get_item(
+            TableName="ledger-table", Key={"pk": {"S": "accepted-risks"}, "sk": {"S": sort_key}}
+        )["Item"]
 
     def keep(self, text: str) -> None:
         self._dynamodb.put_item(
@@ -444,31 +451,157 @@ def test_a_notice_falls_to_one_event_and_to_its_retries(deployment: Deployment) 
     }
 
 
-def test_notices_of_other_events_are_passed_over_a_hundred_a_call(deployment: Deployment) -> None:
-    notices = [f"expired-{number}" for number in range(150)]
-    one = deployment.container()
-    for notice in notices[:120]:
-        assert one.claim(notice, event=EVENT, expires_at=1_800_000_000)
-    other = deployment.container()
+TODAY = NOW.date()  # 14 March 2026
+A_DAY = timedelta(days=1)
+ENDING = "accepted_risks:\n" + "".join(
+    f"  - {{vulnerability: CVE-{number}, reason: any, expires: {on}, accepted_by: jane}}\n"
+    for number, on in enumerate(("2026-03-13", "2026-03-20", "2026-03-21", "2026-12-31"))
+)
+EXPIRED, THIS_WEEK, NEXT_WEEK, LATER = (each.id for each in AcceptedRisks.read(ENDING).entries)
+
+
+def expiry_notices(
+    container: AcceptedRisksDocument, event: str, today: date = TODAY
+) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
+    notices = container.expiry_notices(event=event, today=today)
+    return notices and (notices.expired, notices.expiring)
+
+
+def test_notices_of_a_day_fall_to_one_event_and_to_its_retries(deployment: Deployment) -> None:
+    deployment.upload(ENDING)
+    one, other, third = containers(deployment, 3)
+    assert expiry_notices(one, EVENT) == ((EXPIRED,), ())
+    assert expiry_notices(one, EVENT) == ((EXPIRED,), ())
+    assert expiry_notices(other, EVENT) == ((EXPIRED,), ())
+    assert expiry_notices(third, "another") is None
+    tomorrow = TODAY + A_DAY
+    # What was reported is not reported again; of the week, both that expire in it.
+    assert expiry_notices(third, "another", tomorrow) == ((), (THIS_WEEK, NEXT_WEEK))
+    assert expiry_notices(one, "a-third", tomorrow) is None
+    assert expiry_notices(one, "a-third", tomorrow + 6 * A_DAY) == ((THIS_WEEK,), ())
+
+
+def containers(deployment: Deployment, number: int) -> list[AcceptedRisksDocument]:
+    made = [deployment.container() for _ in range(number)]
+    for container in made:
+        container.in_force(deployment.clock.now())
+    return made
+
+
+def test_a_container_that_knows_the_notices_of_a_day_asks_no_more(deployment: Deployment) -> None:
+    deployment.upload(ENDING)
+    one, other = containers(deployment, 2)
     deployment.calls.clear()
-    assert other.unclaimed(notices, event="another", most=5) == notices[120:125]
-    assert other.unclaimed(notices[:120], event="another", most=5) == []  # as it knows by now
-    assert deployment.calls == ["BatchGetItem"] * 2
-    assert other.unclaimed(notices, event=EVENT, most=5) == notices[:5]  # a retry finds its own
-    assert other.unclaimed(iter(()), event=EVENT, most=5) == []
+    expiry_notices(one, EVENT)
+    assert deployment.calls == ["GetItem", "BatchGetItem", "PutItem"]
+    deployment.calls.clear()
+    for event in ("another", "a-third", "another"):
+        assert expiry_notices(other, event) is None
+    assert deployment.calls == ["GetItem"]
+    deployment.calls.clear()
+    # The next day has a warning, and the days after it have nothing.
+    for days in (1, 2, 3, 4):
+        expiry_notices(other, f"event-{days}", TODAY + days * A_DAY)
+    assert deployment.calls == ["GetItem", "PutItem"]
+
+
+def test_without_entries_the_ledger_is_not_asked(deployment: Deployment) -> None:
+    deployment.upload("accepted_risks: []")
+    (container,) = containers(deployment, 1)
+    deployment.calls.clear()
+    assert expiry_notices(container, EVENT) is None
+    assert deployment.calls == []
+
+
+def test_what_0_3_0_has_reported_singly_is_not_reported_again(deployment: Deployment) -> None:
+    deployment.upload(ENDING)
+    (container,) = containers(deployment, 1)
+    container.claim(f"expired-{EXPIRED}", event="of-0.3.0", expires_at=1_800_000_000)
+    assert expiry_notices(container, EVENT) == ((), ())
+    assert expiry_notices(container, EVENT, TODAY + A_DAY) == ((), (THIS_WEEK, NEXT_WEEK))
+
+
+@pytest.mark.parametrize("days", [0, 1])  # before there were any notices, and after
+def test_of_two_events_at_once_one_has_the_notices(deployment: Deployment, days: int) -> None:
+    deployment.upload(ENDING)
+    today = TODAY + days * A_DAY
+    slow, fast, first = containers(deployment, 3)
+    if days:
+        expiry_notices(first, EVENT)
+    of_fast: list[object] = []
+
+    def be_faster(**_: object) -> None:
+        dynamodb.meta.events.unregister("before-call.dynamodb.PutItem", be_faster)
+        of_fast.append(expiry_notices(fast, "fast", today))
+
+    dynamodb = clients()[1]
+    dynamodb.meta.events.register("before-call.dynamodb.PutItem", be_faster)
+    assert expiry_notices(slow, "slow", today) is None
+    assert of_fast == [((), (THIS_WEEK, NEXT_WEEK)) if days else ((EXPIRED,), ())]
+    assert expiry_notices(slow, "slow", today) is None
+
+
+def test_the_clock_of_a_container_may_be_behind_at_midnight(deployment: Deployment) -> None:
+    deployment.upload(ENDING)
+    one, behind = containers(deployment, 2)
+    assert expiry_notices(one, EVENT, TODAY + A_DAY)
+    assert expiry_notices(behind, "another", TODAY) is None
+
+
+def test_an_acceptance_that_has_expired_a_year_ago_is_reported_again(
+    deployment: Deployment,
+) -> None:
+    deployment.upload(ENDING)
+    (container,) = containers(deployment, 1)
+    expiry_notices(container, EVENT)
+    everything_else = {THIS_WEEK, NEXT_WEEK, LATER}
+    notices = expiry_notices(container, "half", TODAY + 364 * A_DAY)
+    assert notices
+    assert set(notices[0]) == everything_else
+    assert expiry_notices(container, "year", TODAY + 365 * A_DAY) == ((EXPIRED,), ())
 
 
 def test_no_event_brings_a_notice_while_the_ledger_does_not_answer(
     deployment: Deployment, warnings: Warnings
 ) -> None:
-    container = deployment.container()
+    deployment.upload(ENDING)
+    (container,) = containers(deployment, 1)
     deployment.broken = {"dynamodb"}
-    assert container.unclaimed(["any"], event=EVENT, most=5) == []
+    assert expiry_notices(container, EVENT) is None
     assert not container.claim("any", event=EVENT, expires_at=1)
     assert [message for message, _ in warnings] == [
         "notices unavailable",
         "notice not claimed",
     ]
+    deployment.broken = set()
+    assert expiry_notices(container, EVENT) == ((EXPIRED,), ())
+
+
+def test_keeps_what_was_in_a_notice_for_a_year_in_one_item(
+    deployment: Deployment, ledger_table: str
+) -> None:
+    entries = "".join(
+        f"  - {{vulnerability: CVE-{number}, reason: any, expires: 2026-03-13, accepted_by: j}}\n"
+        for number in range(2_000)
+    )
+    records = RiskRecords(Table(clients()[1], ledger_table))
+    earlier = {f"{number:016x}": "2025-06-01" for number in range(2_000)}
+    too_old = {"f" * 16: "2025-03-14"}
+    last = ExpiryNotices("2026-03-13", "any", reported=earlier | too_old, warned_of=earlier)
+    assert records.note_expiry_notices(last, instead_of=None)
+    deployment.upload("accepted_risks:\n" + entries)
+    (container,) = containers(deployment, 1)
+    notices = expiry_notices(container, EVENT)
+    assert notices
+    assert len(notices[0]) == 2_000
+    kept = records.expiry_notices()
+    assert kept
+    assert kept.reported.keys() >= set(notices[0])
+    assert len(kept.reported) == MOST_KEPT
+    assert too_old.keys().isdisjoint(kept.reported)
+    assert kept.warned_of == earlier
+    size = len(json.dumps(deployment.item("expiry-notices")))
+    assert size < 400 * 1024
 
 
 def test_takes_bucket_and_table_of_the_stack(deployment: Deployment) -> None:

@@ -236,7 +236,10 @@ def test_records_of_a_run_are_read(ledger: Ledger) -> None:
 def test_notices_that_were_sent_are_not_sent_again(ledger: Ledger) -> None:
     document = accepted_risks_document("run-bucket", "ledger-table")
     (expired,) = document.in_force(NOW).risks.expired(NOW.date())
-    assert document.unclaimed([f"expired-{expired.id}"], event="event-10", most=5) == []
+    notices = document.expiry_notices(event="event-10", today=NOW.date())
+    assert notices
+    assert (notices.expired, notices.expiring) == ((), ())
+    assert expired.id in notices.reported
     boto3.client("s3").put_object(Bucket="run-bucket", Key="accepted-risks.yaml", Body=b"no")
     in_force = document.in_force(NOW + HOUR)
     assert in_force.refusal

@@ -68,7 +68,9 @@ class LedgerInMemory:
     def images(self, repository: str, digests: Sequence[str]) -> list[StoredImage]:
         """Read what is known of some images."""
         self._count("images")
-        return [self._image(repository, each) for each in digests if (repository, each) in self.kept]
+        return [
+            self._image(repository, each) for each in digests if (repository, each) in self.kept
+        ]
 
     def pointers(self, repository: str, tags: Sequence[str]) -> Mapping[str, TagPointer]:
         """Read which images had some tags last."""

@@ -1,14 +1,15 @@
 """Reports, and all channels together, with what the receivers would say of each delivery."""
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
-from itertools import islice
+from datetime import date, datetime, timedelta
 from typing import Any, cast
 
 from accepted_risks.document import Refusal, RisksInForce
+from accepted_risks.expiry import is_due, notices_of
 from accepted_risks.risks import AcceptedRisks
+from ledger.risk_records import ExpiryNotices
 from notify_scan.interpreted_event import InterpretedEvent
 from notify_scan.notification import Composer
 from notify_scan.scan_record import record_of
@@ -150,6 +151,7 @@ class FakeAcceptedRisks:
 
     def __init__(self, text: str = "accepted_risks: []", refusal: Refusal | None = None) -> None:
         self.claims: dict[str, str] = {}
+        self.notices: ExpiryNotices | None = None
         self._risks = RisksInForce(AcceptedRisks.read(text), refusal)
 
     def in_force(self, now: datetime) -> RisksInForce:
@@ -157,15 +159,20 @@ class FakeAcceptedRisks:
         del now
         return self._risks
 
-    def unclaimed(self, notices: Iterable[str], *, event: str, most: int) -> list[str]:
-        """Return the first that are free, or those of the event."""
-        free = (notice for notice in notices if self.claims.get(notice, event) == event)
-        return list(islice(free, most))
-
     def claim(self, notice: str, *, event: str, expires_at: int) -> bool:
         """Grant a notice to the first event only."""
         del expires_at
         return self.claims.setdefault(notice, event) == event
+
+    def expiry_notices(self, *, event: str, today: date) -> ExpiryNotices | None:
+        """Grant the notices of a day to the first event that has something for them."""
+        known, risks = self.notices, self._risks.risks
+        if known and (known.day, known.event) == (today.isoformat(), event):
+            return known
+        if known and not is_due(risks, known, today):
+            return None
+        self.notices = notices_of(risks, known, today=today, event=event, reported_singly=())
+        return self.notices
 
 
 class FakeScans:

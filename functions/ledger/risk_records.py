@@ -2,7 +2,7 @@
 
 Partition key ``accepted-risks``; sort key ``in-force`` for the last valid document,
 ``expiry-notices`` for the notices about acceptances that expire, and ``notice#<notice>`` for the
-event that sent another notice. Version 0.3.0 wrote the latter for each acceptance that expired, too.
+event that sent another notice. Version 0.3.0 wrote the latter for acceptances that expired, too.
 """
 
 from collections.abc import Iterable

@@ -1,46 +1,61 @@
-"""What NotifyScan remembers, by what people are told: the ledger is one in memory."""
+"""What NotifyScan remembers, by what it reports: the ledger is one in memory.
+
+Scans are compared by number here, as the thresholds of the stack count them; tests/unit/
+test_compared_scan.py and test_changes.py compare them by name.
+"""
 
 import io
-import json
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from ledger.digest_entries import DAILY, DigestEntry, DigestImage
+from ledger.baselines import StoredImage, TagPointer
+from ledger.changes import Cause, Change
+from ledger.digest_entries import DigestChange, DigestImage
 from ledger.errors import BaselineMoved, LedgerUnavailable
-from ledger.image_records import ImageRecord, ImageState
-from notify_scan.known_image import LATE, MOST_NOTES, recall
-from notify_scan.notification import Notification
+from ledger.image_records import ImageRecord, ImageState, RecordedScan
+from ledger.platforms import Child
+from notify_scan.known_image import recall
+from notify_scan.new_baseline import MOST_NOTES
+from notify_scan.notification import LATE, Notification
 from notify_scan.scan_details import RETRIES
-from reporting.changes import image_state_of
+from registry.errors import EcrThrottled
 from reporting.channels.delivery import Channel
 from reporting.channels.in_use import ImmediateFrom
-from reporting.decision import Before, Decision, Incident, NotifyOn
-from reporting.reports import Change, Reason, ScanReport
+from reporting.decision import NotificationPolicy, NotifyOn
+from reporting.reports import Reason, ScanReport
+from reporting.thresholds import Thresholds
 from tests.support.clock import NOW
 from tests.support.ledger import LedgerInMemory
 from tests.support.reports import (
     DEFAULT_NOTIFY_ON,
+    DEFAULT_THRESHOLDS,
     DIGEST,
     EVERY_CHANNEL,
+    FakeScans,
     any_composer,
+    any_finding,
     any_notification_policy,
     any_scan_report,
     interpreted_of,
 )
 
-OTHER_DIGEST = f"sha256:{8:064x}"
+OTHER_DIGEST, THIRD_DIGEST = f"sha256:{8:064x}", f"sha256:{9:064x}"
 HOUR = timedelta(hours=1)
+SUBJECT = any_scan_report().subject
+WAITING = {Channel.SLACK, Channel.TEAMS}
 
 
 class People:
     """Who is told of one image after another, hour by hour."""
 
-    def __init__(self, **given: Any) -> None:
+    def __init__(self, policy: NotificationPolicy | None = None, **given: Any) -> None:
         self.ledger = LedgerInMemory()
         self.now = NOW
+        self.policy = policy or any_notification_policy()
         self._given = given
         self._events = 0
 
@@ -58,25 +73,47 @@ class People:
     def tell(self, report: ScanReport, event: str, attempt: int = 0) -> Notification:
         interpreted = self.ledger.record_scan(interpreted_of(report, event))
         composer = any_composer(
-            ledger=self.ledger.as_ledger, now=self.now, attempt=attempt, **self._given
+            policy=self.policy,
+            ledger=self.ledger.as_ledger,
+            now=self.now,
+            attempt=attempt,
+            **self._given,
         )
         return composer.compose(interpreted)
 
 
-def slack(notification: Notification) -> str:
-    (delivery,) = (each for each in notification.deliveries if each.channel is Channel.SLACK)
-    return json.dumps(delivery.content, ensure_ascii=False)
+def reported(notification: Notification) -> dict[str, Any]:
+    """Return the report that machines get."""
+    contents: list[Any] = [
+        each.content for each in notification.deliveries if each.channel is Channel.WEBHOOK
+    ]
+    (document,) = contents
+    report: dict[str, Any] = document["report"]
+    return report
 
 
-def incident(notification: Notification) -> object:
-    """Say what becomes of the image's incident, if anything."""
+def changed(notification: Notification) -> tuple[str, dict[str, int]]:
+    """Return what a report says of the change."""
+    report = reported(notification)
+    return report["change"], report["difference"]
+
+
+def incidents(notification: Notification) -> list[tuple[str, str]]:
+    """Return what becomes of incidents, by key."""
     contents: list[Any] = [
         each.content for each in notification.deliveries if each.channel is Channel.PAGERDUTY
     ]
-    return contents[0]["event_action"] if contents else None
+    return [(each["event_action"], each["dedup_key"]) for each in contents]
 
 
-def policy(**given: Any) -> Any:
+def incident(notification: Notification) -> str | None:
+    """Say what becomes of the image's incident, if anything."""
+    actions = [action for action, _ in incidents(notification)]
+    assert len(actions) <= 1
+    return actions[0] if actions else None
+
+
+def policy(**given: Any) -> NotificationPolicy:
     return any_notification_policy(include_findings=False, **given)
 
 
@@ -102,13 +139,13 @@ def test_reports_what_is_new_and_what_is_worse_and_what_is_over(people: People) 
 
 def test_says_the_difference(people: People) -> None:
     people.scan(2)
-    worse = people.scan(4)
-    assert "ECR worse: 4 critical findings in" in slack(worse)
-    assert "worse: +2 critical" in slack(worse)
-    cleared = people.scan(0)
-    assert "Nothing" not in slack(cleared)
-    assert "ECR cleared: no findings in" in slack(cleared)
-    assert "cleared: \N{MINUS SIGN}4 critical" in slack(cleared)
+    worse, cleared = people.scan(4), people.scan(0)
+    assert changed(worse) == ("WORSE", {"CRITICAL": 2})
+    assert changed(cleared) == ("CLEARED", {"CRITICAL": -4})
+    assert (reported(cleared)["open_before"], reported(cleared)["open_now"]) == (
+        {"CRITICAL": 4},
+        {},
+    )
 
 
 def test_what_has_become_better_is_compared_with_that(people: People) -> None:
@@ -116,26 +153,46 @@ def test_what_has_become_better_is_compared_with_that(people: People) -> None:
 
 
 def test_reports_a_failure_once_and_when_it_is_over(people: People) -> None:
-    scans = ("FAILED", "FAILED", 0, "FAILED", 2, "FAILED", 2)
-    told = [people.scan(found).notify for found in scans]
-    assert told == [True, False, True, True, True, True, False]
+    scans = ("FAILED", "FAILED", 0, "FAILED", 2, "FAILED", 2, 2)
+    told = [people.scan(found) for found in scans]
+    assert [each.notify for each in told] == [True, False, True, True, True, True, True, False]
+    assert [reported(told[number])["cause"] for number in (2, 4, 6)] == [
+        Cause.END_OF_FAILURE,
+        None,  # what is new counts for more
+        Cause.END_OF_FAILURE,
+    ]
 
 
 def test_reports_a_second_failure_after_the_same_findings_as_before(people: People) -> None:
     """The scan in between changes no count, but it ends the first failure."""
     notifications = [people.scan(found) for found in (2, "FAILED", 2, "FAILED")]
-    assert [each.notify for each in notifications] == [True, True, False, True]
-    assert "ECR scan failed: " in slack(notifications[-1])
+    assert [each.reason for each in notifications] == [
+        Reason.NEW,
+        Reason.FAILED,
+        Reason.CLEARED,
+        Reason.FAILED,
+    ]
 
 
 def test_opens_and_closes_an_incident_once(people: People) -> None:
     assert [incident(people.scan(found)) for found in (0, 0, 1, 1, 0, 0)] == [
-        "resolve",  # nobody knows whether one was left open
+        None,  # none was opened
         None,
         "trigger",
         None,
         "resolve",
         None,
+    ]
+
+
+def test_a_failed_scan_is_no_incident_and_ends_none(people: People) -> None:
+    assert [incident(people.scan(found)) for found in ("FAILED", 0, 1, "FAILED", 1, 0)] == [
+        None,
+        None,
+        "trigger",
+        None,
+        None,
+        "resolve",
     ]
 
 
@@ -145,11 +202,12 @@ def test_reminds_of_what_is_unchanged(people: People) -> None:
     assert not people.scan(2).notify
     reminder = people.scan(2)
     assert (reminder.notify, reminder.reason) == (True, Reason.REMINDER)
-    assert "ECR reminder: 2 critical findings in" in slack(reminder)
+    assert reported(reminder)["is_reminder"]
     assert not people.scan(2).notify
     people.scan("FAILED")
     people.now += timedelta(days=30)
-    assert "ECR reminder: scan still fails: " in slack(people.scan("FAILED"))
+    still = people.scan("FAILED")
+    assert (still.reason, reported(still)["is_reminder"]) == (Reason.REMINDER, True)
 
 
 def test_what_is_noted_silently_does_not_put_a_reminder_off(people: People) -> None:
@@ -170,10 +228,10 @@ def test_reports_each_change_that_is_asked_for() -> None:
     people = People(policy=policy(notify_on=frozenset({Change.BETTER, Change.UNCHANGED})))
     told = [people.scan(found) for found in (3, 2, 2, 0, 0, "FAILED", "FAILED")]
     assert [each.notify for each in told] == [False, True, True, False, False, False, True]
-    assert "ECR better: 2 critical findings in" in slack(told[1])
+    assert changed(told[1]) == ("BETTER", {"CRITICAL": -1})
 
 
-WITHOUT_FAILED = frozenset({Change.NEW, Change.WORSE, Change.CLEARED})
+WITHOUT_FAILED = frozenset({NotifyOn.NEW, NotifyOn.WORSE, NotifyOn.CLEARED})
 
 
 @pytest.mark.parametrize(
@@ -183,20 +241,20 @@ WITHOUT_FAILED = frozenset({Change.NEW, Change.WORSE, Change.CLEARED})
         (frozenset(), "FAILED", False),
         (WITHOUT_FAILED, "FAILED", False),
         (WITHOUT_FAILED, 2, True),
-        (frozenset({Change.WORSE}), 2, True),
-        (frozenset({Change.FAILED}), 2, False),
-        (frozenset({Change.FAILED}), "FAILED", True),
+        (frozenset({NotifyOn.WORSE}), 2, True),
+        (frozenset({NotifyOn.FAILED}), 2, False),
+        (frozenset({NotifyOn.FAILED}), "FAILED", True),
     ],
 )
 def test_reminds_only_of_what_notify_on_would_report(
-    notify_on: frozenset[Change], found: int | str, reminds: bool
+    notify_on: frozenset[NotifyOn], found: int | str, reminds: bool
 ) -> None:
     people = People(policy=policy(notify_on=notify_on))
     people.scan(found)
     people.now += timedelta(days=90)
     told = people.scan(found)
     assert told.notify == reminds
-    assert incident(told) == ("trigger" if reminds else None)
+    assert incident(told) is None  # the one that is open is not opened again
 
 
 def test_the_end_of_a_failure_that_was_not_reported_is_no_news() -> None:
@@ -204,8 +262,7 @@ def test_the_end_of_a_failure_that_was_not_reported_is_no_news() -> None:
     told = [people.scan(found) for found in (0, "FAILED", 0, 0)]
     assert [each.notify for each in told] == [False] * 4
     assert [each.reason for each in told[1:]] == [*[Reason.FAILED_EXCLUDED] * 2, Reason.UNCHANGED]
-    # One may be open from when NotifyOn still had FAILED.
-    assert [incident(each) for each in told[1:]] == [None, "resolve", None]
+    assert [each.deliveries for each in told] == [()] * 4
 
 
 def test_what_was_found_before_a_failure_that_was_not_reported_is_over() -> None:
@@ -231,7 +288,9 @@ def test_the_same_event_makes_the_same_message(people: People) -> None:
     people.now += timedelta(days=3)
     later = people.tell(report, "twice", attempt=2)
     assert first.notify
-    assert slack(first) == slack(again) == slack(later)
+    assert changed(first) == ("WORSE", {"CRITICAL": 1})
+    contents = [[each.content for each in told.deliveries] for told in (first, again, later)]
+    assert contents[0] == contents[1] == contents[2]
     ids = {each.message_id for told in (first, again, later) for each in told.deliveries}
     assert ids == {"twice"}
 
@@ -283,15 +342,16 @@ def test_notes_the_last_few_changes_the_newest_first(people: People) -> None:
 @pytest.mark.parametrize(
     ("late", "meanwhile", "becomes"),
     [
-        (1, [2], "trigger"),
-        (1, [0], None),  # it was closed meanwhile
-        (0, [2], None),  # it was opened meanwhile
-        (0, [2, 0], None),
+        (1, [2], [("trigger", 2)]),
+        (1, [0], []),  # it was resolved meanwhile
+        (0, [2], [("resolve", 1)]),  # another one was opened meanwhile, and stays
+        (0, [2, 0], [("resolve", 1)]),
     ],
 )
 def test_a_change_that_is_reported_late_says_so_and_leaves_what_has_changed_since(
-    people: People, late: int, meanwhile: list[int], becomes: str | None
+    people: People, late: int, meanwhile: list[int], becomes: list[tuple[str, int]]
 ) -> None:
+    """The incident of the image has the revision of its baseline at the end of its key."""
     people.scan(1 - late)
     report = any_scan_report(severities={"CRITICAL": late}, scanned_at=people.now + HOUR)
     in_time = people.tell(report, "kept")
@@ -300,20 +360,9 @@ def test_a_change_that_is_reported_late_says_so_and_leaves_what_has_changed_sinc
         people.scan(found)
     told = people.tell(report, "kept")
     assert told.notify
-    assert LATE in slack(told)
-    assert LATE not in slack(in_time)
-    assert incident(told) == becomes
-
-
-@pytest.mark.parametrize("decided", [Incident.TRIGGER, Incident.RESOLVE, Incident.NONE])
-def test_a_late_decision_leaves_the_incident_of_an_image_without_alarm(decided: Incident) -> None:
-    interpreted = replace(interpreted_of(any_scan_report()), known={})
-    known = recall(interpreted, LedgerInMemory().as_ledger.records, attempt=0, now=NOW)
-    assert known
-    decision = Decision(True, decided, Reason.NEW)
-    assert known.settled(decision) == decision
-    late = replace(known, is_late=True).settled(decision)
-    assert late == replace(decision, incident=Incident.NONE)
+    assert LATE in reported(told)["remarks"]
+    assert LATE not in reported(in_time)["remarks"]
+    assert incidents(told) == [(action, f"{SUBJECT}#{revision}") for action, revision in becomes]
 
 
 def test_of_two_scans_at_once_the_slower_looks_again(people: People) -> None:
@@ -323,46 +372,53 @@ def test_of_two_scans_at_once_the_slower_looks_again(people: People) -> None:
         )
         for n in (1, 2)
     )
-    one, other = people.ledger.record_scan(one), people.ledger.record_scan(other)
+    people.ledger.record_scan(one)
+    ledger = Interrupted(people.ledger, lambda: composer.compose(people.ledger.record_scan(other)))
     composer = any_composer(policy=policy(), ledger=people.ledger.as_ledger, now=NOW)
-    assert composer.compose(other).reason is Reason.NEW
+    slower = replace(composer, ledger=ledger.as_ledger)
     with pytest.raises(BaselineMoved):
-        composer.compose(one)
+        slower.compose(one)
+    assert [each.reason for each in ledger.meanwhile] == [Reason.NEW]
     assert replace(composer, attempt=1).compose(one).reason is Reason.OUTDATED
 
 
 def test_of_the_same_event_at_once_both_come_to_the_same(people: People) -> None:
-    interpreted = interpreted_of(any_scan_report())
-    first, second = people.ledger.record_scan(interpreted), interpreted
+    interpreted = people.ledger.record_scan(interpreted_of(any_scan_report()))
     composer = any_composer(policy=policy(), ledger=people.ledger.as_ledger, now=NOW)
-    known_before = composer.compose(first)
-    assert composer.compose(second).deliveries == known_before.deliveries
+    ledger = Interrupted(people.ledger, lambda: composer.compose(interpreted))
     with pytest.raises(BaselineMoved):
-        composer.compose(first)  # as it would, had both read what RecordScan found
+        replace(composer, ledger=ledger.as_ledger).compose(interpreted)
+    (faster,) = ledger.meanwhile
+    assert composer.compose(interpreted) == faster
 
 
-@pytest.mark.parametrize(
-    "attributes",
-    [
-        {"baseline": {"M": {}}, "sk": {"S": f"image#{DIGEST}"}},
-        {"baseline": {"M": None}, "sk": {"S": f"image#{DIGEST}"}},
-        {"image_tags": {"L": None}, "sk": {"S": f"image#{DIGEST}"}},
-        {"image_tags": {}, "sk": {"S": f"image#{DIGEST}"}},
-        {"started_at": {"S": "today"}, "sk": {"S": f"image#{DIGEST}"}},
-        {"image_tags": {"L": []}},
-        ["any"],
-    ],
-)
-def test_looks_up_what_it_cannot_read_in_the_answer_of_the_record(
-    people: People, attributes: object
-) -> None:
-    people.scan(1)
-    report = any_scan_report(severities={"CRITICAL": 1}, scanned_at=people.now + HOUR)
-    interpreted = people.ledger.record_scan(interpreted_of(report, "other"))
-    composer = any_composer(policy=policy(), ledger=people.ledger.as_ledger, now=people.now)
-    told = composer.compose(replace(interpreted, known={"Attributes": attributes}))
-    assert (told.notify, told.reason) == (False, Reason.UNCHANGED)
-    assert people.ledger.calls["get"] == 1
+class Interrupted(LedgerInMemory):
+    """A ledger in which something happens between the reading of an image and its writing."""
+
+    def __init__(self, of: LedgerInMemory, meanwhile: Callable[[], Notification]) -> None:
+        self.__dict__ = dict(vars(of))  # the same table
+        self.meanwhile: list[Notification] = []
+        self._interrupt = meanwhile
+
+    def note(self, *given: Any, **named: Any) -> None:
+        """Note a baseline too late."""
+        if not self.meanwhile:
+            self.meanwhile.append(self._interrupt())
+        super().note(*given, **named)
+
+
+def test_findings_of_a_later_baseline_than_was_read_are_another_event(people: People) -> None:
+    """DynamoDB reads several items one by one, so that a transaction can come in between."""
+    by_name = People(registry=FakeScans([any_finding()]).as_registry)
+    by_name.tell(any_scan_report(severities={"HIGH": 1}), "event-1")
+    stored = by_name.ledger.findings["team/api", DIGEST]
+    by_name.ledger.findings["team/api", DIGEST] = replace(stored, revision=2)
+    report = any_scan_report(scanned_at=by_name.now + HOUR)
+    with pytest.raises(BaselineMoved, match=f"team/api@{DIGEST}: another event was faster"):
+        by_name.tell(report, "event-2")
+    del by_name.ledger.kept["team/api", DIGEST]
+    with pytest.raises(BaselineMoved):
+        by_name.tell(report, "event-2")
 
 
 def test_a_reminder_that_is_repeated_is_a_reminder_again(people: People) -> None:
@@ -371,6 +427,7 @@ def test_a_reminder_that_is_repeated_is_a_reminder_again(people: People) -> None
     report = any_scan_report(severities={"CRITICAL": 2}, scanned_at=people.now)
     reminders = [people.tell(report, "reminder") for _ in range(2)]
     assert [each.reason for each in reminders] == [Reason.REMINDER] * 2
+    assert reminders[0].deliveries == reminders[1].deliveries
 
 
 # A new image with an old tag
@@ -381,14 +438,15 @@ def test_a_new_image_is_compared_with_the_one_that_had_its_tag(people: People) -
     same = people.scan(2, image_digest=OTHER_DIGEST)
     assert (same.notify, same.reason) == (False, Reason.UNCHANGED)
     assert not people.scan(2, image_digest=OTHER_DIGEST).notify
-    worse = people.scan(3, image_digest=f"sha256:{9:064x}")
-    assert f"worse: +1 critical, compared with `{OTHER_DIGEST[:19]}`" in slack(worse)
+    worse = people.scan(3, image_digest=THIRD_DIGEST)
+    assert changed(worse) == ("WORSE", {"CRITICAL": 1})
+    assert reported(worse)["compared_with"] == OTHER_DIGEST
 
 
 def test_a_new_image_with_a_new_tag_is_new(people: People) -> None:
     people.scan(2)
     assert people.scan(2, image_digest=OTHER_DIGEST, tags=("v2",)).reason is Reason.NEW
-    assert people.scan(2, image_digest=f"sha256:{9:064x}", tags=()).reason == Reason.NEW
+    assert people.scan(2, image_digest=THIRD_DIGEST, tags=()).reason == Reason.NEW
 
 
 def test_a_reminder_goes_from_image_to_image(people: People) -> None:
@@ -399,14 +457,17 @@ def test_a_reminder_goes_from_image_to_image(people: People) -> None:
     assert people.scan(2, image_digest=OTHER_DIGEST).reason is Reason.REMINDER
 
 
-def test_after_a_rollback_a_new_image_is_compared_with_the_one_that_has_the_tag_again(
+def test_after_a_rollback_an_image_is_compared_with_the_one_whose_tag_it_takes_again(
     people: People,
 ) -> None:
     people.scan(5)
     people.scan(1, image_digest=OTHER_DIGEST)
-    people.scan(5)
-    told = people.scan(6, image_digest=f"sha256:{9:064x}")
-    assert f"worse: +1 critical, compared with `{DIGEST[:19]}`" in slack(told)
+    back = people.scan(5)
+    assert changed(back) == ("WORSE", {"CRITICAL": 4})
+    assert reported(back)["compared_with"] == OTHER_DIGEST
+    told = people.scan(6, image_digest=THIRD_DIGEST)
+    assert changed(told) == ("WORSE", {"CRITICAL": 1})
+    assert reported(told)["compared_with"] == DIGEST
 
 
 def test_an_image_whose_record_is_lost_is_compared_with_another_that_had_its_tag(
@@ -416,15 +477,59 @@ def test_an_image_whose_record_is_lost_is_compared_with_another_that_had_its_tag
     people.scan(2, tags=("v2",))
     del people.ledger.kept["team/api", DIGEST]
     told = people.scan(3, tags=("v1", "v2"))
-    assert f"worse: +1 critical, compared with `{OTHER_DIGEST[:19]}`" in slack(told)
+    assert changed(told) == ("WORSE", {"CRITICAL": 1})
+    assert reported(told)["compared_with"] == OTHER_DIGEST
+
+
+def test_of_several_predecessors_the_one_that_was_scanned_last_is_compared_with(
+    people: People,
+) -> None:
+    people.scan(2, image_digest=OTHER_DIGEST, tags=("v1",))
+    people.scan(4, image_digest=THIRD_DIGEST, tags=("latest",))
+    told = people.scan(5, tags=("v1", "latest"))
+    assert changed(told) == ("WORSE", {"CRITICAL": 1})
+    assert reported(told)["compared_with"] == THIRD_DIGEST
+
+
+def test_a_predecessor_whose_scan_is_not_known_is_the_oldest(people: People) -> None:
+    people.scan(4, image_digest=OTHER_DIGEST, tags=("v1",))
+    people.scan(2, image_digest=THIRD_DIGEST, tags=("latest",))
+    record = people.ledger.kept["team/api", OTHER_DIGEST]
+    people.ledger.kept["team/api", OTHER_DIGEST] = replace(record, last_scan=None)
+    told = people.scan(5, tags=("v1", "latest"))
+    assert reported(told)["compared_with"] == THIRD_DIGEST
+
+
+def test_an_image_without_a_baseline_is_no_predecessor(people: People) -> None:
+    people.ledger.kept["team/api", OTHER_DIGEST] = ImageRecord(OTHER_DIGEST)
+    people.ledger.tags["team/api", "v1"] = TagPointer(OTHER_DIGEST, NOW)
+    told = people.scan(2)
+    assert (told.reason, reported(told)["compared_with"]) == (Reason.NEW, None)
+
+
+def test_a_newer_image_with_the_tag_is_no_predecessor(people: People) -> None:
+    """A rescan of the older image came late, and the tag stays where it is."""
+    people.scan(2)
+    people.now += HOUR
+    before = people.now
+    people.scan(1, image_digest=OTHER_DIGEST)
+    report = any_scan_report(severities={"CRITICAL": 3}, scanned_at=before)
+    told = people.tell(report, "late")
+    assert changed(told) == ("WORSE", {"CRITICAL": 1})
+    assert reported(told)["compared_with"] is None
+    assert people.ledger.tags["team/api", "v1"].image_digest == OTHER_DIGEST
 
 
 def test_an_image_that_is_not_in_the_ledger_has_an_empty_record() -> None:
-    interpreted = replace(interpreted_of(any_scan_report()), known={})
-    memory = recall(interpreted, LedgerInMemory().as_ledger.records, attempt=0, now=NOW)
-    assert memory
-    assert memory.record == ImageRecord(DIGEST)
-    assert (memory.before, memory.compared_with) == (Before(), None)
+    interpreted = interpreted_of(any_scan_report())
+    assert interpreted.record
+    baselines = LedgerInMemory().as_ledger.baselines
+    known = recall(interpreted.record, "event-1", baselines, scanned_at=NOW)
+    assert known.stored == StoredImage(ImageRecord(DIGEST))
+    assert (known.before, known.before_by_name, known.findings_before) == (None, None, None)
+    assert (known.compared_with, known.findings_now, known.note) == (None, {}, None)
+    assert known.since_notified(NOW) == timedelta()
+    assert not known.is_outdated(NOW - 1_000 * HOUR)
 
 
 def test_a_tag_expires_with_the_record_of_its_image(people: People) -> None:
@@ -436,9 +541,9 @@ def test_a_tag_expires_with_the_record_of_its_image(people: People) -> None:
 def test_a_tag_is_kept_as_long_as_the_image_is_scanned(people: People) -> None:
     for _ in range(2):
         people.scan(0)
-        assert people.ledger.tags["team/api", "v1"] == (DIGEST, people.now)
+        assert people.ledger.tags["team/api", "v1"] == TagPointer(DIGEST, people.now)
     people.scan(0, tags=("v1", "latest"))
-    assert people.ledger.tags["team/api", "latest"] == (DIGEST, people.now)
+    assert people.ledger.tags["team/api", "latest"] == TagPointer(DIGEST, people.now)
 
 
 def test_an_older_scan_takes_no_tag(people: People) -> None:
@@ -448,11 +553,89 @@ def test_an_older_scan_takes_no_tag(people: People) -> None:
     assert people.ledger.tags == tags
 
 
-def test_follows_tags_though_the_answer_of_the_record_is_lost(people: People) -> None:
-    interpreted = interpreted_of(any_scan_report())
-    people.ledger.record_scan(interpreted)
-    any_composer(policy=policy(), ledger=people.ledger.as_ledger).compose(interpreted)
-    assert people.ledger.tags["team/api", "v1"] == (DIGEST, NOW)
+def test_an_event_that_is_processed_again_takes_its_tags_again(people: People) -> None:
+    """The first time, it has stored what has changed, and could not store the tags."""
+    report = any_scan_report()
+    people.tell(report, "event-1")
+    people.ledger.tags.clear()
+    people.tell(report, "event-1")
+    assert people.ledger.tags["team/api", "v1"] == TagPointer(DIGEST, NOW)
+
+
+def test_an_event_without_tags_is_compared_by_those_that_the_image_had(people: People) -> None:
+    """ECR names no tags in the event of a scan that Amazon Inspector has ended."""
+    people.scan(2, image_digest=OTHER_DIGEST)
+    people.scan(2)
+    report = any_scan_report(severities={"CRITICAL": 3}, scanned_at=people.now + HOUR, tags=())
+    interpreted = interpreted_of(report, "untagged")  # RecordScan has failed, and kept the tags
+    composer = any_composer(policy=policy(), ledger=people.ledger.as_ledger, now=people.now + HOUR)
+    assert changed(composer.compose(interpreted)) == ("WORSE", {"CRITICAL": 1})
+    assert people.ledger.tags["team/api", "v1"] == TagPointer(DIGEST, people.now + HOUR)
+
+
+def test_images_of_an_index_are_compared_by_tag_and_platform(people: People) -> None:
+    for number, digest in enumerate((OTHER_DIGEST, THIRD_DIGEST)):
+        platform = ("linux/amd64", "linux/arm64")[number]
+        people.ledger.children["team/api", digest] = Child(digest, platform, ("v1",))
+        people.scan(number + 1, image_digest=digest, tags=())
+    people.ledger.children["team/api", DIGEST] = Child(DIGEST, "linux/arm64", ("v1",))
+    told = people.scan(3, tags=())
+    assert changed(told) == ("WORSE", {"CRITICAL": 1})
+    report = reported(told)
+    assert report["compared_with"] == THIRD_DIGEST
+    assert (report["tags"], report["platform"]) == (["v1"], "linux/arm64")
+    assert people.ledger.tags["team/api", "v1#linux/arm64"].image_digest == DIGEST
+
+
+# Which incidents an image takes over
+
+
+def test_an_image_that_takes_the_last_tag_of_another_takes_its_incident_too(
+    people: People,
+) -> None:
+    people.scan(2)
+    taken = people.scan(2, image_digest=OTHER_DIGEST)
+    assert incidents(taken) == [("trigger", f"{SUBJECT}#1")]
+    assert [incident_in(people, each) for each in (DIGEST, OTHER_DIGEST)] == ["", f"{SUBJECT}#1"]
+    assert incidents(people.scan(0, image_digest=OTHER_DIGEST)) == [("resolve", f"{SUBJECT}#1")]
+
+
+def test_an_image_that_keeps_another_tag_keeps_its_incident(people: People) -> None:
+    people.scan(2, tags=("v1", "latest"))
+    others = people.scan(3, image_digest=OTHER_DIGEST, tags=("latest",))
+    other_subject = any_scan_report(image_digest=OTHER_DIGEST).subject
+    assert incidents(others) == [("trigger", f"{other_subject}#1")]
+    assert [incident_in(people, each) for each in (DIGEST, OTHER_DIGEST)] == [
+        f"{SUBJECT}#1",
+        f"{other_subject}#1",
+    ]
+
+
+def test_a_tag_that_has_gone_to_a_third_image_is_no_tag_left(people: People) -> None:
+    people.scan(2, tags=("v1", "latest"))
+    people.scan(2, image_digest=THIRD_DIGEST, tags=("v1",))
+    taken = people.scan(2, image_digest=OTHER_DIGEST, tags=("latest",))
+    assert ("trigger", f"{SUBJECT}#1") in incidents(taken)
+    assert incident_in(people, DIGEST) == ""
+
+
+def test_an_image_that_has_lost_its_tags_opens_no_incident(people: People) -> None:
+    people.scan(0)
+    people.scan(0, image_digest=OTHER_DIGEST)
+    report = any_scan_report(severities={"CRITICAL": 1}, scanned_at=people.now + HOUR, tags=())
+    assert incidents(people.tell(report, "untagged")) == []
+
+
+def test_an_event_that_names_a_tag_of_another_image_opens_no_incident(people: People) -> None:
+    """A newer scan has seen the tag there, and this image is scanned for the first time."""
+    people.scan(0)
+    people.ledger.tags["team/api", "v1"] = TagPointer(OTHER_DIGEST, people.now + 3 * HOUR)
+    assert incident(people.scan(1)) is None
+
+
+def incident_in(people: People, image_digest: str) -> str | None:
+    baseline = people.ledger.kept["team/api", image_digest].baseline
+    return baseline.incident if baseline else None
 
 
 # Without a memory
@@ -467,20 +650,21 @@ def test_asks_the_ledger_again_and_reports_without_it_in_the_end(people: People)
             people.tell(report, "lost", attempt)
     told = people.tell(report, "lost", RETRIES)
     assert (told.notify, told.reason) == (True, Reason.NEW)
-    assert "Change" not in slack(told)
+    assert reported(told)["change"] is None
 
 
 def test_reports_in_the_end_what_it_cannot_note(log: io.StringIO) -> None:
     people = digest_people()
     people.scan(1)
-    people.ledger.refused = {"note_baseline"}
+    people.ledger.refused = {"note"}
     report = any_scan_report(severities={"CRITICAL": 2}, scanned_at=people.now + HOUR)
     for attempt in range(RETRIES):
         with pytest.raises(LedgerUnavailable):
             people.tell(report, "lost", attempt)
     told = people.tell(report, "lost", RETRIES)
     assert (told.notify, told.reason) == (True, Reason.NEW)
-    assert {each.channel for each in told.deliveries} == {*Channel}
+    # No incident has a key that it could be resolved by.
+    assert {each.channel for each in told.deliveries} == {*Channel} - {Channel.PAGERDUTY}
     assert digests(people) == [(0, 1)]
     assert "ledger unavailable, report not compared" in log.getvalue()
 
@@ -493,10 +677,7 @@ def test_what_is_noted_is_reported_though_its_tags_cannot_be(log: io.StringIO) -
         with pytest.raises(LedgerUnavailable):
             people.tell(report, "lost", attempt)
     told = people.tell(report, "lost", RETRIES)
-    assert {each.channel for each in told.deliveries} == {*Channel} - {
-        Channel.SLACK,
-        Channel.TEAMS,
-    }
+    assert {each.channel for each in told.deliveries} == {*Channel} - WAITING
     assert digests(people) == [(0, 2)]
     assert "ledger partially updated" in log.getvalue()
 
@@ -506,6 +687,59 @@ def test_an_image_without_a_digest_is_reported_each_time(people: People) -> None
     assert people.ledger.calls.total() == 0
 
 
+def test_a_scan_that_is_not_compared_is_reported_by_the_thresholds() -> None:
+    people = People(policy=policy(notify_on=DEFAULT_NOTIFY_ON | {NotifyOn.CLEAN}))
+    told = people.scan(1, image_digest=None)
+    assert reported(told)["open_now"] == {"CRITICAL": 1}
+    clean = people.scan(0, image_digest=None)
+    assert (clean.reason, reported(clean)["open_now"]) == (Reason.NOTHING_ABOVE_THRESHOLD, {})
+    failed = people.scan("FAILED", image_digest=None)
+    assert (failed.reason, reported(failed)["open_now"]) == (Reason.FAILED, {})
+
+
+# The names of findings that ECR did not list
+
+
+def test_notes_that_names_are_missing_until_they_are_known(log: io.StringIO) -> None:
+    del log
+    people = People(registry=FakeScans(EcrThrottled("any")).as_registry)
+    for number in range(2):
+        report = any_scan_report(scanned_at=NOW + number * HOUR)
+        people.tell(report, f"missing-{number}", RETRIES)
+        record = people.ledger.kept["team/api", DIGEST]
+        assert record.names_missing == NOW  # of the first scan whose names are missing
+    assert people.ledger.calls["note_names_missing"] == 1
+    found = People(registry=FakeScans([any_finding()]).as_registry)
+    found.ledger = people.ledger
+    for number in (2, 3):
+        found.tell(any_scan_report(scanned_at=NOW + number * HOUR), f"found-{number}")
+        assert people.ledger.kept["team/api", DIGEST].names_missing is None
+    assert people.ledger.calls["note_names_missing"] == 2
+
+
+def test_a_scan_without_findings_has_no_names_that_are_missing() -> None:
+    people = People(registry=FakeScans(EcrThrottled("any")).as_registry)
+    people.tell(any_scan_report(), "missing", RETRIES)
+    clean = any_scan_report(severities={}, scanned_at=NOW + HOUR)
+    people.tell(clean, "clean")
+    assert people.ledger.kept["team/api", DIGEST].names_missing is None
+
+
+@pytest.mark.parametrize(("days", "calls"), [(89, 0), (91, 1)])
+def test_findings_are_kept_as_long_as_the_image_is_scanned(days: int, calls: int) -> None:
+    """They are written only when they change; the record of the image is with every scan."""
+    people = People(registry=FakeScans([any_finding()]).as_registry)
+    people.tell(any_scan_report(), "event-1")
+    first = people.ledger.findings["team/api", DIGEST].expires_at
+    assert first == int((NOW + timedelta(days=180)).timestamp())
+    people.now += timedelta(days=days)
+    people.tell(any_scan_report(scanned_at=people.now), "event-2")
+    assert people.ledger.calls["keep_findings"] == calls
+    kept_until = int((people.now + timedelta(days=180)).timestamp())
+    expected = kept_until if calls else first
+    assert people.ledger.findings["team/api", DIGEST].expires_at == expected
+
+
 # Calls
 
 
@@ -513,52 +747,52 @@ def test_a_scan_costs_as_many_calls_as_the_documents_say(people: People) -> None
     def calls(found: int, **given: Any) -> dict[str, int]:
         people.ledger.calls.clear()
         people.scan(found, **given)
-        return dict(people.ledger.calls)
+        return {name: number for name, number in people.ledger.calls.items() if name != "images"}
 
-    assert calls(1) == {"RecordScan": 1, "predecessor": 1, "note_baseline": 1, "move_tags": 1}
-    assert calls(1) == {"RecordScan": 1, "move_tags": 1}
-    assert calls(2) == {"RecordScan": 1, "note_baseline": 1, "move_tags": 1}
+    assert calls(1) == {"RecordScan": 1, "recall": 1, "note": 1, "move_tags": 1}
+    assert calls(1) == {"RecordScan": 1, "recall": 1, "move_tags": 1}
+    assert calls(2) == {"RecordScan": 1, "recall": 1, "note": 1, "move_tags": 1}
 
 
 # Digests
 
 
-def digest_people(immediate_from: ImmediateFrom = ImmediateFrom.NEVER) -> People:
-    waiting = frozenset({Channel.SLACK, Channel.TEAMS})
-    channels = replace(EVERY_CHANNEL, digest_channels=waiting, immediate_from=immediate_from)
-    return People(policy=policy(), channels=channels)
+def digest_people(immediate_from: ImmediateFrom = ImmediateFrom.NEVER, **given: Any) -> People:
+    channels = replace(
+        EVERY_CHANNEL, digest_channels=frozenset(WAITING), immediate_from=immediate_from
+    )
+    return People(policy=policy(**given), channels=channels)
 
 
 def digests(people: People) -> list[tuple[int, int]]:
-    """Return how many critical findings each entry of the digest says there were, and are."""
+    """Return how many critical findings each change of the digest says there were, and are."""
     return [
         (
-            entry.before.counts.get("CRITICAL", 0),
-            entry.image.image_state.counts.get("CRITICAL", 0),
+            change.before.counts.get("CRITICAL", 0),
+            change.image.image_state.counts.get("CRITICAL", 0),
         )
-        for entry in people.ledger.digests.values()
+        for change in people.ledger.digest
     ]
 
 
 def test_leaves_a_scan_to_the_digests_of_a_channel() -> None:
     people = digest_people()
     told = people.scan(1)
-    assert {each.channel for each in told.deliveries} == {*Channel} - {
-        Channel.SLACK,
-        Channel.TEAMS,
-    }
+    assert {each.channel for each in told.deliveries} == {*Channel} - WAITING
     assert digests(people) == [(0, 1)]
     people.scan(1)
     people.scan(4)
-    assert digests(people) == [(0, 4)]
+    assert digests(people) == [(0, 1), (1, 4)]
 
 
 def test_an_entry_of_a_digest_has_what_a_message_says_of_the_image() -> None:
     people = digest_people()
     report = any_scan_report(severities={"CRITICAL": 3}, scanned_at=people.now)
     people.tell(report, "new")
-    assert people.ledger.digests == {
-        (DAILY, "team/api", DIGEST): DigestEntry(
+    baseline = people.ledger.kept["team/api", DIGEST].baseline
+    assert baseline
+    assert people.ledger.digest == [
+        DigestChange(
             image=DigestImage(
                 repository="team/api",
                 image_digest=DIGEST,
@@ -567,83 +801,85 @@ def test_an_entry_of_a_digest_has_what_a_message_says_of_the_image() -> None:
                 account=report.account,
                 region=report.region,
                 scanned_at=report.scanned_at,
-                image_state=image_state_of(report, policy().thresholds, None),
+                image_state=baseline.image_state,
                 event_id="new",
             ),
             before=ImageState(),
-            first_event="new",
+            noted_at=people.now,
+            change=Change.NEW,
         )
-    }
-    expires_at = people.ledger.expiries[DAILY, "team/api", DIGEST]
-    assert expires_at == int((people.now + timedelta(days=180)).timestamp())
+    ]
+    assert people.ledger.expiries["new"] == int((people.now + timedelta(days=180)).timestamp())
 
 
 def test_a_reminder_in_a_digest_says_that_it_is_one() -> None:
     people = digest_people()
     people.scan(2)
-    people.ledger.digests.clear()
+    people.ledger.digest.clear()
     people.now += timedelta(days=30)
     people.scan(2)
-    (entry,) = people.ledger.digests.values()
-    assert entry.image.is_reminder
+    (change,) = people.ledger.digest
+    assert (change.image.is_reminder, change.change) == (True, Change.UNCHANGED)
 
 
 def test_a_digest_names_an_image_elsewhere_by_its_registry() -> None:
     people = digest_people()
     people.scan(1, is_elsewhere=True, account="210987654321", region="eu-west-1")
-    assert [*people.ledger.digests] == [(DAILY, "210987654321:eu-west-1:team/api", DIGEST)]
+    (change,) = people.ledger.digest
+    assert change.image.repository == "210987654321:eu-west-1:team/api"
 
 
-def test_a_digest_does_not_list_what_has_gone_meanwhile() -> None:
+def test_a_digest_knows_what_has_gone_meanwhile() -> None:
     people = digest_people()
     people.scan(4)
     people.scan(2)  # better: nobody is told, but the digest must not tell of four
-    assert digests(people) == [(0, 2)]
+    assert digests(people) == [(0, 4), (4, 2)]
+    assert [each.notify for each in people.ledger.digest] == [True, False]
 
 
-def test_a_retry_corrects_what_a_digest_lists() -> None:
-    people = digest_people()
-    people.scan(4)
-    people.ledger.refused = {"correct"}
-    report = any_scan_report(severities={"CRITICAL": 2}, scanned_at=people.now + HOUR)
-    with pytest.raises(LedgerUnavailable):
-        people.tell(report, "better")
-    assert digests(people) == [(0, 4)]
-    people.ledger.refused = set()
-    assert not people.tell(report, "better", attempt=1).notify
-    assert digests(people) == [(0, 2)]
-
-
-def test_a_retry_that_comes_late_corrects_nothing() -> None:
+def test_a_repeated_event_puts_nothing_more_into_a_digest() -> None:
     people = digest_people()
     people.scan(4)
     report = any_scan_report(severities={"CRITICAL": 2}, scanned_at=people.now + HOUR)
-    people.tell(report, "better")
+    for attempt in range(3):
+        people.tell(report, "better", attempt)
     people.now += HOUR
     people.scan(5)
-    people.ledger.calls.clear()
     people.tell(report, "better", attempt=1)
-    assert people.ledger.calls["correct"] == 0
-    assert digests(people) == [(0, 5)]
+    assert digests(people) == [(0, 4), (4, 2), (2, 5)]
 
 
-def test_what_is_reported_corrects_nothing() -> None:
+def test_a_change_is_in_the_digest_only_if_it_is_noted() -> None:
     people = digest_people()
-    report = any_scan_report()
-    for attempt in range(2):
-        people.tell(report, "told", attempt)
-    assert people.ledger.calls["correct"] == 0
+    people.ledger.refused = {"note"}
+    report = any_scan_report(severities={"CRITICAL": 2})
+    with pytest.raises(LedgerUnavailable):
+        people.tell(report, "new")
+    assert people.ledger.digest == []
+    people.ledger.refused = set()
+    people.tell(report, "new", attempt=1)
+    assert digests(people) == [(0, 2)]
+
+
+def test_nothing_is_put_into_a_digest_where_no_channel_gets_one(people: People) -> None:
+    people.scan(2)
+    assert people.ledger.digest == []
 
 
 def test_what_is_critical_breaks_through() -> None:
     people = digest_people(ImmediateFrom.CRITICAL)
     assert people.scan("FAILED").deliveries
-    assert len(digests(people)) == 1
+    assert [each.is_told for each in people.ledger.digest] == [False]
     told = people.scan(1)
     assert len(told.deliveries) == len(Channel)
-    assert digests(people) == []
-    people.scan(0)
-    assert digests(people) == [(1, 0)]
+    cleared = people.scan(0)
+    assert not {each.channel for each in cleared.deliveries} & WAITING
+    # What was sent immediately stays, marked, so that the digest knows what it takes back.
+    assert [(each.change, each.is_told) for each in people.ledger.digest] == [
+        (Change.FAILED, False),
+        (Change.NEW, True),
+        (Change.CLEARED, False),
+    ]
 
 
 def test_only_what_has_become_more_breaks_through() -> None:
@@ -656,6 +892,58 @@ def test_only_what_has_become_more_breaks_through() -> None:
     assert Channel.SLACK not in {each.channel for each in told.deliveries}
 
 
+def test_what_breaks_through_does_so_again_when_it_is_repeated() -> None:
+    people = digest_people(ImmediateFrom.CRITICAL)
+    report = any_scan_report(severities={"CRITICAL": 1})
+    assert [len(people.tell(report, "twice").deliveries) for _ in range(2)] == [len(Channel)] * 2
+
+
+def test_the_first_scan_of_an_image_by_a_run_waits_for_the_digest() -> None:
+    people = digest_people(ImmediateFrom.CRITICAL)
+    people.ledger.kept["team/api", DIGEST] = ImageRecord(DIGEST, started_by="run-1")
+    told = people.scan(1)
+    assert {each.channel for each in told.deliveries} == {*Channel} - WAITING - {Channel.PAGERDUTY}
+    (change,) = people.ledger.digest
+    assert (change.is_first_sight, change.is_told) == (True, False)
+    worse = people.scan(2)  # which the run has started, too, but of an image that is known
+    assert len(worse.deliveries) == len(Channel)
+    assert not people.ledger.digest[-1].is_first_sight
+
+
 def test_without_a_memory_nothing_is_left_to_a_digest() -> None:
+    people = digest_people(ImmediateFrom.CRITICAL)
+    told = people.scan(1, image_digest=None)
+    assert {each.channel for each in told.deliveries} == {*Channel} - {Channel.PAGERDUTY}
+
+
+def test_a_moved_threshold_is_left_to_the_digest_even_where_notify_on_names_nothing() -> None:
+    people = digest_people(notify_on=frozenset())
+    people.scan(2)
+    people.ledger.digest.clear()
+    higher = Thresholds({**DEFAULT_THRESHOLDS, "CRITICAL": 5})
+    people.policy = policy(notify_on=frozenset(), thresholds=higher)
+    told = people.scan(2)
+    assert (told.notify, told.reason) == (False, Reason.THRESHOLD_MOVED)
+    (change,) = people.ledger.digest
+    assert (change.change, change.cause) == (Change.UNCHANGED, Cause.THRESHOLD)
+
+
+def test_a_repository_whose_images_cannot_be_scanned_is_in_the_digest_once() -> None:
     people = digest_people()
-    assert len(people.scan(1, image_digest=None).deliveries) == len(Channel)
+    for number in range(3):
+        report = any_scan_report(
+            image_digest=f"sha256:{number:064x}", status="UNSUPPORTED_IMAGE", severities={}, tags=()
+        )
+        for _ in range(2):
+            told = people.tell(report, f"event-{number}")
+            assert (told.deliveries, told.reason) == ((), Reason.UNSUPPORTED)
+    assert [(each.cause, each.image.event_id) for each in people.ledger.digest] == [
+        (Cause.UNSUPPORTED, "event-0")
+    ]
+
+
+def test_what_is_found_later_of_a_scan_that_was_not_noted_is_new(people: People) -> None:
+    """RecordScan alone has run: the image has a scan, and no baseline."""
+    scan = RecordedScan(NOW, "COMPLETE", "BASIC", {"CRITICAL": 2})
+    people.ledger.kept["team/api", DIGEST] = ImageRecord(DIGEST, last_scan=scan)
+    assert people.scan(2).reason is Reason.NEW

@@ -118,12 +118,8 @@ def _excluded(comparison: Comparison, policy: NotificationPolicy, *, is_alarm: b
     if kind is Change.UNCHANGED and not is_alarm:
         return kind
     # The end of a failure is reported only where the failure itself was.
-    if comparison.cause is Cause.END_OF_FAILURE and kind is Change.CLEARED:
-        return (
-            None
-            if policy.is_notified(failed=True) and NotifyOn(kind) in policy.notify_on
-            else (Change.FAILED)
-        )
+    if comparison.cause is Cause.END_OF_FAILURE and not policy.is_notified(failed=True):
+        return Change.FAILED
     return None if NotifyOn(kind) in policy.notify_on else kind
 
 

@@ -1,18 +1,14 @@
 """The record of a scan in the ledger."""
 
-import re
 from dataclasses import dataclass
 from datetime import timedelta
 
 from ledger.attributes import attribute, key_attributes
 from ledger.image_records import RecordedScan, image_key
+from registry.images import could_exist, is_tag
 from reporting.reports import ScanReport
 from runtime.messages import encode
 
-# As ECR defines them; an event with anything else names no image that could exist.
-_REPOSITORY = re.compile(r"[a-z0-9][a-z0-9._/-]{0,255}")
-_DIGEST = re.compile(r"[a-z0-9]+:[0-9a-f]{32,128}")
-_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 MOST_TAGS = 10  # for which the ledger stores which image has them
 
 
@@ -40,13 +36,13 @@ def record_of(report: ScanReport, *, kept_for: timedelta) -> ScanRecord | None:
     None if the report names no image that could exist in ECR. kept_for: time to live of the record.
     """
     image_digest = report.image_digest or ""
-    if not _REPOSITORY.fullmatch(report.repository) or not _DIGEST.fullmatch(image_digest):
+    if not could_exist(report.repository, image_digest):
         return None
     repository = report.repository
     if report.is_elsewhere:
         # No repository name contains a colon.
         repository = f"{report.account}:{report.region}:{repository}"
-    tags = tuple(filter(_TAG.fullmatch, report.tags))[:MOST_TAGS]
+    tags = tuple(filter(is_tag, report.tags))[:MOST_TAGS]
     scan = RecordedScan(
         report.scanned_at, report.status, report.scan_type, report.severities, report.other
     )

@@ -56,5 +56,13 @@ class ComposeNotificationSettings(ChannelSettings):
 
 
 @dataclass(frozen=True)
+class RecheckImagesSettings(Settings):
+    """Settings of RecheckImages. aws_region is set by Lambda."""
+
+    account_id: str
+    aws_region: str
+
+
+@dataclass(frozen=True)
 class PostToWebhookSettings(SecretSettings):
     """Settings of PostToWebhook."""

@@ -9,6 +9,11 @@ from datetime import datetime, timedelta
 # https://docs.aws.amazon.com/AmazonECR/latest/userguide/image-scanning-basic.html
 ECR_DAY = timedelta(hours=24)
 
+# Names as ECR defines them.
+_REPOSITORY = re.compile(r"[a-z0-9][a-z0-9._/-]{0,255}")
+_DIGEST = re.compile(r"[a-z0-9]+:[0-9a-f]{32,128}")
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
+
 HELM_CHART_TYPE = "application/vnd.cncf.helm.config.v1+json"
 # Manifests and artifacts that are known to be no image, by the start of their media type. Others
 # are left to ECR, which refuses what it does not scan: a list of what it does scan would be out of
@@ -83,6 +88,16 @@ class Image:
     subject: str | None = None
     status: str = "ACTIVE"
     last_scan: LastScan | None = None
+
+
+def could_exist(repository: str, image_digest: str) -> bool:
+    """Return whether ECR could have an image of these names."""
+    return bool(_REPOSITORY.fullmatch(repository) and _DIGEST.fullmatch(image_digest))
+
+
+def is_tag(text: str) -> bool:
+    """Return whether ECR would accept a text as a tag."""
+    return bool(_TAG.fullmatch(text))
 
 
 def unsupported_status(scan: LastScan) -> str | None:

@@ -54,9 +54,9 @@ def test_operations_lists_every_alarm_and_metric() -> None:
 
 def test_operations_names_every_rule_that_starts_a_notification() -> None:
     muting = OPERATIONS.partition("## Pause, throttle, or mute")[2]
-    for workflow in (NOTIFY_SCAN, SEND_DIGEST):
-        for event in workflow.properties["Events"]:
-            assert re.search(rf"`[\w<>-]*{event}`", muting), event
+    rules = [*NOTIFY_SCAN.properties["Events"], *SEND_DIGEST.properties["Events"]]
+    for rule in [*rules, *resources("AWS::Events::Rule")]:
+        assert re.search(rf"`[\w<>-]*{rule}`", muting), rule
 
 
 @by_document

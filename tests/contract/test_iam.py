@@ -12,7 +12,11 @@ FUNCTIONS = resources("AWS::Serverless::Function")
 MACHINES = resources("AWS::Serverless::StateMachine")
 POLICIES = resources("AWS::IAM::Policy")
 # Actions without resource-level permissions, by the Service Authorization Reference.
-REGISTRY_WIDE = {"ecr:GetRegistryScanningConfiguration"}
+REGISTRY_WIDE = {
+    "ecr:GetRegistryScanningConfiguration",
+    "inspector2:ListCoverage",
+    "inspector2:ListFindings",
+}
 LOG_DELIVERY = re.compile(r"logs:\w*(LogDeliver|ResourcePolic|LogGroups)\w*")
 
 ALLOWED = {
@@ -55,6 +59,8 @@ ALLOWED = {
     "InterpretEventFunction": set(),
     "ComposeNotificationFunction": {
         "ecr:DescribeImageScanFindings",
+        "inspector2:ListCoverage",
+        "inspector2:ListFindings",
         "dynamodb:BatchGetItem",
         "dynamodb:DeleteItem",
         "dynamodb:GetItem",
@@ -62,6 +68,15 @@ ALLOWED = {
         "dynamodb:UpdateItem",
         "s3:GetObject",
         "s3:ListBucket",
+    },
+    "RecheckImagesFunction": {
+        "ecr:DescribeImageScanFindings",
+        "events:PutEvents",
+        "inspector2:ListCoverage",
+        "inspector2:ListFindings",
+        "sqs:DeleteMessage",
+        "sqs:GetQueueAttributes",
+        "sqs:ReceiveMessage",
     },
     "PostToWebhookFunction": {"secretsmanager:GetSecretValue"},
     "ComposeDigestFunction": {
@@ -145,14 +160,27 @@ def test_a_state_machine_invokes_its_functions_and_nothing_else(workflow: Workfl
     assert invoked == {f"{state.name}Function" for state in workflow.states if state.is_function}
 
 
-def test_only_rules_of_ours_may_fill_a_queue() -> None:
-    (policy,) = resources("AWS::SQS::QueuePolicy").values()
-    document = policy["PolicyDocument"]
-    (statement,) = document["Statement"]
+def rules_of(queue: str) -> list[dict[str, Any]]:
+    """Find the rules that may send to a queue, by the policy of the queue."""
+    policies = resources("AWS::SQS::QueuePolicy").values()
+    (policy,) = [each for each in policies if each["Queues"] == [{"Ref": queue}]]
+    (statement,) = policy["PolicyDocument"]["Statement"]
+    assert statement["Principal"] == {"Service": "events.amazonaws.com"}
+    assert statement["Action"] == "sqs:SendMessage"
+    assert statement["Resource"] == {"Fn::GetAtt": [queue, "Arn"]}
+    assert statement["Condition"].keys() == {"ArnEquals"}
     admitted = statement["Condition"]["ArnEquals"]["aws:SourceArn"]
+    return admitted if isinstance(admitted, list) else [admitted]
+
+
+def test_only_rules_of_ours_may_fill_a_queue() -> None:
     events = NOTIFY_SCAN.properties["Events"].items()
     rules = [name for name, event in events if event["Type"] == "EventBridgeRule"]
-    assert admitted == [{"Fn::GetAtt": [f"NotifyScanStateMachine{name}", "Arn"]} for name in rules]
+    assert rules_of("Undelivered") == [
+        {"Fn::GetAtt": [f"NotifyScanStateMachine{name}", "Arn"]} for name in rules
+    ]
+    for queue in ("InspectorFindings", "UnreadFindings"):
+        assert rules_of(queue) == [{"Fn::GetAtt": ["FindingChanged", "Arn"]}]
 
 
 def test_a_map_run_starts_follows_and_redrives_its_own_children_and_nothing_else() -> None:
@@ -180,6 +208,10 @@ def test_every_queue_that_rules_fill_has_a_policy() -> None:
         for event in workflow.properties["Events"].values()
         if event["Type"] == "EventBridgeRule"
     }
+    for rule in resources("AWS::Events::Rule").values():
+        (target,) = rule["Targets"]
+        for arn in (target["Arn"], target["DeadLetterConfig"]["Arn"]):
+            filled.add(arn["Fn::GetAtt"][0])
     policies = resources("AWS::SQS::QueuePolicy").values()
     assert filled == {policy["Queues"][0]["Ref"] for policy in policies}
 

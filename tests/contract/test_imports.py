@@ -5,17 +5,16 @@ import sys
 
 import pytest
 
-from tests.support.definition import State, snake, states
+from tests.support.definition import Function, functions
 from tests.support.template import ROOT
 
-FUNCTIONS = [state for state in states() if state.is_function]
 CALLS_NOTHING = {"InterpretEvent"}
 
 
-@pytest.mark.parametrize("state", FUNCTIONS, ids=lambda state: state.name)
-def test_loads_boto3_with_the_function_where_it_is_needed(state: State) -> None:
+@pytest.mark.parametrize("function", functions(), ids=lambda function: function.name)
+def test_loads_boto3_with_the_function_where_it_is_needed(function: Function) -> None:
     """During the start of a function, Lambda gives it more CPU than during its first call."""
-    module = f"{state.workflow.package}.{snake(state.name)}"
+    module = function.module
     ran = subprocess.run(
         [sys.executable, "-c", f"import sys, {module}; print('boto3' in sys.modules)"],
         cwd=ROOT / "functions",
@@ -23,4 +22,4 @@ def test_loads_boto3_with_the_function_where_it_is_needed(state: State) -> None:
         text=True,
         check=True,
     )
-    assert ran.stdout == f"{state.name not in CALLS_NOTHING}\n"
+    assert ran.stdout == f"{function.name not in CALLS_NOTHING}\n"

@@ -5,7 +5,16 @@ import re
 
 import pytest
 
-from tests.support.definition import WORKFLOWS, State, Workflow, snake, states
+from tests.support.definition import (
+    OF_EVENTS,
+    WORKFLOWS,
+    Function,
+    State,
+    Workflow,
+    functions,
+    snake,
+    states,
+)
 from tests.support.template import ROOT, resources
 
 PREFIXES = {
@@ -30,32 +39,39 @@ def test_no_name_stands_twice() -> None:
 
 
 @pytest.mark.parametrize("state", LAMBDA_TASKS, ids=lambda state: state.name)
-def test_a_task_has_one_name_in_five_spellings(state: State) -> None:
-    package, module = state.workflow.package, snake(state.name)
-    function = resources("AWS::Serverless::Function")[f"{state.name}Function"]
+def test_a_task_is_named_for_its_function(state: State) -> None:
     assert state.body["Resource"] == f"${{{state.name}FunctionArn}}"
-    assert function["Handler"] == f"{package}.{module}.handler"
-    assert callable(importlib.import_module(f"{package}.{module}").handler)
+
+
+@pytest.mark.parametrize("function", functions(), ids=lambda function: function.name)
+def test_a_function_has_one_name_in_all_spellings(function: Function) -> None:
+    module = snake(function.name)
+    declared = resources("AWS::Serverless::Function")[function.logical_id]
+    assert declared["Handler"] == f"{function.module}.handler"
+    assert callable(importlib.import_module(function.module).handler)
     assert (ROOT / "tests" / "unit" / f"test_{module}.py").exists()
-    assert (ROOT / "events" / package / f"{module}.json").exists()
+    assert (ROOT / "events" / function.package / f"{module}.json").exists()
 
 
 @pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda workflow: workflow.name)
 def test_no_spelling_is_left_over(workflow: Workflow) -> None:
-    snakes = {snake(state.name) for state in LAMBDA_TASKS if state.workflow == workflow}
+    snakes = {snake(each.name) for each in functions() if each.package == workflow.package}
     assert {path.stem for path in (ROOT / "events" / workflow.package).iterdir()} == snakes
     modules = (ROOT / "functions" / workflow.package).rglob("*.py")
     assert {path.stem for path in modules if "@entrypoint" in path.read_text()} == snakes
 
 
 def test_no_function_is_left_over() -> None:
-    names = {f"{state.name}Function" for state in LAMBDA_TASKS}
-    assert resources("AWS::Serverless::Function").keys() == names
+    names = [function.logical_id for function in functions()]
+    assert sorted(resources("AWS::Serverless::Function")) == sorted(names)
+
+
+def test_a_function_of_events_is_of_no_state() -> None:
+    assert not {function.name for function in OF_EVENTS} & {state.name for state in states()}
 
 
 def test_an_entry_point_is_short() -> None:
     """If it needs more, a noun is missing."""
-    for state in LAMBDA_TASKS:
-        path = ROOT / "functions" / state.workflow.package / f"{snake(state.name)}.py"
-        lines = [line for line in path.read_text().splitlines() if line.strip()]
-        assert len(lines) <= 66, path
+    for function in functions():
+        lines = [line for line in function.path.read_text().splitlines() if line.strip()]
+        assert len(lines) <= 66, function.path

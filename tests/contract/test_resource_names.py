@@ -97,7 +97,13 @@ def test_case_25_every_name_fits_whatever_the_stack_is_called(path: str) -> None
 
 
 def test_case_25_resources_have_no_name_that_a_stack_could_make_too_long() -> None:
-    assert [name for name in properties(template()["Resources"]) if EXPLICIT.fullmatch(name)] == []
+    named_by_stack = {
+        name: resource
+        for name, resource in template()["Resources"].items()
+        if resource["Type"]
+        != "AWS::Lambda::EventSourceMapping"  # FunctionName is a reference there
+    }
+    assert [name for name in properties(named_by_stack) if EXPLICIT.fullmatch(name)] == []
     machines = [
         resource["Properties"]
         for resource in template()["Resources"].values()

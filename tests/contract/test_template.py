@@ -22,12 +22,9 @@ from tests.support.definition import (
     NOTIFY_SCAN,
     SEND_DIGEST,
     WORKFLOWS,
-    State,
+    Function,
     Workflow,
-    states,
-)
-from tests.support.definition import (
-    snake as snake_case,
+    functions,
 )
 from tests.support.settings import settings_now
 from tests.support.template import ROOT, resolved, resources, template
@@ -62,19 +59,22 @@ def test_the_console_groups_every_parameter_once() -> None:
     assert sorted(grouped) == sorted(PARAMETERS)
 
 
-LAMBDA_TASKS = [state for state in states() if state.is_function]
 OF_LAMBDA = {"aws_region"}  # is in every function's environment
 
 
-@pytest.mark.parametrize("state", LAMBDA_TASKS, ids=lambda state: state.name)
-def test_a_function_is_given_the_settings_that_it_reads_and_no_other(state: State) -> None:
-    module = importlib.import_module(f"{state.workflow.package}.settings")
-    settings = getattr(module, f"{state.name}Settings")
-    entry_point = f"{state.workflow.package}/{snake_case(state.name)}.py"
-    assert f"{settings.__name__}.load()" in (ROOT / "functions" / entry_point).read_text()
-    given_settings = FUNCTIONS[f"{state.name}Function"]["Environment"]["Variables"]
+@pytest.mark.parametrize("function", functions(), ids=lambda function: function.name)
+def test_a_function_is_given_the_settings_that_it_reads_and_no_other(function: Function) -> None:
+    settings = settings_of(function)
+    assert f"{settings.__name__}.load()" in function.path.read_text()
+    given_settings = FUNCTIONS[function.logical_id]["Environment"]["Variables"]
     read = {field.name for field in dataclasses.fields(settings)} - OF_LAMBDA
     assert {name.upper() for name in read} == given_settings.keys()
+
+
+def settings_of(function: Function) -> Any:
+    """Find the dataclass that a function reads its environment into."""
+    module = importlib.import_module(f"{function.package}.settings")
+    return getattr(module, f"{function.name}Settings")
 
 
 def test_every_function_is_given_what_powertools_reads() -> None:
@@ -88,9 +88,8 @@ def test_every_function_is_given_what_powertools_reads() -> None:
 
 def test_every_field_of_settings_is_used() -> None:
     text = "\n".join(path.read_text() for path in (ROOT / "functions").rglob("*.py"))
-    for state in LAMBDA_TASKS:
-        module = importlib.import_module(f"{state.workflow.package}.settings")
-        for field in dataclasses.fields(getattr(module, f"{state.name}Settings")):
+    for function in functions():
+        for field in dataclasses.fields(settings_of(function)):
             assert re.search(rf"\.{field.name}\b", text), field.name
 
 

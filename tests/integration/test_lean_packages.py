@@ -12,15 +12,13 @@ import pytest
 from local.cloud.deployment import Application
 from local.cloud.interpreters import lambda_runtime_python
 from operations.lean_packages import UNUSED, CompilationError, make_lean
-from tests.support.definition import snake, states
+from tests.support.definition import functions
 from tests.support.template import ROOT, resources, template
 
 pytestmark = pytest.mark.xdist_group("lean packages")
 
 SOURCES = ("template.yaml", "samconfig.toml", "functions", "statemachine")
-HANDLERS = [
-    f"{state.workflow.package}.{snake(state.name)}" for state in states() if state.is_function
-]
+HANDLERS = [function.module for function in functions()]
 UNCHECKED = (1).to_bytes(4, "little")
 
 

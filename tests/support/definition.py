@@ -77,6 +77,29 @@ class State:
         return self.kind == "Task" and "FunctionArn" in self.body["Resource"]
 
 
+@dataclass(frozen=True)
+class Function:
+    """A Lambda function: of a state, or started by events without a state machine."""
+
+    name: str
+    package: str
+
+    @property
+    def module(self) -> str:
+        """Its entry point, as Python imports it."""
+        return f"{self.package}.{snake(self.name)}"
+
+    @property
+    def logical_id(self) -> str:
+        """Its name in the template."""
+        return f"{self.name}Function"
+
+    @property
+    def path(self) -> Path:
+        """The file of its entry point."""
+        return ROOT / "functions" / self.package / f"{snake(self.name)}.py"
+
+
 RESCAN_REGISTRY = Workflow("RescanRegistry")
 NOTIFY_SCAN = Workflow("NotifyScan")
 SEND_DIGEST = Workflow("SendDigest")
@@ -86,6 +109,18 @@ WORKFLOWS = (RESCAN_REGISTRY, NOTIFY_SCAN, SEND_DIGEST)
 def states() -> list[State]:
     """List all states of all workflows."""
     return [state for workflow in WORKFLOWS for state in workflow.states]
+
+
+# Started by a queue or a rule.
+OF_EVENTS = (Function("RecheckImages", "notify_scan"),)
+
+
+def functions() -> list[Function]:
+    """List all functions, those of states first."""
+    of_states = [
+        Function(state.name, state.workflow.package) for state in states() if state.is_function
+    ]
+    return [*of_states, *OF_EVENTS]
 
 
 def snake(name: str) -> str:

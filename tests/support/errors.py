@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from tests.support.definition import State, Workflow, snake, states
+from tests.support.definition import Function, State, Workflow, functions, states
 from tests.support.template import ROOT
 
 FUNCTIONS = ROOT / "functions"
 
-# Which errors leave the function of a state. That is what no file states: the rest of the picture
+# Which errors leave a function. That is what no file states: the rest of the picture
 # is derived, and a test holds this table against what each function can import and retry.
 LEAVES: dict[str, tuple[str, ...]] = {
     "ListRepositories": (
@@ -58,6 +58,7 @@ LEAVES: dict[str, tuple[str, ...]] = {
         "WebhookRefused",
         "DeliveryTimeUsedUp",
     ),
+    "RecheckImages": ("SettingsError", "EventRefused"),
     "ComposeDigest": ("SettingsError", "LedgerUnavailable", "DigestAlreadyBegun"),
     "ForgetDigest": ("SettingsError", "LedgerUnavailable"),
 }
@@ -87,9 +88,9 @@ class Error:
     handled_in: set[str] = field(default_factory=set)
 
     @property
-    def leaves(self) -> list[State]:
-        """The states whose functions it leaves, in the order of the definitions."""
-        return [state for state in states() if self.name in LEAVES.get(state.name, ())]
+    def leaves(self) -> list[Function]:
+        """The functions that it leaves, in the order of the definitions."""
+        return [each for each in functions() if self.name in LEAVES[each.name]]
 
 
 @cache
@@ -137,7 +138,7 @@ def error_table() -> str:
     rows = ["| error | meaning | raised in | handled in Python in | leaves |", "| --- " * 5 + "|"]
     rows += [
         f"| `{error.name}` | {error.meaning} | {_listed(error.raised_in)} "
-        f"| {_listed(error.handled_in)} | {_listed(state.name for state in error.leaves)} |"
+        f"| {_listed(error.handled_in)} | {_listed(each.name for each in error.leaves)} |"
         for error in sorted(errors().values(), key=lambda error: (error.module, error.name))
     ]
     return "\n".join([*rows, ""])
@@ -155,9 +156,9 @@ def state_table() -> str:
     return "\n".join([*rows, ""])
 
 
-def imports_of(state: State) -> set[str]:
-    """List the modules that the function of a state can reach by imports, itself among them."""
-    todo, reached = [f"{state.workflow.package}/{snake(state.name)}.py"], set[str]()
+def imports_of(function: Function) -> set[str]:
+    """List the modules that a function can reach by imports, its entry point among them."""
+    todo, reached = [f"{function.module.replace('.', '/')}.py"], set[str]()
     while todo:
         module = todo.pop()
         if module not in reached:

@@ -19,6 +19,8 @@ from ledger.known_findings import (
 )
 from ledger.platforms import Child, child, child_key, platform_tags
 from ledger.table import Item, Key, Table, Write, ledger_table
+from runtime import clock
+from runtime.clock import is_future
 from runtime.log import logger
 
 _IMAGE, _FINDINGS, _CHILD, _TAG = "image#", "findings#", "child#", "tag#"
@@ -62,7 +64,7 @@ class Baselines:
 
     Every method raises LedgerUnavailable when the table does not answer. `repository` is the name
     of a repository of this registry, or account:region:name of one elsewhere. expires_at: seconds
-    since 1970, when DynamoDB may delete the item.
+    since 1970, when DynamoDB may delete the item. A date in the future counts as unknown.
     """
 
     def __init__(self, table: Table) -> None:
@@ -108,7 +110,11 @@ class Baselines:
         holds another one, or a scan newer than scanned_at: the event of that scan is compared with
         the baseline as it is.
         """
-        values: dict[str, object] = {":baseline": baseline, ":scanned_at": scanned_at}
+        values: dict[str, object] = {
+            ":baseline": baseline,
+            ":scanned_at": scanned_at,
+            ":latest": clock.latest(),
+        }
         is_as_seen = "attribute_not_exists(baseline)"
         if seen:
             is_as_seen = "baseline.revision = :revision"
@@ -119,7 +125,8 @@ class Baselines:
             values,
             when=(
                 f"{is_as_seen} AND "
-                "(attribute_not_exists(last_scan) OR last_scan.scanned_at <= :scanned_at)"
+                "(attribute_not_exists(last_scan) OR last_scan.scanned_at <= :scanned_at "
+                "OR last_scan.scanned_at > :latest)"
             ),
         )
         if reason := self._table.write_together(note, *also):
@@ -177,8 +184,16 @@ class Baselines:
             self._table.update(
                 _tag_key(repository, tag),
                 "SET image_digest = :digest, scanned_at = :scanned_at, expires_at = :expires_at",
-                {":digest": image_digest, ":scanned_at": scanned_at, ":expires_at": expires_at},
-                when="attribute_not_exists(scanned_at) OR scanned_at < :scanned_at",
+                {
+                    ":digest": image_digest,
+                    ":scanned_at": scanned_at,
+                    ":latest": clock.latest(),
+                    ":expires_at": expires_at,
+                },
+                when=(
+                    "attribute_not_exists(scanned_at) OR scanned_at < :scanned_at "
+                    "OR scanned_at > :latest"
+                ),
             )
 
 
@@ -199,7 +214,9 @@ def _stored_image(image_digest: str, items: Mapping[str, Item]) -> StoredImage:
     item = items.get(f"{_IMAGE}{image_digest}")
     index = items.get(f"{_CHILD}{image_digest}")
     return StoredImage(
-        record=image_record(item) if item else ImageRecord(image_digest),
+        record=(
+            image_record(item).without_future(clock.now()) if item else ImageRecord(image_digest)
+        ),
         findings=_findings(items.get(f"{_FINDINGS}{image_digest}")),
         child=child(index) if index else None,
     )
@@ -216,13 +233,15 @@ def _findings(item: Item | None) -> KnownFindings | None:
 
 
 def _pointers(items: Mapping[str, Item]) -> dict[str, TagPointer]:
-    return {
+    pointers = {
         sort_key.removeprefix(_TAG): TagPointer(
             item["image_digest"], datetime.fromisoformat(item["scanned_at"])
         )
         for sort_key, item in items.items()
         if sort_key.startswith(_TAG)
     }
+    now = clock.now()
+    return {tag: each for tag, each in pointers.items() if not is_future(each.scanned_at, now)}
 
 
 def _tag_key(repository: str, tag: str) -> Key:

@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from ledger.table import Key, Table, ledger_table
+from runtime import clock
+from runtime.clock import is_future
 from runtime.messages import decode, formerly
 from runtime.settings import Limits
 
@@ -135,13 +137,29 @@ class ImageRecord:
     baseline: Baseline | None = None
     names_missing: datetime | None = None
 
+    def without_future(self, now: datetime) -> "ImageRecord":
+        """Return the record without scan, start and attempt of a date that cannot be true.
+
+        Such a date would be the newest for ever. The image counts as one without them.
+        """
+        is_scanned = self.last_scan and not is_future(self.last_scan.scanned_at, now)
+        is_tried = self.last_attempt and not is_future(self.last_attempt.attempted_at, now)
+        is_started = self.started_at and not is_future(self.started_at, now)
+        return replace(
+            self,
+            last_scan=self.last_scan if is_scanned else None,
+            last_attempt=self.last_attempt if is_tried else None,
+            started_at=self.started_at if is_started else None,
+            started_by=self.started_by if is_started else None,
+        )
+
 
 class ImageRecords:
     """The image records of the ledger table.
 
     Every method raises LedgerUnavailable when the table does not answer. `repository` is the name
     of a repository of this registry, or account:region:name of one elsewhere. expires_at: seconds
-    since 1970, when DynamoDB may delete the record.
+    since 1970, when DynamoDB may delete the record. Every date is written over one in the future.
     """
 
     def __init__(self, table: Table) -> None:
@@ -178,8 +196,16 @@ class ImageRecords:
             image_key(repository, image_digest),
             "SET started_at = :started_at, started_by = :run, expires_at = :expires_at "
             "REMOVE last_attempt",
-            {":started_at": at.astimezone(UTC), ":run": run, ":expires_at": expires_at},
-            when="attribute_not_exists(started_at) OR started_at < :started_at",
+            {
+                ":started_at": at.astimezone(UTC),
+                ":run": run,
+                ":latest": clock.latest(),
+                ":expires_at": expires_at,
+            },
+            when=(
+                "attribute_not_exists(started_at) OR started_at < :started_at "
+                "OR started_at > :latest"
+            ),
         )
 
     def note_attempt(
@@ -193,12 +219,15 @@ class ImageRecords:
             {
                 ":attempt": attempt,
                 ":attempted_at": attempt.attempted_at,
+                ":latest": clock.latest(),
                 ":expires_at": expires_at,
             },
             when=(
                 "(attribute_not_exists(last_attempt) "
-                "OR last_attempt.attempted_at < :attempted_at) "
-                "AND (attribute_not_exists(started_at) OR started_at < :attempted_at)"
+                "OR last_attempt.attempted_at < :attempted_at "
+                "OR last_attempt.attempted_at > :latest) "
+                "AND (attribute_not_exists(started_at) OR started_at < :attempted_at "
+                "OR started_at > :latest)"
             ),
         )
 
@@ -210,8 +239,16 @@ class ImageRecords:
         self._table.update(
             image_key(repository, image_digest),
             "SET last_scan = :scan, expires_at = :expires_at",
-            {":scan": scan, ":scanned_at": scan.scanned_at, ":expires_at": expires_at},
-            when="attribute_not_exists(last_scan) OR last_scan.scanned_at < :scanned_at",
+            {
+                ":scan": scan,
+                ":scanned_at": scan.scanned_at,
+                ":latest": clock.latest(),
+                ":expires_at": expires_at,
+            },
+            when=(
+                "attribute_not_exists(last_scan) OR last_scan.scanned_at < :scanned_at "
+                "OR last_scan.scanned_at > :latest"
+            ),
         )
 
 

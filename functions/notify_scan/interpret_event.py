@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from notify_scan.events.fields import Fields, UnreadableScanEvent
 from notify_scan.events.runs import execution_ended, rescan_finished
@@ -12,6 +12,7 @@ from notify_scan.settings import InterpretEventSettings
 from own_events.rescan_finished import RescanFinished
 from own_events.scan_result_found import ScanResultFound
 from reporting.reports import Interpretation
+from runtime import clock
 from runtime.entrypoint import entrypoint
 
 _READERS: dict[tuple[str, str], Callable[[Fields], Interpretation]] = {
@@ -31,10 +32,10 @@ class ReceivedEvent:
 
 
 def interpret_event(
-    received: ReceivedEvent, *, account: str, region: str, kept_for: timedelta
+    received: ReceivedEvent, *, account: str, region: str, kept_for: timedelta, now: datetime
 ) -> InterpretedEvent:
     """Read the event by its source and detail type, or raise UnreadableScanEvent."""
-    event = Fields.of("the event", received.event)
+    event = Fields.of("the event", received.event, now)
     kind = event.text("source"), event.text("detail-type")
     if kind not in _READERS:
         known = ", ".join(detail_type for _, detail_type in _READERS)
@@ -55,4 +56,5 @@ def handler(received: ReceivedEvent) -> InterpretedEvent:
         account=settings.account_id,
         region=settings.aws_region,
         kept_for=timedelta(days=settings.image_record_retention_days),
+        now=clock.now(),
     )

@@ -42,7 +42,7 @@ def interpreted(
     if scan:
         scan = replace(scan, is_elsewhere=(scan.account, scan.region) != (account, region))
         interpretation = replace(interpretation, scan=scan)
-        record = record_of(scan, kept_for=kept_for)
+        record = record_of(scan, kept_for=kept_for, now=event.now)
     return InterpretedEvent(_name(event), interpretation, record)
 
 

@@ -1,12 +1,13 @@
 """The record of a scan in the ledger."""
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from ledger.attributes import attribute, key_attributes
 from ledger.image_records import RecordedScan, image_key
 from registry.images import could_exist, is_tag
 from reporting.reports import ScanReport
+from runtime.clock import CLOCK_SKEW
 from runtime.messages import encode
 
 MOST_TAGS = 10  # for which the ledger stores which image has them
@@ -18,6 +19,7 @@ class ScanRecord:
 
     repository, image_digest, tags: of the image, as the ledger names them.
     key: of its item. expires_at: seconds since 1970, when DynamoDB may delete it.
+    latest: a scan that the ledger has dated later is of the future, and counts as unknown.
     """
 
     repository: str
@@ -25,12 +27,13 @@ class ScanRecord:
     tags: tuple[str, ...]
     key: object
     scanned_at: str
+    latest: str
     last_scan: object
     image_tags: object
     expires_at: str
 
 
-def record_of(report: ScanReport, *, kept_for: timedelta) -> ScanRecord | None:
+def record_of(report: ScanReport, *, kept_for: timedelta, now: datetime) -> ScanRecord | None:
     """Return the record of a scan.
 
     None if the report names no image that could exist in ECR. kept_for: time to live of the record.
@@ -52,6 +55,7 @@ def record_of(report: ScanReport, *, kept_for: timedelta) -> ScanRecord | None:
         tags=tags,
         key=key_attributes(image_key(repository, image_digest)),
         scanned_at=str(encode(report.scanned_at)),
+        latest=str(encode(now + CLOCK_SKEW)),
         last_scan=attribute(scan),
         image_tags=attribute(tags),
         expires_at=str(int(report.scanned_at.timestamp() + kept_for.total_seconds())),

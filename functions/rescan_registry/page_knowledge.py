@@ -87,7 +87,7 @@ def gather(
     missing: dict[str, MissingResult] = {}
     unknown: list[str] = []
     for image in images:
-        record = records.get(image.digest, ImageRecord(image.digest))
+        record = records.get(image.digest, ImageRecord(image.digest)).without_future(now)
         dates[image.digest] = scan_dates(image, record)
         if decision := why_refused_before(dates[image.digest], policy, now):
             refused[image.digest] = decision

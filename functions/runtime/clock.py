@@ -14,6 +14,11 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
+def latest() -> datetime:
+    """Return the latest time that a clock of AWS can show now."""
+    return now() + CLOCK_SKEW
+
+
 def is_future(at: datetime, now: datetime) -> bool:
     """Return whether a time is so far ahead that no clock can have shown it."""
     return at - now > CLOCK_SKEW

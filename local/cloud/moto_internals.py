@@ -234,7 +234,7 @@ def answer_alone(client: Any) -> None:
 def _runtime_patches(runtime: Runtime) -> list[Patch]:
     """Return patches that run tasks, backoffs and waits on the runtime of a test.
 
-    Replaces: the calls of Lambda, sleeps, and names of nested StartExecution calls.
+    Replaces: the calls of Lambda, sleeps, start times, and names of nested StartExecution calls.
     Upstream: none, because these are the seams of a test engine; only the parameter names of
     nested executions are a fault, of which no issue is known.
     Remove when moto lets tests inject functions and a clock into executions.
@@ -251,8 +251,10 @@ def _runtime_patches(runtime: Runtime) -> list[Patch]:
     )
     from moto.stepfunctions.parser.backend.execution import (  # noqa: PLC0415
         BaseExecutionWorkerCommunication,
+        Execution,
     )
 
+    details_of = Execution.get_start_execution_details
     end = BaseExecutionWorkerCommunication.terminated
     starting = state_task_service_sfn.StateTaskServiceSfn
     normalise = starting._normalise_parameters
@@ -260,6 +262,11 @@ def _runtime_patches(runtime: Runtime) -> list[Patch]:
     def note_end(communication: Any) -> None:
         end(communication)
         runtime.note_end(communication.execution.exec_arn)
+
+    def details(execution: Any) -> Any:
+        told = details_of(execution)
+        told.start_time = runtime.now().isoformat()
+        return told
 
     def normalise_as_boto3(service: Any, parameters: dict[str, Any], *arguments: Any) -> None:
         """Begin names with a small letter, as boto3 does; moto keeps those of the definition."""
@@ -278,6 +285,7 @@ def _runtime_patches(runtime: Runtime) -> list[Patch]:
 
     return [
         Patch(BaseExecutionWorkerCommunication, "terminated", note_end),
+        Patch(Execution, "get_start_execution_details", details),
         Patch(starting, "_normalise_parameters", normalise_as_boto3),
         Patch(lambda_eval_utils, "_invoke_lambda_function", invoke),
         # The module's name for the module time is replaced, so that no other sleep is.

@@ -10,7 +10,7 @@ import json
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
@@ -20,6 +20,7 @@ from hypothesis.strategies import SearchStrategy
 from notify_scan.interpret_event import ReceivedEvent, interpret_event
 from notify_scan.interpreted_event import InterpretedEvent
 from reporting.reports import Interpretation
+from tests.support.clock import LATER
 from tests.support.template import ROOT
 
 HOSTILE = (
@@ -67,13 +68,14 @@ DIGEST = "sha256:" + "c0ffee" * 10 + "c0de"
 EXECUTION = "arn:aws:states:eu-west-1:123456789012:execution:rescan:"
 
 
-def interpreted_event(event: Any) -> InterpretedEvent:
+def interpreted_event(event: Any, now: datetime = LATER) -> InterpretedEvent:
     """Read an event as InterpretEvent does, where the samples come from."""
     return interpret_event(
         ReceivedEvent(event),
         account="123456789012",
         region="eu-central-1",
         kept_for=timedelta(days=180),
+        now=now,
     )
 
 

@@ -52,7 +52,8 @@ class LedgerInMemory:
         self.calls["RecordScan"] += 1
         before = self.kept.get((asked.repository, asked.image_digest))
         at = datetime.fromisoformat(asked.scanned_at)
-        if before and before.last_scan and before.last_scan.scanned_at >= at:
+        latest = datetime.fromisoformat(asked.latest)
+        if before and before.last_scan and at <= before.last_scan.scanned_at <= latest:
             return interpreted
         recorded = RecordedScan(at, scan.status, scan.scan_type, scan.severities, scan.other)
         self.kept[asked.repository, asked.image_digest] = replace(

@@ -23,7 +23,7 @@ from reporting.channels.in_use import ChannelsInUse
 from reporting.decision import NotificationPolicy
 from reporting.reports import Interpretation, Reason, RunReport, ScanReport, ScanType
 from reporting.thresholds import Thresholds
-from tests.support.clock import NOW
+from tests.support.clock import LATER, NOW
 from tests.support.ledger import LedgerInMemory
 from tests.support.payloads import (
     chatbot_structure,
@@ -123,7 +123,7 @@ def interpreted_of(
     """Make an interpreted event with a report, or with the reason why there is none."""
     match report:
         case ScanReport():
-            record = record_of(report, kept_for=timedelta(days=180))
+            record = record_of(report, kept_for=timedelta(days=180), now=LATER)
             return InterpretedEvent(event, Interpretation(scan=report), record)
         case RunReport():
             return InterpretedEvent(event, Interpretation(run=report))

@@ -3,7 +3,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import chain, cycle
 from typing import Any
 
@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ledger.errors import LedgerUnavailable
-from ledger.image_records import Attempt, ImageRecord
+from ledger.image_records import Attempt, ImageRecord, RecordedScan
 from own_events.event_bus import EventRefused
 from registry.errors import (
     AccessDenied,
@@ -706,6 +706,27 @@ def test_brings_every_image_to_one_outcome_and_ends(
         is_selected = not newest or outcome in (Outcome.UNSCANNABLE, Outcome.ARCHIVED)
         if is_selected and not progress.cut_short:
             assert counted.get(outcome, 0) == expected[outcome]
+
+
+FUTURE = datetime(2099, 1, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "known",
+    [
+        ImageRecord("", last_scan=RecordedScan(FUTURE, "COMPLETE", "BASIC")),
+        ImageRecord("", last_scan=RecordedScan(FUTURE, "UNSUPPORTED_IMAGE", "BASIC")),
+        ImageRecord("", last_attempt=Attempt(FUTURE, "UNSCANNABLE", "refused by ECR")),
+        ImageRecord("", started_at=FUTURE, started_by="run-0"),
+    ],
+)
+def test_rescans_an_image_that_the_ledger_dates_in_the_future(known: ImageRecord) -> None:
+    image = any_image(pushed_at=days_ago(90))
+    history = FakeHistory({image.digest: scanned(days_ago(8))})
+    records = FakeImageRecords(("team/api", replace(known, image_digest=image.digest)))
+    drive = Drive(FakeRegistry([image]), history, records=records)
+    drive.to_its_end(any_work(), most_steps=9)
+    assert (history.asked, drive.started) == ([image.digest], [image.digest])
 
 
 def test_answers_the_state_machine_with_the_next_batches(

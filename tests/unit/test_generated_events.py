@@ -20,6 +20,7 @@ from reporting.decision import NotifyOn, NotifyOnRun
 from reporting.text import visible
 from reporting.thresholds import Thresholds
 from runtime.messages import decode, encode
+from tests.support.clock import LATER
 from tests.support.events import HOSTILE, LONG, UNSENDABLE, Batch, batches
 from tests.support.reports import (
     DEFAULT_NOTIFY_ON,
@@ -87,7 +88,11 @@ class Passage:
 def outcome_of(event: Any, chance: random.Random) -> tuple[str, Notification | None]:
     try:
         interpreted = interpret_event(
-            ReceivedEvent(event), account="123456789012", region="eu-west-1", kept_for=KEPT_FOR
+            ReceivedEvent(event),
+            account="123456789012",
+            region="eu-west-1",
+            kept_for=KEPT_FOR,
+            now=LATER,
         )
     except UnreadableScanEvent as unreadable:
         told = str(unreadable)

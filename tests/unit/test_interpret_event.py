@@ -1,13 +1,17 @@
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from notify_scan import interpret_event as module
 from notify_scan.events.fields import UnreadableScanEvent
 from reporting.reports import Interpretation, Reason, ScanReport, ScanType
+from runtime.clock import CLOCK_SKEW
+from tests.support.clock import NOW
 from tests.support.engine import any_lambda_context
 from tests.support.events import interpreted, interpreted_event, sample
 from tests.support.template import ROOT
@@ -191,6 +195,34 @@ def test_names_the_field_and_what_is_accepted(
     assert path in str(raised.value) or "repository-name" in path
 
 
+TIMES = {
+    "ecr_image_scan_complete": "time",
+    "inspector2_scan_ecr": "time",
+    "scan_result_found": "detail.scanned-at",
+    "rescan_finished": "detail.ended_at",
+    "execution_failed": "time",
+}
+
+
+@pytest.mark.parametrize(("name", "path"), TIMES.items())
+@given(st.timedeltas(-timedelta(days=1), timedelta(days=27_000)))
+@example(CLOCK_SKEW)
+@example(CLOCK_SKEW + timedelta(microseconds=1))
+@example(timedelta(days=26_590))  # 2099
+def test_reads_no_event_of_the_future(name: str, path: str, ahead: timedelta) -> None:
+    event, at = sample(name), NOW + ahead
+    place = event["detail"] if path.startswith("detail.") else event
+    place[path.removeprefix("detail.")] = at.isoformat()
+    if ahead <= CLOCK_SKEW:
+        interpreted_event(event, now=NOW)
+        return
+    with pytest.raises(UnreadableScanEvent) as raised:
+        interpreted_event(event, now=NOW)
+    assert (
+        str(raised.value) == f"the event.{path} must not be in the future, as {at.isoformat()!r} is"
+    )
+
+
 @pytest.mark.parametrize("event", [None, 7, "text", [], True])
 def test_refuses_what_is_no_object(event: object) -> None:
     with pytest.raises(UnreadableScanEvent, match="the event must be an object, not"):
@@ -211,12 +243,12 @@ def test_answers_the_state_machine_with_one_shape(monkeypatch: pytest.MonkeyPatc
     answer: Any = module.handler(event, any_lambda_context())
     assert answer.keys() == {"event", "interpretation", "record", "known"}
     told = answer["interpretation"]
-    assert told.keys() == {"scan", "run", "silence"}
+    assert told.keys() == {"scan", "run", "deletion", "silence"}
     assert told["scan"]["repository"] == "payments/ledger"
     assert not told["scan"]["is_elsewhere"]
     assert answer["record"]["repository"] == "payments/ledger"
     assert told["scan"]["scanned_at"] == "2026-03-14T03:04:11+00:00"
-    assert (told["run"], told["silence"]) == (None, None)
+    assert (told["run"], told["deletion"], told["silence"]) == (None, None, None)
     finished: Any = module.handler({"event": sample("execution_failed")}, any_lambda_context())
     assert finished["interpretation"]["run"]["error"] == "States.ExceedToleratedFailureThreshold"
     assert finished["record"] is None

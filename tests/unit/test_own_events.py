@@ -17,7 +17,7 @@ from rescan_registry.missing_results import MissingResult
 from rescan_registry.outcomes import Outcome
 from rescan_registry.run_change import News
 from rescan_registry.run_summary import RunFacts, RunSummary, summary_of
-from tests.support.clock import NOW
+from tests.support.clock import LATER, NOW
 
 SECONDS = 10 * 365 * 24 * 3600
 
@@ -63,7 +63,7 @@ summaries = st.builds(
 
 def carried(event: OwnEvent) -> Fields:
     """Carry an event over the bus."""
-    return Fields.of("the event.detail", json.loads(json.dumps(event.detail())))
+    return Fields.of("the event.detail", json.loads(json.dumps(event.detail())), LATER)
 
 
 @given(summaries)

@@ -6,6 +6,7 @@ import pytest
 from ledger.image_records import RecordedScan, image_record
 from ledger.table import plain
 from notify_scan.scan_record import MOST_TAGS, ScanRecord, record_of
+from runtime.clock import CLOCK_SKEW
 from tests.support.clock import NOW
 from tests.support.reports import DIGEST, any_scan_report
 
@@ -14,7 +15,7 @@ KEPT_FOR = timedelta(days=180)
 
 def record(**given: Any) -> ScanRecord | None:
     report = any_scan_report(**given)
-    return record_of(report, kept_for=KEPT_FOR)
+    return record_of(report, kept_for=KEPT_FOR, now=NOW)
 
 
 def test_is_what_the_ledger_reads_back() -> None:
@@ -24,6 +25,7 @@ def test_is_what_the_ledger_reads_back() -> None:
     assert (read.image_digest, read.image_tags) == (DIGEST, ("v1",))
     assert read.last_scan == RecordedScan(NOW, "COMPLETE", "BASIC", {"CRITICAL": 2}, 7)
     assert asked.scanned_at == NOW.isoformat()
+    assert asked.latest == (NOW + CLOCK_SKEW).isoformat()
     assert asked.expires_at == str(int((NOW + KEPT_FOR).timestamp()))
 
 

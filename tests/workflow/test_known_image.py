@@ -2,13 +2,16 @@
 
 import json
 from collections import Counter
+from datetime import UTC, datetime
 from typing import Any
 
 import boto3
 import pytest
 from botocore.exceptions import ClientError
 
+from ledger.image_records import RecordedScan
 from reporting.channels.delivery import Channel
+from tests.support.days import records
 from tests.support.definition import NOTIFY_SCAN
 from tests.support.engine import Engine
 from tests.support.receivers import ALL_CHANNELS
@@ -49,6 +52,20 @@ def test_reports_only_what_has_changed(deploy: Deploy) -> None:
         "[CRITICAL] ECR worse: 3 critical findings in team/api:v1",
         "ECR cleared: no findings in team/api:v1",
     ]
+
+
+def test_reports_an_image_whose_last_scan_is_recorded_in_the_future(deploy: Deploy) -> None:
+    """As a version has done it that read such events: no later scan was reported."""
+    deployed = deploy(REGISTRY, **QUIET)
+    event = event_of(deployed.registry, "v1", {"CRITICAL": 1})
+    repository, digest = (event["detail"][name] for name in ("repository-name", "image-digest"))
+    scan = RecordedScan(datetime(2099, 1, 1, tzinfo=UTC), "COMPLETE", "BASIC")
+    records().note_scan(repository, digest, scan, expires_at=4_000_000_000)
+    deployed.notify(event)
+    assert subjects(deployed) == ["[CRITICAL] ECR: 1 critical finding in team/api:v1"]
+    known = records().get(repository, digest).last_scan
+    assert known
+    assert known.scanned_at == datetime.fromisoformat(event["time"])
 
 
 def test_the_same_event_sends_one_message(deploy: Deploy) -> None:

@@ -204,6 +204,7 @@ def test_reports_a_clean_scan_where_that_is_wanted(deploy: Deploy) -> None:
         {"detail-type": "ECR Image Scan", "source": "aws.ecr", "detail": {"scan-status": 7}},
         {"detail-type": "Inspector2 Finding", "source": "aws.inspector2"},
         {},
+        {"detail-type": "ECR Image Scan", "source": "aws.ecr", "time": "2099-01-01T00:00:00Z"},
     ],
 )
 def test_keeps_an_event_that_cannot_be_read_whole(deploy: Deploy, event: object) -> None:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from reporting.text import sendable, trimmed, visible
+from runtime.clock import is_future
 
 LONGEST = 300  # characters of a name; a tag has 300 at most in ECR's API, a repository 256
 LONGEST_REGION = 50
@@ -21,17 +22,21 @@ class UnreadableScanEvent(Exception):
 
 @dataclass(frozen=True)
 class Fields:
-    """A JSON object in an event. A field that is null counts as absent."""
+    """A JSON object in an event. A field that is null counts as absent.
+
+    now: the time at which the event is read.
+    """
 
     where: str
     values: Mapping[str, Any]
+    now: datetime
 
     @classmethod
-    def of(cls, where: str, value: object) -> "Fields":
+    def of(cls, where: str, value: object, now: datetime) -> "Fields":
         """Take a JSON object."""
         if not isinstance(value, dict):
             raise UnreadableScanEvent(f"{where} must be an object, not {_shown(value)}")
-        return cls(where, value)
+        return cls(where, value, now)
 
     def text(self, name: str, *, most: int = LONGEST) -> str:
         """Read a text that must be there."""
@@ -56,12 +61,12 @@ class Fields:
 
     def parts(self, name: str) -> tuple["Fields", ...]:
         """Read a list of objects; none when it is absent."""
-        return tuple(Fields.of(where, item) for where, item in self._items(name))
+        return tuple(Fields.of(where, item, self.now) for where, item in self._items(name))
 
     def part(self, name: str) -> "Fields":
         """Read an object; an empty one when it is absent."""
         value = self.values.get(name)
-        return Fields.of(f"{self.where}.{name}", {} if value is None else value)
+        return Fields.of(f"{self.where}.{name}", {} if value is None else value, self.now)
 
     def few_parts(self, name: str) -> dict[str, "Fields"]:
         """Read an object of objects, where only a few names are known."""
@@ -91,15 +96,21 @@ class Fields:
         raise UnreadableScanEvent(f"{self.where}.{name} must be true or false, not {_shown(value)}")
 
     def time(self, name: str) -> datetime:
-        """Read a time in ISO 8601; in UTC where it names no zone."""
+        """Read a time in ISO 8601 that has come; in UTC where it names no zone."""
         value = self.text(name)
         try:
             time = datetime.fromisoformat(value)
-            return (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
+            time = (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
         except (ValueError, OverflowError) as error:
             raise UnreadableScanEvent(
                 f"{self.where}.{name} must be a time in ISO 8601, not {_shown(value)}"
             ) from error
+        # Recorded, it would be newer than every scan to come.
+        if is_future(time, self.now):
+            raise UnreadableScanEvent(
+                f"{self.where}.{name} must not be in the future, as {_shown(value)} is"
+            )
+        return time
 
     def _refuse_many(self) -> None:
         if len(self.values) > FEW or not all(map(_SHORT_NAME.fullmatch, self.values)):

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ledger.table import Key, Table, ledger_table
-from runtime.clock import CLOCK_SKEW
+from runtime import clock
 from runtime.messages import decode
 
 
@@ -44,7 +44,6 @@ class Platforms:
         *,
         tag: str | None,
         pushed_at: datetime,
-        now: datetime,
         expires_at: int,
     ) -> None:
         """Record the platforms of the images of an index by digest, and that they have its tag.
@@ -52,9 +51,10 @@ class Platforms:
         The images that had the tag before lose it, unless a newer push has moved it. The release is
         written last, so that a retry repeats what is missing.
         """
-        listed, pushed_at = children.keys(), pushed_at.astimezone(UTC)  # compared as text
+        listed, latest = children.keys(), clock.now() + clock.CLOCK_SKEW
+        pushed_at = pushed_at.astimezone(UTC)  # compared as text
         release = self._release(repository, tag) if tag else None
-        is_moved = release is not None and pushed_at < release.pushed_at <= now + CLOCK_SKEW
+        is_moved = release is not None and pushed_at < release.pushed_at <= latest
         for image_digest, platform in children.items():
             has_tag = tag is not None and not is_moved
             self._table.update(
@@ -73,7 +73,7 @@ class Platforms:
             when=(
                 "attribute_not_exists(pushed_at) OR pushed_at <= :pushed_at OR pushed_at > :latest"
             ),
-            values={":pushed_at": pushed_at, ":latest": (now + CLOCK_SKEW).astimezone(UTC)},
+            values={":pushed_at": pushed_at, ":latest": latest},
         )
         if not is_written and (newer := self._release(repository, tag)):
             self._untag(repository, tag, listed - newer.children)

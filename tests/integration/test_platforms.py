@@ -23,7 +23,8 @@ REBUILT = {NEW_AMD: "linux/amd64", NEW_ARM: "linux/arm64"}
 
 
 @pytest.fixture
-def known(ledger_table: str) -> Platforms:
+def known(ledger_table: str, monkeypatch: pytest.MonkeyPatch) -> Platforms:
+    monkeypatch.setattr("runtime.clock.now", lambda: TODAY)
     return platforms("ledger-table")
 
 
@@ -34,7 +35,7 @@ def record(
     at: datetime = NOW,
     expires_at: int = EXPIRES_AT,
 ) -> None:
-    known.record("team/multi", children, tag=tag, pushed_at=at, now=TODAY, expires_at=expires_at)
+    known.record("team/multi", children, tag=tag, pushed_at=at, expires_at=expires_at)
 
 
 def item(digest: str, repository: str = "team/multi") -> dict[str, object]:

@@ -51,7 +51,7 @@ class Platforms:
         The images that had the tag before lose it, unless a newer push has moved it. The release is
         written last, so that a retry repeats what is missing.
         """
-        listed, latest = children.keys(), clock.now() + clock.CLOCK_SKEW
+        listed, latest = children.keys(), clock.latest()
         pushed_at = pushed_at.astimezone(UTC)  # compared as text
         release = self._release(repository, tag) if tag else None
         is_moved = release is not None and pushed_at < release.pushed_at <= latest

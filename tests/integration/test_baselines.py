@@ -1,6 +1,5 @@
 """What people know of an image, and who had a tag, in the table that the template declares."""
 
-from contextlib import nullcontext
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -17,7 +16,6 @@ from ledger.image_records import (
     RecordedScan,
     image_records,
 )
-from runtime.clock import CLOCK_SKEW
 from tests.support.builders import any_digest
 from tests.support.clock import NOW
 
@@ -150,23 +148,6 @@ def test_a_tag_is_kept_for_as_long_as_a_scan_has_seen_it(records: ImageRecords) 
     records.move_tags("team/api", OTHER, ["latest"], scanned_at=later, expires_at=EXPIRES_AT + 5)
     (item,) = boto3.client("dynamodb").scan(TableName="ledger-table")["Items"]
     assert item["expires_at"] == {"N": str(EXPIRES_AT + 5)}
-
-
-@pytest.mark.parametrize(
-    ("ahead", "counts"), [(CLOCK_SKEW, True), (CLOCK_SKEW + timedelta(seconds=1), False)]
-)
-def test_a_date_in_the_future_stops_neither_baseline_nor_tag(
-    records: ImageRecords, monkeypatch: pytest.MonkeyPatch, ahead: timedelta, counts: bool
-) -> None:
-    monkeypatch.setattr("runtime.clock.now", lambda: NOW)
-    move_tags(records, DIGEST, "latest", at=NOW + ahead)
-    records.move_tags("team/api", OTHER, ["latest"], scanned_at=NOW, expires_at=EXPIRES_AT)
-    keys = {"pk": {"S": "repository#team/api"}, "sk": {"S": "tag#latest"}}
-    item = boto3.client("dynamodb").get_item(TableName="ledger-table", Key=keys)["Item"]
-    assert item["image_digest"] == {"S": DIGEST if counts else OTHER}
-    with pytest.raises(BaselineMoved) if counts else nullcontext():
-        note(records, FIRST, None)
-    assert (records.get("team/api", DIGEST).baseline == FIRST) != counts
 
 
 def test_a_tag_whose_image_is_forgotten_says_nothing(records: ImageRecords) -> None:

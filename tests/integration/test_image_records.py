@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import timedelta, timezone
 from typing import Any
 
@@ -12,7 +11,6 @@ import pytest
 from ledger.errors import LedgerUnavailable
 from ledger.image_records import Attempt, ImageRecord, ImageRecords, RecordedScan, image_records
 from ledger.table import Table
-from runtime.clock import CLOCK_SKEW
 from tests.support.builders import any_digest
 from tests.support.clock import NOW
 from tests.support.template import resources
@@ -226,46 +224,6 @@ def test_reads_by_key_what_lies_beyond_a_megabyte(ledger_table: str) -> None:
         record.image_digest for record in records.records_of("team/api", digests[:1])
     ] == digests[:1]
     assert calls == {"Query": 3, "BatchGetItem": 3}
-
-
-SECOND = timedelta(seconds=1)
-
-
-@pytest.mark.parametrize(
-    ("ahead", "is_written"), [(CLOCK_SKEW, False), (CLOCK_SKEW + SECOND, True)]
-)
-def test_writes_over_what_is_dated_in_the_future(
-    records: ImageRecords, monkeypatch: pytest.MonkeyPatch, ahead: timedelta, is_written: bool
-) -> None:
-    monkeypatch.setattr("runtime.clock.now", lambda: NOW)
-    scanned, tried, started = (any_digest() for _ in range(3))
-    future = NOW + ahead
-    for scan in (replace(SCAN, scanned_at=future), SCAN):
-        records.note_scan("team/api", scanned, scan, expires_at=EXPIRES_AT)
-    for at in (future, NOW):
-        attempt = replace(REFUSED, attempted_at=at)
-        records.note_attempt("team/api", tried, attempt, expires_at=EXPIRES_AT)
-        records.note_started("team/api", started, run=str(at), at=at, expires_at=EXPIRES_AT)
-    records.note_attempt("team/api", started, REFUSED, expires_at=EXPIRES_AT)
-    last_scan, last_attempt = (
-        records.get("team/api", scanned).last_scan,
-        records.get("team/api", tried).last_attempt,
-    )
-    assert last_scan
-    assert last_attempt
-    dates = last_scan.scanned_at, last_attempt.attempted_at
-    assert dates == ((NOW, NOW) if is_written else (future, future))
-    assert records.get("team/api", started).started_at == (NOW if is_written else future)
-
-
-def test_notes_an_attempt_after_a_start_in_the_future(
-    records: ImageRecords, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    future = NOW + CLOCK_SKEW + SECOND
-    records.note_started("team/api", DIGEST, run="run-1", at=future, expires_at=EXPIRES_AT)
-    monkeypatch.setattr("runtime.clock.now", lambda: NOW)
-    records.note_attempt("team/api", DIGEST, REFUSED, expires_at=EXPIRES_AT)
-    assert records.get("team/api", DIGEST).last_attempt == REFUSED
 
 
 CALLS: dict[str, Callable[[ImageRecords], object]] = {

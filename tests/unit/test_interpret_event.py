@@ -241,7 +241,7 @@ def test_answers_the_state_machine_with_one_shape(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("AWS_REGION", "eu-central-1")
     event = json.loads(Path(ROOT / "events/notify_scan/interpret_event.json").read_text())
     answer: Any = module.handler(event, any_lambda_context())
-    assert answer.keys() == {"event", "interpretation", "record", "known"}
+    assert answer.keys() == {"event", "interpretation", "record"}
     told = answer["interpretation"]
     assert told.keys() == {"scan", "run", "deletion", "silence"}
     assert told["scan"]["repository"] == "payments/ledger"

@@ -63,9 +63,9 @@ def test_reports_an_image_whose_last_scan_is_recorded_in_the_future(deploy: Depl
     records().note_scan(repository, digest, scan, expires_at=4_000_000_000)
     deployed.notify(event)
     assert subjects(deployed) == ["[CRITICAL] ECR: 1 critical finding in team/api:v1"]
-    known = records().get(repository, digest).last_scan
-    assert known
-    assert known.scanned_at == datetime.fromisoformat(event["time"])
+    (known,) = records().records_of(repository, [digest])
+    assert known.last_scan
+    assert known.last_scan.scanned_at == datetime.fromisoformat(event["time"])
 
 
 def test_the_same_event_sends_one_message(deploy: Deploy) -> None:

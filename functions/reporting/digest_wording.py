@@ -1,10 +1,34 @@
-"""Format a digest as a message."""
+"""Format a digest as a message: what is new by vulnerability, and then image by image."""
 
-from ledger.changes import Change
-from registry.findings import SEVERITIES
-from reporting.message import Level, Line, Message, Value, sections
-from reporting.reports import DigestedImage, DigestReport
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from enum import StrEnum
 
+from ledger.changes import Change, ChangedFinding
+from reporting.message import Level, Line, Message, Section, Value, sections
+from reporting.phrases import (
+    LONGEST_NAME,
+    VULNERABILITY,
+    counted,
+    finding_line,
+    level_of,
+    numbered,
+    severity_word,
+    short_digest,
+)
+from reporting.reports import (
+    DigestedGroup,
+    DigestedImage,
+    DigestedVulnerability,
+    DigestReport,
+    MovedThreshold,
+    NamedImage,
+    News,
+)
+from reporting.text import trimmed
+
+_IMAGE, _REPOSITORY = ("image", "images"), ("repository", "repositories")
 _WORDS = {
     Change.NEW: "new",
     Change.WORSE: "worse",
@@ -19,61 +43,389 @@ _LEVELS = {
     Change.BETTER: Level.LOW,
     Change.CLEARED: Level.OK,
 }
+_ADJECTIVES = {
+    News.NEW: "new {severity} vulnerability",
+    News.BACK: "{severity} vulnerability back",
+    News.RATED_HIGHER: "vulnerability now rated {severity}",
+    News.NO_LONGER_ACCEPTED: "{severity} vulnerability no longer accepted",
+}
+_DETAILS = " Details by email."
 
 
 def message_of_digest(report: DigestReport) -> Message:
-    """Return the message about a digest: how many images changed and how, worst first."""
-    images = sum(report.changes.values())
-    changed = "" if Change.UNCHANGED in report.changes else " changed"
-    counted = [(kind, report.changes[kind]) for kind in _WORDS if kind in report.changes]
-    listed = ", ".join(f"{count:,} {_WORDS[kind]}" for kind, count in counted)
-    more = report.images_omitted
-    omitted = (
-        f"{more:,} more {'image is' if more == 1 else 'images are'} listed only in the full digest."
-    )
+    """Return the message about a digest, the most important first."""
+    title, headlines, texts = _titles(report)
     return Message(
         level=_level(report),
-        title=(
-            f"ECR digest: {images:,} {'image' if images == 1 else 'images'}{changed} ({listed})",
-        ),
+        title=title,
+        headlines=headlines,
+        texts=texts,
         link=report.link,
         link_text="Open the full digest in the console",
         subject=report.subject,
+        lead=tuple(_lead(report)),
+        sections=tuple(_sections(report)),
+        counts_heading="Images" if report.changes else "",
         counts=tuple(
-            (_LEVELS.get(kind, Level.INFO), (f"{count:,} {_WORDS[kind]}",))
-            for kind, count in counted
+            (_LEVELS.get(kind, Level.INFO), (f"{report.changes[kind]:,} {word}",))
+            for kind, word in _WORDS.items()
+            if kind in report.changes
         ),
         facts=(
-            ("Images", (f"{images:,}",)),
             ("Document", (Value.of(f"s3://{report.bucket}/{report.document}"),)),
             ("Account", (Value.of(report.account), " in ", Value.of(report.region))),
         ),
-        sections=sections("Images, worst first", map(_image, report.images)),
-        remarks=((omitted,),) if report.images_omitted else (),
+        remarks=tuple(_remarks(report)),
+    )
+
+
+class _Topic(StrEnum):
+    """What a digest is about, above all."""
+
+    BASELINE = "BASELINE"
+    NEWS = "NEWS"
+    IMAGES = "IMAGES"
+    REMINDERS = "REMINDERS"
+    LINES = "LINES"
+
+
+def _topic(report: DigestReport) -> _Topic:
+    others = sum(report.changes.values()) + (report.reminders.count if report.reminders else 0)
+    if report.baseline and report.baseline.count > others:
+        return _Topic.BASELINE
+    if report.new:
+        return _Topic.NEWS
+    if report.changes:
+        return _Topic.IMAGES
+    return _Topic.REMINDERS if report.reminders else _Topic.LINES
+
+
+type _Titles = tuple[Line, tuple[Line, ...], tuple[Line, ...]]
+
+
+def _titles(report: DigestReport) -> _Titles:
+    """Return the title, and what is said where one line is all there is: headlines, and texts."""
+    match _topic(report):
+        case _Topic.BASELINE if report.baseline:
+            return _baseline_titles(report.baseline)
+        case _Topic.NEWS:
+            return _news_titles(report)
+        case _Topic.REMINDERS if report.reminders:
+            return _reminder_titles(report.reminders)
+        case _Topic.IMAGES:
+            line: Line = (_changed_images(report),)
+        case _:
+            line = next(_lines(report))
+    return line, (("ECR digest: ", *line),), (("ECR: ", *line, f".{_DETAILS}"),)
+
+
+def _changed_images(report: DigestReport) -> str:
+    listed = [
+        f"{report.changes[kind]:,} {word}"
+        for kind, word in _WORDS.items()
+        if kind in report.changes
+    ]
+    changed = "" if Change.UNCHANGED in report.changes else " changed"
+    images = counted(sum(report.changes.values()), *_IMAGE)
+    return f"{images}{changed} ({', '.join(listed)})"
+
+
+def _baseline_titles(group: DigestedGroup) -> _Titles:
+    with_worst = _with_worst(group)
+    images = counted(group.count, *_IMAGE)
+    return (
+        (f"Baseline: {images} with open vulnerabilities{with_worst}",),
+        (
+            (f"ECR baseline: {images} with open vulnerabilities{with_worst}",),
+            (f"ECR baseline: {images} with open vulnerabilities",),
+        ),
+        ((f"ECR: first scans done. {images} with open vulnerabilities{with_worst}.{_DETAILS}",),),
+    )
+
+
+def _reminder_titles(group: DigestedGroup) -> _Titles:
+    title = _still(group)
+    worst = "".join(f", {each}" for each in _by_severity(group)[:1])
+    return (
+        (title,),
+        ((f"ECR reminder: {title}",),),
+        ((f"ECR: {title}{worst}.{_DETAILS}",),),
+    )
+
+
+def _news_titles(report: DigestReport) -> _Titles:
+    images = counted(report.images_with_news, *_IMAGE)
+    if sum(report.new.values()) == 1:
+        return _title_of_one(report.vulnerabilities[0], images)
+    kinds = {each.news for each in report.vulnerabilities}
+    forms = numbered(report.new, VULNERABILITY, "new" if kinds == {News.NEW} else "new or worse")
+    return (
+        (f"{forms[0]} in {images}",),
+        tuple((f"ECR digest: {form} in {images}",) for form in forms),
+        tuple((f"ECR: {form} in {images}.{_DETAILS}",) for form in forms),
+    )
+
+
+def _title_of_one(news: DigestedVulnerability, images: str) -> _Titles:
+    severity = severity_word(news.severity)
+    said = _ADJECTIVES[news.news].format(severity=severity)
+    short = said.replace(" vulnerability", "").replace("vulnerability ", "")
+    name = Value.of(trimmed(news.name or "unnamed", LONGEST_NAME))
+    package = Value.of(trimmed(news.packages[0], LONGEST_NAME)) if news.packages else Value("")
+    where: Line = (" in ", package) if package.text else ()
+    within: Line = (", ", package) if package.text else ()
+    repositories = f", {counted(news.repositories, *_REPOSITORY)}" if news.images > 1 else ""
+    return (
+        (f"1 {said}: ", name, *where, f", {images}"),
+        (
+            (f"ECR digest: 1 {short}, ", name, *where, f", {images}"),
+            (f"ECR digest: 1 {short}, ", name, f", {images}"),
+        ),
+        (
+            (
+                "ECR: ",
+                name,
+                f" ({severity}",
+                *within,
+                f") is now in {images}{repositories}.{_DETAILS}",
+            ),
+            ("ECR: ", name, f" ({severity}) is now in {images}.{_DETAILS}"),
+        ),
     )
 
 
 def _level(report: DigestReport) -> Level:
-    if report.severity in SEVERITIES[:4]:
-        return Level(report.severity)
+    if report.severity:
+        return level_of(report.severity)
     return Level.OK if report.changes.keys() == {Change.CLEARED} else Level.INFO
 
 
-def _image(image: DigestedImage) -> Line:
-    counted = [
-        f"{count:,} {name.lower()}" + (f" ({_signed(image.difference[name])})" if moved else "")
-        for name, count in image.severities.items()
-        for moved in (name in image.difference,)
+def _lead(report: DigestReport) -> Iterator[Line]:
+    match _topic(report):
+        case _Topic.BASELINE:
+            yield (
+                "A run has scanned each of these images for the first time. This is the starting "
+                "point: from now on, only changes are reported.",
+            )
+        case _Topic.REMINDERS if report.reminders:
+            with_severities = ", ".join(_by_severity(report.reminders))
+            yield (f"Nothing has changed for {_duration(report.remind_after)} or more.",)
+            if with_severities:
+                yield (f"{with_severities}. Fix them, or accept the risk in accepted-risks.yaml.",)
+
+
+def _sections(report: DigestReport) -> Iterator[Section]:
+    yield from sections(
+        "New", _and_more(map(_news, report.vulnerabilities), report.vulnerabilities_omitted)
+    )
+    images: dict[str, list[Line]] = {}
+    for image in report.images:
+        images.setdefault(_heading(image), []).append(_image(image))
+    for heading in (_BY_NUMBER, _UNCHANGED):
+        yield from sections(heading, images.get(heading, ()))
+    yield from sections("Fixed", _and_more(map(_fixed, report.fixed), report.fixed_omitted))
+    for heading in (_FAILED, _CLEAR, _SCANNED_AGAIN):
+        yield from sections(heading, images.get(heading, ()))
+    topic, lines = _topic(report), list(_lines(report))
+    if report.baseline:
+        yield from _baseline(report.baseline, is_topic=topic is _Topic.BASELINE)
+    if report.reminders:
+        yield from _reminders(report, report.reminders, is_topic=topic is _Topic.REMINDERS)
+    yield from sections("Also", lines[1:] if topic is _Topic.LINES else lines)
+
+
+_BY_NUMBER = "Compared by number alone"
+_UNCHANGED = "Images"
+_FAILED = "Scan failed"
+_CLEAR = "Clear"
+_SCANNED_AGAIN = "Can be scanned again"
+
+
+def _heading(image: DigestedImage) -> str:
+    if image.change is Change.FAILED:
+        return _FAILED
+    if image.is_end_of_failure:
+        return _SCANNED_AGAIN
+    if image.change is Change.CLEARED:
+        return _CLEAR
+    return _UNCHANGED if image.change is Change.UNCHANGED or image.is_by_name else _BY_NUMBER
+
+
+def _baseline(group: DigestedGroup, *, is_topic: bool) -> Iterator[Section]:
+    if is_topic:
+        yield from sections("Most widespread", map(_news, group.vulnerabilities))
+        yield from sections("Most affected", map(_image, group.images))
+    else:
+        images = _and_more(map(_image, group.images), group.count - len(group.images))
+        yield Section("Scanned by a run for the first time", tuple(images))
+
+
+def _reminders(report: DigestReport, group: DigestedGroup, *, is_topic: bool) -> Iterator[Section]:
+    images = tuple(_and_more(map(_image, group.images), group.count - len(group.images)))
+    if is_topic:
+        yield Section("Worst", images)
+    else:
+        unchanged = f"unchanged for {_duration(report.remind_after)} or more"
+        summary = ", ".join([f"{_still(group)}, {unchanged}", *_by_severity(group)])
+        yield Section("Reminder", ((summary,), *images))
+
+
+def _by_severity(group: DigestedGroup) -> list[str]:
+    return [
+        f"{count:,} with {severity_word(name)} findings" for name, count in group.severities.items()
     ]
-    counted += [
-        f"{_signed(more)} {name.lower()}"
+
+
+def _lines(report: DigestReport) -> Iterator[Line]:
+    """Say in one line each what is the same for many images."""
+    for moved in report.thresholds:
+        yield (_threshold(moved),)
+    for scan_type, images in report.first_of_type.items():
+        first = f"{counted(images, *_IMAGE)} had the first {scan_type.lower()} scan"
+        yield (f"{first}, which is not compared with earlier scans",)
+    if report.not_monitored:
+        total = len(report.not_monitored) + report.not_monitored_omitted
+        named = report.not_monitored
+        names = _named(named if total == 1 else _unlinked(named), total)
+        yield (f"Amazon Inspector no longer monitors {counted(total, *_IMAGE)}: ", *names)
+    if report.unsupported:
+        total = len(report.unsupported) + report.unsupported_omitted
+        names = _named([NamedImage(each, None) for each in report.unsupported], total)
+        yield (f"ECR cannot scan images of {counted(total, *_REPOSITORY)}: ", *names)
+
+
+def _threshold(moved: MovedThreshold) -> str:
+    value = "off" if moved.threshold is None else f"{moved.threshold:,}"
+    parts = [f"{counted(moved.above, *_IMAGE)} above it"] if moved.above else []
+    if moved.below:
+        parts.append(f"{counted(moved.below, *_IMAGE)} no longer above it")
+    return f"{moved.parameter} is now {value}: {', '.join(parts)}"
+
+
+def _remarks(report: DigestReport) -> Iterator[Line]:
+    if more := report.images_omitted:
+        are = "image is" if more == 1 else "images are"
+        yield (f"{more:,} more {are} listed only in the full digest.",)
+    if report.images_cut:
+        have = "image has" if report.images_cut == 1 else "images have"
+        yield (f"{report.images_cut:,} {have} more changed findings than are counted here.",)
+
+
+def _news(vulnerability: DigestedVulnerability) -> Line:
+    """Return what a vulnerability is, what is new about it, and where it is."""
+    said = {
+        News.BACK: "back",
+        News.RATED_HIGHER: f"was {severity_word(vulnerability.was)}",
+        News.NO_LONGER_ACCEPTED: "no longer accepted",
+    }
+    line = finding_line(_finding(vulnerability), said.get(vulnerability.news, ""))
+    return (*line, " · ", *_images(vulnerability))
+
+
+def _fixed(vulnerability: DigestedVulnerability) -> Line:
+    said = {
+        News.ACCEPTED: " accepted",
+        News.RATED_LOWER: f" now {severity_word(vulnerability.severity)}",
+    }
+    finding = _finding(vulnerability)
+    where: Line = (" (", Value.of(finding.package), ")") if finding.package else ()
+    name = Value.of(trimmed(finding.name or "unnamed", LONGEST_NAME), finding.uri or None)
+    return (name, *where, said.get(vulnerability.news, ""), " · ", *_images(vulnerability))
+
+
+def _finding(vulnerability: DigestedVulnerability) -> ChangedFinding:
+    packages, is_one = vulnerability.packages, len(vulnerability.packages) == 1
+    return ChangedFinding(
+        name=trimmed(vulnerability.name, LONGEST_NAME),
+        package=trimmed(", ".join(packages), LONGEST_NAME),
+        severity=vulnerability.severity,
+        version=trimmed(vulnerability.version, LONGEST_NAME) if is_one else "",
+        fixed_in=trimmed(vulnerability.fixed_in, LONGEST_NAME) if is_one else "",
+        score=vulnerability.score,
+        uri=vulnerability.uri,
+        has_exploit=vulnerability.has_exploit,
+    )
+
+
+def _images(vulnerability: DigestedVulnerability) -> Line:
+    """Return where a vulnerability is: the image, or how many images and the first of them."""
+    if vulnerability.images == 1:
+        return _named(vulnerability.examples, 1)
+    images = counted(vulnerability.images, *_IMAGE)
+    repositories = counted(vulnerability.repositories, *_REPOSITORY)
+    examples = _unlinked(vulnerability.examples)
+    return (f"{images} in {repositories}: ", *_named(examples, vulnerability.images))
+
+
+def _unlinked(images: Sequence[NamedImage]) -> list[NamedImage]:
+    """Return images without their links, which take more room in a list than their names."""
+    return [replace(each, link=None) for each in images]
+
+
+def _named(images: Sequence[NamedImage], total: int) -> Line:
+    named: list[str | Value] = []
+    for each in images:
+        named += [", " if named else "", Value.of(trimmed(each.image, LONGEST_NAME), each.link)]
+    more = total - len(images)
+    return (*named, f" and {more:,} more" if more > 0 else "")
+
+
+def _image(image: DigestedImage) -> Line:
+    counts = [
+        f"{count:,} {severity_word(name)}"
+        + (f" ({_signed(image.difference[name])})" if name in image.difference else "")
+        for name, count in image.severities.items()
+    ]
+    counts += [
+        f"{_signed(more)} {severity_word(name)}"
         for name, more in image.difference.items()
         if name not in image.severities
     ]
-    words = f" {_WORDS[image.change]}"
-    if image.change is Change.UNCHANGED and not counted:
-        words = " nothing above a threshold"
-    return (Value.of(image.image, image.link), words, f": {', '.join(counted)}" if counted else "")
+    words = _words(image, is_counted=bool(counts))
+    replaced: Line = ()
+    if image.replaced_by:
+        replaced = (" · replaced by ", short_digest(image.replaced_by))
+    return (
+        Value.of(image.image, image.link),
+        words,
+        f": {', '.join(counts)}" if counts else "",
+        *replaced,
+    )
+
+
+def _words(image: DigestedImage, *, is_counted: bool) -> str:
+    """Return what has become of an image, where the heading does not say it."""
+    if image.is_accepted:
+        return " all accepted"
+    if image.change is Change.UNCHANGED and not is_counted:
+        return " scan still fails" if image.is_reminder else " nothing above a threshold"
+    if image.change in (Change.FAILED, Change.CLEARED) or image.is_first_sight or image.is_reminder:
+        return ""
+    return f" {_WORDS[image.change]}"
+
+
+def _and_more(lines: Iterable[Line], omitted: int) -> Iterator[Line]:
+    yield from lines
+    if omitted > 0:
+        yield (f"and {omitted:,} more",)
+
+
+def _still(group: DigestedGroup) -> str:
+    images = counted(group.count, *_IMAGE)
+    if group.failed == group.count:
+        return f"{images} whose scan still fails"
+    return f"{images} still above threshold{' or failing' if group.failed else ''}"
+
+
+def _with_worst(group: DigestedGroup) -> str:
+    worst = next(iter(group.severities), None)
+    return f", {group.severities[worst]:,} with {severity_word(worst)} ones" if worst else ""
+
+
+def _duration(duration: timedelta) -> str:
+    if days := duration.days:
+        return counted(days, "day", "days")
+    return counted(duration // timedelta(hours=1), "hour", "hours")
 
 
 def _signed(more: int) -> str:

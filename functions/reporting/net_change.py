@@ -205,6 +205,8 @@ def _kind(
             return Change.NEW
         if has_news:
             return Change.WORSE
+        if before.failed:
+            return Change.CLEARED
         if by_name.gone or by_name.better or by_name.accepted:
             return Change.BETTER
     return Change.UNCHANGED

@@ -4,7 +4,7 @@ They are also the JSON documents that the webhook, SNS and EventBridge get.
 """
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from ledger.changes import Cause, Change, FindingsChange
@@ -223,6 +223,51 @@ class RunReport:
         return f"ecr-rescan/{self.account}/{self.region}/{machine}"
 
 
+class News(StrEnum):
+    """What a digest says of a vulnerability."""
+
+    NEW = "NEW"
+    BACK = "BACK"  # had gone within 30 days
+    RATED_HIGHER = "RATED_HIGHER"
+    NO_LONGER_ACCEPTED = "NO_LONGER_ACCEPTED"
+    FIXED = "FIXED"
+    RATED_LOWER = "RATED_LOWER"
+    ACCEPTED = "ACCEPTED"
+
+
+@dataclass(frozen=True)
+class NamedImage:
+    """An image as messages name it."""
+
+    image: str
+    link: str | None
+
+
+@dataclass(frozen=True)
+class DigestedVulnerability:
+    """One vulnerability in a digest, in all images of which the same is to be said.
+
+    severity: the worst that it has in any of them. was: the one before, where it is rated anew.
+    packages: the packages that it is in, as in the first of the images; of a few images.
+    version, fixed_in, score, uri, has_exploit: as in the first of the images.
+    images, repositories: how many. examples: the first few of the images.
+    """
+
+    name: str
+    news: News
+    severity: str
+    packages: tuple[str, ...]
+    images: int
+    repositories: int
+    examples: tuple[NamedImage, ...]
+    was: str = ""
+    version: str = ""
+    fixed_in: str = ""
+    score: float = 0.0
+    uri: str = ""
+    has_exploit: bool = False
+
+
 @dataclass(frozen=True)
 class DigestedImage:
     """One image in a digest.
@@ -230,6 +275,11 @@ class DigestedImage:
     change, difference: since the last digest that listed the image; UNCHANGED for an image that is
         listed for another reason, such as a reminder.
     severities: findings by severity of those above a threshold, the worst first.
+    is_by_name: whether `vulnerabilities` and `fixed` of the digest name what has changed.
+    is_first_sight: a run has scanned the image for the first time.
+    is_end_of_failure: the scan before had failed.
+    is_accepted: nothing is open any more because all of it is accepted.
+    replaced_by: the digest of the image that has its tag now, where that is in the same digest.
     """
 
     image: str
@@ -242,6 +292,42 @@ class DigestedImage:
     change: Change
     severities: dict[str, int]
     difference: dict[str, int]
+    is_by_name: bool = False
+    is_reminder: bool = False
+    is_first_sight: bool = False
+    is_end_of_failure: bool = False
+    is_accepted: bool = False
+    replaced_by: str | None = None
+
+
+@dataclass(frozen=True)
+class DigestedGroup:
+    """Images of which a digest says the same.
+
+    severities: how many of them have findings of a severity above its threshold. failed: how many
+        of them cannot be scanned.
+    images: the worst first; of some of them. vulnerabilities: the most widespread of them.
+    """
+
+    count: int
+    repositories: int
+    severities: dict[str, int]
+    failed: int = 0
+    images: tuple[DigestedImage, ...] = ()
+    vulnerabilities: tuple[DigestedVulnerability, ...] = ()
+
+
+@dataclass(frozen=True)
+class MovedThreshold:
+    """A threshold of the stack that was moved.
+
+    threshold: absent where it is off. above, below: images that exceed it now, and no longer.
+    """
+
+    parameter: str
+    threshold: int | None
+    above: int = 0
+    below: int = 0
 
 
 @dataclass(frozen=True)
@@ -249,9 +335,20 @@ class DigestReport:
     """What has changed in many images since the digest before.
 
     digest: its name. document: the key of the whole digest in the run bucket.
-    changes: images by change.
-    images: the worst first, and as many of them as a message holds; images_omitted: the others.
-    severity: the worst above a threshold in any of them.
+    changes: images by change, without those of `baseline` and `reminders`.
+    vulnerabilities: what is new, back, rated higher or no longer accepted, the worst first.
+    fixed: what is fixed, rated lower or accepted.
+    new: vulnerabilities of the first kind by severity. images_with_news: the images that have any.
+    images: the worst first. In a message, these lists are as long as it holds, and `*_omitted`
+        count what is left out. images_explained: the images that are left out of a message because
+        `vulnerabilities` and `fixed` say it all.
+    baseline: images that a run has scanned for the first time.
+    reminders: images in which nothing has changed for `remind_after`.
+    first_of_type: images by the scan type that they have been scanned with for the first time.
+    not_monitored: images that Amazon Inspector no longer scans.
+    unsupported: the repositories of images that ECR cannot scan.
+    images_cut: images with more changed findings than the ledger names.
+    severity: the worst of what is new, or else above a threshold in any of the images.
     """
 
     account: str
@@ -261,10 +358,27 @@ class DigestReport:
     link: str
     bucket: str
     document: str
+    remind_after: timedelta
     changes: dict[Change, int]
-    images: tuple[DigestedImage, ...]
-    severity: str | None
+    vulnerabilities: tuple[DigestedVulnerability, ...] = ()
+    fixed: tuple[DigestedVulnerability, ...] = ()
+    new: dict[str, int] = field(default_factory=dict)
+    images_with_news: int = 0
+    images: tuple[DigestedImage, ...] = ()
+    baseline: DigestedGroup | None = None
+    reminders: DigestedGroup | None = None
+    thresholds: tuple[MovedThreshold, ...] = ()
+    first_of_type: dict[str, int] = field(default_factory=dict)
+    not_monitored: tuple[NamedImage, ...] = ()
+    unsupported: tuple[str, ...] = ()
+    images_cut: int = 0
+    severity: str | None = None
+    vulnerabilities_omitted: int = 0
+    fixed_omitted: int = 0
     images_omitted: int = 0
+    images_explained: int = 0
+    not_monitored_omitted: int = 0
+    unsupported_omitted: int = 0
     kind: str = "digest"
 
     @property

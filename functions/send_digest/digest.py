@@ -1,32 +1,33 @@
-"""A digest: which of its entries are reported, and how much of it a message holds."""
+"""A digest: what SendDigest passes on, and how much of it a message holds."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import islice
 
+from ledger.bucket import RunBucket
 from ledger.changes import Change
 from ledger.digest_entries import DigestEntry
-from registry.findings import SEVERITIES
+from registry.findings import severity_rank
 from reporting import console_links
-from reporting.changes import Seen, compare, difference
-from reporting.decision import NotifyOn
-from reporting.reports import DigestedImage, DigestReport
-from reporting.text import first
-from reporting.thresholds import OTHER
-from runtime.messages import encode, wire
-
-MOST_IMAGES = 30  # listed in a message
-MOST_OF_IMAGES = 12_000  # bytes of all in the report: six channels of it fit a state of 256 KiB
-_RANKS = (*SEVERITIES, OTHER)
-_ORDER = (
-    Change.NEW,
-    Change.WORSE,
-    Change.FAILED,
-    Change.BETTER,
-    Change.UNCHANGED,
-    Change.CLEARED,
+from reporting.reports import (
+    DigestedGroup,
+    DigestedImage,
+    DigestedVulnerability,
+    DigestReport,
 )
+from reporting.text import first
+from runtime.messages import encode, wire
+from send_digest.contents import Contents
+
+MOST_BYTES = 12_000  # of the lists in a report: six channels of it fit a state of 256 KiB
+MOST_VULNERABILITIES = 10  # of those that are new, in a message
+MOST_FIXED = 5
+MOST_IMAGES = 20
+MOST_OF_A_GROUP = 5
+MOST_EXAMPLES = 3  # images of each vulnerability
+MOST_NAMED_IN_A_LINE = 5
 
 
 @dataclass(frozen=True)
@@ -103,79 +104,110 @@ class ComposedDigest:
         )
 
 
-def images_to_list(
-    entries: Iterable[DigestEntry], notify_on: frozenset[NotifyOn]
-) -> tuple[DigestedImage, ...]:
-    """Return the images to list in the digest, worst first.
-
-    An image that returned to its earlier state is omitted, and so is one whose net change is not
-    in NotifyOn.
-    """
-    listed = (_digested(entry) for entry in entries if _is_listed(entry, notify_on))
-    return tuple(sorted(listed, key=_rank))
-
-
 def report_of(
-    images: Sequence[DigestedImage],
-    request: DigestRequest,
-    *,
-    bucket: str,
-    document: str,
-    now: datetime,
+    contents: Contents, request: DigestRequest, bucket: RunBucket, now: datetime
 ) -> DigestReport:
-    """Return the report on all images, which must be sorted worst first."""
-    counted = Counter(image.change for image in images)
-    worst = next((name for image in images[:1] for name in image.severities), None)
+    """Return the report on everything that a digest contains."""
+    document = bucket.digest_key(request.name)
+    vulnerabilities, images = contents.vulnerabilities, contents.listed(contents.images)
+    baseline, reminders = contents.baseline_group(), contents.reminder_group()
+    new: dict[str, str] = {}
+    for each in vulnerabilities:
+        new.setdefault(each.name, each.severity)
+    counted = Counter(new.values())
+    groups = [group.severities for group in (baseline, reminders) if group]
+    found = [counted] if counted else [*(image.severities for image in images), *groups]
     return DigestReport(
         account=request.account,
         region=request.region,
         digest=request.name,
         reported_at=now,
-        link=console_links.object_page(request.region, bucket, document),
-        bucket=bucket,
+        link=console_links.object_page(request.region, bucket.name, document),
+        bucket=bucket.name,
         document=document,
-        changes={kind: counted[kind] for kind in _ORDER if counted[kind]},
-        images=tuple(images),
-        severity=worst,
+        remind_after=contents.policy.remind_after,
+        changes=contents.changes,
+        vulnerabilities=vulnerabilities,
+        fixed=contents.fixed,
+        new={name: counted[name] for name in sorted(counted, key=severity_rank)},
+        images_with_news=contents.images_with_news,
+        images=images,
+        baseline=baseline,
+        reminders=reminders,
+        thresholds=contents.thresholds,
+        first_of_type=dict(contents.first_of_type),
+        not_monitored=tuple(contents.not_monitored),
+        unsupported=tuple(sorted(contents.unsupported)),
+        images_cut=contents.images_cut,
+        severity=min((name for each in found for name in each), key=severity_rank, default=None),
     )
 
 
 def shortened(report: DigestReport) -> DigestReport:
-    """Return the report with as many images as a message holds, and the number of the others."""
-    images = first(report.images[:MOST_IMAGES], lambda it: len(wire(encode(it))), MOST_OF_IMAGES)
-    return replace(report, images=images, images_omitted=len(report.images) - len(images))
+    """Return the report with as much as a message holds, and the numbers of what it leaves out.
 
-
-def _is_listed(entry: DigestEntry, notify_on: frozenset[NotifyOn]) -> bool:
-    """Return whether the image is listed: after a single event, as a reminder, or by NotifyOn."""
-    if entry.first_event == entry.image.event_id:
-        return True
-    image_state = entry.image.image_state
-    if entry.image.is_reminder and image_state.is_alarm:
-        return True
-    kind = compare(Seen(entry.before), Seen(image_state)).change
-    return NotifyOn(kind) in notify_on and (image_state.is_alarm or kind is not Change.UNCHANGED)
-
-
-def _digested(entry: DigestEntry) -> DigestedImage:
-    image, image_state = entry.image, entry.image.image_state
-    kind = compare(Seen(entry.before), Seen(image_state)).change
-    exceeded = () if kind is Change.FAILED else image_state.exceeded
-    return DigestedImage(
-        image=image.image,
-        account=image.account,
-        region=image.region,
-        repository=image.repository,
-        image_digest=image.image_digest,
-        link=image.link,
-        scanned_at=image.scanned_at,
-        change=kind,
-        severities={name: image_state.counts.get(name, 0) for name in exceeded},
-        difference={} if kind is Change.NEW else difference(entry.before, image_state),
+    Images whose vulnerabilities are named are left out first.
+    """
+    room = Room(MOST_BYTES)
+    explained = [image for image in report.images if _is_explained(image)]
+    others = [image for image in report.images if not _is_explained(image)]
+    vulnerabilities = room.first(map(_few_examples, report.vulnerabilities), MOST_VULNERABILITIES)
+    fixed = room.first(map(_few_examples, report.fixed), MOST_FIXED)
+    baseline, reminders = _first_of(report.baseline, room), _first_of(report.reminders, room)
+    images = room.first(others, MOST_IMAGES)
+    not_monitored = room.first(report.not_monitored, MOST_NAMED_IN_A_LINE)
+    unsupported = room.first(report.unsupported, MOST_NAMED_IN_A_LINE)
+    return replace(
+        report,
+        vulnerabilities=vulnerabilities,
+        fixed=fixed,
+        images=images,
+        baseline=baseline,
+        reminders=reminders,
+        not_monitored=not_monitored,
+        unsupported=unsupported,
+        vulnerabilities_omitted=len(report.vulnerabilities) - len(vulnerabilities),
+        fixed_omitted=len(report.fixed) - len(fixed),
+        images_omitted=len(others) - len(images),
+        images_explained=len(explained),
+        not_monitored_omitted=len(report.not_monitored) - len(not_monitored),
+        unsupported_omitted=len(report.unsupported) - len(unsupported),
     )
 
 
-def _rank(image: DigestedImage) -> tuple[int, int, int, str]:
-    worst = next(iter(image.severities), None)
-    rank = _RANKS.index(worst) if worst in _RANKS else len(_RANKS)
-    return rank, _ORDER.index(image.change), -image.severities.get(worst or "", 0), image.image
+class Room:
+    """The bytes that the lists of a report in a message may still take."""
+
+    def __init__(self, left: int) -> None:
+        self._left = left
+
+    def first[T](self, items: Iterable[T], most: int) -> tuple[T, ...]:
+        """Return the first of some items: at most so many, and as many as there is room for."""
+        taken = first(tuple(islice(items, most)), _bytes, self._left)
+        self._left -= sum(map(_bytes, taken))
+        return taken
+
+
+def _bytes(item: object) -> int:
+    return len(wire(encode(item)))
+
+
+def _is_explained(image: DigestedImage) -> bool:
+    """Return whether the vulnerabilities of a digest say all that is to be said of an image."""
+    is_named = image.is_by_name and not image.is_end_of_failure
+    return is_named and image.change in (Change.NEW, Change.WORSE, Change.BETTER)
+
+
+def _few_examples(vulnerability: DigestedVulnerability) -> DigestedVulnerability:
+    return replace(vulnerability, examples=vulnerability.examples[:MOST_EXAMPLES])
+
+
+def _first_of(group: DigestedGroup | None, room: Room) -> DigestedGroup | None:
+    if group is None:
+        return None
+    vulnerabilities = map(_few_examples, group.vulnerabilities)
+    return replace(
+        group,
+        images=room.first(group.images, MOST_OF_A_GROUP),
+        vulnerabilities=room.first(vulnerabilities, MOST_OF_A_GROUP),
+    )

@@ -1,6 +1,7 @@
 """What the functions of SendDigest read from the parameters of the stack."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 from reporting.channels.in_use import ChannelSettings
 from reporting.decision import NotifyOn
@@ -14,6 +15,7 @@ class ComposeDigestSettings(ChannelSettings):
     ledger_table: str
     run_bucket: str
     notify_on: frozenset[NotifyOn]
+    remind_after: timedelta
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any, cast
 import boto3
 
 from ledger.changes import Change
-from ledger.digest_entries import DigestChange, DigestEntries, DigestEntry, DigestImage
+from ledger.digest_entries import DigestChange, DigestEntries, DigestEntry, DigestImage, sort_key
 from ledger.errors import DigestAlreadyBegun
 from ledger.image_records import ImageState
 from ledger.table import attributes, key_attributes
@@ -55,7 +55,7 @@ def any_change(
     **given: Any,
 ) -> DigestChange:
     """Make a change of an image, some minutes after NOW; `given` is of the change, or its image."""
-    of_change = {each.name for each in fields(DigestChange)}
+    of_change = {each.name for each in fields(DigestChange)} - {"image"}
     of_image = {name: value for name, value in given.items() if name not in of_change}
     at = NOW + timedelta(minutes=minutes)
     image = any_digest_image(
@@ -113,15 +113,22 @@ def drop_entry(entries: DigestEntries, mode: str, image: DigestImage) -> None:
 
 
 class FakeDigestEntries:
-    """The entries of one digest."""
+    """The entries of one digest: changes, and entries of version 0.3.0."""
 
-    def __init__(self, *entries: DigestEntry, left_behind: Sequence[DigestEntry] = ()) -> None:
-        self.kept = list(entries)
+    def __init__(
+        self, *entries: DigestChange | DigestEntry, left_behind: Sequence[DigestEntry] = ()
+    ) -> None:
+        self.changes = [each for each in entries if isinstance(each, DigestChange)]
+        self.kept = [each for each in entries if isinstance(each, DigestEntry)]
         self.left_behind = list(left_behind)
         self.begun: dict[str, str] = {}
 
+    def changes_of(self, mode: str) -> list[DigestChange]:
+        """Read the changes, those of an image one after the other."""
+        return sorted(self.changes, key=sort_key)
+
     def entries_of(self, mode: str) -> list[DigestEntry]:
-        """Read them."""
+        """Read the entries of version 0.3.0."""
         return list(self.kept)
 
     def adopt(self, mode: str, *, left_in: str) -> None:
@@ -131,6 +138,7 @@ class FakeDigestEntries:
 
     def forget(self, mode: str, sent: Sequence[str], told: Sequence[DigestEntry] = ()) -> None:
         """Take some out."""
+        self.changes = [change for change in self.changes if sort_key(change) not in sent]
         self.kept = [entry for entry in self.kept if entry not in told]
 
     def under_way(self, mode: str) -> str | None:

@@ -1,16 +1,20 @@
 import json
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from ledger.digest_entries import DigestEntry
+from ledger.changes import ChangedFinding, FindingsChange
+from ledger.digest_entries import DigestChange, DigestEntry, sort_key
 from ledger.errors import DigestAlreadyBegun
 from ledger.image_records import ImageState
 from reporting.channels.delivery import Channel, Delivery
+from reporting.decision import NotifyOn
 from reporting.reports import Change
 from send_digest import compose_digest as module
 from send_digest.compose_digest import compose_digest
+from send_digest.contents import DigestPolicy
 from send_digest.digest import ComposedDigest, DigestRequest
 from tests.support.clock import NOW
 from tests.support.digests import (
@@ -19,6 +23,7 @@ from tests.support.digests import (
     WELL,
     WORSE,
     FakeDigestEntries,
+    any_change,
     any_entry,
 )
 from tests.support.engine import any_lambda_context
@@ -26,13 +31,15 @@ from tests.support.fakes import FakeBucket
 from tests.support.reports import EVERY_CHANNEL, complaints_about
 from tests.support.template import ROOT, resolved, resources
 
+CVE = ChangedFinding("CVE-2026-1", "openssl", "CRITICAL")
+OTHER_CVE = ChangedFinding("CVE-2026-2", "zlib", "HIGH")
 MACHINE = "arn:aws:states:eu-central-1:123456789012:execution:ecr-rescan-SendDigest"
 NOTIFY_ON = frozenset({Change.NEW, Change.WORSE, Change.CLEARED, Change.FAILED})
 CHANNELS = replace(EVERY_CHANNEL, digest_channels=frozenset(Channel) - {Channel.PAGERDUTY})
 
 
 def composed(
-    *given: DigestEntry,
+    *given: DigestChange | DigestEntry,
     entries: FakeDigestEntries | None = None,
     bucket: FakeBucket | None = None,
     name: str = "digest-1",
@@ -42,7 +49,7 @@ def composed(
     digest = compose_digest(
         DigestRequest(f"{MACHINE}:{name}"),
         channels=CHANNELS,
-        notify_on=notify_on,
+        policy=DigestPolicy(frozenset(map(NotifyOn, notify_on)), timedelta(days=30)),
         entries=(entries or FakeDigestEntries(*given)).as_entries,
         bucket=bucket.as_bucket,
         now=NOW,
@@ -65,9 +72,7 @@ def test_words_a_digest_for_every_channel_that_gets_digests() -> None:
     digest, _ = composed(any_entry(1), any_entry(2, BAD, WORSE), any_entry(3, BAD, WELL))
     deliveries = deliveries_of(digest)
     assert {each.channel for each in deliveries} == set(Channel) - {Channel.PAGERDUTY}
-    assert {each.about for each in deliveries} == {
-        "ECR digest: 3 images changed (1 new, 1 worse, 1 cleared)"
-    }
+    assert {each.about for each in deliveries} == {"3 images changed (1 new, 1 worse, 1 cleared)"}
     assert {each.message_id for each in deliveries} == {"digest-digest-1"}
     assert [said for each in deliveries for said in complaints_about(each)] == []
     assert (digest.digest, digest.images, digest.messages) == ("digest-1", 3, 6)
@@ -84,8 +89,8 @@ def test_lists_the_worst_first() -> None:
     )
     images = [(each["repository"], each["change"]) for each in report_in(digest)["images"]]
     assert images == [
-        ("team/api-5", "NEW"),
         ("team/api-4", "WORSE"),
+        ("team/api-5", "NEW"),
         ("team/api-2", "NEW"),
         ("team/api-3", "FAILED"),
         ("team/api-1", "CLEARED"),
@@ -130,10 +135,11 @@ def test_leaves_out_what_several_changes_have_come_to_and_notify_on_leaves_out(
 
 
 @pytest.mark.parametrize(
-    ("image_state", "told"), [(FEWER, {"BETTER": 1}), (BAD, {"UNCHANGED": 1}), (WELL, {})]
+    ("image_state", "changes", "reminders"),
+    [(FEWER, {"BETTER": 1}, 0), (BAD, {}, 1), (WELL, {}, 0)],
 )
 def test_a_reminder_is_reported_with_the_present_state_unless_it_is_over(
-    image_state: ImageState, told: dict[str, int]
+    image_state: ImageState, changes: dict[str, int], reminders: int
 ) -> None:
     reminder = any_entry(1, BAD, image_state, is_reminder=True)
     digest, _ = composed(
@@ -141,15 +147,18 @@ def test_a_reminder_is_reported_with_the_present_state_unless_it_is_over(
         any_entry(2, WELL, FAILED),
         notify_on=NOTIFY_ON - {Change.CLEARED},
     )
-    assert report_in(digest)["changes"] == {**told, "FAILED": 1}
+    report = report_in(digest)
+    assert report["changes"] == {**changes, "FAILED": 1}
+    assert (report["reminders"] or {"count": 0})["count"] == reminders
 
 
 def test_reports_what_was_asked_for_though_it_has_not_changed() -> None:
-    """A reminder, and with NotifyOn UNCHANGED or NotifyWhenClean whatever was put here alone."""
+    """A reminder, and with NotifyOn UNCHANGED or CLEAN what was put here alone."""
     reminder = replace(any_entry(1, BAD, BAD, is_reminder=True), first_event="an earlier one")
     digest, _ = composed(reminder, any_entry(2, WELL, WELL))
-    assert report_in(digest)["changes"] == {"UNCHANGED": 2}
-    assert {each.about for each in deliveries_of(digest)} == {"ECR digest: 2 images (2 unchanged)"}
+    report = report_in(digest)
+    assert (report["changes"], report["reminders"]["count"]) == ({"UNCHANGED": 1}, 1)
+    assert {each.about for each in deliveries_of(digest)} == {"1 image (1 unchanged)"}
 
 
 def test_has_nothing_to_forget_where_there_is_no_entry() -> None:
@@ -161,10 +170,47 @@ def test_has_nothing_to_forget_where_there_is_no_entry() -> None:
 def test_writes_the_whole_digest_and_sends_a_part_of_it() -> None:
     digest, bucket = composed(*(any_entry(number) for number in range(500)))
     report = report_in(digest)
-    assert (len(report["images"]), report["images_omitted"]) == (30, 470)
+    assert (len(report["images"]), report["images_omitted"]) == (20, 480)
     assert report["document"] == "digests/digest-1.json"
     assert len(bucket.digests["digest-1"]["report"]["images"]) == 500
     assert [said for each in deliveries_of(digest) for said in complaints_about(each)] == []
+
+
+def test_a_digest_of_changes_by_name_leads_with_the_worst_vulnerability() -> None:
+    changes = [
+        any_change(
+            number,
+            change=Change.WORSE,
+            by_name=FindingsChange(new=(CVE,) if number % 2 else (CVE, OTHER_CVE)),
+        )
+        for number in range(500)
+    ]
+    digest, bucket = composed(*changes)
+    assert digest.images == 500
+    assert {each.about for each in deliveries_of(digest)} == {
+        "2 new vulnerabilities (1 critical, 1 high) in 500 images"
+    }
+    report = report_in(digest)
+    assert [
+        (each["name"], each["images"], each["repositories"], len(each["examples"]))
+        for each in report["vulnerabilities"]
+    ] == [("CVE-2026-1", 500, 500, 3), ("CVE-2026-2", 250, 250, 3)]
+    assert (report["images"], report["images_explained"]) == ([], 500)
+    whole = bucket.digests["digest-1"]["report"]
+    assert len(whole["images"]) == 500
+    assert [len(each["examples"]) for each in whole["vulnerabilities"]] == [500, 250]
+    kept: Any = bucket.unfinished["digest-1"]
+    assert kept["changes"] == sorted(map(sort_key, changes))
+    assert kept["entries"] == []
+    assert [said for each in deliveries_of(digest) for said in complaints_about(each)] == []
+
+
+def test_forgets_what_was_reported_immediately_without_a_message() -> None:
+    told = any_change(1, by_name=FindingsChange(new=(CVE,)), is_told=True)
+    digest, bucket = composed(told)
+    assert (digest.digest, digest.images, digest.deliveries) == ("digest-1", 0, ())
+    kept: Any = bucket.unfinished["digest-1"]
+    assert kept["changes"] == [sort_key(told)]
 
 
 def test_takes_up_what_another_execution_has_left_half_done() -> None:

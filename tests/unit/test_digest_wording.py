@@ -1,6 +1,8 @@
 """Digests in words, and in every channel whatever stands in a name."""
 
+from collections.abc import Iterable
 from dataclasses import replace
+from datetime import timedelta
 from itertools import count
 from typing import Any
 
@@ -8,17 +10,22 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from ledger.changes import Cause, Change, ChangedFinding, FindingsChange
+from ledger.digest_entries import DigestChange, DigestEntry
 from ledger.image_records import ImageState
 from reporting.channels.delivery import Channel, Delivery
+from reporting.decision import NotifyOn
 from reporting.digest_wording import message_of_digest
-from reporting.message import Level, Message, plain
-from reporting.reports import Change
+from reporting.message import Level, Line, Message, Value, plain
+from reporting.reports import DigestReport
 from reporting.text import sendable
 from runtime.messages import encode, wire
-from send_digest.digest import DigestRequest, images_to_list, report_of, shortened
+from send_digest.contents import DigestPolicy, contents_of
+from send_digest.digest import DigestRequest, report_of, shortened
 from tests.support.clock import NOW
-from tests.support.digests import BAD, FAILED, WELL, WORSE, any_entry
+from tests.support.digests import BAD, FAILED, WELL, WORSE, FakeDigestEntries, any_change, any_entry
 from tests.support.events import HOSTILE, LONG, hostile_texts
+from tests.support.fakes import FakeBucket
 from tests.support.reports import EVERY_CHANNEL, complaints_about, structure_of
 
 REQUEST = DigestRequest(
@@ -28,36 +35,220 @@ CHANNELS = replace(EVERY_CHANNEL, digest_channels=frozenset(Channel) - {Channel.
 FEWER = ImageState({"CRITICAL": 1, "HIGH": 0}, ("CRITICAL",))
 
 
-def reported(*entries: Any) -> Any:
-    document = "digests/digest-1.json"
-    images = images_to_list(entries, frozenset(Change))
-    return shortened(report_of(images, REQUEST, bucket="run-bucket", document=document, now=NOW))
+A = ChangedFinding(
+    name="CVE-2026-31337",
+    package="openssl",
+    severity="CRITICAL",
+    version="3.0.11-1",
+    fixed_in="3.0.12",
+    score=9.8,
+    uri="https://nvd.nist.gov/vuln/detail/CVE-2026-31337",
+)
+B = ChangedFinding("CVE-2026-20411", "libxml2", "HIGH")
+C = ChangedFinding("CVE-2025-4802", "libc6", "HIGH")
+POLICY = DigestPolicy(frozenset(NotifyOn), timedelta(days=30))
 
 
-def worded(*entries: Any) -> Message:
-    return message_of_digest(reported(*entries))
+def reported(*given: DigestChange | DigestEntry, policy: DigestPolicy = POLICY) -> DigestReport:
+    entries = FakeDigestEntries(*given)
+    contents = contents_of(tuple(entries.entries_of("any")), entries.changes_of("any"), policy)
+    return shortened(report_of(contents, REQUEST, FakeBucket().as_bucket, NOW))
 
 
-def sent(*entries: Any) -> tuple[Delivery, ...]:
-    report = reported(*entries)
+def worded(*given: DigestChange | DigestEntry) -> Message:
+    return message_of_digest(reported(*given))
+
+
+def sent(*given: DigestChange | DigestEntry) -> tuple[Delivery, ...]:
+    report = reported(*given)
     return CHANNELS.digest(message_of_digest(report), report, now=NOW)
 
 
+def news(number: int, *found: ChangedFinding, **given: Any) -> DigestChange:
+    """Make a change of an image in which some findings are new."""
+    by_name = FindingsChange(new=found, gone=given.pop("gone", ()))
+    return any_change(number, BAD, WORSE, **{"change": Change.WORSE, "by_name": by_name, **given})
+
+
+def lines(message: Message) -> dict[str, list[str]]:
+    return {each.heading: list(map(plain, each.lines)) for each in message.sections}
+
+
+def said(lines: Iterable[Line]) -> list[str]:
+    return list(map(plain, lines))
+
+
+def test_one_vulnerability_in_many_images_is_the_title() -> None:
+    spread = (news(number, A, repository=f"team/{number % 12}") for number in range(40))
+    message = worded(*spread)
+    assert plain(message.title) == (
+        "1 new critical vulnerability: CVE-2026-31337 in openssl, 40 images"
+    )
+    assert said(message.headlines) == [
+        "ECR digest: 1 new critical, CVE-2026-31337 in openssl, 40 images",
+        "ECR digest: 1 new critical, CVE-2026-31337, 40 images",
+    ]
+    assert said(message.texts) == [
+        "ECR: CVE-2026-31337 (critical, openssl) is now in 40 images, 12 repositories. "
+        "Details by email.",
+        "ECR: CVE-2026-31337 (critical) is now in 40 images. Details by email.",
+    ]
+    assert len(plain(message.headlines[0])) <= 69
+    assert len(plain(message.texts[0])) <= 96
+    assert lines(message) == {
+        "New": [
+            "CVE-2026-31337 critical · openssl 3.0.11-1 · fixed in 3.0.12 · CVSS 9.8 · "
+            "40 images in 12 repositories: team/api-0:v1, team/api-12:v1, team/api-24:v1 "
+            "and 37 more"
+        ]
+    }
+    assert message.level is Level.CRITICAL
+    assert said(line for _, line in message.counts) == ["40 worse"]
+
+
+def test_the_image_of_a_single_vulnerability_is_a_link_whatever_its_name() -> None:
+    message = worded(news(1, replace(A, package="", version="", fixed_in="", score=0.0)))
+    assert plain(message.title) == "1 new critical vulnerability: CVE-2026-31337, 1 image"
+    assert said(message.texts)[0] == (
+        "ECR: CVE-2026-31337 (critical) is now in 1 image. Details by email."
+    )
+    (line,) = message.sections[0].lines
+    assert plain(line) == "CVE-2026-31337 critical · team/api-1:v1"
+    links = [part.link for part in line if isinstance(part, Value)]
+    assert links == [A.uri, "https://console.aws.amazon.com/ecr/any/1"]
+
+
 @pytest.mark.parametrize(
-    ("before", "image_state", "line"),
+    ("by_name", "title", "headline", "line"),
     [
-        (WELL, BAD, "team/api-1:v1 new: 1 critical, 2 high"),
-        (BAD, WORSE, "team/api-1:v1 worse: 3 critical (+2), 2 high"),
-        (BAD, FEWER, "team/api-1:v1 better: 1 critical, \N{MINUS SIGN}2 high"),
-        (BAD, WELL, "team/api-1:v1 cleared: \N{MINUS SIGN}1 critical, \N{MINUS SIGN}2 high"),
-        (WELL, FAILED, "team/api-1:v1 failed"),
-        (BAD, BAD, "team/api-1:v1 unchanged: 1 critical, 2 high"),
-        (WELL, WELL, "team/api-1:v1 nothing above a threshold"),
+        (
+            FindingsChange(back=(B,)),
+            "1 high vulnerability back: CVE-2026-20411 in libxml2, 1 image",
+            "ECR digest: 1 high back, CVE-2026-20411 in libxml2, 1 image",
+            "CVE-2026-20411 high · libxml2 · back · team/api-1:v1",
+        ),
+        (
+            FindingsChange(worse=(replace(B, was="LOW"),)),
+            "1 vulnerability now rated high: CVE-2026-20411 in libxml2, 1 image",
+            "ECR digest: 1 now rated high, CVE-2026-20411 in libxml2, 1 image",
+            "CVE-2026-20411 high · libxml2 · was low · team/api-1:v1",
+        ),
+        (
+            FindingsChange(ended=(B,)),
+            "1 high vulnerability no longer accepted: CVE-2026-20411 in libxml2, 1 image",
+            "ECR digest: 1 high no longer accepted, CVE-2026-20411 in libxml2, 1 image",
+            "CVE-2026-20411 high · libxml2 · no longer accepted · team/api-1:v1",
+        ),
     ],
 )
-def test_says_what_has_changed_in_an_image(before: Any, image_state: Any, line: str) -> None:
-    message = worded(any_entry(1, before, image_state))
-    assert [plain(each) for each in message.sections[0].lines] == [line]
+def test_says_what_is_new_about_a_vulnerability(
+    by_name: FindingsChange, title: str, headline: str, line: str
+) -> None:
+    message = worded(any_change(1, BAD, WORSE, change=Change.WORSE, by_name=by_name))
+    assert plain(message.title) == title
+    assert said(message.headlines)[0] == headline
+    assert lines(message) == {"New": [line]}
+
+
+def test_counts_several_vulnerabilities_by_severity() -> None:
+    message = worded(news(1, A, B), news(2, B, C), news(3))
+    assert plain(message.title) == "3 new vulnerabilities (1 critical, 2 high) in 2 images"
+    assert said(message.headlines)[-1] == "ECR digest: 3 new vulnerabilities in 2 images"
+    assert said(message.texts)[0] == (
+        "ECR: 3 new vulnerabilities (1 critical, 2 high) in 2 images. Details by email."
+    )
+    back = any_change(3, BAD, WORSE, change=Change.WORSE, by_name=FindingsChange(back=(C,)))
+    assert plain(worded(news(1, A), back).title) == (
+        "2 new or worse vulnerabilities (1 critical, 1 high) in 2 images"
+    )
+
+
+def test_lists_the_worst_then_the_most_widespread_vulnerabilities() -> None:
+    more = [replace(B, name=f"CVE-2026-9{number:02}") for number in range(20)]
+    message = worded(news(1, A, *more), news(2, more[7]))
+    names = [line.split()[0] for line in lines(message)["New"]]
+    assert names[:3] == ["CVE-2026-31337", "CVE-2026-907", "CVE-2026-900"]
+    assert lines(message)["New"][-1] == "and 11 more"
+    assert len(names) == 11
+
+
+def test_says_what_is_fixed_accepted_and_rated_lower() -> None:
+    change = FindingsChange(
+        new=(A,),
+        gone=(B,),
+        accepted=(replace(C, package=""),),
+        better=(replace(B, name="CVE-2026-5", severity="LOW", was="HIGH"),),
+    )
+    message = worded(any_change(1, WORSE, BAD, change=Change.WORSE, by_name=change))
+    assert lines(message)["Fixed"] == [
+        "CVE-2025-4802 accepted · team/api-1:v1",
+        "CVE-2026-20411 (libxml2) · team/api-1:v1",
+        "CVE-2026-5 (libxml2) now low · team/api-1:v1",
+    ]
+
+
+def test_a_vulnerability_in_several_packages_names_them_without_a_version() -> None:
+    message = worded(news(1, A, replace(A, package="libssl3")))
+    assert lines(message)["New"] == [
+        "CVE-2026-31337 critical · libssl3, openssl · CVSS 9.8 · team/api-1:v1"
+    ]
+
+
+def test_says_which_images_failed_are_clear_and_can_be_scanned_again() -> None:
+    accepted = FindingsChange(accepted=(A,))
+    again = {"change": Change.CLEARED, "cause": Cause.END_OF_FAILURE, "by_name": FindingsChange()}
+    message = worded(
+        any_change(1, BAD, FAILED, change=Change.FAILED),
+        any_change(2, BAD, WELL, change=Change.CLEARED, by_name=FindingsChange(gone=(A,))),
+        any_change(3, BAD, WELL, change=Change.CLEARED, by_name=accepted),
+        any_change(4, FAILED, WELL, **again),
+        any_change(5, replace(BAD, failed=True), BAD, **again),
+    )
+    assert plain(message.title) == "5 images changed (1 failed, 4 cleared)"
+    assert said(message.headlines) == ["ECR digest: 5 images changed (1 failed, 4 cleared)"]
+    assert said(message.texts) == ["ECR: 5 images changed (1 failed, 4 cleared). Details by email."]
+    less = "\N{MINUS SIGN}1 critical, \N{MINUS SIGN}2 high"
+    assert lines(message) == {
+        "Fixed": [
+            "CVE-2026-31337 (openssl) · team/api-2:v1",
+            "CVE-2026-31337 (openssl) accepted · team/api-3:v1",
+        ],
+        "Scan failed": ["team/api-1:v1"],
+        "Clear": [f"team/api-2:v1: {less}", f"team/api-3:v1 all accepted: {less}"],
+        "Can be scanned again": ["team/api-5:v1: 1 critical, 2 high", "team/api-4:v1"],
+    }
+    assert message.level is Level.CRITICAL
+
+
+@pytest.mark.parametrize(
+    ("before", "image_state", "heading", "line"),
+    [
+        (WELL, BAD, "Compared by number alone", "team/api-1:v1 new: 1 critical, 2 high"),
+        (BAD, WORSE, "Compared by number alone", "team/api-1:v1 worse: 3 critical (+2), 2 high"),
+        (
+            BAD,
+            FEWER,
+            "Compared by number alone",
+            "team/api-1:v1 better: 1 critical, \N{MINUS SIGN}2 high",
+        ),
+        (BAD, BAD, "Images", "team/api-1:v1 unchanged: 1 critical, 2 high"),
+        (WELL, WELL, "Images", "team/api-1:v1 nothing above a threshold"),
+    ],
+)
+def test_says_what_has_changed_in_an_image_that_is_compared_by_number(
+    before: ImageState, image_state: ImageState, heading: str, line: str
+) -> None:
+    assert lines(worded(any_entry(1, before, image_state))) == {heading: [line]}
+
+
+def test_says_which_image_has_the_tag_by_now() -> None:
+    at = NOW + timedelta(minutes=1)
+    message = worded(
+        any_entry(1, BAD, FAILED),
+        any_entry(2, WELL, BAD, image="team/api-1:v1", scanned_at=at),
+    )
+    assert lines(message)["Scan failed"] == ["team/api-1:v1 · replaced by sha256:000000000000…"]
+    assert lines(message)["Compared by number alone"] == ["team/api-1:v1 new: 1 critical, 2 high"]
 
 
 @pytest.mark.parametrize(
@@ -75,23 +266,216 @@ def test_is_as_bad_as_the_worst_image(image_state: Any, level: Level) -> None:
     assert message.level is level
 
 
+def test_is_as_bad_as_the_worst_vulnerability_that_is_new() -> None:
+    assert worded(news(1, B), any_entry(2, WELL, FAILED)).level is Level.HIGH
+
+
 def test_counts_images_by_change() -> None:
     message = worded(any_entry(1), any_entry(2), any_entry(3, BAD, WORSE), any_entry(4, BAD, WELL))
-    assert plain(message.title) == "ECR digest: 4 images changed (2 new, 1 worse, 1 cleared)"
-    assert [plain(line) for _, line in message.counts] == ["2 new", "1 worse", "1 cleared"]
-    assert plain(worded(any_entry(1)).title) == "ECR digest: 1 image changed (1 new)"
+    assert plain(message.title) == "4 images changed (2 new, 1 worse, 1 cleared)"
+    assert said(line for _, line in message.counts) == ["2 new", "1 worse", "1 cleared"]
+    assert plain(worded(any_entry(1)).title) == "1 image changed (1 new)"
 
 
 def test_says_how_many_more_there_are_and_where() -> None:
     message = worded(*(any_entry(number) for number in range(1_200)))
-    assert len(message.sections[0].lines) == 30
-    assert [plain(line) for line in message.remarks] == [
-        "1,170 more images are listed only in the full digest."
-    ]
-    (one_more,) = worded(*(any_entry(number) for number in range(31))).remarks
+    assert len(message.sections[0].lines) == 20
+    assert said(message.remarks) == ["1,180 more images are listed only in the full digest."]
+    (one_more,) = worded(*(any_entry(number) for number in range(21))).remarks
     assert plain(one_more) == "1 more image is listed only in the full digest."
     facts = {name: plain(line) for name, line in message.facts}
     assert facts["Document"] == "s3://run-bucket/digests/digest-1.json"
+
+
+def test_says_where_more_has_changed_than_is_kept() -> None:
+    cut = {"by_name": FindingsChange(new=(A,), omitted={"new": 7})}
+    assert said(worded(news(1, A, **cut)).remarks) == [
+        "1 image has more changed findings than are counted here."
+    ]
+    assert said(worded(news(1, A, **cut), news(2, A, **cut)).remarks) == [
+        "2 images have more changed findings than are counted here."
+    ]
+
+
+def first_sight(number: int, *found: ChangedFinding, image_state: ImageState = BAD) -> DigestChange:
+    return any_change(
+        number, ImageState(), image_state, by_name=FindingsChange(new=found), is_first_sight=True
+    )
+
+
+HIGH = ImageState({"CRITICAL": 0, "HIGH": 1}, ("HIGH",))
+
+
+def test_first_scans_are_a_baseline() -> None:
+    """Message 5 of six."""
+    images = [first_sight(number, A, B) for number in range(10)]
+    images += [first_sight(number, B, image_state=HIGH) for number in range(10, 30)]
+    message = worded(*images, news(100, C))
+    assert (
+        plain(message.title)
+        == "Baseline: 30 images with open vulnerabilities, 10 with critical ones"
+    )
+    assert said(message.headlines) == [
+        "ECR baseline: 30 images with open vulnerabilities, 10 with critical ones",
+        "ECR baseline: 30 images with open vulnerabilities",
+    ]
+    assert said(message.texts) == [
+        "ECR: first scans done. 30 images with open vulnerabilities, 10 with critical ones. "
+        "Details by email."
+    ]
+    assert said(message.lead) == [
+        "A run has scanned each of these images for the first time. This is the starting point: "
+        "from now on, only changes are reported."
+    ]
+    found = lines(message)
+    assert list(found) == ["New", "Most widespread", "Most affected"]
+    assert [line[:50] for line in found["Most widespread"]] == [
+        "CVE-2026-31337 critical · openssl 3.0.11-1 · fixed",
+        "CVE-2026-20411 high · libxml2 · 30 images in 30 re",
+    ]
+    assert found["Most affected"][0] == "team/api-0:v1: 1 critical, 2 high"
+    assert len(found["Most affected"]) == 5
+
+
+def test_first_scans_beside_more_changes_are_a_section() -> None:
+    message = worded(*(first_sight(number, A) for number in range(7)), *map(news, range(10, 20)))
+    assert plain(message.title) == "10 images changed (10 worse)"
+    section = lines(message)["Scanned by a run for the first time"]
+    assert (section[0], section[5:]) == ("team/api-0:v1: 1 critical, 2 high", ["and 2 more"])
+    assert message.lead == ()
+
+
+def test_an_image_without_critical_findings_makes_a_baseline_without_them() -> None:
+    message = worded(first_sight(1, B, image_state=ImageState({"OTHER": 1}, ("OTHER",))))
+    assert plain(message.title) == "Baseline: 1 image with open vulnerabilities, 1 with other ones"
+
+
+def reminder(number: int, image_state: ImageState = BAD) -> DigestChange:
+    return any_change(number, image_state, image_state, change=Change.UNCHANGED, is_reminder=True)
+
+
+def test_reminders_alone_are_a_message_of_their_own() -> None:
+    """Message 6 of six."""
+    high = ImageState({"CRITICAL": 0, "HIGH": 1}, ("HIGH",))
+    message = worded(
+        *map(reminder, range(310)), *(reminder(each, high) for each in range(310, 1_204))
+    )
+    assert plain(message.title) == "1,204 images still above threshold"
+    assert said(message.headlines) == ["ECR reminder: 1,204 images still above threshold"]
+    assert said(message.texts) == [
+        "ECR: 1,204 images still above threshold, 310 with critical findings. Details by email."
+    ]
+    assert len(said(message.texts)[0]) <= 96
+    assert said(message.lead) == [
+        "Nothing has changed for 30 days or more.",
+        "310 with critical findings, 1,204 with high findings. Fix them, or accept the risk in "
+        "accepted-risks.yaml.",
+    ]
+    assert lines(message)["Worst"][0] == "team/api-0:v1: 1 critical, 2 high"
+    assert lines(message)["Worst"][5:] == ["and 1,199 more"]
+    assert message.level is Level.CRITICAL
+
+
+def test_reminders_beside_changes_are_a_section() -> None:
+    message = worded(reminder(1), reminder(2, FAILED), news(3, A))
+    assert plain(message.title).startswith("1 new critical vulnerability")
+    assert lines(message)["Reminder"] == [
+        "2 images still above threshold or failing, unchanged for 30 days or more, 1 with critical "
+        "findings, 1 with high findings",
+        "team/api-1:v1: 1 critical, 2 high",
+        "team/api-2:v1 scan still fails",
+    ]
+
+
+def test_reminders_of_scans_that_fail_say_so() -> None:
+    message = worded(reminder(1, FAILED))
+    assert plain(message.title) == "1 image whose scan still fails"
+    assert said(message.lead) == ["Nothing has changed for 30 days or more."]
+
+
+@pytest.mark.parametrize(
+    ("remind_after", "words"), [(timedelta(days=1), "1 day"), (timedelta(hours=12), "12 hours")]
+)
+def test_says_for_how_long_nothing_has_changed(remind_after: timedelta, words: str) -> None:
+    report = reported(reminder(1), policy=replace(POLICY, remind_after=remind_after))
+    assert said(message_of_digest(report).lead)[0] == f"Nothing has changed for {words} or more."
+
+
+def moved(number: int, before: ImageState, now: ImageState) -> DigestChange:
+    return any_change(
+        number, before, now, change=Change.UNCHANGED, cause=Cause.THRESHOLD, notify=False
+    )
+
+
+def limit(counts: dict[str, int], exceeded: tuple[str, ...], **thresholds: int) -> ImageState:
+    return ImageState(counts, exceeded, thresholds=thresholds)
+
+
+ABOVE_0, WITHIN_10 = limit({"HIGH": 3}, ("HIGH",), HIGH=0), limit({"HIGH": 3}, (), HIGH=10)
+OFF, ON = limit({"LOW": 1}, ()), limit({"LOW": 1}, ("LOW",), LOW=0)
+OTHER_ON, OTHER_OFF = limit({"OTHER": 1}, ("OTHER",), OTHER=0), limit({"OTHER": 1}, ())
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        (
+            [moved(number, WITHIN_10, ABOVE_0) for number in range(1_204)],
+            "HighThreshold is now 0: 1,204 images above it",
+        ),
+        (
+            [moved(1, ABOVE_0, WITHIN_10)],
+            "HighThreshold is now 10: 1 image no longer above it",
+        ),
+        ([moved(1, ON, OFF)], "LowThreshold is now off: 1 image no longer above it"),
+        ([moved(1, OTHER_ON, OTHER_OFF)], "OtherThreshold is now off: 1 image no longer above it"),
+        (
+            [
+                moved(1, ABOVE_0, WITHIN_10),
+                moved(2, WITHIN_10, replace(ABOVE_0, thresholds={"HIGH": 10})),
+            ],
+            "HighThreshold is now 10: 1 image above it, 1 image no longer above it",
+        ),
+    ],
+)
+def test_a_moved_threshold_is_one_line(changes: list[DigestChange], line: str) -> None:
+    message = worded(*changes)
+    assert (plain(message.title), message.sections, message.counts) == ((line), (), ())
+    assert said(message.headlines) == [f"ECR digest: {line}"]
+    assert message.level is Level.INFO
+    assert lines(worded(*changes, news(9_000, A)))["Also"] == [line]
+
+
+def in_line(number: int, cause: Cause, **given: Any) -> DigestChange:
+    state = replace(WELL, **given)
+    return any_change(number, WELL, state, change=Change.UNCHANGED, cause=cause, notify=False)
+
+
+def test_says_in_one_line_each_what_is_the_same_for_many_images() -> None:
+    message = worded(
+        *(in_line(number, Cause.FIRST_OF_TYPE, scan_type="ENHANCED") for number in range(3)),
+        *(in_line(number, Cause.NOT_MONITORED, is_monitored=False) for number in range(10, 17)),
+        *(in_line(number, Cause.UNSUPPORTED, is_unsupported=True) for number in (20, 21)),
+        in_line(30, Cause.UNSUPPORTED),  # scanned since then
+        in_line(31, Cause.NOT_MONITORED),
+    )
+    first = "3 images had the first enhanced scan, which is not compared with earlier scans"
+    assert plain(message.title) == first
+    assert lines(message) == {
+        "Also": [
+            "Amazon Inspector no longer monitors 7 images: team/api-10:v1, team/api-11:v1, "
+            "team/api-12:v1, team/api-13:v1, team/api-14:v1 and 2 more",
+            "ECR cannot scan images of 2 repositories: team/api-20, team/api-21",
+        ]
+    }
+
+
+def test_the_one_image_that_is_no_longer_monitored_is_a_link() -> None:
+    message = worded(in_line(1, Cause.NOT_MONITORED, is_monitored=False))
+    assert plain(message.title) == "Amazon Inspector no longer monitors 1 image: team/api-1:v1"
+    assert [part.link for part in message.title if isinstance(part, Value)] == [
+        "https://console.aws.amazon.com/ecr/any/1"
+    ]
 
 
 names = st.lists(hostile_texts, min_size=3, max_size=3, unique_by=sendable)

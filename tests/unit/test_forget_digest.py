@@ -3,12 +3,12 @@ from typing import Any
 
 import pytest
 
-from ledger.digest_entries import DigestEntry
+from ledger.digest_entries import DigestEntry, sort_key
 from runtime.messages import encode
 from send_digest import forget_digest as module
 from send_digest.digest import UnfinishedDigest
 from send_digest.forget_digest import FinishedDigest, SentDigest, forget_digest
-from tests.support.digests import FakeDigestEntries, any_entry
+from tests.support.digests import FakeDigestEntries, any_change, any_entry
 from tests.support.engine import any_lambda_context
 from tests.support.fakes import FakeBucket
 from tests.support.template import ROOT
@@ -30,6 +30,17 @@ def test_removes_what_was_sent_and_what_cancelled_out() -> None:
     assert sent == FinishedDigest("DAILY", "digest-1", 1, 6, is_resumed=False, removed=2)
     assert entries.kept == [any_entry(2)]
     assert entries.begun == {}
+
+
+def test_removes_changes_by_their_keys() -> None:
+    sent, since = any_change(1), any_change(1, minutes=1)
+    entries = FakeDigestEntries(sent, since, any_entry(2))
+    unfinished = UnfinishedDigest(1, 6, (), (any_entry(2),), (sort_key(sent),))
+    bucket = FakeBucket()
+    bucket.write_unfinished_digest("digest-1", encode(unfinished))
+    finished = forget_digest(TOLD, entries=entries.as_entries, bucket=bucket.as_bucket)
+    assert finished.removed == 2
+    assert (entries.changes, entries.kept) == ([since], [])
 
 
 def test_leaves_alone_the_digest_that_is_under_way_by_now() -> None:

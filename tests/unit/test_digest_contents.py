@@ -1,0 +1,267 @@
+"""What of many changes a digest contains, and in which order."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from ledger.changes import Cause, Change, ChangedFinding, FindingsChange
+from ledger.digest_entries import DigestChange, DigestEntry, sort_key
+from ledger.image_records import ImageState
+from reporting.decision import NotifyOn
+from reporting.reports import News
+from send_digest import contents as module
+from send_digest.contents import Contents, DigestPolicy, contents_of
+from tests.support.digests import (
+    BAD,
+    FAILED,
+    WELL,
+    WORSE,
+    FakeDigestEntries,
+    any_change,
+    any_entry,
+)
+from tests.support.reports import DEFAULT_NOTIFY_ON
+
+A = ChangedFinding("CVE-2026-1", "openssl", "CRITICAL")
+B = ChangedFinding("CVE-2026-2", "zlib", "HIGH")
+FEWER = ImageState({"CRITICAL": 1, "HIGH": 1}, ("CRITICAL", "HIGH"))
+
+
+def contents(
+    *given: DigestChange | DigestEntry, notify_on: frozenset[NotifyOn] = DEFAULT_NOTIFY_ON
+) -> Contents:
+    entries = FakeDigestEntries(*given)
+    policy = DigestPolicy(notify_on, timedelta(days=30))
+    return contents_of(tuple(entries.entries_of("any")), entries.changes_of("any"), policy)
+
+
+def listed(found: Contents) -> dict[str, Change]:
+    return {each.repository: each.change for each in found.images}
+
+
+def step(
+    before: ImageState, image_state: ImageState, minutes: int, kind: Change, **given: Any
+) -> DigestChange:
+    by_name = FindingsChange(
+        **{name: given.pop(name) for name in ("new", "gone", "spread") if name in given}
+    )
+    given = {"change": kind, "by_name": by_name, **given}
+    return any_change(1, before, image_state, minutes=minutes, **given)
+
+
+def test_is_empty_without_entries() -> None:
+    found = contents()
+    assert (found.has_entries, found.is_empty, found.count) == (False, True, 0)
+
+
+def test_knows_what_it_was_read_from() -> None:
+    changes = [any_change(1), any_change(1, minutes=1, is_told=True), any_change(2)]
+    found = contents(any_entry(3), *changes)
+    assert found.keys == list(map(sort_key, changes))
+    assert found.entries == (any_entry(3),)
+    assert contents(any_entry(3)).has_entries
+    assert contents(changes[0]).has_entries
+
+
+def test_folds_an_entry_of_version_0_3_0_with_the_changes_since_then() -> None:
+    """The image was worse, and has returned to its first state: nothing is left to report."""
+    entry = any_entry(1, BAD, WORSE)
+    back = any_change(1, WORSE, BAD, minutes=1, change=Change.BETTER, notify=False)
+    found = contents(entry, back)
+    assert (found.count, found.keys, found.entries) == (0, [sort_key(back)], (entry,))
+    assert listed(contents(entry)) == {"team/api-1": Change.WORSE}
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind"),
+    [
+        ([step(WELL, BAD, 0, Change.NEW, new=(A,))], Change.NEW),
+        ([step(WELL, BAD, 0, Change.NEW, new=(A,), notify=False)], None),
+        # Changes that cancel each other out.
+        (
+            [
+                step(WELL, BAD, 0, Change.NEW, new=(A,)),
+                step(BAD, WELL, 1, Change.CLEARED, gone=(A,)),
+            ],
+            None,
+        ),
+        # NotifyOn excludes BETTER, alone and as what several changes amount to.
+        (
+            [
+                step(BAD, WORSE, 0, Change.WORSE, new=(A,)),
+                step(WORSE, FEWER, 1, Change.BETTER, gone=(A, B), notify=False),
+            ],
+            None,
+        ),
+        # An excluded change that is part of what several amount to.
+        (
+            [
+                step(BAD, FEWER, 0, Change.BETTER, gone=(B,), notify=False),
+                step(FEWER, WORSE, 1, Change.WORSE, new=(A,)),
+            ],
+            Change.WORSE,
+        ),
+        # The end of a failure, and nothing else, after a failure that was reported.
+        (
+            [step(FAILED, FAILED, 0, Change.UNCHANGED), step(FAILED, WELL, 1, Change.CLEARED)],
+            Change.CLEARED,
+        ),
+    ],
+)
+def test_lists_what_the_changes_of_an_image_amount_to(
+    changes: list[DigestChange], kind: Change | None
+) -> None:
+    assert listed(contents(*changes)) == ({"team/api-1": kind} if kind else {})
+
+
+REMAINS = [
+    step(BAD, BAD, 0, Change.UNCHANGED, is_reminder=True),
+    step(BAD, BAD, 1, Change.UNCHANGED, spread=(A,), notify=False),
+]
+
+
+def test_a_reminder_remains_one_until_the_image_changes() -> None:
+    found = contents(*REMAINS)
+    assert (len(found.reminders), found.images) == (1, [])
+    found = contents(*REMAINS, step(BAD, WORSE, 2, Change.WORSE, new=(B,)))
+    assert (found.reminders, listed(found)) == ([], {"team/api-1": Change.WORSE})
+    found = contents(*REMAINS, step(BAD, WELL, 2, Change.CLEARED, gone=(B,), notify=False))
+    assert (found.reminders, listed(found)) == ([], {"team/api-1": Change.CLEARED})
+
+
+def test_lists_unchanged_images_where_notify_on_has_them() -> None:
+    unchanged = DEFAULT_NOTIFY_ON | {NotifyOn.UNCHANGED}
+    twice = [step(BAD, BAD, minutes, Change.UNCHANGED) for minutes in (0, 1)]
+    assert listed(contents(*twice, notify_on=unchanged)) == {"team/api-1": Change.UNCHANGED}
+    assert listed(contents(*twice)) == {}
+    well = [step(WELL, WELL, minutes, Change.UNCHANGED) for minutes in (0, 1)]
+    assert listed(contents(*well, notify_on=unchanged)) == {}
+    moved = replace(twice[1], cause=Cause.THRESHOLD)
+    assert listed(contents(twice[0], moved, notify_on=unchanged)) == {}
+    assert listed(contents(replace(moved, notify=True), notify_on=unchanged)) == {}
+
+
+@pytest.mark.parametrize("left_out", [NotifyOn.FAILED, NotifyOn.CLEARED])
+def test_the_end_of_a_failure_is_listed_where_the_failure_itself_is(left_out: NotifyOn) -> None:
+    notify_on = DEFAULT_NOTIFY_ON - {left_out}
+    ended = [step(FAILED, FAILED, 0, Change.UNCHANGED), step(FAILED, WELL, 1, Change.CLEARED)]
+    assert listed(contents(*ended, notify_on=notify_on)) == {}
+    failed = replace(BAD, failed=True)
+    still = [step(failed, failed, 0, Change.UNCHANGED), step(failed, BAD, 1, Change.CLEARED)]
+    assert listed(contents(*still, notify_on=notify_on)) == {}
+
+
+def test_an_image_that_had_failed_and_is_clear_is_cleared() -> None:
+    failed = replace(BAD, failed=True)
+    changes = [
+        step(failed, failed, 0, Change.UNCHANGED),
+        step(failed, WELL, 1, Change.CLEARED, gone=(A,)),
+    ]
+    notify_on = DEFAULT_NOTIFY_ON - {NotifyOn.FAILED}
+    assert listed(contents(*changes, notify_on=notify_on)) == {"team/api-1": Change.CLEARED}
+
+
+def test_counts_a_vulnerability_once_in_each_image_by_its_worst_severity() -> None:
+    low = replace(A, package="libssl3", severity="LOW")
+    found = contents(
+        any_change(1, by_name=FindingsChange(new=(low,))),
+        any_change(2, by_name=FindingsChange(new=(A, low), back=(replace(low, package="b"),))),
+        any_change(3, by_name=FindingsChange(new=(low,)), repository="team/api-2"),
+    )
+    new, back = sorted(found.vulnerabilities, key=lambda it: it.news, reverse=True)
+    assert (new.news, new.severity, new.images, new.repositories) == (News.NEW, "CRITICAL", 3, 2)
+    assert new.packages == ("libssl3", "openssl")
+    assert [each.image for each in new.examples] == [
+        f"team/api-{number}:v1" for number in (1, 2, 3)
+    ]
+    assert (back.news, back.images) == (News.BACK, 1)
+    assert found.images_with_news == 3
+
+
+def test_names_a_few_packages_of_a_vulnerability_and_some_of_its_images(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "MOST_EXAMPLES", 2)
+    packages = tuple(replace(A, package=f"package-{number:02}") for number in range(12))
+    found = contents(
+        *(any_change(number, by_name=FindingsChange(new=packages)) for number in (1, 2, 3))
+    )
+    (vulnerability,) = found.vulnerabilities
+    assert vulnerability.packages == tuple(f"package-{number:02}" for number in range(10))
+    assert (vulnerability.images, len(vulnerability.examples)) == (3, 2)
+
+
+def test_what_has_gone_from_one_package_and_is_in_another_is_not_fixed() -> None:
+    spread = FindingsChange(spread=(replace(A, package="libssl3"),), gone=(A, B))
+    found = contents(any_change(1, BAD, BAD, change=Change.BETTER, by_name=spread))
+    assert [each.name for each in found.fixed] == [B.name]
+    assert found.vulnerabilities == ()
+
+
+def test_the_worst_image_of_all_severities_is_the_first() -> None:
+    found = contents(
+        any_change(1, image_state=ImageState({"CRITICAL": 1, "LOW": 9}, ("CRITICAL", "LOW"))),
+        any_change(2, image_state=ImageState({"CRITICAL": 1, "HIGH": 1}, ("CRITICAL", "HIGH"))),
+        any_change(3, image_state=ImageState({"CRITICAL": 50}, ("CRITICAL",))),
+        any_change(4, image_state=ImageState({"OTHER": 99}, ("OTHER",))),
+        any_change(5, BAD, FAILED, change=Change.FAILED),
+        any_change(6, BAD, WELL, change=Change.CLEARED),
+        any_change(7, image_state=ImageState({"CRITICAL": 50}, ("CRITICAL",))),
+    )
+    repositories = [each.repository for each in found.listed(found.images)]
+    assert repositories == [f"team/api-{number}" for number in (3, 7, 2, 1, 4, 5, 6)]
+
+
+def test_an_image_that_a_run_scans_for_the_first_time_is_of_the_baseline() -> None:
+    first = any_change(1, ImageState(), BAD, by_name=FindingsChange(new=(A,)), is_first_sight=True)
+    failed = any_change(2, ImageState(), FAILED, change=Change.FAILED, is_first_sight=True)
+    found = contents(first, failed)
+    assert (listed(found), found.vulnerabilities) == ({"team/api-2": Change.FAILED}, ())
+    group = found.baseline_group()
+    assert group
+    assert (group.count, group.repositories, group.severities) == (1, 1, {"CRITICAL": 1, "HIGH": 1})
+    assert [each.name for each in group.vulnerabilities] == [A.name]
+    assert contents(failed).baseline_group() is None
+
+
+def test_a_first_scan_that_has_changed_since_then_is_of_the_baseline() -> None:
+    first = step(ImageState(), BAD, 0, Change.NEW, new=(A,), is_first_sight=True)
+    found = contents(first, step(BAD, WORSE, 1, Change.WORSE, new=(B,)))
+    assert (found.images, len(found.baseline)) == ([], 1)
+    (image,) = found.baseline
+    assert image.severities == {"CRITICAL": 3, "HIGH": 2}
+    group = found.baseline_group()
+    assert group
+    assert {each.name for each in group.vulnerabilities} == {A.name, B.name}
+
+
+def test_a_threshold_of_which_version_0_3_0_knew_nothing_counts_by_what_exceeds_it() -> None:
+    before = ImageState({"HIGH": 1, "LOW": 1}, ("LOW",))
+    now = ImageState({"HIGH": 1, "LOW": 1}, ("HIGH", "LOW"), thresholds={"HIGH": 0, "LOW": 0})
+    change = any_change(1, before, now, change=Change.UNCHANGED, cause=Cause.THRESHOLD)
+    (moved,) = contents(replace(change, notify=False)).thresholds
+    assert (moved.parameter, moved.threshold, moved.above, moved.below) == (
+        "HighThreshold",
+        0,
+        1,
+        0,
+    )
+
+
+def test_the_other_threshold_stands_for_several_severities() -> None:
+    before = ImageState({"UNDEFINED": 1, "OTHER": 1}, (), thresholds={"OTHER": 5})
+    now = replace(before, exceeded=("UNDEFINED", "OTHER"), thresholds={"OTHER": 0})
+    change = any_change(1, before, now, change=Change.UNCHANGED, cause=Cause.THRESHOLD)
+    (moved,) = contents(replace(change, notify=False)).thresholds
+    assert (moved.parameter, moved.threshold, moved.above) == ("OtherThreshold", 0, 1)
+
+
+def test_an_image_without_the_tag_that_another_has_by_now_says_so() -> None:
+    newer = any_change(2, image="team/api-1:v1", minutes=1)
+    found = contents(any_change(1), newer)
+    old, new = found.listed(found.images)
+    assert (old.replaced_by, new.replaced_by) == (newer.image.image_digest, None)
+    told = contents(any_change(1), replace(newer, is_told=True))
+    assert [each.replaced_by for each in told.listed(told.images)] == [newer.image.image_digest]

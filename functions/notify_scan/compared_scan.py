@@ -178,12 +178,14 @@ def _state(report: ScanReport, counts: dict[str, int], thresholds: Thresholds) -
 
 def _state_by_number(scan: CompletedScan, known: KnownImage, thresholds: Thresholds) -> ImageState:
     report, before = scan.report, known.before.image_state if known.before else None
+    # What was found last still stands, whatever hinders the scanner now.
+    stands = replace(before or ImageState(), failed=False, is_unsupported=False, is_monitored=True)
     if report.is_unsupported:
-        return replace(before or ImageState(), failed=False, is_unsupported=True)
+        return replace(stands, is_unsupported=True)
     if report.status == NOT_MONITORED:
-        return replace(before or ImageState(), failed=False, is_monitored=False)
+        return replace(stands, is_monitored=False)
     if not report.is_complete:
-        return replace(before or ImageState(), failed=True)
+        return replace(stands, failed=True)
     return _state(report, _counts(scan, known, before, thresholds), thresholds)
 
 

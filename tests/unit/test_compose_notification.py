@@ -7,6 +7,7 @@ import pytest
 
 from accepted_risks.risks import AcceptedRisks
 from notify_scan import compose_notification as module
+from notify_scan.compose_notification import Composition
 from notify_scan.notification import Notification
 from notify_scan.scan_details import RETRIES
 from registry.errors import EcrThrottled
@@ -15,7 +16,9 @@ from reporting.channels.delivery import TRANSPORTS, Channel
 from reporting.decision import NotifyOn, NotifyOnRun
 from reporting.reports import Reason, RunReport, ScanReport
 from runtime import patterns
+from runtime.messages import decode
 from tests.support.cases import case
+from tests.support.clock import NOW
 from tests.support.engine import any_lambda_context
 from tests.support.ledger import LedgerInMemory
 from tests.support.reports import (
@@ -48,7 +51,7 @@ def composed(
     ledger = LedgerInMemory()
     composer = any_composer(
         policy=any_notification_policy(**policy),
-        registry=(scans or FakeScans()).as_registry,
+        registry=(scans or FakeScans.of(report)).as_registry,
         ledger=ledger.as_ledger,
         attempt=attempt,
     )
@@ -85,13 +88,13 @@ def test_hands_machines_the_whole_report() -> None:
     )
 
 
-def test_asks_for_findings_only_when_a_notification_is_sent() -> None:
+def test_asks_once_for_the_findings_of_every_scan_that_has_some() -> None:
     scans = FakeScans()
     composed(CLEAN, scans)
     composed(any_scan_report(), scans, include_findings=False)
     assert scans.asked == []
     composed(any_scan_report(), scans)
-    assert len(scans.asked) == 1
+    assert scans.asked == [("findings", "team/api", DIGEST)]
 
 
 def test_says_why_a_scan_failed() -> None:
@@ -107,26 +110,39 @@ def test_sends_the_message_without_details_after_the_last_retry() -> None:
             composed(any_scan_report(), scans, attempt=attempt)
     notification = composed(any_scan_report(), scans, attempt=RETRIES)
     assert len(notification.deliveries) == 7
-    assert "reading from ECR failed (EcrThrottled)" in json.dumps(
+    assert "ECR did not list them (EcrThrottled)" in json.dumps(
         content_of(notification, Channel.SLACK)
     )
 
 
-def test_closes_an_incident_without_a_notification() -> None:
-    notification = composed(CLEAN)
-    assert (notification.notify, notification.reason) == (False, "nothing above a threshold")
+def test_resolves_an_incident_without_a_notification() -> None:
+    ledger = LedgerInMemory()
+
+    def after(report: ScanReport, number: int) -> Notification:
+        report = replace(report, scanned_at=NOW + timedelta(seconds=number))
+        composer = any_composer(
+            policy=any_notification_policy(notify_on=frozenset({NotifyOn.NEW})),
+            registry=FakeScans.of(report).as_registry,
+            ledger=ledger.as_ledger,
+        )
+        return composer.compose(ledger.record_scan(interpreted_of(report, f"event-{number}")))
+
+    opened = content_of(after(any_scan_report(), 1), Channel.PAGERDUTY)
+    notification = after(CLEAN, 2)
+    assert (notification.notify, notification.reason) == (False, "NotifyOn excludes CLEARED")
     (delivery,) = notification.deliveries
     assert delivery.channel is Channel.PAGERDUTY
     assert delivery.content == {
         "event_action": "resolve",
-        "dedup_key": f"ecr/123456789012/eu-central-1/team/api/{DIGEST}",
+        "dedup_key": f"ecr/123456789012/eu-central-1/team/api/{DIGEST}#1",
     }
+    assert opened["dedup_key"] == delivery.content["dedup_key"]
+    assert after(CLEAN, 3).deliveries == ()
 
 
 def test_notifies_every_channel_that_an_image_is_clean_if_asked_to() -> None:
     notification = composed(CLEAN, notify_on=DEFAULT_NOTIFY_ON | {NotifyOn.CLEAN})
-    assert len(notification.deliveries) == 7
-    assert content_of(notification, Channel.PAGERDUTY)["event_action"] == "resolve"
+    assert {each.channel for each in notification.deliveries} == {*Channel} - {Channel.PAGERDUTY}
 
 
 def test_a_dry_run_neither_opens_nor_closes_an_incident() -> None:
@@ -158,8 +174,11 @@ def test_an_event_without_a_report_ends_with_its_reason() -> None:
 
 
 def test_sends_nothing_where_no_channel_is_configured() -> None:
-    composer = any_composer(channels=replace(EVERY_CHANNEL, targets={}))
-    notification = composer.compose(interpreted_of(any_scan_report()))
+    report = any_scan_report()
+    composer = any_composer(
+        channels=replace(EVERY_CHANNEL, targets={}), registry=FakeScans.of(report).as_registry
+    )
+    notification = composer.compose(interpreted_of(report))
     assert (notification.notify, notification.deliveries) == (True, ())
 
 
@@ -170,13 +189,17 @@ def test_answers_the_state_machine_with_deliveries(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("NOTIFICATION_TOPIC", topic)
     monkeypatch.setenv("PAGER_DUTY_SECRET_ARN", "arn:any")
     monkeypatch.setenv("CHATBOT_TOPIC", "")
-    monkeypatch.setattr(module, "ecr_registry", FakeScans)
+    event = json.loads((ROOT / "events/notify_scan/compose_notification.json").read_text())
+    scan = decode(Composition, event).interpreted.interpretation.scan
+    assert scan
+    monkeypatch.setattr(module, "ecr_registry", lambda: FakeScans.of(scan))
     monkeypatch.setattr(
         module, "accepted_risks_document", lambda bucket, table: FakeAcceptedRisks()
     )
-    monkeypatch.setattr(module, "image_records", lambda table: LedgerInMemory())
-    monkeypatch.setattr(module, "digest_entries", lambda table: LedgerInMemory())
-    event = json.loads((ROOT / "events/notify_scan/compose_notification.json").read_text())
+    ledger = LedgerInMemory()
+    for name in ("baselines", "digest_entries"):
+        monkeypatch.setattr(module, name, lambda table: ledger)
+    monkeypatch.setattr(module, "announcements", lambda table: ledger.announcements)
     told: Any = module.handler(event, any_lambda_context())
     assert (told["notify"], told["reason"]) == (True, "above a threshold")
     assert [
@@ -193,7 +216,8 @@ def test_says_which_accepted_risks_are_not_applied(monkeypatch: pytest.MonkeyPat
     hangs = {**entry, "accepted_by": "jane", "repositories": "([a-z]+[-/]?)+-prod"}
     risks = AcceptedRisks.read(json.dumps({"accepted_risks": [hangs]}))
     report = any_scan_report(repository="platform/session-token-revocation-interface")
-    notification = any_composer(risks=risks).compose(interpreted_of(report))
+    composer = any_composer(risks=risks, registry=FakeScans.of(report).as_registry)
+    notification = composer.compose(interpreted_of(report))
     assert notification.notify
     (remark,) = content_of(notification, Channel.WEBHOOK)["report"]["remarks"]
     assert remark.startswith("Some accepted risks are not applied: accepted-risks.yaml, ")
@@ -209,19 +233,25 @@ def test_case_08_is_silent_about_an_image_that_ecr_cannot_scan() -> None:
     assert len(scans.asked) == 1
 
 
-def test_case_08_resolves_the_incident_of_an_image_that_ecr_cannot_scan() -> None:
+def test_case_08_an_image_that_ecr_cannot_scan_no_longer_counts_as_failed() -> None:
     ledger = LedgerInMemory()
 
-    def after(reason: str, event: str, seconds: int) -> Notification:
+    def after(reason: str, number: int) -> Notification:
         scans = FakeScans(last_scan=LastScan("FAILED", None, reason))
         report = any_scan_report(status="FAILED", severities={})
-        report = replace(report, scanned_at=report.scanned_at + timedelta(seconds=seconds))
+        report = replace(report, scanned_at=NOW + timedelta(seconds=number))
         composer = any_composer(registry=scans.as_registry, ledger=ledger.as_ledger)
-        return composer.compose(ledger.record_scan(interpreted_of(report, event)))
+        return composer.compose(ledger.record_scan(interpreted_of(report, f"event-{number}")))
 
-    assert after("It broke.", "event-1", 0).notify
-    unsupported = after("UnsupportedImageError: The operating system …", "event-2", 1)
-    assert not unsupported.notify
-    assert [each.channel for each in unsupported.deliveries] == [Channel.PAGERDUTY]
-    assert content_of(unsupported, Channel.PAGERDUTY)["event_action"] == "resolve"
-    assert after("UnsupportedImageError: The operating system …", "event-3", 2).deliveries == ()
+    unsupported = "UnsupportedImageError: The operating system …"
+    reasons = ("It broke.", unsupported, unsupported, "It broke.", "It broke.")
+    told = [after(reason, number) for number, reason in enumerate(reasons)]
+    assert [each.reason for each in told] == [
+        Reason.FAILED,
+        Reason.UNSUPPORTED,
+        Reason.UNSUPPORTED,
+        Reason.FAILED,
+        Reason.UNCHANGED,
+    ]
+    assert [bool(each.deliveries) for each in told] == [True, False, False, True, False]
+    assert Channel.PAGERDUTY not in {each.channel for each in told[0].deliveries}

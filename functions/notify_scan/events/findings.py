@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from notify_scan.events.fields import LONGEST_REGION, Fields, UnreadableScanEvent
 from registry.images import could_exist, is_tag
+from runtime import clock
 
 _IMAGE = "AWS_ECR_CONTAINER_IMAGE"
 
@@ -99,7 +100,7 @@ def _image(event: QueuedEvent) -> tuple[tuple[str, str], ChangedImage]:
     An administrator of Inspector receives its members' events too, so that the account of the event
     may be another one.
     """
-    told = Fields.of("the event", _json(event.body))
+    told = Fields.of("the event", _json(event.body), clock.now())
     resources = told.part("detail").parts("resources")
     named = [each for each in resources if each.optional_text("type") == _IMAGE]
     if not named:

@@ -53,16 +53,18 @@ class ComparedScan:
         self, known: KnownImage, *, event_id: str, today: date, expires_at: int
     ) -> KnownFindings | None:
         """Return the findings to store, or None if they are as they are stored, or not known."""
-        own = known.stored.findings
-        if self.findings is None or (own is None and not self.findings):
+        own, before = known.stored.findings, known.findings_before
+        if self.findings is None:
             return None
+        if own is None and not self.findings and not (before and (before.findings or before.gone)):
+            return None  # nothing was ever there
         is_same = own is not None and own.findings == self.findings
         if is_same and own and own.scan_type == self.report.scan_type:
             return None
         is_other_type = self.comparison.cause is Cause.FIRST_OF_TYPE
         return next_findings(
             self.findings,
-            None if is_other_type else known.findings_before,
+            None if is_other_type else before,
             own=own,
             noted=NotedChange(
                 event_id=event_id,

@@ -1,7 +1,7 @@
 """Reports, and all channels together, with what the receivers would say of each delivery."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Any, cast
@@ -109,6 +109,15 @@ def any_finding(name: str = "CVE-2026-1", severity: str = "HIGH", **given: Any) 
     return replace(Finding(name=name, severity=severity), **given)
 
 
+def findings_of(counts: Mapping[str, int]) -> list[Finding]:
+    """Make as many findings of each severity as are counted, with names of their own."""
+    return [
+        any_finding(f"CVE-2026-{severity}-{number}", severity, package="openssl")
+        for severity, count in counts.items()
+        for number in range(count)
+    ]
+
+
 DEFAULT_NOTIFY_ON = NotificationPolicy(thresholds=Thresholds({})).notify_on
 
 
@@ -189,6 +198,13 @@ class FakeScans:
         self.asked: list[tuple[str, str, str]] = []
         self._findings = findings
         self._last_scan = last_scan
+
+    @classmethod
+    def of(cls, report: ScanReport | RunReport | Reason) -> "FakeScans":
+        """List as many findings as the event of a scan counts."""
+        if not isinstance(report, ScanReport):
+            return cls()
+        return cls(findings_of(report.severities))
 
     def findings(self, repository: str, image_digest: str) -> ScanFindings:
         """Return the findings."""

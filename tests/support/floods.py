@@ -116,7 +116,7 @@ class Installation:
         event = InterpretedEvent(
             event=f"event-{self.events}",
             interpretation=Interpretation(scan=report),
-            record=record_of(report, kept_for=KEPT_FOR),
+            record=record_of(report, kept_for=KEPT_FOR, now=self.now),
         )
         for _ in range(times):
             self._record(event)

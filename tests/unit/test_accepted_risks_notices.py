@@ -1,8 +1,11 @@
 import json
+from collections import Counter
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from accepted_risks.document import Refusal
 from accepted_risks.risks import LONGEST_TEXT
@@ -188,6 +191,44 @@ def test_case_18_two_hundred_that_expire_on_one_day_are_one_message_and_one_warn
         ]
         assert len(notice.acceptances) == MOST_LISTED
         assert notice.acceptances_omitted == 185
+
+
+@pytest.mark.no_cover
+@given(
+    last_days=st.lists(st.integers(0, 40), min_size=1, max_size=12),
+    events=st.dictionaries(st.integers(0, 60), st.integers(1, 3), min_size=1),
+)
+def test_every_acceptance_is_warned_of_and_reported_once_on_whichever_days_events_come(
+    last_days: list[int], events: dict[int, int]
+) -> None:
+    """Days are counted from any day; events has their number by day."""
+    entries = "".join(
+        expiring_entries(f"{(NOW + day * A_DAY):%Y-%m-%d}", 1, f"CVE-{number}-")
+        for number, day in enumerate(last_days)
+    )
+    document = FakeAcceptedRisks("accepted_risks:\n" + entries)
+    warned_of, reported = Counter[int](), Counter[int]()
+    for day, number in sorted(events.items()):
+        today = (NOW + day * A_DAY).date()
+        sent = [document.expiry_notices(event=f"{day}-{n}", today=today) for n in range(number)]
+        assert sent[1:] == [None] * (number - 1)
+        if notices := sent[0]:
+            assert document.expiry_notices(event=f"{day}-0", today=today) == notices
+            warned_of.update(numbers(document, notices.expiring))
+            reported.update(numbers(document, notices.expired))
+    _, *later = sorted(events)
+    everything = dict(enumerate(last_days))
+    assert reported == {each: 1 for each, last in everything.items() if last < max(events)}
+    assert warned_of == {
+        each: 1
+        for each, last in everything.items()
+        if any(last - 7 <= day <= last for day in later)
+    }
+
+
+def numbers(document: FakeAcceptedRisks, ids: tuple[str, ...]) -> list[int]:
+    by_id = {risk.id: number for number, risk in enumerate(document.in_force(NOW).risks.entries)}
+    return [by_id[each] for each in ids]
 
 
 def test_an_acceptance_that_is_gone_from_the_document_is_left_out_of_a_retry() -> None:

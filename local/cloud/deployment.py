@@ -20,6 +20,8 @@ from local.cloud.engine import Engine
 from local.cloud.interpreters import REPOSITORY, sam_command
 
 ARTIFACT_BUCKET = "sam-artifacts"
+# In the template, events of Amazon Inspector wait 5 minutes, and are collected for 5 more at most.
+SHORTER = {"DelaySeconds": 5, "MaximumBatchingWindowInSeconds": 20}
 LEAN_PACKAGES = "operations.lean_packages"  # the second step of `make build`
 
 
@@ -107,7 +109,7 @@ def deploy(
 
 
 def _localized(built: Path, parameters: Mapping[str, str], directory: Path) -> Path:
-    """Write a copy of the built template with definitions that localemu can read."""
+    """Write a copy of the built template that localemu can read, and with shorter waits."""
     directory.mkdir()
     template = yaml.safe_load(built.read_text())
     template.pop("Metadata", None)  # only for publishing, and refers to files by path
@@ -116,6 +118,9 @@ def _localized(built: Path, parameters: Mapping[str, str], directory: Path) -> P
         if resource["Type"] == "AWS::Serverless::Function":
             code = built.parent / resource["Properties"]["CodeUri"]
             resource["Properties"]["CodeUri"] = str(code)
+        for wait, seconds in SHORTER.items():
+            if wait in resource.get("Properties", {}):
+                resource["Properties"][wait] = seconds
     localized = directory / "template.json"
     localized.write_text(json.dumps(template, indent=2))
     return localized

@@ -24,7 +24,9 @@ from local.registry.simulated_registry import EcrError, Message, SimulatedRegist
 
 CONTROL_PATH = "/_simulated_registry"
 FAULTS_PATH = "/_simulated_registry/faults"
+INSPECTOR_PATH = "/_simulated_registry/inspector"
 MOST_ENTRIES_OF_PUT_EVENTS = 10
+ECR = "aws.ecr"
 
 LOG = logging.getLogger(__name__)
 
@@ -36,6 +38,7 @@ class ServedRegistry:
         self._registry = SimulatedRegistry()
         self._events: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._events_sent: Counter[str] = Counter()
+        self._events_of_inspector: Counter[str] = Counter()
         threading.Thread(target=self._end_scans, daemon=True, name="simulated-registry").start()
 
     def replace(self, text: str) -> None:
@@ -51,10 +54,15 @@ class ServedRegistry:
         registry.on_event = self._events.put
         self._registry = registry
         self._events_sent = Counter()
+        self._events_of_inspector = Counter()
 
     def clear_faults(self) -> None:
         """End all scripted faults; keep everything else."""
         self._registry.clear_faults()
+
+    def inspect(self) -> int:
+        """Let Amazon Inspector scan its images again; return the number of its events."""
+        return self._registry.inspect()
 
     def answer(self, context: RequestContext, request: Message | None) -> Message:
         """Answer a call that the gateway has authorized."""
@@ -82,6 +90,7 @@ class ServedRegistry:
             "scans_under_way": registry.scans_under_way,
             "events_sent": self._events_sent.total(),
             "events_sent_by_status": self._events_sent,
+            "events_sent_by_inspector": self._events_of_inspector,
             "images": {
                 repository.name: {image.digest: image.tags for image in repository.images.values()}
                 for repository in registry.repositories.values()
@@ -97,7 +106,11 @@ class ServedRegistry:
             for batch in itertools.batched(events, MOST_ENTRIES_OF_PUT_EVENTS, strict=False):
                 try:
                     _put_on_default_bus(batch)
-                    self._events_sent.update(event["detail"]["scan-status"] for event in batch)
+                    for event in batch:
+                        kind, sent = event["detail-type"], self._events_of_inspector
+                        if event["source"] == ECR:
+                            kind, sent = event["detail"]["scan-status"], self._events_sent
+                        sent[kind] += 1
                 except Exception:  # the events of later scans must still be sent
                     LOG.exception("scan events lost")
 
@@ -119,7 +132,10 @@ def simulated_ecr() -> Service:
 
 
 def add_control(router: Router[Any]) -> None:
-    """Add routes to PUT a registry (YAML), GET its counters (JSON) and DELETE its faults."""
+    """Add routes to control the registry.
+
+    PUT a registry (YAML), GET its counters (JSON), DELETE its faults, POST to let Inspector scan.
+    """
 
     def put(request: Request) -> Response:
         try:
@@ -135,6 +151,10 @@ def add_control(router: Router[Any]) -> None:
         served_registry().clear_faults()
         return Response(status=204)
 
+    def inspect(_request: Request) -> Response:
+        return Response(json.dumps(served_registry().inspect()), mimetype="application/json")
+
+    router.add(INSPECTOR_PATH, inspect, methods=["POST"])
     router.add(CONTROL_PATH, put, methods=["PUT"])
     router.add(CONTROL_PATH, get, methods=["GET"])
     router.add(FAULTS_PATH, delete_faults, methods=["DELETE"])

@@ -109,13 +109,17 @@ class Engine:
         """End all scripted faults of the registry, as if they had been repaired."""
         self._control("DELETE", path="/_simulated_registry/faults")
 
+    def inspect(self) -> int:
+        """Let Amazon Inspector scan its images again; return the number of events it sends."""
+        return int(self._control("POST", path="/_simulated_registry/inspector"))
+
     def registry_counters(self) -> dict[str, Any]:
         """Return the counters of the simulated registry since it was put there.
 
         `calls` and `throttled` by operation, `calls_by_repository` by operation and repository
         ("" where a call names none), `started` by repository and digest, `scans_under_way`,
-        `events_sent`, those also by the status of their scan in `events_sent_by_status`, and
-        `images`: the tags by repository and digest.
+        `events_sent`, those also by the status of their scan in `events_sent_by_status`,
+        `events_sent_by_inspector` by detail type, and `images`: the tags by repository and digest.
         """
         counters: dict[str, Any] = json.loads(self._control("GET"))
         return counters

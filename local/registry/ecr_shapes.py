@@ -18,7 +18,7 @@ class EcrShapes:
 
     def repository(self, repository: Repository) -> Shape:
         """Return a repository as DescribeRepositories does."""
-        suffix = ".cn" if self._partition == "aws-cn" else ""
+        suffix = ".cn" if self.settings.partition == "aws-cn" else ""
         host = f"{self.settings.account}.dkr.ecr.{self.settings.region}.amazonaws.com{suffix}"
         return {
             "repositoryArn": self._arn(repository.name),
@@ -86,15 +86,9 @@ class EcrShapes:
             },
         }
 
-    @property
-    def _partition(self) -> str:
-        if self.settings.region.startswith("cn-"):
-            return "aws-cn"
-        return "aws-us-gov" if self.settings.region.startswith("us-gov-") else "aws"
-
     def _arn(self, repository: str) -> str:
         place = f"{self.settings.region}:{self.settings.account}"
-        return f"arn:{self._partition}:ecr:{place}:repository/{repository}"
+        return f"arn:{self.settings.partition}:ecr:{place}:repository/{repository}"
 
 
 def image_status(image: Image) -> str:

@@ -20,6 +20,7 @@ type ScanStatus = Literal[
     "PENDING", "IN_PROGRESS", "COMPLETE", "FAILED", "UNSUPPORTED_IMAGE", "IMAGE_SIZE_EXCEEDED"
 ]
 type ScanType = Literal["BASIC", "ENHANCED"]
+type InspectorState = Literal["active", "expires", "expired"]
 type ScanPart = Literal["start", "end"]
 
 NEVER = datetime.max.replace(tzinfo=UTC)
@@ -32,12 +33,13 @@ def digest_of(repository: str, label: str) -> str:
 
 @dataclass(frozen=True)
 class Finding:
-    """One vulnerability in one package."""
+    """One vulnerability in one package. `fixed_in`: the version that fixes it, if there is one."""
 
     name: str
     severity: Severity
     package: str
     version: str
+    fixed_in: str = ""
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,7 @@ class Image:
     """One manifest of a repository.
 
     `vanishes`: it is listed, but the first StartImageScan finds it deleted.
+    `inspector`: whether Amazon Inspector monitors it; None if it never has.
     """
 
     digest: str
@@ -86,6 +89,7 @@ class Image:
     last_scan: Scan | None = None
     next_result: ScanResult = field(default_factory=ScanResult)
     vanishes: bool = False
+    inspector: InspectorState | None = None
 
 
 @dataclass
@@ -154,3 +158,10 @@ class RegistrySettings:
     throttling: Mapping[str, Throttle] = MappingProxyType({})
     scan_hints: bool = False
     latency: timedelta = timedelta()
+
+    @property
+    def partition(self) -> str:
+        """Return the partition of the Region."""
+        if self.region.startswith("cn-"):
+            return "aws-cn"
+        return "aws-us-gov" if self.region.startswith("us-gov-") else "aws"

@@ -19,6 +19,7 @@ from local.registry.registry_contents import (
     Fault,
     Finding,
     Image,
+    InspectorState,
     RegistrySettings,
     Repository,
     Scan,
@@ -70,6 +71,7 @@ IMAGE_KEYS = (
     "attested",
     "vanishes",
     "faults",
+    "inspector",
 )
 # Operations that can fail: for an image, a repository, the registry.
 IMAGE_OPERATIONS = ("DescribeImageScanFindings", "StartImageScan")
@@ -87,6 +89,7 @@ RESULTS: dict[str, tuple[ScanStatus, str]] = {
     "pending": ("PENDING", "Pending start of the image scan."),
 }
 CVE_KEYS = ("name", "severity", "package", "version")
+INSPECTOR_STATES = ("active", "expires", "expired")
 FAULT_KEYS = ("operation", "error", "message", "times", "later_pages")
 MEDIA_TYPES: dict[str, tuple[str, str | None]] = {
     "image": (IMAGE_MANIFEST, IMAGE_CONFIG),
@@ -197,6 +200,7 @@ class _Reader:
                 last_scan=None if kind == "index" else last_scan,
                 next_result=result,
                 vanishes=members.read("vanishes", Value.flag, default=False),
+                inspector=members.read("inspector", _inspector, None),
             )
             platforms = members.read("platforms", _platforms, 2) if kind == "index" else 0
             made = [image] + [
@@ -272,6 +276,10 @@ def _region(value: Value) -> str:
 
 def _scan_type(value: Value) -> ScanType:
     return cast("ScanType", value.choice(("BASIC", "ENHANCED")))
+
+
+def _inspector(value: Value) -> InspectorState:
+    return cast("InspectorState", value.choice(INSPECTOR_STATES))
 
 
 def _scan_part(value: Value) -> ScanPart:
@@ -359,12 +367,13 @@ def _finding_count(value: Value) -> int:
 
 
 def _cve(cve: Value) -> Finding:
-    members = cve.members("a CVE", CVE_KEYS, required=CVE_KEYS)
+    members = cve.members("a CVE", (*CVE_KEYS, "fixed_in"), required=CVE_KEYS)
     return Finding(
         members["name"].text(),
         cast("Severity", members["severity"].choice(SEVERITIES).upper()),
         members["package"].text(),
         members["version"].text(),
+        members.read("fixed_in", Value.text, ""),
     )
 
 

@@ -1,4 +1,4 @@
-"""An ECR registry in memory, with the rules of basic scanning for each operation.
+"""An ECR registry in memory, with the rules of its scanning for each operation.
 
 It is independent of HTTP, botocore and the local cloud: botocore_face.py and
 local/cloud/ecr_provider.py connect it to them.
@@ -16,6 +16,7 @@ from local.registry import ecr_errors, ecr_shapes
 from local.registry.ecr_errors import EcrError, refuse_parameter
 from local.registry.ecr_paging import page, refuse_paging
 from local.registry.ecr_shapes import EcrShapes
+from local.registry.inspector import Inspector
 from local.registry.registry_contents import (
     IMAGE_CONFIG,
     IMAGE_INDEX,
@@ -75,6 +76,7 @@ class SimulatedRegistry:
         self._throttled: Counter[str] = Counter()
         self._started: Counter[tuple[str, str]] = Counter()
         self._shapes = EcrShapes(self.settings)
+        self._inspector = Inspector(self.settings)
         self._faults = list(faults)
         self._now = now
         self._lock = threading.Lock()
@@ -171,6 +173,21 @@ class SimulatedRegistry:
         for event in events:
             self.on_event(event)
 
+    def inspect(self) -> int:
+        """Let Amazon Inspector scan its images again; send its events, and return their number."""
+        with self._lock:
+            now = self._now()
+            events = [
+                event
+                for repository in self.repositories.values()
+                for image in repository.images.values()
+                if image.inspector
+                for event in self._inspector.inspect(repository, image, now)
+            ]
+        for event in events:
+            self.on_event(event)
+        return len(events)
+
     def clear_faults(self, repository: str | None = None) -> None:
         """End the scripted faults of one repository, or all."""
         with self._lock:
@@ -228,12 +245,15 @@ class SimulatedRegistry:
         repository = self._opened(request)
         image = self._image(repository, request["imageId"])
         scan = image.last_scan
+        is_enhanced = self.settings.scan_type == "ENHANCED"
         # Results of basic scans are unavailable after a change to enhanced scanning.
-        if scan is None or self.settings.scan_type == "ENHANCED":
+        if scan is None or (is_enhanced and image.inspector is None):
             raise ecr_errors.scan_not_found(
                 request["imageId"], repository.name, self.settings.account
             )
         answer = self._shapes.of_image(repository, image, request["imageId"])
+        if is_enhanced:
+            return answer | self._enhanced(repository, image, scan, request)
         answer["imageScanStatus"] = ecr_shapes.scan_status(scan, now)
         if not ecr_shapes.is_complete(scan, now):
             return answer
@@ -243,6 +263,22 @@ class SimulatedRegistry:
         findings = [ecr_shapes.finding(by_key[key]) for key in keys]
         answer["imageScanFindings"] = ecr_shapes.findings_summary(scan) | {"findings": findings}
         return answer | more
+
+    def _enhanced(
+        self, repository: Repository, image: Image, scan: Scan, request: Message
+    ) -> Message:
+        """Return status and findings of an image that Amazon Inspector has scanned."""
+        found = self._inspector.findings(image, scan)
+        scope = f"DescribeImageScanFindings {repository.name} {image.digest}"
+        names, more = page(scope, sorted(found), request)
+        findings = [self._inspector.finding(repository, image, found[name]) for name in names]
+        # An empty list is that of basic findings.
+        listed = {"enhancedFindings": findings} if found else {"findings": []}
+        return {
+            "imageScanStatus": self._inspector.status(image),
+            "imageScanFindings": self._inspector.summary(image, scan) | listed,
+            **more,
+        }
 
     def _start_image_scan(self, request: Message, now: datetime) -> Message:
         if self.settings.scan_type == "ENHANCED":

@@ -26,6 +26,7 @@ from local.registry.registry_contents import (
 from local.registry.registry_file import parse
 from local.registry.simulated_registry import SimulatedRegistry
 from local.registry.token_bucket import TokenBucket
+from tests.support.events import sample
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 DAY = timedelta(hours=24)
@@ -98,6 +99,7 @@ def assert_fits(shape: Shape, value: Any, where: str) -> None:
         "string": str,
         "integer": int,
         "long": int,
+        "double": float,
         "boolean": bool,
         "timestamp": datetime,
     }
@@ -573,6 +575,116 @@ def test_an_enhanced_registry_says_so_and_starts_nothing() -> None:
     assert (refusal.code, refusal.message) == ("ValidationException", "This feature is disabled")
     refusal = bench.refusal("DescribeImageScanFindings", **any_image)
     assert refusal.code == "ScanNotFoundException"
+
+
+ENHANCED = "scanning: ENHANCED"
+TWO_PACKAGES = """
+  {cves: [{name: CVE-1, severity: high, package: libssl3, version: "3.0", fixed_in: "3.1"},
+          {name: CVE-1, severity: high, package: openssl, version: "3.0"},
+          {name: CVE-2, severity: low, package: zlib, version: "1.2"}]}
+"""
+
+
+def test_shows_what_inspector_found_one_finding_per_vulnerability() -> None:
+    image = f"{{tags: v1, inspector: active, scanned: 2d, findings: {TWO_PACKAGES}}}"
+    bench = Bench(api(image), top=ENHANCED)
+    found = bench.findings("v1")
+    assert found["imageScanStatus"]["status"] == "ACTIVE"
+    assert found["imageScanFindings"]["findingSeverityCounts"] == {"HIGH": 1, "LOW": 1}
+    assert found["imageScanFindings"]["imageScanCompletedAt"] == START - 2 * DAY
+    first, _ = found["imageScanFindings"]["enhancedFindings"]
+    assert first["title"] == "CVE-1 - libssl3, openssl"
+    assert (first["status"], first["severity"], first["fixAvailable"]) == (
+        "ACTIVE",
+        "HIGH",
+        "PARTIAL",
+    )
+    packages = first["packageVulnerabilityDetails"]["vulnerablePackages"]
+    assert [(each["name"], each["fixedInVersion"]) for each in packages] == [
+        ("libssl3", "3.1"),
+        ("openssl", "NotAvailable"),
+    ]
+
+
+def test_lists_enhanced_findings_in_pages() -> None:
+    image = "{tags: v1, inspector: active, scanned: 2d, findings: {low: 5}}"
+    bench = Bench(api(image), top=ENHANCED)
+    names = list[str]()
+    request: dict[str, Any] = {"maxResults": 2}
+    while True:
+        found = bench.findings("v1", **request)
+        names += [each["title"] for each in found["imageScanFindings"]["enhancedFindings"]]
+        if "nextToken" not in found:
+            break
+        request["nextToken"] = found["nextToken"]
+    assert len(set(names)) == len(names) == 5
+
+
+def test_an_enhanced_scan_without_findings_has_an_empty_list_of_basic_ones() -> None:
+    """As in the field: https://github.com/aws/aws-cli/issues/6759."""
+    bench = Bench(api("{tags: v1, inspector: active, scanned: 2d}"), top=ENHANCED)
+    found = bench.findings("v1")["imageScanFindings"]
+    assert found["findings"] == []
+    assert "enhancedFindings" not in found
+
+
+def test_inspector_sends_an_event_per_finding_that_appears_or_is_closed() -> None:
+    image = "{tags: v1, inspector: active, scanned: 2d, last_findings: {high: 2}, findings: %s}"
+    bench = Bench(api(image % "{high: 1, low: 3}"), top=ENHANCED)
+    assert bench.registry.inspect() == 4
+    statuses = [event["detail"]["status"] for event in bench.events]
+    assert sorted(statuses) == ["ACTIVE", "ACTIVE", "ACTIVE", "CLOSED"]
+    assert {event["detail-type"] for event in bench.events} == {"Inspector2 Finding"}
+    counts = bench.findings("v1")["imageScanFindings"]["findingSeverityCounts"]
+    assert counts == {"HIGH": 1, "LOW": 3}
+    assert bench.registry.inspect() == 0
+
+
+def test_the_first_scan_of_inspector_has_an_event_of_its_own() -> None:
+    bench = Bench(api("{tags: v1, inspector: active, findings: {high: 1, low: 2}}"), top=ENHANCED)
+    assert bench.registry.inspect() == 4
+    first, *others = bench.events
+    assert first["detail-type"] == "Inspector2 Scan"
+    assert first["detail"]["finding-severity-counts"] == {
+        "CRITICAL": 0,
+        "HIGH": 1,
+        "MEDIUM": 0,
+        "TOTAL": 3,
+    }
+    assert first["detail"]["repository-name"].endswith(":repository/team/api")
+    assert len(others) == 3
+
+
+def test_inspector_closes_the_findings_of_an_image_that_it_no_longer_monitors() -> None:
+    image = "{tags: v1, inspector: expires, scanned: 20d, findings: {high: 2}}"
+    bench = Bench(api(image), top=ENHANCED)
+    assert bench.findings("v1")["imageScanStatus"]["status"] == "ACTIVE"
+    assert bench.registry.inspect() == 2
+    assert [event["detail"]["status"] for event in bench.events] == ["CLOSED", "CLOSED"]
+    found = bench.findings("v1")
+    assert found["imageScanStatus"]["status"] == "SCAN_ELIGIBILITY_EXPIRED"
+    assert found["imageScanFindings"]["findingSeverityCounts"] == {}
+    assert bench.registry.inspect() == 0
+
+
+def test_inspector_looks_at_its_own_images_alone() -> None:
+    bench = Bench(api("{tags: v1, scanned: 2d, findings: {high: 1}}"))
+    assert (bench.registry.inspect(), bench.events) == (0, [])
+
+
+def test_an_event_of_a_finding_is_like_the_sample() -> None:
+    """The sample is made after AWS's documentation; members that nothing reads are left out."""
+    bench = Bench(api("{tags: v1, inspector: active, findings: {high: 1}}"), top=ENHANCED)
+    bench.registry.inspect()
+    event, documented = bench.events[-1], sample("inspector2_finding")
+    assert event.keys() == documented.keys()
+    assert event["detail"].keys() >= documented["detail"].keys()
+    (resource,), (known,) = event["detail"]["resources"], documented["detail"]["resources"]
+    assert resource.keys() >= known.keys() - {"partition", "region"}
+    container, image = (each["details"]["awsEcrContainerImage"] for each in (resource, known))
+    assert container.keys() == image.keys()
+    assert container["pushedAt"] == "Jan 30, 2026, 12:00:00 PM"
+    assert event["resources"] == [resource["id"]]
 
 
 def test_a_basic_registry_says_so() -> None:

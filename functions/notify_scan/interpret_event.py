@@ -1,10 +1,11 @@
-"""Interpret an event: each of the five kinds becomes the same type."""
+"""Interpret an event: each of the six kinds becomes the same type."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from notify_scan.events.fields import Fields, UnreadableScanEvent
+from notify_scan.events.images import image_action
 from notify_scan.events.runs import execution_ended, rescan_finished
 from notify_scan.events.scans import basic_scan, enhanced_scan, found_scan
 from notify_scan.interpreted_event import InterpretedEvent, interpreted
@@ -17,6 +18,7 @@ from runtime.entrypoint import entrypoint
 
 _READERS: dict[tuple[str, str], Callable[[Fields], Interpretation]] = {
     ("aws.ecr", "ECR Image Scan"): basic_scan,
+    ("aws.ecr", "ECR Image Action"): image_action,
     ("aws.inspector2", "Inspector2 Scan"): enhanced_scan,
     ("ecr-rescan", ScanResultFound.DETAIL_TYPE): found_scan,
     ("ecr-rescan", RescanFinished.DETAIL_TYPE): rescan_finished,

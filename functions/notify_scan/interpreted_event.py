@@ -38,7 +38,11 @@ def interpreted(
 
     account, region: where NotifyScan runs; event buses elsewhere can forward their events to it.
     """
-    scan, record = interpretation.scan, None
+    scan, deletion, record = interpretation.scan, interpretation.deletion, None
+    if deletion:
+        is_elsewhere = (deletion.account, deletion.region) != (account, region)
+        deletion = replace(deletion, is_elsewhere=is_elsewhere)
+        interpretation = replace(interpretation, deletion=deletion)
     if scan:
         scan = replace(scan, is_elsewhere=(scan.account, scan.region) != (account, region))
         interpretation = replace(interpretation, scan=scan)

@@ -54,6 +54,8 @@ class Reason(StrEnum):
     STILL_THERE = "the image still exists"
     OUTDATED = "a newer scan of the image is known"
     NOT_AN_IMAGE = "the scan is not of an image in ECR"
+    NOT_ENDED = "the scan has not ended"
+    NO_RESULT = "the scan has no result"
     RUN_REPORTED_ALREADY = "the run itself has sent Rescan Finished"
 
 

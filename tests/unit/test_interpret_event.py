@@ -3,13 +3,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import botocore.session
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from notify_scan import interpret_event as module
+from notify_scan.compared_scan import NOT_MONITORED
 from notify_scan.events.fields import UnreadableScanEvent
-from reporting.reports import Interpretation, Reason, ScanReport, ScanType
+from reporting.reports import Deletion, Interpretation, Reason, ScanReport, ScanType
 from runtime.clock import CLOCK_SKEW
 from tests.support.clock import NOW
 from tests.support.engine import any_lambda_context
@@ -92,6 +94,7 @@ def test_knows_other_registries_from_our_own(
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
+        ("ecr_image_action_delete", "deletion of shop/cart"),
         ("ecr_image_scan_complete", "scan COMPLETE"),
         ("ecr_image_scan_complete_without_counts", "scan COMPLETE"),
         ("ecr_image_scan_failed", "scan FAILED"),
@@ -113,6 +116,8 @@ def test_comes_to_an_end_with_every_sample(name: str, expected: str) -> None:
     else:
         report = told.scan or told.run
         outcome = f"{report.kind} {report.status}" if report else str(told.silence)
+        if told.deletion:
+            outcome = f"deletion of {told.deletion.repository}"
     assert expected in outcome
 
 
@@ -123,15 +128,16 @@ def test_there_is_an_end_for_every_sample() -> None:
 
 def test_names_the_kinds_it_knows() -> None:
     with pytest.raises(UnreadableScanEvent) as raised:
-        interpreted({"source": "aws.ecr", "detail-type": "ECR Image Action"})
+        interpreted({"source": "aws.ecr", "detail-type": "ECR Replication Action"})
     assert str(raised.value) == (
-        "the event is of the kind 'ECR Image Action' from 'aws.ecr'; known are ECR Image Scan, "
-        "Inspector2 Scan, Scan Result Found, Rescan Finished, "
+        "the event is of the kind 'ECR Replication Action' from 'aws.ecr'; known are "
+        "ECR Image Scan, ECR Image Action, Inspector2 Scan, Scan Result Found, Rescan Finished, "
         "Step Functions Execution Status Change"
     )
 
 
 SCAN = "ecr_image_scan_complete"
+DELETED = "ecr_image_action_delete"
 RUN = "rescan_finished"
 ENDED = "execution_failed"
 
@@ -162,6 +168,14 @@ ENDED = "execution_failed"
         (SCAN, "detail.finding-severity-counts", {"HIGH": True}, "from 0, not True"),
         (SCAN, "detail.finding-severity-counts", {"HIGH": 10**13}, "from 0, not 10000000000000"),
         (SCAN, "detail.finding-severity-counts", {"x" * 99: "1"}, f"counts.{'x' * 59}… must be"),
+        (DELETED, "detail.action-type", "PUSH", "detail must be of a DELETE with SUCCESS, not of"),
+        (DELETED, "detail.result", "FAILURE", "not of 'DELETE' with 'FAILURE'"),
+        (
+            DELETED,
+            "detail.image-digest",
+            None,
+            "detail.image-digest must be a text, and is missing",
+        ),
         (RUN, "detail.run", None, "the event.detail.run must be a text, and is missing"),
         (RUN, "detail.dry_run", "no", "detail.dry_run must be true or false, not 'no'"),
         (RUN, "detail.started_at", "now", "detail.started_at must be a time in ISO 8601"),
@@ -192,12 +206,14 @@ def test_names_the_field_and_what_is_accepted(
     with pytest.raises(UnreadableScanEvent) as raised:
         interpreted(event)
     assert message in str(raised.value)
-    assert path in str(raised.value) or "repository-name" in path
+    names_values = path in ("detail.repository-name", "detail.action-type", "detail.result")
+    assert path in str(raised.value) or names_values
 
 
 TIMES = {
     "ecr_image_scan_complete": "time",
     "inspector2_scan_ecr": "time",
+    "ecr_image_action_delete": "time",
     "scan_result_found": "detail.scanned-at",
     "rescan_finished": "detail.ended_at",
     "execution_failed": "time",
@@ -252,6 +268,77 @@ def test_answers_the_state_machine_with_one_shape(monkeypatch: pytest.MonkeyPatc
     finished: Any = module.handler({"event": sample("execution_failed")}, any_lambda_context())
     assert finished["interpretation"]["run"]["error"] == "States.ExceedToleratedFailureThreshold"
     assert finished["record"] is None
+
+
+def test_reads_which_image_was_deleted() -> None:
+    event = sample(DELETED)
+    assert interpreted(event) == Interpretation(
+        deletion=Deletion(
+            account="123456789012",
+            region="eu-central-1",
+            repository="shop/cart",
+            image_digest=event["detail"]["image-digest"],
+            deleted_at=datetime(2026, 3, 14, 9, 12, 5, tzinfo=UTC),
+        )
+    )
+
+
+@pytest.mark.parametrize("sent_from", [{"account": "999999999999"}, {"region": "eu-west-1"}])
+def test_knows_a_deletion_in_another_registry(sent_from: dict[str, str]) -> None:
+    deletion = interpreted(sample(DELETED) | sent_from).deletion
+    assert deletion
+    assert deletion.is_elsewhere
+
+
+@pytest.mark.parametrize(
+    ("status", "silence"),
+    [
+        ("PENDING", Reason.NOT_ENDED),
+        ("IN_PROGRESS", Reason.NOT_ENDED),
+        ("FINDINGS_UNAVAILABLE", Reason.NO_RESULT),
+        ("LIMIT_EXCEEDED", Reason.NO_RESULT),
+        ("IMAGE_ARCHIVED", Reason.NO_RESULT),
+    ],
+)
+@pytest.mark.parametrize("name", [SCAN, "inspector2_scan_ecr", "scan_result_found"])
+def test_case_17_a_scan_without_a_result_is_neither_reported_nor_recorded(
+    name: str, status: str, silence: Reason
+) -> None:
+    event = sample(name)
+    event["detail"]["scan-status"] = status
+    said = interpreted_event(event)
+    assert (said.interpretation, said.record) == (Interpretation(silence=silence), None)
+
+
+def test_knows_every_status_that_the_sdk_names() -> None:
+    """A status that is new there is decided on here, before it is reported as a failed scan."""
+    of_ecr = botocore.session.get_session().get_service_model("ecr").shape_for("ScanStatus")
+    event, ends = sample(SCAN), {}
+    for status in of_ecr.enum:  # type: ignore[attr-defined] # of a StringShape
+        event["detail"]["scan-status"] = status
+        said = interpreted(event)
+        ends[status] = said.silence or _end_of(read_scan(event))
+    assert ends == {
+        "COMPLETE": "complete",
+        "ACTIVE": "complete",
+        "FAILED": "failed",
+        "UNSUPPORTED_IMAGE": "unsupported",
+        "IMAGE_SIZE_EXCEEDED": "unsupported",
+        "SCAN_ELIGIBILITY_EXPIRED": "not monitored",
+        "PENDING": Reason.NOT_ENDED,
+        "IN_PROGRESS": Reason.NOT_ENDED,
+        "FINDINGS_UNAVAILABLE": Reason.NO_RESULT,
+        "LIMIT_EXCEEDED": Reason.NO_RESULT,
+        "IMAGE_ARCHIVED": Reason.NO_RESULT,
+    }
+
+
+def _end_of(scan: ScanReport) -> str:
+    if scan.is_complete:
+        return "complete"
+    if scan.is_unsupported:
+        return "unsupported"
+    return "not monitored" if scan.status == NOT_MONITORED else "failed"
 
 
 def test_keeps_silent_on_a_run_that_has_reported_itself() -> None:

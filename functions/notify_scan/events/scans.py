@@ -16,6 +16,14 @@ _COUNTED_BY_INSPECTOR = SEVERITIES[:3]
 _REPOSITORY_ARN = re.compile(
     rf"arn:[a-z-]+:ecr:([a-z0-9-]{{1,{LONGEST_REGION}}}):([0-9]+):repository/(.+)", re.DOTALL
 )
+# Of ECR's ScanStatus: https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_ImageScanStatus.html
+_SILENT = {
+    "PENDING": Reason.NOT_ENDED,
+    "IN_PROGRESS": Reason.NOT_ENDED,
+    "FINDINGS_UNAVAILABLE": Reason.NO_RESULT,
+    "LIMIT_EXCEEDED": Reason.NO_RESULT,
+    "IMAGE_ARCHIVED": Reason.NO_RESULT,
+}
 MOST_TAGS = 2_000  # characters: an image can have more tags than a message has room
 MOST_UNKNOWN = 10  # severities that AWS does not document
 LONGEST_UNKNOWN = 50  # characters of such a name
@@ -23,15 +31,14 @@ LONGEST_UNKNOWN = 50  # characters of such a name
 
 def basic_scan(event: Fields) -> Interpretation:
     """Read an ECR Image Scan event."""
-    return Interpretation(scan=_report(event, _scan(event), ScanType.BASIC, SEVERITIES))
+    return _read(event, _scan(event), ScanType.BASIC, SEVERITIES)
 
 
 def enhanced_scan(event: Fields) -> Interpretation:
     """Read an Inspector2 Scan event, which may also be about an instance, a function or an AMI."""
     if event.part("detail").optional_text("repository-name") is None:
         return Interpretation(silence=Reason.NOT_AN_IMAGE)
-    scan = _report(event, _scan(event), ScanType.ENHANCED, _COUNTED_BY_INSPECTOR)
-    return Interpretation(scan=scan)
+    return _read(event, _scan(event), ScanType.ENHANCED, _COUNTED_BY_INSPECTOR)
 
 
 def found_scan(event: Fields) -> Interpretation:
@@ -43,13 +50,22 @@ def found_scan(event: Fields) -> Interpretation:
         raise UnreadableScanEvent(
             f"{detail.where}.scan-type must be {known}, not {found.scan_type!a}"
         )
-    return Interpretation(scan=_report(event, found, ScanType(found.scan_type), SEVERITIES))
+    return _read(event, found, ScanType(found.scan_type), SEVERITIES)
 
 
 def _scan(event: Fields) -> ScanResultFound:
     """Read an event of ECR or Inspector, whose detail has the keys of our own."""
     detail = event.part("detail")
     return ScanResultFound.read_at(event.time("time"), detail)
+
+
+def _read(
+    event: Fields, scan: ScanResultFound, scan_type: ScanType, counted: Sequence[str]
+) -> Interpretation:
+    """Read a scan; one without a result says nothing about the image, and is not recorded."""
+    if silence := _SILENT.get(scan.scan_status):
+        return Interpretation(silence=silence)
+    return Interpretation(scan=_report(event, scan, scan_type, counted))
 
 
 def _report(

@@ -39,7 +39,7 @@ _ORDER = (
     Change.UNCHANGED,
     Change.CLEARED,
 )
-# What is said of all images in one line, whatever NotifyOn says.
+# What one line says of all images, regardless of NotifyOn.
 _IN_ONE_LINE = {
     Cause.THRESHOLD,
     Cause.FIRST_OF_TYPE,

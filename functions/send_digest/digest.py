@@ -182,7 +182,7 @@ class Room:
         self._left = left
 
     def first[T](self, items: Iterable[T], most: int) -> tuple[T, ...]:
-        """Return the first of some items: at most so many, and as many as there is room for."""
+        """Return the first of some items: at most `most`, and as many as there is room for."""
         taken = first(tuple(islice(items, most)), _bytes, self._left)
         self._left -= sum(map(_bytes, taken))
         return taken
@@ -193,7 +193,7 @@ def _bytes(item: object) -> int:
 
 
 def _is_explained(image: DigestedImage) -> bool:
-    """Return whether the vulnerabilities of a digest say all that is to be said of an image."""
+    """Return whether the vulnerabilities of a digest say everything about an image."""
     is_named = image.is_by_name and not image.is_end_of_failure
     return is_named and image.change in (Change.NEW, Change.WORSE, Change.BETTER)
 

@@ -1,6 +1,6 @@
 """Entries of digests, what puts them into the table, and the table and the bucket in memory."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import fields, replace
 from datetime import timedelta
 from itertools import batched
@@ -12,7 +12,6 @@ from ledger.changes import Change
 from ledger.digest_entries import DigestChange, DigestEntries, DigestEntry, DigestImage, sort_key
 from ledger.errors import DigestAlreadyBegun
 from ledger.image_records import ImageState
-from ledger.table import attributes, key_attributes
 from tests.support.clock import NOW
 
 EXPIRES_AT = int((NOW + timedelta(days=180)).timestamp())
@@ -80,28 +79,11 @@ def put_entry(
     boto3.client("dynamodb").update_item(**put.request)
 
 
-def fill(mode: str, entries: Sequence[DigestEntry]) -> None:
-    """Put many entries into the table, in batches."""
+def fill(entries: DigestEntries, changes: Iterable[DigestChange]) -> None:
+    """Put many changes into the table, in batches."""
     client = boto3.client("dynamodb")
-    for some in batched(entries, 25, strict=False):
-        items = [
-            {
-                **key_attributes(
-                    (
-                        f"digest#{mode}",
-                        f"image#{entry.image.repository}@{entry.image.image_digest}",
-                    )
-                ),
-                **attributes(
-                    {
-                        "image": entry.image,
-                        "before": entry.before,
-                        "first_event": entry.first_event,
-                    }
-                ),
-            }
-            for entry in some
-        ]
+    for some in batched(changes, 25, strict=False):
+        items = [entries.put(each, expires_at=EXPIRES_AT).request["Item"] for each in some]
         requests: Any = {"LedgerTable": [{"PutRequest": {"Item": item}} for item in items]}
         client.batch_write_item(RequestItems=requests)
 

@@ -30,8 +30,9 @@ SECRET_PARTS = {
     for part in re.split(r"[/?=]", secret)
     if "ecret" in part or "ignature" in part or "SECRET" in part
 }
-# Parameters of a stack that uses all channels.
+# Parameters of a stack that uses all channels, each for one message per scan.
 ALL_CHANNELS = {
+    "DigestChannels": "NONE",
     "ChatbotTopicState": "ENABLED",
     "SlackWebhookSecretArn": "SLACK-secret",
     "TeamsWebhookSecretArn": "TEAMS-secret",

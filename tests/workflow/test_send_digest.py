@@ -1,31 +1,44 @@
 """SendDigest, the real definition and the real handlers: what is told in one message, and when."""
 
+import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 
 import pytest
 
-from ledger.digest_entries import DigestImage
+from ledger.changes import Change, ChangedFinding, FindingsChange
+from ledger.digest_entries import DigestChange
 from ledger.errors import LedgerUnavailable
+from ledger.image_records import ImageState, image_records
 from notify_scan.webhooks.client import WebhookRefused
 from reporting.channels.delivery import Channel
+from tests.support.cases import case
+from tests.support.clock import Clock
 from tests.support.digests import (
     BAD,
+    EXPIRES_AT,
     WELL,
     WORSE,
+    any_change,
     any_digest_image,
-    any_entry,
     fill,
+    put_change,
     put_entry,
 )
 from tests.support.engine import Engine, Execution, Fault
 from tests.support.receivers import ALL_CHANNELS
+from tests.support.template import template
 from tests.workflow.conftest import Deploy
 
 REGISTRY: dict[str, Any] = {"repositories": []}
 ALL_DAILY = {**ALL_CHANNELS, "DigestChannels": "SNS,CHATBOT,SLACK,TEAMS,WEBHOOK,EVENTBRIDGE"}
+SHIPPED_DIGESTS = {
+    name: template()["Parameters"][name]["Default"] for name in ("DigestChannels", "ImmediateFrom")
+}
 DIGEST_CHANNELS = set(Channel) - {Channel.PAGERDUTY}
 WEBHOOK_DAILY = {
     "NotificationTopicState": "DISABLED",
@@ -79,13 +92,18 @@ def told(deployed: Engine) -> list[dict[str, tuple[str, dict[str, int]]]]:
     ]
 
 
-def put(deployed: Engine, *images: DigestImage, mode: str = "DAILY") -> None:
-    for image in images:
-        put_entry(deployed.entries, mode, image)
+def put(deployed: Engine, *numbers: int) -> None:
+    for number in numbers:
+        put_change(deployed.entries, any_change(number))
 
 
 def left(deployed: Engine, mode: str = "DAILY") -> int:
-    return len(list(deployed.entries.entries_of(mode)))
+    entries = deployed.entries
+    return len(list(entries.changes_of(mode))) + len(list(entries.entries_of(mode)))
+
+
+def any_named(name: str, severity: str) -> ChangedFinding:
+    return ChangedFinding(name, "openssl", severity, version="3.0.11-1", score=7.5)
 
 
 def failing(times: int, error: Exception) -> Fault:
@@ -105,7 +123,7 @@ def assert_sent(execution: Execution) -> None:
 
 def test_sends_every_channel_one_message(deploy: Deploy) -> None:
     deployed = deploy(REGISTRY, **ALL_DAILY)
-    put(deployed, *(any_digest_image(number) for number in range(12)))
+    put(deployed, *range(12))
     execution = deployed.send_digest(name="digest-1")
     assert_sent(execution)
     got = Counter(each.channel for each in deployed.receivers.received)
@@ -129,15 +147,16 @@ def test_sends_every_channel_one_message(deploy: Deploy) -> None:
 
 def test_leaves_channels_without_digests_alone(deploy: Deploy) -> None:
     deployed = deploy(REGISTRY, **{**ALL_DAILY, "DigestChannels": "SNS,TEAMS"})
-    put(deployed, any_digest_image(1))
+    put(deployed, 1)
     deployed.send_digest()
     assert {each.channel for each in deployed.receivers.received} == {Channel.SNS, Channel.TEAMS}
 
 
 def test_sends_what_the_digest_after_runs_of_an_earlier_version_has_left(deploy: Deploy) -> None:
     deployed = deploy(REGISTRY, **WEBHOOK_DAILY)
-    put(deployed, any_digest_image(1))
-    put(deployed, any_digest_image(1), any_digest_image(2), mode="AFTER_RUN")
+    put_entry(deployed.entries, "DAILY", any_digest_image(1))
+    for number in (1, 2):
+        put_entry(deployed.entries, "AFTER_RUN", any_digest_image(number))
     assert_sent(deployed.send_digest())
     (report,) = digests(deployed)
     assert report["changes"] == {"NEW": 2}
@@ -170,10 +189,10 @@ def test_an_image_that_is_what_it_was_is_removed_and_not_reported(deploy: Deploy
     deployed = deploy(REGISTRY, **WEBHOOK_DAILY)
     scanned(deployed, 1, {"HIGH": 1})
     scanned(deployed, 1, {})
-    assert left(deployed) == 1
+    assert left(deployed) == 2
     execution = deployed.send_digest()
     assert execution.states[-3:] == ["ForgetDigest", "IsMoreToSend", "NothingToSend"]
-    assert (execution.output or {})["removed"] == 1
+    assert (execution.output or {})["removed"] == 2
     assert (told(deployed), left(deployed)) == ([], 0)
     scanned(deployed, 1, {"HIGH": 1})
     deployed.send_digest()
@@ -202,7 +221,7 @@ def test_an_image_that_was_worse_for_a_while_is_reported_as_notify_on_says(
 
 def test_forgets_what_no_channel_is_left_for(deploy: Deploy) -> None:
     deployed = deploy(REGISTRY, **ALL_CHANNELS)
-    put(deployed, any_digest_image(1))
+    put(deployed, 1)
     assert deployed.send_digest().states[-1] == "NothingToSend"
     assert left(deployed) == 0
     assert deployed.notifications() == []
@@ -213,7 +232,7 @@ def test_a_digest_that_fails_before_it_is_sent_leaves_everything_to_the_next(
     deploy: Deploy, fails: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     deployed = deploy(REGISTRY, **WEBHOOK_DAILY)
-    put(deployed, any_digest_image(1), any_digest_image(2))
+    put(deployed, 1, 2)
     if fails == "ComposeDigest":
         deployed.faults[fails] = failing(10, LedgerUnavailable("no table today"))
         failed = deployed.send_digest(name="failed")
@@ -223,7 +242,7 @@ def test_a_digest_that_fails_before_it_is_sent_leaves_everything_to_the_next(
     assert (failed.status, failed.states[-1]) == ("FAILED", fails)
     assert (told(deployed), left(deployed)) == ([], 2)
 
-    put(deployed, any_digest_image(3))
+    put(deployed, 3)
     assert_sent(deployed.send_digest(name="next"))
     assert {image for digest in told(deployed) for image in digest} == {
         f"team/api-{number}:v1" for number in (1, 2, 3)
@@ -272,7 +291,7 @@ def test_what_changes_while_a_digest_is_sent_is_in_the_next_one_alone(deploy: De
 def test_two_concurrent_executions_send_a_digest_once(deploy: Deploy, state: str) -> None:
     """The second comes while the first composes, and while it forgets."""
     deployed = deploy(REGISTRY, **ALL_DAILY)
-    put(deployed, any_digest_image(1), any_digest_image(2))
+    put(deployed, 1, 2)
     second: list[Execution] = []
 
     def meanwhile(_: dict[str, Any]) -> None:
@@ -290,7 +309,7 @@ def test_two_concurrent_executions_send_a_digest_once(deploy: Deploy, state: str
 
 def test_composes_anew_where_the_digest_under_way_is_kept_no_more(deploy: Deploy) -> None:
     deployed = deploy(REGISTRY, **WEBHOOK_DAILY)
-    put(deployed, any_digest_image(1))
+    put(deployed, 1)
     deployed.entries.begin("DAILY", "long-ago", instead_of=None)
     assert_sent(deployed.send_digest())
     assert (len(told(deployed)), left(deployed)) == (1, 0)
@@ -301,31 +320,142 @@ def test_a_channel_that_does_not_take_the_digest_finds_it_in_the_queue(deploy: D
     deployed.receivers.trouble = lambda channel: (
         WebhookRefused("404") if channel is Channel.SLACK else None
     )
-    put(deployed, any_digest_image(1))
+    put(deployed, 1)
     assert_sent(deployed.send_digest())
     (kept,) = deployed.undelivered()
     assert (kept["delivery"]["channel"], kept["delivery"]["about"]) == (
         "SLACK",
-        "ECR digest: 1 image changed (1 new)",
+        "1 image changed (1 new)",
     )
     assert left(deployed) == 0
 
 
+def whole(deployed: Engine, digest: Any) -> Any:
+    """Read the whole digest of which a channel got a part."""
+    return deployed.document(digest["document"])["report"]
+
+
+def test_names_what_several_scans_amount_to_and_not_what_was_reported_immediately(
+    deploy: Deploy,
+) -> None:
+    deployed = deploy(REGISTRY, **WEBHOOK_DAILY)
+    new, gone = any_named("CVE-2026-1", "CRITICAL"), any_named("CVE-2026-2", "HIGH")
+    told, old = any_named("CVE-2026-3", "CRITICAL"), any_named("CVE-2026-4", "LOW")
+    for number in range(3):
+        for minutes, by_name, is_told in (
+            (0, FindingsChange(new=(new, gone)), False),
+            (1, FindingsChange(new=(told,)), True),
+            (2, FindingsChange(gone=(gone, old)), False),
+        ):
+            change = any_change(
+                number, BAD, WORSE, minutes=minutes, by_name=by_name, is_told=is_told
+            )
+            put_change(deployed.entries, change)
+    assert_sent(deployed.send_digest())
+    (report,) = digests(deployed)
+    assert [(each["name"], each["images"]) for each in report["vulnerabilities"]] == [
+        ("CVE-2026-1", 3)
+    ]
+    assert [(each["name"], each["images"]) for each in report["fixed"]] == [("CVE-2026-4", 3)]
+    assert left(deployed) == 0
+
+
+def test_case_03_the_worst_image_is_first_though_it_has_not_just_become_bad(
+    deploy: Deploy,
+) -> None:
+    """From 1 to 50 critical findings, behind 40 new images with one each."""
+    first, *others, last = case("03-digest-worst-first.json", of="notify")["events"]
+    deployed = deploy(REGISTRY, clock=Clock(datetime(2026, 3, 21, 4, tzinfo=UTC)), **WEBHOOK_DAILY)
+    deployed.notify(first)
+    deployed.send_digest()
+    for event in (*others, last):
+        deployed.notify(event)
+    deployed.send_digest()
+    _, second = digests(deployed)
+    assert second["changes"] == {"NEW": 40, "WORSE": 1}
+    worst = second["images"][0]
+    assert (worst["image"], worst["severities"]) == ("zz/payments:prod", {"CRITICAL": 50})
+    assert len(whole(deployed, second)["images"]) == 41
+
+
+def test_case_04_the_first_day_is_one_message_per_channel(deploy: Deploy) -> None:
+    """The pattern of the case ten times: images that a run has scanned for the first time."""
+    events = case("04-first-day.json", of="notify")["events"]
+    clock = Clock(datetime(2026, 3, 21, 4, tzinfo=UTC))
+    deployed = deploy(REGISTRY, clock=clock, **{**ALL_CHANNELS, **SHIPPED_DIGESTS})
+    records = image_records("LedgerTable")
+    for number in range(60):
+        event = json.loads(json.dumps(events[number % len(events)]))
+        digest = f"sha256:{number:064x}"
+        event["id"] = f"event-{number}"
+        event["detail"] |= {"image-digest": digest, "image-tags": [f"v{number}"]}
+        repository, at = event["detail"]["repository-name"], datetime.fromisoformat(event["time"])
+        records.note_started(
+            repository, digest, run="run-1", at=at - timedelta(minutes=5), expires_at=EXPIRES_AT
+        )
+        deployed.notify(event)
+    machines = {Channel.WEBHOOK, Channel.EVENTBRIDGE}
+    before = Counter(each.channel for each in deployed.receivers.received)
+    assert before == dict.fromkeys(machines, 60)  # one message per scan, and no incident
+    assert_sent(deployed.send_digest())
+    got = Counter(each.channel for each in deployed.receivers.received) - before
+    assert got == Counter(DIGEST_CHANNELS - machines)
+    assert {each["text"] for each in deployed.receivers.of(Channel.SLACK)} == {
+        "Baseline: 60 images with open vulnerabilities, 20 with critical ones"
+    }
+
+
+def named(number: int) -> DigestChange:
+    """Make a change by name: a vulnerability of all images, one of many, and several of each."""
+    own = [any_named(f"CVE-2026-{number * 10 + each:05}", "HIGH") for each in range(8)]
+    shared = any_named("CVE-2026-1", "CRITICAL"), any_named(f"CVE-2025-{number % 40}", "HIGH")
+    by_name = FindingsChange(new=(*shared, *own), gone=tuple(own[:2]))
+    return any_change(number, BAD, WORSE, change=Change.WORSE, by_name=by_name)
+
+
+def first_sight(number: int) -> DigestChange:
+    change = named(number)
+    return replace(change, before=ImageState(), change=Change.NEW, is_first_sight=True)
+
+
+def reminder(number: int) -> DigestChange:
+    return any_change(number, BAD, BAD, change=Change.UNCHANGED, is_reminder=True)
+
+
+def by_number(number: int) -> DigestChange:
+    before, image_state, change = (
+        (WELL, BAD, Change.NEW),
+        (BAD, WORSE, Change.WORSE),
+        (BAD, WELL, Change.CLEARED),
+    )[number % 3]
+    return any_change(number, before, image_state, change=change)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(280)
-def test_thousands_of_images_are_one_message_a_channel(deploy: Deploy) -> None:
+@pytest.mark.parametrize(
+    ("made", "title"),
+    [
+        (named, "24,001 new vulnerabilities (1 critical, 24,000 high) in 3,000 images"),
+        (first_sight, "Baseline: 3,000 images with open vulnerabilities, 3,000 with critical ones"),
+        (reminder, "3,000 images still above threshold"),
+        (by_number, "3,000 images changed (1,000 new, 1,000 worse, 1,000 cleared)"),
+    ],
+)
+def test_thousands_of_images_are_one_message_a_channel(
+    deploy: Deploy, made: Callable[[int], DigestChange], title: str
+) -> None:
     deployed = deploy(REGISTRY, **ALL_DAILY)
-    kinds = ((WELL, BAD), (BAD, WORSE), (BAD, WELL))
-    fill("DAILY", [any_entry(number, *kinds[number % 3]) for number in range(3_000)])
+    fill(deployed.entries, map(made, range(3_000)))
     execution = deployed.send_digest()
     assert_sent(execution)
     got = Counter(each.channel for each in deployed.receivers.received)
     assert got == Counter(DIGEST_CHANNELS)
-    (report,) = digests(deployed)
-    assert report["changes"] == {"NEW": 1_000, "WORSE": 1_000, "CLEARED": 1_000}
-    assert len(report["images"]) + report["images_omitted"] == 3_000
-    assert {each["change"] for each in report["images"]} == {"NEW"}
-    assert len(deployed.document(report["document"])["report"]["images"]) == 3_000
+    (content,) = deployed.receivers.of(Channel.WEBHOOK)
+    assert content["title"] == title
+    report = whole(deployed, content["report"])
+    groups = [each for each in (report["baseline"], report["reminders"]) if each]
+    assert len(report["images"]) + sum(len(group["images"]) for group in groups) == 3_000
     assert left(deployed) == 0
     notified = [deployed.wait(each) for each in deployed.notifications()]
     assert max(each.largest_payload() for each in (execution, *notified)) < 128 * 1024

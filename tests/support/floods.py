@@ -3,6 +3,8 @@
 What Step Functions does between the functions is done here: the state RecordScan, and no more.
 """
 
+import functools
+import operator
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -28,6 +30,7 @@ from registry.findings import SEVERITIES, Finding, ScanFindings
 from reporting.channels.delivery import Channel, Delivery
 from reporting.reports import Interpretation, ScanReport, ScanType
 from runtime import clock
+from runtime.messages import encode
 from runtime.settings import loaded
 from send_digest import compose_digest, forget_digest
 from send_digest.digest import ComposedDigest, DigestRequest
@@ -176,22 +179,11 @@ class Installation:
 
     def _record(self, event: InterpretedEvent) -> None:
         """Do what the state RecordScan does."""
-        asked: Any = event.record
         client = boto3.client("dynamodb")
         parameters = NOTIFY_SCAN.definition["States"]["RecordScan"]["Parameters"]
+        request = _filled(parameters, encode(event)) | {"TableName": _TABLE}
         with suppress(client.exceptions.ConditionalCheckFailedException):
-            client.update_item(
-                TableName=_TABLE,
-                Key=asked.key,
-                UpdateExpression=parameters["UpdateExpression"],
-                ConditionExpression=parameters["ConditionExpression"],
-                ExpressionAttributeValues={
-                    ":last_scan": asked.last_scan,
-                    ":image_tags": asked.image_tags,
-                    ":scanned_at": {"S": asked.scanned_at},
-                    ":expires_at": {"N": asked.expires_at},
-                },
-            )
+            client.update_item(**request)
 
     def _composed(self, event: InterpretedEvent) -> Notification:
         composition = Composition(event, attempt=0)
@@ -236,6 +228,20 @@ def installation(now: datetime, **parameters: str) -> Iterator[Installation]:
             stack.callback(cached.cache_clear)
         _create()
         yield installed
+
+
+def _filled(parameters: Any, state: Any) -> Any:
+    """Fill in the paths of a state's parameters."""
+    if not isinstance(parameters, dict):
+        return parameters
+    return {
+        name.removesuffix(".$"): _at(value, state) if name.endswith(".$") else _filled(value, state)
+        for name, value in parameters.items()
+    }
+
+
+def _at(path: str, state: Any) -> Any:
+    return functools.reduce(operator.getitem, path.split(".")[1:], state)
 
 
 def _environment(parameters: dict[str, str]) -> dict[str, str]:

@@ -4,6 +4,7 @@ What Step Functions does between the functions is done here: the state RecordSca
 """
 
 import functools
+import json
 import operator
 from collections import Counter
 from collections.abc import Iterator
@@ -160,6 +161,29 @@ class Installation:
         return Counter(
             each.delivery.channel for each in self.sent.values() if since is None or each.at > since
         )
+
+    def digest_report(self) -> dict[str, Any]:
+        """Read the digest of the day, as it is in the run bucket."""
+        key = f"digests/digest-{self.now:%Y-%m-%d}.json"
+        document = boto3.client("s3").get_object(Bucket=_BUCKET, Key=key)["Body"].read()
+        report: dict[str, Any] = json.loads(document)["report"]
+        return report
+
+    def sent_immediately(self) -> list[str]:
+        """List the vulnerabilities that messages about scans to the topic say are new."""
+        reports = [
+            json.loads(json.loads(cast("Any", each.delivery.content)["message"])["default"])[
+                "report"
+            ]
+            for (channel, _), each in self.sent.items()
+            if channel is Channel.SNS
+        ]
+        return [
+            finding["name"]
+            for report in reports
+            if report["kind"] == "scan"
+            for finding in report["by_name"]["new"]
+        ]
 
     def clock(self) -> datetime:
         """Show the time to the functions."""

@@ -89,7 +89,7 @@ class FindingsChange:
         return not any(getattr(self, name) for name in LISTS)
 
     def cut(self, most: int = MOST_NAMED) -> "FindingsChange":
-        """Return the change with at most so many findings in each list, and what is left out."""
+        """Return the change with at most `most` findings in each list, and what is left out."""
         kept = {name: getattr(self, name)[:most] for name in LISTS}
         omitted = {
             name: left

@@ -58,7 +58,7 @@ class ImageState:
     counts: findings by severity, of the last scan that completed.
     exceeded: the severities that were above their threshold.
     failed: whether the last scan failed.
-    thresholds: the thresholds in force then, of the severities that were on; absent in a record of
+    thresholds: the thresholds in effect then, of the severities that were on; absent in a record of
         version 0.3.0.
     scan_type: BASIC or ENHANCED, of the last scan that completed.
     is_unsupported: whether ECR cannot scan the image.

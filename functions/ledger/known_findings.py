@@ -50,7 +50,7 @@ class KnownFinding:
 
 @dataclass(frozen=True)
 class GoneFinding:
-    """A finding that went on a day, at most 30 days ago."""
+    """A finding that has gone, at most 30 days ago."""
 
     severity: str
     first_seen: date

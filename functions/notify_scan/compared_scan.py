@@ -180,14 +180,16 @@ def _state(report: ScanReport, counts: dict[str, int], thresholds: Thresholds) -
 
 def _state_by_number(scan: CompletedScan, known: KnownImage, thresholds: Thresholds) -> ImageState:
     report, before = scan.report, known.before.image_state if known.before else None
-    # What was found last still stands, whatever hinders the scanner now.
-    stands = replace(before or ImageState(), failed=False, is_unsupported=False, is_monitored=True)
+    # What was found last is still there, also if it cannot be scanned now.
+    as_found = replace(
+        before or ImageState(), failed=False, is_unsupported=False, is_monitored=True
+    )
     if report.is_unsupported:
-        return replace(stands, is_unsupported=True)
+        return replace(as_found, is_unsupported=True)
     if report.status == NOT_MONITORED:
-        return replace(stands, is_monitored=False)
+        return replace(as_found, is_monitored=False)
     if not report.is_complete:
-        return replace(stands, failed=True)
+        return replace(as_found, failed=True)
     return _state(report, _counts(scan, known, before, thresholds), thresholds)
 
 
@@ -195,7 +197,7 @@ def _counts(
     scan: CompletedScan, known: KnownImage, before: ImageState | None, thresholds: Thresholds
 ) -> dict[str, int]:
     """Count the findings of a scan that is compared by number."""
-    report, counts = scan.told, thresholds.counts(scan.told)
+    report, counts = scan.counted, thresholds.counts(scan.counted)
     is_old = before is not None and before.thresholds is None
     if is_old and report.scan_type is ScanType.ENHANCED:
         return counts  # as version 0.3.0 counted, which read no list of enhanced scanning

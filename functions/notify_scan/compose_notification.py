@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from accepted_risks.document import accepted_risks_document
 from ledger.announcements import announcements
-from ledger.baselines import baselines
+from ledger.image_baselines import baselines
 from ledger.digest_entries import digest_entries
 from notify_scan.accepted_risks_notices import due_notices
 from notify_scan.interpreted_event import InterpretedEvent

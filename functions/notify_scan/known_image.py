@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from ledger.baselines import Baselines, StoredImage, TagPointer
+from ledger.image_baselines import Baselines, StoredImage, TagPointer
 from ledger.errors import BaselineMoved
 from ledger.image_records import Note
 from ledger.known_findings import KnownFinding, KnownFindings

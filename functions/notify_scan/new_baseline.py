@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from ledger.announcements import Announcements
-from ledger.baselines import Baselines
+from ledger.image_baselines import Baselines
 from ledger.changes import Cause, Change
 from ledger.digest_entries import DigestChange, DigestEntries, DigestImage
 from ledger.image_records import Baseline, ImageRecord, ImageState, Note

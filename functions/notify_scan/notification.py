@@ -5,7 +5,7 @@ from datetime import datetime
 
 from accepted_risks.risks import AcceptedRisks
 from ledger.announcements import Route
-from ledger.baselines import StoredImage
+from ledger.image_baselines import StoredImage
 from ledger.errors import LedgerUnavailable
 from ledger.image_records import Note
 from notify_scan.compared_scan import ComparedScan, compared, compared_again

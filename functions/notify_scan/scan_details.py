@@ -29,14 +29,14 @@ _UNKNOWN = "Which findings are new is not known: "
 class CompletedScan:
     """A scan with what ECR says of it beyond the event.
 
-    told: the report of the event alone.
+    counted: the report of the event alone.
     report: its counts are those of the list, where there is one, without what is accepted.
     findings: by vulnerability and package; absent where only their numbers are known.
     accepted: those that an operator has accepted, or that Amazon Inspector suppresses.
     is_missing: ECR did not answer, so that the names are asked for again with the next run.
     """
 
-    told: ScanReport
+    counted: ScanReport
     report: ScanReport
     findings: Mapping[FindingKey, Finding] | None = None
     accepted: frozenset[FindingKey] = frozenset()

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, cast
 
 from ledger.announcements import Announcements
-from ledger.baselines import Baselines, Recall, StoredImage, TagPointer
+from ledger.image_baselines import Baselines, Recall, StoredImage, TagPointer
 from ledger.digest_entries import DigestChange, DigestEntries
 from ledger.errors import BaselineMoved, LedgerUnavailable
 from ledger.image_records import Baseline, ImageRecord, RecordedScan
@@ -62,7 +62,7 @@ class LedgerInMemory:
         return interpreted
 
     def recall(self, repository: str, digest: str, tags: Sequence[str]) -> Recall:
-        """Read all that is known of an image and of its tags."""
+        """Read what is known of an image and of its tags."""
         self._count("recall")
         return Recall(self._image(repository, digest), self._pointers(repository, tags))
 

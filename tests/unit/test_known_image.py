@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from ledger.baselines import StoredImage, TagPointer
+from ledger.image_baselines import StoredImage, TagPointer
 from ledger.changes import Cause, Change
 from ledger.digest_entries import DigestChange, DigestImage
 from ledger.errors import BaselineMoved, LedgerUnavailable

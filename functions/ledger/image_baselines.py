@@ -71,7 +71,7 @@ class Baselines:
         self._table = table
 
     def recall(self, repository: str, image_digest: str, tags: Sequence[str]) -> Recall:
-        """Read all that is known of an image and of its tags, in one consistent call."""
+        """Read what is known of an image and of its tags, in one consistent call."""
         keys = [*_keys(repository, image_digest), *(_tag_key(repository, tag) for tag in tags)]
         items = {item["sk"]: item for item in self._table.get_many(keys, consistent=True)}
         return Recall(_stored_image(image_digest, items), _pointers(items))

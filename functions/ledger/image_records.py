@@ -20,7 +20,7 @@ type RetentionDays = Annotated[int, Limits(30, 3_650)]  # after the last scan of
 
 # What says when an image was scanned. Reading all attributes of a thousand images takes twice as
 # long.
-_SCANS = ("sk", "last_scan", "last_attempt", "started_at", "started_by")
+_SCANS = ("sk", "last_scan", "last_attempt", "started_at", "started_by", "names_missing")
 
 
 @dataclass(frozen=True)

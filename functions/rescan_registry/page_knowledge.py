@@ -15,7 +15,7 @@ from rescan_registry.last_scans import (
     scan_dates,
     scan_to_store,
 )
-from rescan_registry.missing_results import MissingResult
+from rescan_registry.missing_results import MissingResult, UnnamedResult
 from rescan_registry.outcomes import Decision
 from rescan_registry.policy import RescanPolicy
 from rescan_registry.scan_history import ScanAnswers
@@ -32,6 +32,7 @@ class PageKnowledge:
     scans: last scans by digest, of the images for which ECR need not be asked.
     hints: last scans that the listing shows, by digest.
     missing: results that should have arrived, by digest.
+    unnamed: known scans whose findings ECR did not list, by digest.
     unreported: digests of other missing results, from an earlier step. Nothing is stored of them,
         so that the next run finds them missing again.
     """
@@ -42,6 +43,7 @@ class PageKnowledge:
     scans: dict[str, LastScan] = field(default_factory=dict)
     hints: dict[str, LastScan] = field(default_factory=dict)
     missing: dict[str, MissingResult] = field(default_factory=dict)
+    unnamed: dict[str, UnnamedResult] = field(default_factory=dict)
     unreported: frozenset[str] = frozenset()
 
     def misses(self, digest: str) -> bool:
@@ -85,6 +87,7 @@ def gather(
     refused: dict[str, Decision] = {}
     scans: dict[str, LastScan] = {}
     missing: dict[str, MissingResult] = {}
+    unnamed: dict[str, UnnamedResult] = {}
     unknown: list[str] = []
     for image in images:
         record = records.get(image.digest, ImageRecord(image.digest)).without_future(now)
@@ -95,6 +98,8 @@ def gather(
             missing[image.digest] = MissingResult(image, since, record.started_by)
         elif last_scan := newer(known_scan(record, now), image.last_scan):
             scans[image.digest] = last_scan
+            if record.names_missing and (recorded := _recorded(record, last_scan)):
+                unnamed[image.digest] = UnnamedResult(image, recorded, record.started_by)
         else:
             unknown.append(image.digest)
     return PageKnowledge(
@@ -104,4 +109,12 @@ def gather(
         scans=scans,
         hints={image.digest: image.last_scan for image in images if image.last_scan},
         missing=missing,
+        unnamed=unnamed,
     )
+
+
+def _recorded(record: ImageRecord, last_scan: LastScan) -> RecordedScan | None:
+    """Return the recorded scan if it has completed and is the last one."""
+    scan = record.last_scan
+    is_last = scan and (scan.status, scan.scanned_at) == ("COMPLETE", last_scan.completed_at)
+    return scan if is_last else None

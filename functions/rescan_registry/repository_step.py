@@ -122,9 +122,10 @@ class RepositoryStep:
     def evaluate_next(self, around: Surroundings) -> None:
         """Evaluate the images that ECR left undecided, or else those of the next page.
 
-        Puts the missing results that were found. Raises RepositoryNotFound if the repository was
-        deleted in the meantime, PageTokenRefused if ECR does not continue the listing. Images whose
-        last scan ECR was asked for are undecided then.
+        Puts the missing results that were found, and again those of images that are not due if ECR
+        did not list their findings. Raises RepositoryNotFound if the repository was deleted in the
+        meantime, PageTokenRefused if ECR does not continue the listing. Images whose last scan ECR
+        was asked for are undecided then.
         """
         if self.progress.undecided:
             known = _known_of(self.progress)
@@ -133,6 +134,7 @@ class RepositoryStep:
             known = gather(images, around.cache, self._policy, self._now)
         self._settle(known.refused)
         self._evaluate(known.scans, known.dates)
+        self._report_unnamed(known, around.bus)
         self._leave_undecided(known, known.unknown)
         self.progress = replace(
             self.progress, results_missing=self.progress.results_missing + len(known.missing)
@@ -211,6 +213,17 @@ class RepositoryStep:
             wait_seconds=answers.wait_seconds,
             polls=self.progress.polls + 1 if answers.wait_seconds else 0,
         )
+
+    def _report_unnamed(self, known: PageKnowledge, bus: EventBus) -> None:
+        """Put the known results whose findings ECR did not list; a due image gets a new one."""
+        due = {image.image_digest for image in self.progress.waiting}
+        results = [
+            unnamed.again(self._work.repository)
+            for digest, unnamed in known.unnamed.items()
+            if digest not in due
+        ]
+        if results and not self._policy.dry_run:
+            bus.put(results)
 
     def _evaluate(
         self, scans: Mapping[str, LastScan | None], known: Mapping[str, ScanDates]

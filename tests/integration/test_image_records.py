@@ -8,6 +8,7 @@ from typing import Any
 import boto3
 import pytest
 
+from ledger.baselines import baselines
 from ledger.errors import LedgerUnavailable
 from ledger.image_records import Attempt, ImageRecord, ImageRecords, RecordedScan, image_records
 from ledger.table import Table
@@ -38,6 +39,13 @@ def test_reads_back_what_was_noted(records: ImageRecords) -> None:
     record = ImageRecord(DIGEST, last_scan=SCAN, started_at=NOW, started_by="run-1")
     assert list(records.records_of("team/api", [DIGEST])) == [record]
     assert records.get("team/api", DIGEST) == record
+
+
+def test_reads_with_the_scans_of_a_page_whose_findings_are_missing(records: ImageRecords) -> None:
+    records.note_scan("team/api", DIGEST, SCAN, expires_at=EXPIRES_AT)
+    baselines("ledger-table").note_names_missing("team/api", DIGEST, SCAN.scanned_at)
+    record = ImageRecord(DIGEST, last_scan=SCAN, names_missing=SCAN.scanned_at)
+    assert list(records.records_of("team/api", [DIGEST])) == [record]
 
 
 def test_knows_nothing_of_an_image_that_was_never_noted(records: ImageRecords) -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from ledger.image_records import Attempt, ImageRecord, RecordedScan
 from ledger.run_records import Example
+from own_events.scan_result_found import MOST_TAGS
 from registry.errors import EcrThrottled, PageTokenRefused, RepositoryNotFound
 from registry.images import HELM_CHART_TYPE, Image
 from rescan_registry.image_outcomes import ImageOutcomes
@@ -564,6 +565,104 @@ def test_finds_in_another_run_the_missing_results_that_ecr_did_not_tell_at_once(
     assert progress.missing == 0
     assert progress.tally == Tally().plus_many(FRESH, 3 + 1)
     assert records.calls == {"records_of": 1}
+
+
+# Results whose findings ECR did not list
+
+
+def unnamed(image: Image, days: float = 2, **given: Any) -> tuple[str, ImageRecord]:
+    """Make the record of an image whose findings ECR did not list when it was scanned."""
+    scan = RecordedScan(days_ago(days), "COMPLETE", "BASIC", {"HIGH": 3})
+    known = {"last_scan": scan, "names_missing": days_ago(days), **given}
+    return "team/api", ImageRecord(image.digest, **known)
+
+
+def put_for(
+    record: tuple[str, ImageRecord], image: Image, work: RepositoryInRun | None = None
+) -> list[dict[str, Any]]:
+    """Evaluate a page of one image, and return the details of the events."""
+    bus, history = FakeBus(), FakeHistory({image.digest: scanned(days_ago(1))})
+    records, registry = FakeImageRecords(record), FakeRegistry([image])
+    evaluated(work or any_work(), any_surroundings(registry, history, records, bus=bus))
+    details: list[Any] = [detail for _, detail, _ in bus.events]
+    return details
+
+
+def test_reports_a_known_result_again_whose_findings_are_missing() -> None:
+    image = any_image(tags=("v1", "latest"))
+    record = unnamed(image, started_at=days_ago(2.1), started_by="run-0")
+    assert put_for(record, image) == [
+        {
+            "repository-name": any_work().repository,
+            "image-digest": image.digest,
+            "image-tags": ["v1", "latest"],
+            "scan-status": "COMPLETE",
+            "finding-severity-counts": {"HIGH": 3},
+            "scanned-at": days_ago(2).isoformat(timespec="seconds"),
+            "run": "run-0",
+            "scan-type": "BASIC",
+        }
+    ]
+
+
+def test_a_result_that_is_reported_again_is_still_fresh_and_not_asked_for() -> None:
+    image, history = any_image(), FakeHistory()
+    records = FakeImageRecords(unnamed(image))
+    progress = decided_with(records, any_work(), FakeRegistry([image]), history)
+    assert progress.tally == Tally().plus(FRESH)
+    assert (history.asked, progress.results_missing, progress.results_found) == ([], 0, 0)
+
+
+def test_reports_again_as_many_tags_as_an_event_has_room_for() -> None:
+    image = any_image(tags=tuple(f"v{number}" for number in range(MOST_TAGS + 1)))
+    (found,) = put_for(unnamed(image), image)
+    assert found["image-tags"] == list(image.tags[:MOST_TAGS])
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"names_missing": None},
+        {"last_scan": RecordedScan(days_ago(2), "UNSUPPORTED_IMAGE", "BASIC")},
+        {"last_scan": RecordedScan(days_ago(2), "COMPLETE", "ENHANCED")},
+        {"last_scan": None},
+        {"started_at": days_ago(0.1), "started_by": "run-0"},
+    ],
+)
+def test_reports_nothing_again_but_a_completed_basic_scan_without_findings(
+    given: dict[str, Any],
+) -> None:
+    image = any_image()
+    assert put_for(unnamed(image, **given), image) == []
+
+
+def test_reports_nothing_again_of_an_image_that_is_due() -> None:
+    """A new scan of it will be reported."""
+    image = any_image()
+    assert put_for(unnamed(image, days=30), image) == []
+
+
+def test_reports_nothing_again_where_the_listing_shows_a_newer_scan() -> None:
+    image = any_image(last_scan=scanned(days_ago(1)))
+    assert put_for(unnamed(image), image) == []
+
+
+def test_reports_nothing_again_in_a_dry_run() -> None:
+    image = any_image()
+    assert put_for(unnamed(image), image, any_work(dry_run=True)) == []
+
+
+def test_reports_again_once_per_run() -> None:
+    """Images that ECR left undecided need another step; the others of the page do not."""
+    known, unknown = any_image(), any_image()
+    bus, records = FakeBus(), FakeImageRecords(unnamed(known))
+    history = FakeHistory({unknown.digest: scanned(days_ago(1))}, waits=[1])
+    around = any_surroundings(FakeRegistry([known, unknown]), history, records, bus=bus)
+    progress = evaluated(any_work(), around)
+    assert progress.undecided
+    progress = evaluated(any_work(progress), around)
+    assert not progress.undecided
+    assert len(bus.events) == 1
 
 
 # Handing out

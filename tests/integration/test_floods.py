@@ -201,44 +201,44 @@ def test_an_ordinary_week_is_a_message_for_each_critical_and_a_digest_each_day(
     assert_received(stack, since, digested=5 + 5, machines=30, pagerduty=5)
 
 
+def pushed(stack: Installation, numbers: range, *, times: int = 1) -> None:
+    """Let images be pushed, scanned on push, each with a critical vulnerability of its own."""
+    for image in map(Image, numbers):
+        stack.found[image] = [critical(image.number)]
+        stack.scan(image, times=times)
+
+
 def test_of_many_vulnerabilities_in_an_hour_only_the_first_are_sent_immediately(
     stack: Installation,
 ) -> None:
-    images, since = after_a_first_run(stack, 34)
-    for image in images[:30]:
-        stack.found[image].append(critical(500 + image.number))
-        stack.scan(image, times=2)
-    assert_received(stack, since, digested=20, machines=30, pagerduty=11)
+    pushed(stack, range(25), times=2)
+    assert_received(stack, None, digested=20, machines=25, pagerduty=11)
     stack.now += timedelta(hours=1)
-    for image in images[30:]:
-        stack.found[image].append(critical(500 + image.number))
-        stack.scan(image)
-    assert_received(stack, since, digested=24, machines=34, pagerduty=15)
+    pushed(stack, range(25, 29))
+    assert_received(stack, None, digested=24, machines=29, pagerduty=15)
     next_morning(stack)
-    assert_received(stack, since, digested=25, machines=34, pagerduty=15)
-    sent, news = stack.sent_immediately(), names_in_digest(stack)
-    assert len(sent) == 24
-    assert {*sent, *news} == {critical(500 + image.number).name for image in images}
-    assert set(sent).isdisjoint(news)
+    assert_received(stack, None, digested=25, machines=29, pagerduty=15)
+    sent = [critical(each).name for each in (*range(20), *range(25, 29))]
+    assert stack.sent_immediately() == sent
+    assert names_in_digest(stack) == [critical(each).name for each in range(20, 25)]
 
 
 def test_the_eleventh_incident_of_an_hour_stands_for_all_others(stack: Installation) -> None:
-    images, _ = after_a_first_run(stack, 25)
-    for hour in range(2):
-        stack.now = stack.now.replace(minute=0) + timedelta(hours=hour)
-        for image in images[12 * hour : 12 * hour + 12]:
-            stack.found[image].append(critical(500 + image.number))
-            stack.scan(image)
+    pushed(stack, range(12))
+    stack.now += timedelta(hours=1)
+    pushed(stack, range(12, 24))
     opened = incidents(stack)
     of_images = [key for key in opened if key.startswith("ecr/")]
     assert len(of_images) == len(set(of_images)) == 20
     assert [key for key in opened if key not in of_images] == [
-        "ecr-rescan/more/123456789012/eu-west-1/2026-11-30T08",
-        "ecr-rescan/more/123456789012/eu-west-1/2026-11-30T09",
+        "ecr-rescan/more/123456789012/eu-west-1/2026-11-30T02",
+        "ecr-rescan/more/123456789012/eu-west-1/2026-11-30T03",
     ]
     # An image whose news has opened no incident of its own closes none either.
-    without = images[11]
-    stack.found[without].pop()
-    before = stack.messages()
-    stack.scan(without)
-    assert stack.messages()[Channel.PAGERDUTY] == before[Channel.PAGERDUTY]
+    for number in (10, 11, 22):
+        stack.found[Image(number)].clear()
+        stack.scan(Image(number))
+    assert stack.messages()[Channel.PAGERDUTY] == 22
+    stack.found[Image(9)].clear()
+    stack.scan(Image(9))
+    assert stack.messages()[Channel.PAGERDUTY] == 23

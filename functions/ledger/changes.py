@@ -1,10 +1,12 @@
 """What a scan has changed in an image, finding by finding, as the ledger keeps it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from enum import StrEnum
+from itertools import accumulate
 
 from registry.findings import FindingKey, severity_rank
+from runtime.messages import encode, wire
 
 MOST_NAMED = 200  # findings in each list of a change that the ledger keeps
 
@@ -88,9 +90,22 @@ class FindingsChange:
         """Return whether nothing has changed."""
         return not any(getattr(self, name) for name in LISTS)
 
+    def within(self, most_bytes: int) -> "FindingsChange":
+        """Return the change with as many findings as fit, list by list, and what is left out."""
+        kept: dict[str, tuple[ChangedFinding, ...]] = {}
+        left = most_bytes
+        for name in LISTS:
+            lengths = accumulate(len(wire(encode(each))) for each in getattr(self, name))
+            taken = [length for length in lengths if length <= left]
+            kept[name] = getattr(self, name)[: len(taken)]
+            left -= taken[-1] if taken else 0
+        return self._with(kept)
+
     def cut(self, most: int = MOST_NAMED) -> "FindingsChange":
         """Return the change with at most `most` findings in each list, and what is left out."""
-        kept = {name: getattr(self, name)[:most] for name in LISTS}
+        return self._with({name: getattr(self, name)[:most] for name in LISTS})
+
+    def _with(self, kept: Mapping[str, tuple[ChangedFinding, ...]]) -> "FindingsChange":
         omitted = {
             name: left
             for name in LISTS

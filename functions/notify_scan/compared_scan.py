@@ -14,7 +14,7 @@ from reporting.changes import Comparison, Findings, Moved, Seen, compare
 from reporting.reports import ScanReport, ScanType
 from reporting.thresholds import OTHER, Thresholds, counted
 
-MOST_REPORTED = 50  # findings in each list of a report
+MOST_REPORTED = 12_000  # bytes of the findings in a report: about 50; seven messages hold them
 NOT_MONITORED = "SCAN_ELIGIBILITY_EXPIRED"
 
 
@@ -70,7 +70,7 @@ class ComparedScan:
                 event_id=event_id,
                 change=self.comparison.change,
                 image_state=self.image_state,
-                by_name=self.by_name or FindingsChange(),
+                by_name=(self.by_name or FindingsChange()).cut(),
                 cause=self.comparison.cause,
             ),
             today=today,
@@ -122,7 +122,7 @@ def compared_again(
         other=0,
         change=noted.change,
         cause=noted.cause,
-        by_name=noted.by_name.cut(MOST_REPORTED),
+        by_name=noted.by_name.within(MOST_REPORTED),
         open_now=_exceeded(image_state),
         open_before=_exceeded(before or ImageState()),
         open_since=_open_since(noted.by_name),
@@ -278,7 +278,7 @@ def _reported(
         change=comparison.change,
         cause=comparison.cause,
         difference=comparison.difference if before else {},
-        by_name=changed.cut(MOST_REPORTED) if changed else None,
+        by_name=changed.within(MOST_REPORTED) if changed else None,
         open_now=_exceeded(image_state),
         open_before=_exceeded(earlier),
         open_since=_open_since(changed) if changed else None,

@@ -65,6 +65,10 @@ deploy: build ## build and deploy to AWS
 redeliver: $(VENVS)/dev/installed ## send the messages in the dead-letter queue Undelivered again; options: ARGS='--help'
 	@$(dev)/python -m operations.redeliver $(ARGS)
 
+.PHONY: digest
+digest: $(VENVS)/dev/installed ## send the digest now, and say what was sent; options: ARGS='--help'
+	@$(dev)/python -m operations.digest $(ARGS)
+
 .PHONY: docs
 docs: $(VENVS)/dev/installed ## write the generated parts of the documents: pictures, tables
 	$(dev)/python -m tests.support.documents

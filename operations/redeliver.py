@@ -20,6 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from operations.kept import Kept, UnknownMessageError, read
+from operations.stack import StackNotFoundError, outputs_of
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
@@ -28,10 +29,6 @@ if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
 
 MESSAGES_PER_CALL = 10
-
-
-class StackNotFoundError(Exception):
-    """The stack does not exist, or is not one of ecr-rescan."""
 
 
 @dataclass(frozen=True)
@@ -44,17 +41,8 @@ class Stack:
     @classmethod
     def named(cls, name: str, cloudformation: "CloudFormationClient") -> "Stack":
         """Read the outputs of a deployed stack."""
-        try:
-            (stack,) = cloudformation.describe_stacks(StackName=name)["Stacks"]
-        except ClientError as error:
-            raise StackNotFoundError(f"The stack {name} cannot be read: {error}") from error
-        outputs = {
-            output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])
-        }
-        try:
-            return cls(outputs["UndeliveredQueueUrl"], outputs["NotifyScanArn"])
-        except KeyError as missing:
-            raise StackNotFoundError(f"The stack {name} has no output {missing}.") from missing
+        outputs = outputs_of(name, cloudformation, "UndeliveredQueueUrl", "NotifyScanArn")
+        return cls(outputs["UndeliveredQueueUrl"], outputs["NotifyScanArn"])
 
 
 class Undelivered:

@@ -11,7 +11,8 @@ from moto import mock_aws
 
 from operations import redeliver
 from operations.kept import UnknownMessageError
-from operations.redeliver import Stack, StackNotFoundError, Undelivered, main
+from operations.redeliver import Stack, Undelivered, main
+from operations.stack import StackNotFoundError
 from tests.support.template import REGION
 
 DEFINITION = json.dumps({"StartAt": "End", "States": {"End": {"Type": "Succeed"}}})

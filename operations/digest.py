@@ -49,8 +49,8 @@ def send_digest(state_machine: str, states: "SFNClient", *, wait: int) -> Outcom
             case status:
                 why = [described.get("error"), described.get("cause")]
                 reason = ": ".join(each for each in why if each) or status
-                words = f"The digest did not finish, and the next one resumes it. {reason}\n{execution}"
-                return Outcome(words, is_success=False)
+                words = f"The digest did not finish, and the next one resumes it. {reason}"
+                return Outcome(f"{words}\n{execution}", is_success=False)
     return Outcome(f"The execution is still in progress:\n{execution}", is_success=True)
 
 

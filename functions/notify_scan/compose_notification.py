@@ -4,8 +4,8 @@ from dataclasses import dataclass, replace
 
 from accepted_risks.document import accepted_risks_document
 from ledger.announcements import announcements
-from ledger.image_baselines import baselines
 from ledger.digest_entries import digest_entries
+from ledger.image_baselines import baselines
 from notify_scan.accepted_risks_notices import due_notices
 from notify_scan.interpreted_event import InterpretedEvent
 from notify_scan.new_baseline import Ledger

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from ledger.image_baselines import Baselines, StoredImage, TagPointer
 from ledger.errors import BaselineMoved
+from ledger.image_baselines import Baselines, StoredImage, TagPointer
 from ledger.image_records import Note
 from ledger.known_findings import KnownFinding, KnownFindings
 from notify_scan.scan_record import MOST_TAGS, ScanRecord

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from ledger.announcements import Announcements
-from ledger.image_baselines import Baselines
 from ledger.changes import Cause, Change
 from ledger.digest_entries import DigestChange, DigestEntries, DigestImage
+from ledger.image_baselines import Baselines
 from ledger.image_records import Baseline, ImageRecord, ImageState, Note
 from ledger.known_findings import KnownFindings, TooManyFindings
 from notify_scan.compared_scan import ComparedScan
@@ -22,7 +22,7 @@ UNSUPPORTED = "unsupported"  # the topic of the repositories whose images ECR ca
 
 @dataclass(frozen=True)
 class Ledger:
-    """The ledger table: what scans are compared with, what waits for a digest, and what was said."""
+    """The ledger table: baselines, digest entries, and what was announced lately."""
 
     baselines: Baselines
     entries: DigestEntries

@@ -5,8 +5,8 @@ from datetime import datetime
 
 from accepted_risks.risks import AcceptedRisks
 from ledger.announcements import Route
-from ledger.image_baselines import StoredImage
 from ledger.errors import LedgerUnavailable
+from ledger.image_baselines import StoredImage
 from ledger.image_records import Note
 from notify_scan.compared_scan import ComparedScan, compared, compared_again
 from notify_scan.incidents import IncidentChange, incident_change, incident_of, new_key
@@ -221,7 +221,7 @@ class Composer:
         )
 
     def _place(self, event: str, route: Route, result: ComparedScan, most: int) -> int | None:
-        """Return the place in the budget of the hour of a scan that has urgent news, if it gets one."""
+        """Return the place of a scan with urgent news in the budget of the hour, if it gets one."""
         severities = (
             self.channels.incident_severities
             if route is Route.PAGERDUTY

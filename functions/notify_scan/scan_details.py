@@ -73,7 +73,8 @@ def completed(
     try:
         listed = registry.findings(report.repository, report.image_digest)
     except Exception as error:
-        _raise_while_there_are_retries(error, attempt)
+        if _is_retried(error, attempt):
+            raise
         why = f"ECR did not list them ({type(error).__name__})."
         return replace(_by_number(report, why), is_missing=True)
     return _listed(report, listed, risks)
@@ -123,7 +124,8 @@ def _with_reason(report: ScanReport, registry: EcrRegistry, attempt: int) -> Sca
     try:
         scan = registry.last_scan(report.repository, report.image_digest)
     except Exception as error:
-        _raise_while_there_are_retries(error, attempt)
+        if _is_retried(error, attempt):
+            raise
         name = type(error).__name__
         return _remarked(report, f"{missing} reading from ECR failed ({name}).")
     description = scan.description if scan else ""
@@ -134,9 +136,8 @@ def _with_reason(report: ScanReport, registry: EcrRegistry, attempt: int) -> Sca
     )
 
 
-def _raise_while_there_are_retries(error: Exception, attempt: int) -> None:
-    if isinstance(error, EcrThrottled | EcrUnavailable) and attempt < RETRIES:
-        raise error
+def _is_retried(error: Exception, attempt: int) -> bool:
+    return isinstance(error, EcrThrottled | EcrUnavailable) and attempt < RETRIES
 
 
 def _counted(findings: Iterable[Finding]) -> dict[str, int]:

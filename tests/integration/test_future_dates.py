@@ -7,8 +7,8 @@ from datetime import timedelta
 import boto3
 import pytest
 
-from ledger.image_baselines import Baselines, baselines
 from ledger.errors import BaselineMoved
+from ledger.image_baselines import Baselines, baselines
 from ledger.image_records import (
     Attempt,
     Baseline,

@@ -7,8 +7,8 @@ from typing import Any
 
 import boto3
 import pytest
-
 from ledger.baselines import baselines
+
 from ledger.errors import LedgerUnavailable
 from ledger.image_records import Attempt, ImageRecord, ImageRecords, RecordedScan, image_records
 from ledger.table import Table

@@ -7,9 +7,9 @@ from datetime import datetime
 from typing import Any, cast
 
 from ledger.announcements import Announcements
-from ledger.image_baselines import Baselines, Recall, StoredImage, TagPointer
 from ledger.digest_entries import DigestChange, DigestEntries
 from ledger.errors import BaselineMoved, LedgerUnavailable
+from ledger.image_baselines import Baselines, Recall, StoredImage, TagPointer
 from ledger.image_records import Baseline, ImageRecord, RecordedScan
 from ledger.known_findings import KnownFindings, decoded, encoded
 from ledger.platforms import Child

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from ledger.image_baselines import StoredImage, TagPointer
 from ledger.changes import Cause, Change
 from ledger.digest_entries import DigestChange, DigestImage
 from ledger.errors import BaselineMoved, LedgerUnavailable
+from ledger.image_baselines import StoredImage, TagPointer
 from ledger.image_records import ImageRecord, ImageState, RecordedScan
 from ledger.platforms import Child
 from notify_scan.known_image import recall

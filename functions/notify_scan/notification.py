@@ -30,7 +30,8 @@ from reporting.decision import (
 )
 from reporting.message import plain
 from reporting.reports import Deletion, Reason, RunReport, ScanReport
-from reporting.wording import message_of_more_incidents, message_of_run, message_of_scan
+from reporting.scan_wording import message_of_more_incidents, message_of_scan
+from reporting.wording import message_of_run
 from runtime.log import logger
 
 MOST_IMMEDIATE = 20  # messages in an hour, to each channel with a digest

@@ -90,9 +90,8 @@ class Message:
     """What a notification says, the same for every channel.
 
     title: what happened, in our own words, and to what.
-    headlines: the same where a line is all there is, such as the subject of an email: each shorter
-        than the one before, and the title if there is none.
-    texts: for SMS, each shorter than the one before; the headlines if there is none.
+    headlines: the same where a line is all there is, in the order of preference.
+    texts: for SMS, in the order of preference; the headlines if there is none.
     lead: sentences that explain the title.
     sections: lists, the most important first.
     counts_heading, counts: findings by severity, or images by outcome, with the level of each.
@@ -117,6 +116,11 @@ class Message:
     command_heading: str = ""
     command: str | None = None
     remarks: tuple[Line, ...] = ()
+
+    @property
+    def one_liners(self) -> tuple[Line, ...]:
+        """Return what is said where a line is all there is: the first that fits is used."""
+        return self.headlines or (self.title,)
 
     def within[P](self, render: Callable[["Message"], P], fits: Callable[[P], bool]) -> P:
         """Return the largest rendering that fits: lines are omitted from the end, with a remark."""

@@ -1,14 +1,16 @@
 """Phrases that messages about scans and digests share: counts, findings, days."""
 
 from collections.abc import Iterable, Sequence
-from datetime import date
+from datetime import date, datetime
 
 from ledger.changes import ChangedFinding
 from registry.findings import SEVERITIES, Finding, severity_rank
 from reporting.message import Level, Line, Value
+from reporting.text import trimmed
 from reporting.thresholds import OTHER
 
-LONGEST_NAME = 100  # characters of a vulnerability or a package where several are listed
+LONGEST_NAME = 100  # characters of a name or a package where several are listed
+_LONGEST_IN_HEADLINE = 40  # characters of a vulnerability or a package
 _LEVELS = {name: Level(name) for name in SEVERITIES[:4]}
 _SHORT_DIGEST = len("sha256:") + 12  # characters, as Docker shortens image digests
 _MOST_SEVERITIES = 2  # in a title, so that the name of the image fits the subject of an email
@@ -105,7 +107,16 @@ def short_finding(finding: ChangedFinding | Finding) -> Line:
     """Return a finding for a list within a sentence: "CVE-2025-6021 (libxml2)"."""
     if not finding.package:
         return (name_of(finding),)
-    return (name_of(finding), " (", Value.of(finding.package[:LONGEST_NAME]), ")")
+    return (name_of(finding), " (", Value.of(finding.package), ")")
+
+
+def headline_name(finding: ChangedFinding | Finding, further_packages: int = 0) -> Line:
+    """Return a finding where a line is all there is: "CVE-2025-6021 (libxml2 and 1 more)"."""
+    name = Value.of(trimmed(finding.name or "unnamed", _LONGEST_IN_HEADLINE))
+    if not finding.package:
+        return (name,)
+    more = f" and {further_packages:,} more" if further_packages else ""
+    return (name, " (", Value.of(trimmed(finding.package, _LONGEST_IN_HEADLINE)), f"{more})")
 
 
 def name_of(finding: ChangedFinding | Finding) -> Value:
@@ -134,6 +145,11 @@ def short_digest(image_digest: str, link: str | None = None) -> Value:
     """Return the start of an image digest, with a link to the image."""
     is_cut = len(image_digest) > _SHORT_DIGEST
     return Value.of(f"{image_digest[:_SHORT_DIGEST]}{'…' if is_cut else ''}", link)
+
+
+def moment(time: datetime) -> str:
+    """Return a time: "2026-03-14 03:00 UTC"."""
+    return f"{time:%Y-%m-%d %H:%M} UTC"
 
 
 def _day(text: str, today: date, month: str) -> str:

@@ -60,6 +60,8 @@ class Reason(StrEnum):
 
 
 # ACTIVE: Amazon Inspector monitors the image, and ECR returns its findings.
+# Tags that move from image to image: another tag of the same image, if it has one, says more.
+_MOVING_TAGS = {"latest", "stable", "main", "master", "prod", "dev"}
 _COMPLETE = {"COMPLETE", "INITIAL_SCAN_COMPLETE", "ACTIVE"}
 
 
@@ -145,11 +147,17 @@ class ScanReport:
         return self.status in UNSUPPORTED_STATUSES
 
     @property
+    def naming_tag(self) -> str | None:
+        """Return the tag that names the image: one that stays with it, where there is one."""
+        lasting = [tag for tag in self.tags if tag.lower() not in _MOVING_TAGS]
+        return max(lasting, key=len, default=self.tags[0] if self.tags else None)
+
+    @property
     def image(self) -> str:
-        """Return the short name of the image, with its first tag or the start of its digest."""
+        """Return the short name of the image, with a tag or the start of its digest."""
         platform = f" ({self.platform})" if self.platform else ""
-        if self.tags:
-            return f"{self.repository}:{self.tags[0]}{platform}"
+        if self.naming_tag:
+            return f"{self.repository}:{self.naming_tag}{platform}"
         if self.image_digest:
             return f"{self.repository}@{self.image_digest[:19]}{platform}"
         return self.repository

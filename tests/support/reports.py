@@ -9,6 +9,7 @@ from typing import Any, cast
 from accepted_risks.document import Refusal, RisksInForce
 from accepted_risks.expiry import is_due, notices_of
 from accepted_risks.risks import AcceptedRisks
+from ledger.changes import ChangedFinding
 from ledger.risk_records import ExpiryNotices
 from notify_scan.interpreted_event import InterpretedEvent
 from notify_scan.notification import Composer
@@ -107,6 +108,13 @@ def any_run_report(**given: Any) -> RunReport:
 def any_finding(name: str = "CVE-2026-1", severity: str = "HIGH", **given: Any) -> Finding:
     """Make a finding."""
     return replace(Finding(name=name, severity=severity), **given)
+
+
+def any_changed_finding(
+    name: str = "CVE-2026-1", severity: str = "HIGH", *, package: str = "zlib", **given: Any
+) -> ChangedFinding:
+    """Make a finding that a scan has changed."""
+    return replace(ChangedFinding(name, package, severity), **given)
 
 
 def findings_of(counts: Mapping[str, int]) -> list[Finding]:

@@ -1,23 +1,26 @@
 import json
+import re
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
 import pytest
 
+from ledger.changes import LISTS, Cause, Change, FindingsChange
 from reporting.channels import chatbot, pagerduty, slack, sns, teams
 from reporting.channels.delivery import Channel
 from reporting.channels.document import document
 from reporting.channels.in_use import ChannelsInUse, channels_in_use
-from reporting.decision import Incident, NotificationPolicy, decide
+from reporting.decision import Incident
 from reporting.message import Level, Message, Value, sections
-from reporting.reports import Change, ScanReport
-from reporting.wording import message_of_run, message_of_scan
+from reporting.scan_wording import message_of_scan
+from reporting.wording import message_of_run
 from send_digest.settings import ComposeDigestSettings
 from tests.support.reports import (
     DEFAULT_SETTINGS,
     MOST_TEAMS_TAKES,
+    any_changed_finding,
     any_finding,
-    any_notification_policy,
     any_run_report,
     any_scan_report,
     notification_in,
@@ -33,11 +36,6 @@ SETTINGS = (
     "WEBHOOK_SECRET_ARN",
     "PAGER_DUTY_SECRET_ARN",
 )
-POLICY: NotificationPolicy = any_notification_policy()
-
-
-def message_about(report: ScanReport) -> Message:
-    return message_of_scan(report, decide(report, POLICY))
 
 
 def run_message(**given: Any) -> Message:
@@ -46,15 +44,26 @@ def run_message(**given: Any) -> Message:
 
 
 REPORT = any_scan_report(
-    worst_findings=(
-        any_finding(
-            "CVE-2026-1", "CRITICAL", package="zlib", version="1.2", uri="https://a.example/1"
+    severities={"CRITICAL": 1, "HIGH": 2},
+    open_now={"CRITICAL": 1, "HIGH": 2},
+    open_before={"HIGH": 3},
+    change=Change.WORSE,
+    compared_with=f"sha256:{8:064x}",
+    by_name=FindingsChange(
+        new=(
+            any_changed_finding("CVE-2026-1", "CRITICAL", version="1.2", uri="https://a.example/1"),
         ),
-        any_finding("", "NOVEL"),
+        gone=(
+            any_changed_finding("CVE-2025-1", package="libxml2", uri="https://a.example/2"),
+            any_changed_finding("CVE-2025-2", package=""),
+        ),
     ),
     remarks=("Something is missing.",),
 )
-MESSAGE = message_about(REPORT)
+MESSAGE = message_of_scan(REPORT)
+PREVIOUS = (
+    "https://eu-central-1.console.aws.amazon.com/ecr/repositories/private/123456789012/team/api/"
+)
 
 
 # Which channels there are
@@ -84,15 +93,24 @@ def test_uses_the_channels_that_are_configured(monkeypatch: pytest.MonkeyPatch) 
 # Slack
 
 
-def test_slack_links_the_title_and_shows_the_worst() -> None:
+def test_slack_links_the_title_and_shows_what_is_new_first() -> None:
     body: Any = slack.webhook_message(MESSAGE)
-    assert body["text"] == "ECR: 1 critical, 2 high findings in `team/api:v1`"
+    assert body["text"] == "1 new critical vulnerability in `team/api:v1`; 2 fixed"
     assert body["blocks"][0]["text"]["text"] == (
-        f"\N{LARGE RED CIRCLE} *<{REPORT.link}|ECR: 1 critical, 2 high findings in>* `team/api:v1`"
+        f"\N{LARGE RED CIRCLE} *<{REPORT.link}|1 new critical vulnerability in>* "
+        "`team/api:v1`; 2 fixed"
     )
-    worst, *_, remarks = body["attachments"][0]["blocks"]
-    assert worst["text"]["text"] == (
-        "*Worst findings*\n• <https://a.example/1|CVE-2026-1> critical in `zlib 1.2`\n• `unnamed`"
+    lead, new, fixed, counts, *_, remarks = body["attachments"][0]["blocks"]
+    assert lead["text"]["text"].startswith("Compared with the previous `v1` (<https://")
+    assert lead["text"]["text"].endswith("|sha256:000000000000…>): 1 new, 2 fixed, 2 unchanged.")
+    assert new["text"]["text"] == (
+        "*New*\n• <https://a.example/1|CVE-2026-1> critical · `zlib 1.2`"
+    )
+    assert fixed["text"]["text"] == (
+        "*Fixed:* <https://a.example/2|CVE-2025-1> (`libxml2`), `CVE-2025-2`"
+    )
+    assert counts["text"]["text"] == (
+        "*Open now:*   \N{LARGE RED CIRCLE} 1 critical   \N{LARGE ORANGE CIRCLE} 2 high"
     )
     assert remarks["elements"][0]["text"] == "`Something is missing.`"
 
@@ -109,7 +127,14 @@ def test_slack_links_no_name_or_address_that_it_might_read_differently(link: str
     name = "CVE-1" if "&" in link else "*CVE-1*"
     report = any_scan_report(worst_findings=(any_finding(name, uri=link),))
     assert f"• `{name}` high" in json.dumps(
-        slack.webhook_message(message_about(report)), ensure_ascii=False
+        slack.webhook_message(message_of_scan(report)), ensure_ascii=False
+    )
+
+
+def test_slack_links_the_words_after_an_image_that_comes_first() -> None:
+    body: Any = slack.webhook_message(message_of_scan(any_scan_report(severities={})))
+    assert body["blocks"][0]["text"]["text"] == (
+        f"\N{LARGE GREEN CIRCLE} `team/api:v1` *<{REPORT.link}|has no open vulnerabilities>*"
     )
 
 
@@ -128,13 +153,13 @@ def test_teams_shows_a_card_that_is_coloured_by_level() -> None:
     content = card["attachments"][0]["content"]
     assert content["body"][0]["inlines"][1] == {
         "type": "TextRun",
-        "text": "ECR: 1 critical, 2 high findings in ",
+        "text": "1 new critical vulnerability in ",
         "size": "large",
         "weight": "bolder",
         "color": "attention",
     }
     assert content["actions"][0]["url"] == REPORT.link
-    assert json.dumps(card).count("selectAction") == 1
+    assert json.dumps(card).count("selectAction") == 4
 
 
 def test_teams_shows_what_to_paste() -> None:
@@ -158,27 +183,25 @@ def test_an_email_can_be_read_from_top_to_bottom() -> None:
     assert (
         sns.email(MESSAGE)
         == """\
-ECR: 1 critical, 2 high findings in team/api:v1
+1 new critical vulnerability in team/api:v1; 2 fixed
 
-Worst findings:
-  CVE-2026-1 critical in zlib 1.2 https://a.example/1
-  unnamed
+Compared with the previous v1 (sha256:000000000000…): 1 new, 2 fixed, 2 unchanged.
 
-  1 critical
-  2 high
-  3 medium
-  4 low
+New:
+  CVE-2026-1 critical · zlib 1.2 https://a.example/1
 
-Repository:    team/api
-Tags:          v1
-Image digest:  sha256:0000000000000000000000000000000000000000000000000000000000000007
-Scan:          basic, COMPLETE
-Scanned:       2026-03-14 03:00 UTC
+Fixed: CVE-2025-1 (libxml2), CVE-2025-2
+
+Open now: 1 critical, 2 high
+
+Before:        3 high
+Image digest:  sha256:000000000000…
+Scanned:       2026-03-14 03:00 UTC, basic scanning
 Account:       123456789012 in eu-central-1
 
 Something is missing.
 
-Open the scan in the console:
+View in ECR:
 https://console.aws.amazon.com/ecr/any
 """
     )
@@ -198,6 +221,7 @@ def test_sns_lets_subscribers_filter() -> None:
         "account": "123456789012",
         "region": "eu-central-1",
         "repository": "team/api",
+        "change": "WORSE",
     }
     run: Any = sns.publication(run_message(), any_run_report())
     assert "repository" not in run["attributes"]
@@ -205,9 +229,9 @@ def test_sns_lets_subscribers_filter() -> None:
 
 def test_a_subject_is_one_short_line_of_ascii() -> None:
     content: Any = sns.publication(MESSAGE, REPORT)
-    assert content["subject"] == ("[CRITICAL] ECR: 1 critical, 2 high findings in team/api:v1")
+    assert content["subject"] == "ECR: new critical CVE-2026-1 (zlib) in team/api:v1; 2 fixed"
     title = ("Nüll\ufffd ", Value("x" * 200))
-    message = replace(MESSAGE, level=Level.OK, title=title, headlines=())
+    message = replace(MESSAGE, level=Level.OK, title=title, headlines=(), texts=())
     content = sns.publication(message, REPORT)
     assert content["subject"].startswith("N?ll? xxx")
     assert content["subject"].endswith("xxx...")
@@ -227,33 +251,79 @@ def test_a_subject_is_one_short_line_of_ascii() -> None:
     ],
 )
 @pytest.mark.parametrize("change", [None, *Change])
-@pytest.mark.parametrize("is_reminder", [False, True])
-@pytest.mark.parametrize("given", [{"severities": {"CRITICAL": 1_234, "HIGH": 5_678}}, {}])
-def test_a_subject_names_the_whole_image(
-    image: str, change: Change | None, is_reminder: bool, given: dict[str, Any]
-) -> None:
+def test_a_subject_names_the_whole_image_and_a_noun(image: str, change: Change | None) -> None:
     repository, _, tag = image.rpartition(":")
-    report = any_scan_report(
-        repository=repository, tags=(tag,), change=change, is_reminder=is_reminder, **given
+    many = tuple(
+        any_changed_finding(f"GHSA-{'x' * 100}{number}", severity, package="p" * 100)
+        for number, severity in enumerate(("CRITICAL", "HIGH", "LOW"))
     )
-    for each in (report, replace(report, status="FAILED"), replace(report, severities={})):
-        content: Any = sns.publication(message_of_scan(each, decide(each, POLICY)), each)
-        assert content["subject"].endswith(image)
-        assert len(content["subject"]) <= sns.LONGEST_SUBJECT
-        assert json.loads(content["message"])["sms"].endswith(image)
+    counts = {"CRITICAL": 1_234, "HIGH": 5_678, "LOW": 9_999}
+    report = any_scan_report(
+        repository=repository,
+        tags=(tag,),
+        change=change,
+        accepted=counts,
+        severities={},
+        open_before=counts,
+        difference=dict.fromkeys(counts, 1_000),
+    )
+    changes = [
+        FindingsChange(**{**dict.fromkeys(LISTS[number:], many), name: many[:most]})
+        for number, name in enumerate(LISTS)
+        for most in (1, 3)
+    ]
+    for cause, is_reminder, (status, severities, open_now), by_name in product(
+        (None, *Cause),
+        (False, True),
+        (
+            ("FAILED", {}, {}),
+            ("COMPLETE", {}, {}),
+            ("COMPLETE", counts, {}),
+            ("COMPLETE", counts, counts),
+        ),
+        (None, *(changes if change else ())),
+    ):
+        told = replace(
+            report,
+            cause=cause,
+            is_reminder=is_reminder,
+            status=status,
+            severities=severities,
+            open_now=open_now,
+            by_name=by_name,
+        )
+        message = message_of_scan(told)
+        subject, sms = sns.subject(message), sns.sms(message)
+        for text, most in ((subject, sns.LONGEST_SUBJECT), (sms, sns.LONGEST_SMS)):
+            assert image in text
+            assert len(text) <= most
+            assert re.search("vulnerabilit|finding|scan|Inspector", text)
 
 
-def test_a_subject_has_as_many_counts_as_fit() -> None:
-    def subject(tag: str) -> str:
-        report = any_scan_report(tags=(tag,))
-        content: Any = sns.publication(message_of_scan(report, decide(report, POLICY)), report)
-        return str(content["subject"]).removesuffix(tag)
+def test_a_subject_says_as_much_as_fits() -> None:
+    def subject(length: int) -> str:
+        tag = "x" * length
+        new = tuple(
+            any_changed_finding(f"CVE-{severity}", severity)
+            for severity in ("CRITICAL", "HIGH", "LOW")
+        )
+        report = any_scan_report(
+            tags=(tag,),
+            open_now={"CRITICAL": 9},
+            change=Change.WORSE,
+            by_name=FindingsChange(new=new, gone=new),
+        )
+        return sns.subject(message_of_scan(report)).replace(tag, "TAG")
 
-    assert [subject("x" * length) for length in (43, 44, 52, 53)] == [
-        "[CRITICAL] ECR: 1 critical, 2 high findings in team/api:",
-        "[CRITICAL] ECR: 1 critical finding in team/api:",
-        "[CRITICAL] ECR: 1 critical finding in team/api:",
-        "[CRITICAL] ECR: findings in team/api:",
+    assert [subject(length) for length in (21, 22, 30, 31, 38, 39, 60, 61)] == [
+        "ECR: 3 new vulnerabilities (1 critical, 1 high, 1 lower) in team/api:TAG; 3 fixed",
+        "ECR: 3 new vulnerabilities (1 critical, 1 high, 1 lower) in team/api:TAG",
+        "ECR: 3 new vulnerabilities (1 critical, 1 high, 1 lower) in team/api:TAG",
+        "ECR: 3 new vulnerabilities (1 critical, 2 lower) in team/api:TAG",
+        "ECR: 3 new vulnerabilities (1 critical, 2 lower) in team/api:TAG",
+        "ECR: 3 new vulnerabilities in team/api:TAG",
+        "ECR: 3 new vulnerabilities in team/api:TAG",
+        "ECR: vulnerabilities in team/api:TAG",
     ]
 
 
@@ -264,10 +334,16 @@ def test_a_chat_application_groups_messages_by_image() -> None:
     told = notification_in(chatbot.publication(MESSAGE, REPORT))
     assert told["metadata"]["threadId"] == REPORT.subject
     assert told["content"]["title"] == (
-        "\N{LARGE RED CIRCLE} ECR: 1 critical, 2 high findings in `team/api:v1`"
+        "\N{LARGE RED CIRCLE} 1 new critical vulnerability in `team/api:v1`; 2 fixed"
     )
-    assert told["content"]["nextSteps"] == [f"Open the scan in the console: {REPORT.link}"]
-    assert "*Repository:* `team/api`\n" in told["content"]["description"]
+    assert told["content"]["nextSteps"] == [f"View in ECR: {REPORT.link}"]
+    assert told["content"]["description"].splitlines()[:5] == [
+        "Compared with the previous `v1` (`sha256:000000000000…`): 1 new, 2 fixed, 2 unchanged.",
+        "*New*",
+        "• `CVE-2026-1` critical · `zlib 1.2`",
+        "*Fixed:* `CVE-2025-1` (`libxml2`), `CVE-2025-2`",
+        "*Open now:* \N{LARGE RED CIRCLE} 1 critical   \N{LARGE ORANGE CIRCLE} 2 high",
+    ]
 
 
 def test_a_chat_application_gets_what_to_paste() -> None:
@@ -288,7 +364,7 @@ def test_a_link_too_long_for_a_step_comes_first_in_the_description() -> None:
     link = "https://console.aws.amazon.com/" + "x" * chatbot.LONGEST_STEP
     content = notification_in(chatbot.publication(replace(MESSAGE, link=link), REPORT))["content"]
     assert "nextSteps" not in content
-    assert content["description"].startswith(f"Open the scan in the console: {link}\n")
+    assert content["description"].startswith(f"View in ECR: {link}\n")
 
 
 def test_a_chat_application_gets_no_empty_code() -> None:
@@ -304,6 +380,9 @@ def test_an_incident_is_about_an_image() -> None:
     event: Any = pagerduty.event(MESSAGE, REPORT, Incident.TRIGGER)
     assert (event["event_action"], event["dedup_key"]) == ("trigger", REPORT.subject)
     assert event["payload"]["severity"] == "critical"
+    assert event["payload"]["summary"] == (
+        "ECR: new critical CVE-2026-1 (zlib) in team/api:v1; 2 fixed"
+    )
     assert event["payload"]["component"] == "team/api"
     assert event["payload"]["timestamp"] == "2026-03-14T03:00:00+00:00"
 
@@ -328,5 +407,5 @@ def test_a_long_subject_keeps_an_incident_of_its_own() -> None:
 def test_a_document_has_a_version() -> None:
     told: Any = document(MESSAGE, REPORT)
     assert (told["version"], told["severity"]) == ("2", "CRITICAL")
-    assert told["title"] == "ECR: 1 critical, 2 high findings in team/api:v1"
+    assert told["title"] == "1 new critical vulnerability in team/api:v1; 2 fixed"
     assert told["report"]["kind"] == "scan"

@@ -69,7 +69,7 @@ def test_words_a_scan_for_every_channel() -> None:
     assert notification.about == f"ecr/123456789012/eu-central-1/team/api/{DIGEST}"
     assert {each.channel: each.transport for each in notification.deliveries} == TRANSPORTS
     assert {each.about for each in notification.deliveries} == {
-        "ECR: 1 critical, 2 high findings in team/api:v1"
+        "10 new vulnerabilities (1 critical, 2 high, 7 lower) in team/api:v1"
     }
     assert [c for each in notification.deliveries for c in complaints_about(each)] == []
 

@@ -3,18 +3,21 @@
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from itertools import count
+from typing import Any
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from ledger.changes import LISTS, Cause, Change, ChangedFinding, FindingsChange
 from own_events.rescan_finished import Problem
 from registry.findings import Finding
 from reporting.channels.delivery import Channel, Delivery
 from reporting.decision import NotifyOn, NotifyOnRun, decide
-from reporting.reports import RunReport, ScanReport, ScanType
+from reporting.reports import AcceptedFinding, RunReport, ScanReport, ScanType
+from reporting.scan_wording import message_of_scan
 from reporting.text import sendable
 from reporting.thresholds import Thresholds
-from reporting.wording import message_of_run, message_of_scan
+from reporting.wording import message_of_run
 from tests.support.clock import NOW
 from tests.support.events import EXECUTION, HOSTILE, LONG, hostile_texts
 from tests.support.reports import (
@@ -66,15 +69,37 @@ scan_shapes = st.fixed_dictionaries(
         "other": st.integers(0, 2),
         "tags_omitted": st.sampled_from((0, 1_200)),
         "has_digest": st.booleans(),
+        "change": st.sampled_from((None, *Change)),
+        "cause": st.sampled_from((None, *Cause)),
+        "is_reminder": st.booleans(),
+        "lists": st.none() | st.sets(st.sampled_from(LISTS)),
+        "each": st.integers(1, 2),
+        "is_compared": st.booleans(),
+        "until": st.sampled_from(("2027-03-31", "")),
     }
 )
+ANY_SHAPE: dict[str, Any] = {
+    "scan_type": ScanType.BASIC,
+    "is_complete": True,
+    "critical": 1,
+    "other": 1,
+    "tags_omitted": 1,
+    "has_digest": True,
+    "change": Change.WORSE,
+    "cause": None,
+    "is_reminder": False,
+    "lists": {*LISTS},
+    "each": 2,
+    "is_compared": True,
+    "until": "2027-03-31",
+}
 words = st.lists(hostile_texts, min_size=12, max_size=12, unique_by=sendable)
 
 
 @settings(max_examples=25)
 @given(scan_shapes, words, st.lists(st.sampled_from(LINKS), max_size=5))
 def test_a_scan_is_read_alike_with_harmless_names(
-    shape: dict[str, int], words: list[str], links: list[str]
+    shape: dict[str, Any], words: list[str], links: list[str]
 ) -> None:
     told, expected = (scan(shape, words, links, say) for say in (as_it_is(), harmless()))
     assert problems_of(told) == []
@@ -96,17 +121,16 @@ def test_a_run_is_read_alike_with_harmless_names(
 
 @settings(max_examples=5)
 @given(scan_shapes, st.lists(st.sampled_from((*HOSTILE, *LONG)), min_size=12, max_size=12))
-@example(shape=dict.fromkeys(("scan_type",), ScanType.BASIC), words=[LONG[1]] * 12)
-@example(shape=dict.fromkeys(("scan_type",), ScanType.BASIC), words=[LONG[2]] * 12)
-@example(shape=dict.fromkeys(("scan_type",), ScanType.BASIC), words=["{{" + LONG[0]] * 12)
+@example(shape=ANY_SHAPE, words=[LONG[1]] * 12)
+@example(shape=ANY_SHAPE, words=[LONG[2]] * 12)
+@example(shape=ANY_SHAPE, words=["{{" + LONG[0]] * 12)
 def test_long_names_are_cut_where_nothing_else_is_cut_in_two(
-    shape: dict[str, int], words: list[str]
+    shape: dict[str, Any], words: list[str]
 ) -> None:
-    whole = {"is_complete": 0, "critical": 1, "other": 1, "tags_omitted": 1, "has_digest": 1}
     long = [f"{word}{number}" for number, word in enumerate(words)]
     for deliveries in (
-        scan(whole | shape, long, LINKS, as_it_is()),
-        scan({**whole, **shape, "is_complete": 1}, long, LINKS, as_it_is()),
+        scan({**shape, "is_complete": False}, long, LINKS, as_it_is()),
+        scan({**shape, "is_complete": True}, long, LINKS, as_it_is()),
         run(False, "INCOMPLETE", long, as_it_is()),
         run(False, "FAILED", long, as_it_is()),
     ):
@@ -120,7 +144,7 @@ def test_long_names_are_cut_where_nothing_else_is_cut_in_two(
 
 
 def scan(
-    shape: dict[str, int], words: list[str], links: Iterable[str], say: Say
+    shape: dict[str, Any], words: list[str], links: Iterable[str], say: Say
 ) -> tuple[Delivery, ...]:
     account, region, repository, digest, status, failure, remark, unknown, *rest = map(say, words)
     tags = tuple(rest)
@@ -130,20 +154,61 @@ def scan(
         repository=repository,
         scan_type=shape["scan_type"],
         status="COMPLETE" if shape["is_complete"] else status,
-        image_digest=digest if shape["has_digest"] else None,
+        # Slack links what is plain; no digest and no name is, so that all are shown alike.
+        image_digest=say(f"é {digest}") if shape["has_digest"] else None,
+        compared_with=say(f"é {digest}") if shape["is_compared"] else None,
         tags=tags,
         tags_omitted=shape["tags_omitted"],
         severities={"CRITICAL": shape["critical"], "HIGH": 0, f"é {unknown}"[:50]: 2},
         other=shape["other"],
         failure=failure,
         worst_findings=tuple(
-            # Slack links a name that is plain; none of these is, so that all are shown alike.
             Finding(say(f"{word} é"), say(word), say(word), say(word), link)
             for link, word in zip(links, words, strict=False)
         ),
         remarks=(remark,),
+        platform=unknown[:50],
+        change=shape["change"],
+        cause=shape["cause"],
+        is_reminder=shape["is_reminder"],
+        open_now={"CRITICAL": shape["critical"], "OTHER": shape["other"]},
+        open_before={"CRITICAL": 1},
+        open_since="2026-01-03",
+        difference={"CRITICAL": 1, say(unknown)[:50]: 1},
+        accepted={"CRITICAL": 1, say(unknown)[:50]: 3},
+        accepted_findings=tuple(
+            AcceptedFinding(say(word), say(word), shape["until"], say(word)) for word in words[:2]
+        ),
     )
+    if shape["lists"] is not None:
+        report = replace(report, by_name=changed(shape, words, say))
     return deliveries_about(report)
+
+
+def changed(shape: dict[str, Any], words: list[str], say: Say) -> FindingsChange:
+    lists = {
+        name: tuple(
+            ChangedFinding(
+                say(f"{word} é"),
+                say(word),
+                severity,
+                version=say(word),
+                fixed_in=say(word),
+                score=9.8,
+                uri=link,
+                has_exploit=True,
+                first_seen="2026-03-03",
+                was=say(word),
+                gone_on="2026-03-03",
+            )
+            for word, link, severity in zip(
+                words[number:], LINKS, ("CRITICAL", say(words[0])), strict=False
+            )
+        )[: shape["each"]]
+        for number, name in enumerate(LISTS)
+        if name in shape["lists"]
+    }
+    return FindingsChange(**lists)
 
 
 def run(dry_run: bool, status: str, words: list[str], say: Say) -> tuple[Delivery, ...]:
@@ -174,7 +239,7 @@ def run(dry_run: bool, status: str, words: list[str], say: Say) -> tuple[Deliver
 def deliveries_about(report: ScanReport | RunReport) -> tuple[Delivery, ...]:
     if isinstance(report, ScanReport):
         decision = decide(report, POLICY)
-        message = message_of_scan(report, decision)
+        message = message_of_scan(report)
     else:
         decision = decide(report, POLICY)
         message = message_of_run(report)

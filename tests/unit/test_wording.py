@@ -1,28 +1,11 @@
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from ledger.image_records import ImageState
 from own_events.rescan_finished import Problem
-from reporting.decision import Before, decide
 from reporting.message import Level, Message, plain
-from reporting.reports import AcceptedFinding, ScanType
-from reporting.thresholds import Thresholds
-from reporting.wording import message_of_run, message_of_scan
-from tests.support.reports import (
-    DEFAULT_THRESHOLDS,
-    any_notification_policy,
-    any_run_report,
-    any_scan_report,
-)
-
-POLICY = any_notification_policy(thresholds=Thresholds({**DEFAULT_THRESHOLDS, "OTHER": 0}))
-
-
-def on_scan(**given: Any) -> Message:
-    report = any_scan_report(**given)
-    return message_of_scan(report, decide(report, POLICY))
+from reporting.wording import message_of_run
+from tests.support.reports import any_run_report
 
 
 def on_run(**given: Any) -> Message:
@@ -31,55 +14,6 @@ def on_run(**given: Any) -> Message:
 
 def facts(message: Message) -> dict[str, str]:
     return {name: plain(line) for name, line in message.facts}
-
-
-@pytest.mark.parametrize(
-    ("given", "level", "title"),
-    [
-        ({"status": "FAILED"}, Level.INFO, "ECR scan failed: team/api:v1"),
-        ({"severities": {"HIGH": 1_234}}, Level.HIGH, "ECR: 1,234 high findings in team/api:v1"),
-        ({"severities": {"LOW": 1}}, Level.LOW, "ECR: 1 low finding in team/api:v1"),
-        ({"severities": {}, "other": 2}, Level.INFO, "ECR: 2 other findings in team/api:v1"),
-        (
-            {"severities": {"UNDEFINED": 1}},
-            Level.OK,
-            "ECR: no findings above a threshold in team/api:v1",
-        ),
-        ({"severities": {"HIGH": 0}, "tags": ()}, Level.OK, "ECR: no findings in team/api@sha256:"),
-    ],
-)
-def test_a_title_says_what_was_found(given: dict[str, Any], level: Level, title: str) -> None:
-    message = on_scan(**given)
-    assert message.level is level
-    assert plain(message.title).startswith(title)
-
-
-def test_counts_each_severity_and_the_rest() -> None:
-    message = on_scan(severities={"HIGH": 2, "LOW": 0, "OTHER": 3, "NO_SUCH": 1}, other=4)
-    assert [(level, plain(line)) for level, line in message.counts] == [
-        (Level.HIGH, "2 high"),
-        (Level.INFO, "0 low"),
-        (Level.INFO, "7 other"),
-        (Level.INFO, "1 no such"),
-    ]
-    assert on_scan(status="FAILED").counts == ()
-
-
-def test_states_the_facts_of_a_scan() -> None:
-    assert facts(on_scan(tags=("v1", "v2"), tags_omitted=1_200, scan_type=ScanType.ENHANCED)) == {
-        "Repository": "team/api",
-        "Tags": "v1, v2 and 1,200 more",
-        "Image digest": f"sha256:{7:064x}",
-        "Scan": "enhanced, COMPLETE",
-        "Scanned": "2026-03-14 03:00 UTC",
-        "Account": "123456789012 in eu-central-1",
-    }
-    told = facts(on_scan(tags=(), image_digest=None, status="FAILED", failure="no such layer"))
-    assert (told["Tags"], told["Image digest"], told["Reason"]) == (
-        "none",
-        "unknown",
-        "no such layer",
-    )
 
 
 @pytest.mark.parametrize(
@@ -212,36 +146,3 @@ def test_says_how_to_rerun_a_run_that_may_have_listed_nothing(status: str) -> No
     message = on_run(status=status, rerun={"rerun_of": "run-1"})
     assert message.command_heading.endswith("start an execution of RescanRegistry with this input:")
     assert message.command == '{"rerun_of": "run-1"}'
-
-
-def facts_of(**given: Any) -> dict[str, str]:
-    report = any_scan_report(**given)
-    message = message_of_scan(report, decide(report, POLICY))
-    return {name: plain(line) for name, line in message.facts}
-
-
-def test_names_what_is_accepted_and_until_when() -> None:
-    accepted = AcceptedFinding("CVE-1", "HIGH", until="2027-03-31", accepted_by="jane")
-    facts = facts_of(accepted={"HIGH": 1}, accepted_findings=(accepted,))
-    assert facts["Accepted"] == "1 high: CVE-1 until 2027-03-31"
-    facts = facts_of(accepted={"HIGH": 5, "LOW": 2}, accepted_findings=(accepted, accepted))
-    assert facts["Accepted"] == (
-        "5 high, 2 low: CVE-1 until 2027-03-31, CVE-1 until 2027-03-31 and 5 more"
-    )
-
-
-def test_a_first_failed_scan_mentions_no_scan_before() -> None:
-    def change_of(before: Before) -> str:
-        report = any_scan_report(status="FAILED")
-        decision = decide(report, POLICY, before)
-        message = message_of_scan(replace(report, change=decision.change), decision)
-        return facts(message)["Change"]
-
-    assert change_of(Before()) == "first recorded scan failed"
-    assert change_of(Before(ImageState())) == "newly failing"
-    assert change_of(Before(ImageState(failed=True))) == "none"
-
-
-def test_a_title_has_two_severities_at_most() -> None:
-    message = on_scan(severities={"CRITICAL": 1, "HIGH": 2, "MEDIUM": 3})
-    assert plain(message.title) == "ECR: 1 critical, 2 high findings in team/api:v1"

@@ -48,9 +48,9 @@ def test_reports_only_what_has_changed(deploy: Deploy) -> None:
         execution = deployed.notify(event_of(deployed.registry, "v1", {"CRITICAL": critical}))
         assert execution.status == "SUCCEEDED", execution.cause
     assert subjects(deployed) == [
-        "[CRITICAL] ECR: 1 critical finding in team/api:v1",
-        "[CRITICAL] ECR worse: 3 critical findings in team/api:v1",
-        "ECR cleared: no findings in team/api:v1",
+        "ECR: 1 critical finding in team/api:v1",
+        "ECR: 2 more critical findings in team/api:v1",
+        "ECR: team/api:v1 has no open vulnerabilities",
     ]
 
 
@@ -92,7 +92,7 @@ def test_an_older_event_reports_nothing_and_overwrites_nothing(deploy: Deploy) -
     deployed.notify(newer)
     execution = deployed.notify(older)
     assert execution.output["reason"] == "a newer scan of the image is known"
-    assert subjects(deployed) == ["[CRITICAL] ECR: 1 critical finding in team/api:v1"]
+    assert subjects(deployed) == ["ECR: 1 critical finding in team/api:v1"]
 
 
 def test_a_new_image_is_compared_with_the_one_that_had_its_tag(deploy: Deploy) -> None:
@@ -103,11 +103,11 @@ def test_a_new_image_is_compared_with_the_one_that_had_its_tag(deploy: Deploy) -
         event["detail"]["image-digest"] = f"sha256:{digest}"
         deployed.notify(event)
     assert subjects(deployed) == [
-        "[CRITICAL] ECR: 2 critical findings in team/api:v1",
-        "[CRITICAL] ECR worse: 3 critical findings in team/api:v1",
+        "ECR: 2 critical findings in team/api:v1",
+        "ECR: 1 more critical finding in team/api:v1",
     ]
     text = json.loads(deployed.receivers.of(Channel.SNS)[1]["Message"])["email"]
-    assert f"worse: +1 critical, compared with sha256:{'a' * 12}" in text
+    assert f"+1 critical compared with the previous v1 (sha256:{'a' * 12}…)" in text
 
 
 def test_an_event_whose_execution_failed_is_reported_when_it_comes_again(deploy: Deploy) -> None:
@@ -120,7 +120,7 @@ def test_an_event_whose_execution_failed_is_reported_when_it_comes_again(deploy:
     claim = {"pk": {"S": f"delivery#{event['id']}"}, "sk": {"S": "channel#SNS"}}
     table.delete_item(TableName="LedgerTable", Key=claim)
     deployed.notify(event)
-    assert subjects(deployed) == ["[CRITICAL] ECR: 1 critical finding in team/api:v1"]
+    assert subjects(deployed) == ["ECR: 1 critical finding in team/api:v1"]
 
 
 def test_reports_every_scan_when_the_table_is_lost(deploy: Deploy) -> None:
@@ -172,7 +172,7 @@ def test_a_claim_that_was_written_before_its_answer_was_lost_is_its_own(deploy: 
         table.meta.events.unregister("after-call.dynamodb", lose)
     assert lost == []
     assert execution.status == "SUCCEEDED", execution.cause
-    assert subjects(deployed) == ["[CRITICAL] ECR: 1 critical finding in team/api:v1"]
+    assert subjects(deployed) == ["ECR: 1 critical finding in team/api:v1"]
 
 
 def test_an_event_of_another_account_has_a_record_of_its_own(deploy: Deploy) -> None:
@@ -198,7 +198,7 @@ def test_an_event_that_another_bus_sends_leaves_our_own_image_alone(
     theirs = {**ours, **sent_from, "id": "theirs"}
     told = [deployed.notify(event) for event in (theirs, ours)]
     assert [each.status for each in told] == ["SUCCEEDED"] * 2
-    assert subjects(deployed) == ["[CRITICAL] ECR: 1 critical finding in team/api:v1"] * 2
+    assert subjects(deployed) == ["ECR: 1 critical finding in team/api:v1"] * 2
     first, second = deployed.receivers.of(Channel.SNS)
     remark = "the registry is in another account or Region"
     assert remark in first["Message"]
@@ -245,9 +245,9 @@ def test_does_not_report_what_is_accepted(deploy: Deploy) -> None:
     assert execution.states[-1] == "NothingToReport"
     deployed.notify(event_of(deployed.registry, "v1", {"CRITICAL": 1, "HIGH": 3}))
     (publication,) = deployed.receivers.of(Channel.SNS)
-    assert publication["Subject"] == "[HIGH] ECR: 3 high findings in team/api:v1"
+    assert publication["Subject"] == "ECR: 3 high findings in team/api:v1"
     text = json.loads(publication["Message"])["email"]
-    assert "1 critical: CVE-2024-3094 until 2099-12-31" in text
+    assert "1 critical: CVE-2024-3094 until 31 December 2099" in text
 
 
 @pytest.mark.parametrize(
@@ -267,6 +267,6 @@ def test_reports_once_what_must_be_fixed_in_the_document(
     put_risks(text)
     for _ in range(3):
         deployed.notify(event_of(deployed.registry, "v1"))
-    assert subjects(deployed) == [f"[INFO] {subject}"]
+    assert subjects(deployed) == [subject]
     assert deployed.undelivered() == []
     assert Counter(each.channel for each in deployed.receivers.received) == Counter(Channel)

@@ -120,11 +120,11 @@ def test_sends_each_channel_its_own_form(deploy: Deploy) -> None:
     (document,) = deployed.receivers.of(Channel.WEBHOOK)
     (incident,) = deployed.receivers.of(Channel.PAGERDUTY)
     texts = json.loads(publication["Message"])
-    assert publication["Subject"] == "[CRITICAL] ECR: 1 critical finding in team/api:v1"
+    assert publication["Subject"] == "ECR: 1 critical finding in team/api:v1"
     assert texts["sms"] == "ECR: 1 critical finding in team/api:v1"
     assert json.loads(texts["default"]) == document == json.loads(event["Detail"])
     assert json.loads(json.loads(chat["Message"])["default"])["source"] == "custom"
-    assert slack["text"] == "ECR: 1 critical finding in `team/api:v1`"
+    assert slack["text"] == "1 critical finding in `team/api:v1`"
     assert teams["attachments"][0]["content"]["type"] == "AdaptiveCard"
     assert (event["Source"], event["DetailType"]) == ("ecr-rescan", "Scan Report")
     assert incident["event_action"] == "trigger"
@@ -136,7 +136,7 @@ def test_names_the_worst_findings(deploy: Deploy) -> None:
     deployed.notify(event_of(deployed.registry, "v1", {"CRITICAL": 1}))
     (publication,) = deployed.receivers.of(Channel.SNS)
     text = json.loads(publication["Message"])["email"]
-    assert "CVE-2024-3094 critical in xz-utils 5.6.1" in text
+    assert "CVE-2024-3094 critical · xz-utils 5.6.1" in text
 
 
 def test_says_why_a_scan_failed(deploy: Deploy) -> None:
@@ -144,7 +144,7 @@ def test_says_why_a_scan_failed(deploy: Deploy) -> None:
     deployed.notify(event_of(deployed.registry, "bad", **{"scan-status": "FAILED"}))
     (publication,) = deployed.receivers.of(Channel.SNS)
     text = json.loads(publication["Message"])["email"]
-    assert "ECR scan failed: team/api:bad" in text
+    assert "Scan of team/api:bad failed" in text
     assert "No layers." in text
 
 
@@ -195,7 +195,7 @@ def test_reports_a_clean_scan_where_that_is_wanted(deploy: Deploy) -> None:
     deployed = deploy(REGISTRY, NotifyOn="CLEAN")
     deployed.notify(event_of(deployed.registry, "v1"))
     (publication,) = deployed.receivers.of(Channel.SNS)
-    assert publication["Subject"] == "ECR: no findings in team/api:v1"
+    assert publication["Subject"] == "ECR: team/api:v1 has no open vulnerabilities"
 
 
 @pytest.mark.parametrize(
@@ -330,9 +330,7 @@ def test_reports_a_run_with_the_input_that_reruns_it(deploy: Deploy) -> None:
     deployed.notify(event)
     (publication,) = deployed.receivers.of(Channel.SNS)
     text = json.loads(publication["Message"])["email"]
-    assert (
-        publication["Subject"] == "[HIGH] ECR rescan incomplete: 1 of 2 repositories did not finish"
-    )
+    assert publication["Subject"] == "ECR rescan incomplete: 1 of 2 repositories did not finish"
     assert f'{{"rerun_of": "{run.name}"}}' in text
     assert "team/shut: AccessDenied" in text
 

@@ -76,9 +76,10 @@ def _paragraphs(message: Message) -> list[str]:
         else:
             paragraphs.append(f"*{section.heading}*")
             paragraphs += [f"• {_inline(line)}" for line in section.lines]
-    if message.counts_heading:
-        paragraphs.append(f"*{message.counts_heading}*")
-    paragraphs += [f"{level.sign} {_inline(line)}" for level, line in message.counts]
+    counts = [f"{level.sign} {_inline(line)}" for level, line in message.counts]
+    if counts and message.counts_heading:
+        counts = [f"*{message.counts_heading}:* {'   '.join(counts)}"]
+    paragraphs += counts
     paragraphs += [f"*{name}:* {_inline(line)}" for name, line in message.facts]
     if message.command:
         paragraphs += [message.command_heading, _part(Value(message.command))]

@@ -41,7 +41,7 @@ def trigger(message: Message, report: ScanReport | RunReport, key: str) -> Json:
         "client_url": message.link,
         "links": [{"href": message.link, "text": message.link_text}],
         "payload": {
-            "summary": trimmed(plain(message.title), LONGEST_SUMMARY),
+            "summary": trimmed(plain(message.one_liners[0]), LONGEST_SUMMARY),
             "source": f"{report.account}/{report.region}",
             "severity": _SEVERITIES[message.level],
             **({"timestamp": encode(time)} if time else {}),

@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 
 from reporting.channels.document import document
-from reporting.message import Level, Line, Message, Section, plain
+from reporting.message import Line, Message, Section, plain
 from reporting.reports import Report, ScanReport
 from reporting.text import trimmed, visible
 from runtime.messages import Json
@@ -24,10 +24,10 @@ def publication(message: Message, report: Report) -> Json:
             document(message, report), ensure_ascii=False
         ),  # for SQS, HTTPS, Lambda and Firehose
         "email": email(message),
-        "sms": _first_that_fits(message.texts or _headlines(message), LONGEST_SMS),
+        "sms": sms(message),
     }
     return {
-        "subject": _subject(message),
+        "subject": subject(message),
         "message": json.dumps(texts, ensure_ascii=False),
         "attributes": {
             "kind": _attribute(report.kind),
@@ -46,9 +46,7 @@ def email(message: Message) -> str:
         blocks.append("\n".join(map(plain, message.lead)))
     blocks += map(_listed, message.sections)
     if message.counts:
-        counts = [f"  {plain(line)}" for _, line in message.counts]
-        heading = [f"{message.counts_heading}:"] if message.counts_heading else []
-        blocks.append("\n".join(heading + counts))
+        blocks.append(_counted(message))
     blocks.append(
         "\n".join(f"{name + ':':{_WIDTH}}  {plain(line)}" for name, line in message.facts)
     )
@@ -60,6 +58,23 @@ def email(message: Message) -> str:
     return "\n\n".join(blocks) + "\n"
 
 
+def subject(message: Message) -> str:
+    """Return the subject of an email."""
+    return _first_that_fits(message.one_liners, LONGEST_SUBJECT)
+
+
+def sms(message: Message) -> str:
+    """Return the text of an SMS."""
+    return _first_that_fits(message.texts or message.one_liners, LONGEST_SMS)
+
+
+def _counted(message: Message) -> str:
+    counts = [plain(line) for _, line in message.counts]
+    if message.counts_heading:
+        return f"{message.counts_heading}: {', '.join(counts)}"
+    return "\n".join(f"  {count}" for count in counts)
+
+
 def _listed(section: Section) -> str:
     if section.is_inline:
         return f"{section.heading}: {', '.join(map(plain, section.lines))}"
@@ -69,15 +84,6 @@ def _listed(section: Section) -> str:
 def _item(line: Line) -> str:
     links = [part.link for part in line if not isinstance(part, str) and part.link]
     return "  " + " ".join([plain(line), *links])
-
-
-def _subject(message: Message) -> str:
-    level = "" if message.level is Level.OK else f"[{message.level}] "
-    return _first_that_fits([(level, *line) for line in _headlines(message)], LONGEST_SUBJECT)
-
-
-def _headlines(message: Message) -> tuple[Line, ...]:
-    return message.headlines or (message.title,)
 
 
 def _first_that_fits(lines: Sequence[Line], most: int) -> str:

@@ -12,19 +12,17 @@ from ledger.changes import LISTS, Cause, Change, ChangedFinding, FindingsChange
 from own_events.rescan_finished import Problem
 from registry.findings import Finding
 from reporting.channels.delivery import Channel, Delivery
-from reporting.decision import NotifyOn, NotifyOnRun, decide
+from reporting.channels.in_use import Routing
+from reporting.channels.pagerduty import dedup_key
+from reporting.message import plain
 from reporting.reports import AcceptedFinding, RunReport, ScanReport, ScanType
 from reporting.scan_wording import message_of_scan
 from reporting.text import sendable
-from reporting.thresholds import Thresholds
 from reporting.wording import message_of_run
 from tests.support.clock import NOW
 from tests.support.events import EXECUTION, HOSTILE, LONG, hostile_texts
 from tests.support.reports import (
-    DEFAULT_NOTIFY_ON,
-    DEFAULT_THRESHOLDS,
     EVERY_CHANNEL,
-    any_notification_policy,
     any_run_report,
     any_scan_report,
     complaints_about,
@@ -35,11 +33,6 @@ from tests.support.reports import (
 # other is not.
 type Say = Callable[[str], str]
 
-POLICY = any_notification_policy(
-    thresholds=Thresholds({**DEFAULT_THRESHOLDS, "OTHER": 0}),
-    notify_on=DEFAULT_NOTIFY_ON | {NotifyOn.CLEAN},
-    on_run=NotifyOnRun.ALWAYS,
-)
 LINKS = (
     "https://nvd.example/CVE-2026-1",
     "javascript:alert(1)",
@@ -237,14 +230,16 @@ def run(dry_run: bool, status: str, words: list[str], say: Say) -> tuple[Deliver
 
 
 def deliveries_about(report: ScanReport | RunReport) -> tuple[Delivery, ...]:
-    if isinstance(report, ScanReport):
-        decision = decide(report, POLICY)
-        message = message_of_scan(report)
-    else:
-        decision = decide(report, POLICY)
-        message = message_of_run(report)
-    deliveries = EVERY_CHANNEL.deliveries(message, report, decision, event="any", now=NOW)
-    assert {delivery.channel for delivery in deliveries} >= {*Channel} - {Channel.PAGERDUTY}
+    message = message_of_scan(report) if isinstance(report, ScanReport) else message_of_run(report)
+    routing = Routing(notify=True, is_immediate=True)
+    deliveries = EVERY_CHANNEL.deliveries(message, report, routing, event="any", now=NOW)
+    deliveries += EVERY_CHANNEL.incidents(
+        (message, report, dedup_key(report.subject)),
+        about=plain(message.title),
+        event="any",
+        now=NOW,
+    )
+    assert {delivery.channel for delivery in deliveries} == {*Channel}
     return deliveries
 
 

@@ -185,7 +185,7 @@ def _by_name(before: Seen, now: Seen, present: Findings, related: Related) -> Co
 def _moved(
     before: Seen, now: Seen, present: Findings, related: Related
 ) -> tuple[Moved, set[FindingKey]]:
-    """Return what has changed, and what a crossed threshold has opened without a change of its own."""
+    """Return what has changed, and what is open only because a threshold is exceeded now."""
     known = before.findings or {}
     was, is_ = _open(before), _open(now)
     appeared = {key for key in is_ if key not in known}

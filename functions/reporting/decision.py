@@ -132,7 +132,7 @@ def _reason(kind: Change, excluded: str | None, *, is_first: bool, is_reminder: 
 
 
 def decide_alone(report: ScanReport, policy: NotificationPolicy) -> Decision:
-    """Decide whether a scan is reported that cannot be compared, because the ledger is not available.
+    """Decide whether a scan is reported that is not compared, because the ledger is not available.
 
     Every scan above a threshold and every failed one is: its change is not known.
     """

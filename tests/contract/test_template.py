@@ -227,8 +227,8 @@ def test_a_digest_is_started_where_a_channel_gets_digests_and_else_not() -> None
     assert properties["RetryPolicy"]["MaximumRetryAttempts"] > 0
     assert properties["DeadLetterConfig"]["Arn"] == {"Fn::GetAtt": ["UnstartedDigests", "Arn"]}
     assert properties["OmitName"] is True
-    assert resolved(properties["State"]) == "DISABLED"
-    assert resolved(properties["State"], {"DigestChannels": "SLACK"}) == "ENABLED"
+    assert resolved(properties["State"]) == "ENABLED"
+    assert resolved(properties["State"], {"DigestChannels": "NONE"}) == "DISABLED"
 
 
 def test_a_digest_knows_the_channels_that_a_notification_knows() -> None:

@@ -1,5 +1,6 @@
 """Deploy the repository to the local cloud: as `make build` and `sam deploy`."""
 
+import contextlib
 import fcntl
 import hashlib
 import json
@@ -88,9 +89,11 @@ def deploy(
     application = application or Application()
     parameters = parameters or {}
     template = _localized(application.build(), parameters, engine.directory / stack)
-    engine.client("s3").create_bucket(
-        Bucket=ARTIFACT_BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION}
-    )
+    s3 = engine.client("s3")
+    with contextlib.suppress(s3.exceptions.BucketAlreadyOwnedByYou):  # another stack has made it
+        s3.create_bucket(
+            Bucket=ARTIFACT_BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION}
+        )
     arguments = [
         *("--template-file", str(template), "--stack-name", stack),
         *("--s3-bucket", ARTIFACT_BUCKET, "--capabilities", "CAPABILITY_IAM"),

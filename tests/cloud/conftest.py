@@ -33,7 +33,7 @@ def engine(inbox: Inbox) -> Iterator[Engine]:
 def stack(engine: Engine, inbox: Inbox) -> Stack:
     """Deploy once, with every channel. At DEBUG, where the most could reach the log that must not.
 
-    The rules of NotifyScan are off, so that only its own tests start it.
+    The rules are off, so that only the tests of NotifyScan start it.
     """
     secrets = engine.client("secretsmanager")
     arns = {
@@ -52,5 +52,6 @@ def stack(engine: Engine, inbox: Inbox) -> Stack:
     }
     name = "ecr-rescan"
     stack = Stack(engine, name, deploy(engine, parameters, stack=name))
-    stack.let_events_through(open=False)
+    for rules in ("NotifyScan", "FindingChanged"):
+        stack.let_events_through(open=False, rules=rules)
     return stack

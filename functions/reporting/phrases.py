@@ -111,7 +111,7 @@ def short_finding(finding: ChangedFinding | Finding) -> Line:
 
 
 def headline_name(finding: ChangedFinding | Finding, further_packages: int = 0) -> Line:
-    """Return a finding where a line is all there is: "CVE-2025-6021 (libxml2 and 1 more)"."""
+    """Return a finding as a title names it: "CVE-2025-6021 (libxml2 and 1 more)"."""
     name = Value.of(trimmed(finding.name or "unnamed", _LONGEST_IN_HEADLINE))
     if not finding.package:
         return (name,)

@@ -185,7 +185,7 @@ def _counts_what_is_open(report: ScanReport) -> bool:
 
 
 def _main_list(report: ScanReport, change: FindingsChange) -> str | None:
-    """Return the list that the title is about, or None if no list tells why the scan is sent."""
+    """Return the list that the title is about, or None if no list explains the change."""
     names = {
         Change.NEW: _RISEN,
         Change.WORSE: _RISEN,
@@ -219,8 +219,8 @@ def _named(report: ScanReport) -> list[_Phrase]:
     main = _main_list(report, change) if change else None
     if change is None or main is None or report.is_reminder or not any(report.open_now.values()):
         return []
-    if change.count(main) != 1:
-        return []
+    if change.count(main) != 1 or not getattr(change, main):
+        return []  # there are several, or the report has no room for the name of the only one
     finding, *others = getattr(change, main)
     severity, name = severity_word(finding.severity), headline_name(finding, len(others))
     noun = "" if finding.name.startswith("CVE-") else "vulnerability "
@@ -301,8 +301,8 @@ def _is_all_fixed(report: ScanReport) -> bool:
     return (
         report.cause in (None, Cause.END_OF_FAILURE)
         and change is not None
-        and bool(change.gone)
-        and not (change.accepted or change.better)
+        and change.count("gone") > 0
+        and change.count("accepted") == change.count("better") == 0
         and any(report.open_before.values())
         and not any(left.get(name) for name in report.open_before)
     )

@@ -20,8 +20,10 @@ from registry.ecr import EcrRegistry
 from registry.findings import Finding, ScanFindings
 from registry.images import LastScan
 from reporting.channels.delivery import Channel, Delivery
-from reporting.channels.in_use import ChannelsInUse
+from reporting.channels.in_use import ChannelsInUse, Routing
+from reporting.channels.pagerduty import dedup_key
 from reporting.decision import NotificationPolicy
+from reporting.message import Message, plain
 from reporting.reports import Interpretation, Reason, RunReport, ScanReport, ScanType
 from reporting.thresholds import Thresholds
 from tests.support.clock import LATER, NOW
@@ -234,6 +236,19 @@ class FakeScans:
     def as_registry(self) -> EcrRegistry:
         """Stand in where only these two calls are made."""
         return cast("EcrRegistry", self)
+
+
+def in_every_channel(message: Message, report: ScanReport | RunReport) -> tuple[Delivery, ...]:
+    """Return the deliveries of a message to every channel, with an incident in PagerDuty."""
+    routing = Routing(notify=True, is_immediate=True)
+    return EVERY_CHANNEL.deliveries(
+        message, report, routing, event="event-1", now=NOW
+    ) + EVERY_CHANNEL.incidents(
+        (message, report, dedup_key(report.subject)),
+        about=plain(message.title),
+        event="event-1",
+        now=NOW,
+    )
 
 
 def complaints_about(delivery: Delivery) -> list[str]:

@@ -12,20 +12,16 @@ from ledger.changes import LISTS, Cause, Change, ChangedFinding, FindingsChange
 from own_events.rescan_finished import Problem
 from registry.findings import Finding
 from reporting.channels.delivery import Channel, Delivery
-from reporting.channels.in_use import Routing
-from reporting.channels.pagerduty import dedup_key
-from reporting.message import plain
 from reporting.reports import AcceptedFinding, RunReport, ScanReport, ScanType
 from reporting.scan_wording import message_of_scan
 from reporting.text import sendable
 from reporting.wording import message_of_run
-from tests.support.clock import NOW
 from tests.support.events import EXECUTION, HOSTILE, LONG, hostile_texts
 from tests.support.reports import (
-    EVERY_CHANNEL,
     any_run_report,
     any_scan_report,
     complaints_about,
+    in_every_channel,
     structure_of,
 )
 
@@ -230,15 +226,12 @@ def run(dry_run: bool, status: str, words: list[str], say: Say) -> tuple[Deliver
 
 
 def deliveries_about(report: ScanReport | RunReport) -> tuple[Delivery, ...]:
-    message = message_of_scan(report) if isinstance(report, ScanReport) else message_of_run(report)
-    routing = Routing(notify=True, is_immediate=True)
-    deliveries = EVERY_CHANNEL.deliveries(message, report, routing, event="any", now=NOW)
-    deliveries += EVERY_CHANNEL.incidents(
-        (message, report, dedup_key(report.subject)),
-        about=plain(message.title),
-        event="any",
-        now=NOW,
-    )
+    match report:
+        case ScanReport():
+            message = message_of_scan(report)
+        case RunReport():
+            message = message_of_run(report)
+    deliveries = in_every_channel(message, report)
     assert {delivery.channel for delivery in deliveries} == {*Channel}
     return deliveries
 

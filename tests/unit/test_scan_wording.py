@@ -1,16 +1,28 @@
 """Messages about scans: what each change reads like, and the texts of email subjects and SMS."""
 
+import json
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from ledger.changes import Cause, Change, ChangedFinding, FindingsChange
+from ledger.changes import LISTS, Cause, Change, ChangedFinding, FindingsChange
+from notify_scan.compared_scan import MOST_REPORTED
+from notify_scan.notification import MOST_INCIDENTS
 from reporting.channels import sns
+from reporting.channels.delivery import Channel
 from reporting.message import Level, Message, plain
 from reporting.reports import AcceptedFinding, ScanReport, ScanType
 from reporting.scan_wording import MOST_LISTED, message_of_more_incidents, message_of_scan
-from tests.support.reports import any_changed_finding, any_finding, any_scan_report
+from runtime.messages import encode
+from tests.support.reports import (
+    any_changed_finding,
+    any_finding,
+    any_scan_report,
+    complaints_about,
+    in_every_channel,
+    notification_in,
+)
 
 A = any_changed_finding("CVE-2026-1", "CRITICAL", package="ssl")
 B = any_changed_finding("CVE-2026-2", "CRITICAL", package="ssl")
@@ -369,6 +381,25 @@ def test_counts_all_that_a_report_leaves_out() -> None:
     assert title(only_worse) == "3 vulnerabilities rated higher in team/api:v1"
 
 
+def test_a_report_may_have_no_room_for_the_only_name() -> None:
+    change = replace(by_name(new=(A, B)), omitted={"gone": 1, "renamed": 1})
+    report = any_change(Change.WORSE, {"CRITICAL": 2}, {"HIGH": 1}, by_name=change)
+    assert title(report) == "2 new critical vulnerabilities in team/api:v1; 1 fixed"
+    assert lists(report)["Fixed"] == ["and 1 more"]
+    report = any_change(
+        Change.CLEARED, {}, {"HIGH": 1}, by_name=FindingsChange(omitted={"gone": 1})
+    )
+    assert lead(report) == ["The high finding that was open is fixed."]
+    for name in ("accepted", "better"):
+        change = FindingsChange(omitted={"gone": 1, name: 1})
+        assert lead(replace(report, by_name=change))[0].startswith("Compared with the last scan")
+    change = FindingsChange(omitted={"new": 1})
+    report = any_change(Change.WORSE, {"HIGH": 2}, {"HIGH": 1}, by_name=change)
+    assert plain(message_of_scan(report).headlines[0]) == (
+        "ECR: 1 new vulnerability in team/api:v1"
+    )
+
+
 # The lists
 
 
@@ -640,11 +671,85 @@ def test_a_subject_names_the_only_vulnerability(lists: dict[str, Any], subject: 
     assert plain(message_of_scan(report).headlines[0]) == subject
 
 
+def test_every_channel_takes_the_messages_of_scans() -> None:
+    for report in (*SIX.values(), *(replace(each, by_name=None) for each in SIX.values())):
+        deliveries = in_every_channel(message_of_scan(report), report)
+        assert {delivery.channel for delivery in deliveries} == {*Channel}
+        assert [said for each in deliveries for said in complaints_about(each)] == []
+
+
+def test_the_first_lines_say_what_to_do_at_three_in_the_morning() -> None:
+    """What is shown before anything is opened or scrolled: a lock screen, an inbox, a list."""
+    report = SIX["new"]
+    told: dict[Channel, Any] = {
+        delivery.channel: delivery.content
+        for delivery in in_every_channel(message_of_scan(report), report)
+    }
+    slack, teams = told[Channel.SLACK], told[Channel.TEAMS]["attachments"][0]["content"]
+    chat = notification_in(told[Channel.CHATBOT])["content"]
+    shown = {
+        "Slack, first": slack["text"],
+        "Slack, second": slack["attachments"][0]["blocks"][1]["text"]["text"],
+        "Teams, first": "".join(run["text"] for run in teams["body"][0]["inlines"]),
+        "Teams, second": "".join(run["text"] for run in teams["body"][3]["inlines"]),
+        "chat, first": chat["title"],
+        "chat, second": "\n".join(chat["description"].splitlines()[1:3]),
+        "email": told[Channel.SNS]["subject"],
+        "SMS": json.loads(told[Channel.SNS]["message"])["sms"],
+        "incident": told[Channel.PAGERDUTY]["payload"]["summary"],
+        "webhook": told[Channel.WEBHOOK]["title"],
+        "event": told[Channel.EVENTBRIDGE]["detail"]["title"],
+    }
+    assert shown == {
+        "Slack, first": "1 new critical vulnerability in `payments/ledger:r42`",
+        "Slack, second": "*New*\n• `CVE-2026-31337` critical · `openssl 3.0.11-1` · CVSS 9.8",
+        "Teams, first": (
+            "\N{LARGE RED CIRCLE} 1 new critical vulnerability in payments/ledger:r42"
+        ),
+        "Teams, second": "• CVE-2026-31337 critical · openssl 3.0.11-1 · CVSS 9.8",
+        "chat, first": (
+            "\N{LARGE RED CIRCLE} 1 new critical vulnerability in `payments/ledger:r42`"
+        ),
+        "chat, second": "*New*\n• `CVE-2026-31337` critical · `openssl 3.0.11-1` · CVSS 9.8",
+        "email": "ECR: new critical CVE-2026-31337 (openssl) in payments/ledger:r42",
+        "SMS": (
+            "ECR: new critical CVE-2026-31337 (openssl) in payments/ledger:r42. "
+            "Open now: 1 critical, 7 high."
+        ),
+        "incident": "ECR: new critical CVE-2026-31337 (openssl) in payments/ledger:r42",
+        "webhook": "1 new critical vulnerability in payments/ledger:r42",
+        "event": "1 new critical vulnerability in payments/ledger:r42",
+    }
+
+
+def test_the_largest_change_fits_a_state_in_all_channels_together() -> None:
+    findings = tuple(
+        any_changed_finding(
+            f"CVE-2026-{number}{'x' * 100}",
+            package="p" * 100,
+            version="1" * 50,
+            fixed_in="1" * 50,
+            uri="https://nvd.nist.gov/vuln/detail/CVE-2026-31337",
+            score=9.8,
+            was="MEDIUM",
+            first_seen="2026-03-03",
+            gone_on="2026-03-03",
+        )
+        for number in range(200)
+    )
+    change = FindingsChange(**dict.fromkeys(LISTS, findings)).within(MOST_REPORTED)  # type: ignore[arg-type] # omitted is none of these
+    report = any_change(Change.WORSE, {"HIGH": 500}, {"HIGH": 400}, by_name=change)
+    deliveries = in_every_channel(message_of_scan(report), report)
+    assert [said for each in deliveries for said in complaints_about(each)] == []
+    size = len(json.dumps(encode(tuple(deliveries)), ensure_ascii=False).encode())
+    assert size < 256 * 1024 / 2
+
+
 def test_an_hour_with_too_many_incidents_has_one_for_the_rest() -> None:
     report = any_scan_report(open_now={"CRITICAL": 1})
     message = message_of_more_incidents(report)
     assert plain(message.title) == (
-        "ECR: more than 10 images with new critical vulnerabilities within an hour"
+        f"ECR: more than {MOST_INCIDENTS} images with new critical vulnerabilities within an hour"
     )
     assert [plain(line) for line in message.lead] == [
         "The last of these images is team/api:v1.",

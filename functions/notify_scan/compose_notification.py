@@ -16,6 +16,7 @@ from reporting.channels.in_use import channels_in_use
 from reporting.wording import message_of_notice
 from runtime import clock
 from runtime.entrypoint import entrypoint
+from runtime.log import logger
 
 
 @dataclass(frozen=True)
@@ -44,12 +45,10 @@ def handler(composition: Composition) -> Notification:
     )
     notification = composer.compose(composition.interpreted)
     notices = due_notices(in_force, composition.interpreted, document, now)
-    return replace(
-        notification,
-        deliveries=notification.deliveries
-        + tuple(
-            delivery
-            for notice in notices
-            for delivery in channels.notice(message_of_notice(notice), notice, now=now)
-        ),
+    deliveries = notification.deliveries + tuple(
+        delivery
+        for notice in notices
+        for delivery in channels.notice(message_of_notice(notice), notice, now=now)
     )
+    logger.append_keys(channels=" ".join(each.channel for each in deliveries))
+    return replace(notification, deliveries=deliveries)

@@ -159,7 +159,6 @@ class Story:
         self._scans_started = 0
         self._scan_events = Counter[str]()
         self._executions = 0
-        self._dry_runs = 0
         self._failed = 0
         self._decisions: tuple[Decided, ...] = ()
         self.delivered = Delivered()
@@ -172,7 +171,6 @@ class Story:
         self._scans_started += scans.started
         self._scan_events += scans.events
         self._executions += executions_caused(scans.events, runs)
-        self._dry_runs += sum(run.is_dry for run in runs)
         before = self._decisions
         with self._display.step(f"wait for the messages about {of}"):
             self._failed = self._notify.failed_executions(self._executions)
@@ -193,7 +191,6 @@ class Story:
             received=received_by_channel(self._channels, requests, self.delivered),
             refused=refused_by_channel(requests),
             undelivered=self._notify.undelivered(),
-            dry_runs=self._dry_runs,
         )
 
 

@@ -264,15 +264,12 @@ def _channels(notifications: Notifications) -> Table:
     table.add_column("channel")
     table.add_column("messages", justify="right")
     table.add_column("refused and sent again", justify="right")
-    table.add_column("")
     for channel, received in notifications.received.items():
         refused = notifications.refused.get(channel, 0)
-        closing = notifications.resolved if channel == "pagerduty" else 0
         table.add_row(
             CHANNELS[channel],
             f"{received:,}",
             Text(f"{refused:,}" if refused else "", "yellow"),
-            Text(f"{closing:,} of them are `resolve` events" if closing else "", "dim"),
         )
     return table
 

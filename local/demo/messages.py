@@ -50,9 +50,18 @@ CHANNELS = {
 # Scan statuses that template.yaml's rule matches. UNSUPPORTED_IMAGE is not among them.
 TAKEN = ("COMPLETE", "FAILED")
 OF_THE_TOPIC = ("email", "sms", "queue")
-RUN_FINISHED = "run finished"
-# Reasons for which no notification is sent but PagerDuty gets `resolve`.
-RESOLVING = ("nothing above a threshold", "NotifyOn excludes CLEARED", RUN_FINISHED)
+# Several of them show what is sent to one channel.
+SENT_TO = {
+    "slack": "SLACK",
+    "teams": "TEAMS",
+    "email": "SNS",
+    "sms": "SNS",
+    "pagerduty": "PAGERDUTY",
+    "chatbot": "CHATBOT",
+    "webhook": "WEBHOOK",
+    "queue": "SNS",
+    "events": "EVENTBRIDGE",
+}
 SECONDS_BETWEEN_READS = 0.5
 # Give up when no execution has ended for this long. One takes 5 minutes at most, and of several
 # that are running one ends much sooner.
@@ -116,11 +125,13 @@ class Decided:
     """What ComposeNotification decided on one event.
 
     about: the image or the stack; empty for an event that brings nothing new.
+    channels: those that a message is sent to, once for each message.
     """
 
     about: str
     notify: bool
     reason: str
+    channels: tuple[str, ...] = ()
 
     @property
     def is_of_a_scan(self) -> bool:
@@ -136,7 +147,6 @@ class Notifications:
     received: messages that a channel accepted, of every channel that is on.
     refused: messages that a channel refused.
     undelivered: bodies of the messages in the dead-letter queue Undelivered.
-    dry_runs: runs that started no scan, which do nothing to an incident.
     """
 
     scans_started: int
@@ -147,7 +157,6 @@ class Notifications:
     received: Mapping[str, int]
     refused: Mapping[str, int]
     undelivered: Sequence[str] = ()
-    dry_runs: int = 0
 
     @property
     def events_sent(self) -> int:
@@ -179,17 +188,9 @@ class Notifications:
         """Count the events that caused no notification, by reason."""
         return Counter(decision.reason for decision in self.decisions if not decision.notify)
 
-    @property
-    def resolved(self) -> int:
-        """Count the events that only PagerDuty gets: they resolve an incident."""
-        return sum(self.not_notified[reason] for reason in RESOLVING)
-
     def expected(self, channel: str) -> int:
         """Count the messages that a channel should get."""
-        if channel != "pagerduty":
-            return self.notified.total()
-        finished = sum(decision.reason == RUN_FINISHED for decision in self.decisions)
-        return self.notified.total() + self.resolved - min(self.dry_runs, finished)
+        return sum(each.channels.count(SENT_TO[channel]) for each in self.decisions)
 
     def document(self) -> dict[str, Any]:
         """Return everything as JSON."""
@@ -321,7 +322,12 @@ def decisions_in(lines: Iterator[str]) -> Iterator[Decided]:
         except ValueError:  # written by a process that died, not by a function
             continue
         if isinstance(said, dict) and {"notify", "reason", "about"} <= said.keys():
-            yield Decided(about=said["about"], notify=said["notify"], reason=said["reason"])
+            yield Decided(
+                about=said["about"],
+                notify=said["notify"],
+                reason=said["reason"],
+                channels=tuple(said.get("channels", "").split()),
+            )
 
 
 def _events_of(run: RescanRun) -> int:

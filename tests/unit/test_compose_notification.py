@@ -1,3 +1,4 @@
+import io
 import json
 from dataclasses import replace
 from datetime import timedelta
@@ -182,7 +183,9 @@ def test_sends_nothing_where_no_channel_is_configured() -> None:
     assert (notification.notify, notification.deliveries) == (True, ())
 
 
-def test_answers_the_state_machine_with_deliveries(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_answers_the_state_machine_with_deliveries(
+    monkeypatch: pytest.MonkeyPatch, log: io.StringIO
+) -> None:
     topic = "arn:aws:sns:eu-central-1:123456789012:notifications"
     for name, value in DEFAULT_SETTINGS.items():
         monkeypatch.setenv(name, value)
@@ -208,6 +211,7 @@ def test_answers_the_state_machine_with_deliveries(monkeypatch: pytest.MonkeyPat
         ("SNS", "TOPIC", topic),
         ("PAGERDUTY", "WEBHOOK", None),
     ]
+    assert json.loads(log.getvalue().splitlines()[-1])["channels"] == "SNS PAGERDUTY"
 
 
 def test_says_which_accepted_risks_are_not_applied(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from local.demo.display import messages_of, summary_of
 from local.demo.expectations import unexpected_in_messages, unexpected_in_week
 from local.demo.messages import (
     CHANNELS,
-    RESOLVING,
+    SENT_TO,
     Decided,
     Highlights,
     Notifications,
@@ -33,13 +33,19 @@ from local.demo.weeks import Week
 from local.receivers.inbox import Channel, Received
 from local.receivers.subscribers import Delivered, Email, TopicMessage
 from local.receivers.webhook_services import Answer
-from reporting.decision import Before, Incident, NotifyOn, NotifyOnRun, decide
-from tests.support.reports import any_notification_policy, any_run_report, any_scan_report
+from reporting.channels.delivery import Channel as Destination
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
-ABOVE = Decided("ecr/1/r/team/api/a", notify=True, reason="above a threshold")
+ALL = ("SNS", "SLACK", "PAGERDUTY")
+ABOVE = Decided("ecr/1/r/team/api/a", notify=True, reason="above a threshold", channels=ALL)
 CLEAN = Decided("ecr/1/r/team/api/b", notify=False, reason="nothing above a threshold")
-RUN = Decided("ecr-rescan/1/r/machine", notify=True, reason="run finished")
+RUN = Decided("ecr-rescan/1/r/machine", notify=True, reason="run finished", channels=ALL)
+CLOSED = Decided(
+    "ecr/1/r/team/api/c",
+    notify=False,
+    reason="NotifyOn excludes CLEARED",
+    channels=("PAGERDUTY", "PAGERDUTY"),
+)
 KNOWN = Decided("", notify=False, reason="the run itself has sent Rescan Finished")
 ALL_WELL = Notifications(
     scans_started=3,
@@ -47,7 +53,7 @@ ALL_WELL = Notifications(
     executions=4,
     executions_failed=0,
     decisions=(ABOVE, CLEAN, RUN, KNOWN),
-    received={"slack": 2, "pagerduty": 3, "email": 2},
+    received={"slack": 2, "pagerduty": 2, "email": 2},
     refused={"slack": 1},
 )
 FINISHED_RUN = RescanRun(
@@ -79,25 +85,24 @@ def test_is_content_when_every_channel_got_every_message() -> None:
     assert unexpected_in_messages(ALL_WELL) is None
 
 
-def test_knows_for_which_reasons_only_pagerduty_gets_an_event() -> None:
-    notify_on = frozenset({NotifyOn.NEW})
-    policy = any_notification_policy(notify_on=notify_on, on_run=NotifyOnRun.INCOMPLETE)
-    bad, clean = any_scan_report(), any_scan_report(severities={})
-    decisions = [
-        decide(any_run_report(), policy),
-        decide(clean, policy, Before()),
-        decide(clean, policy, Before(decide(bad, policy, Before()).image_state)),
-    ]
+def test_expects_what_is_sent_to_a_channel_and_nothing_else() -> None:
+    seen = replace(ALL_WELL, decisions=(*ALL_WELL.decisions, CLOSED))
 
-    assert [(each.notify, each.incident) for each in decisions] == [(False, Incident.RESOLVE)] * 3
-    assert {each.reason for each in decisions} == {*RESOLVING}
+    assert {name: number for name in CHANNELS if (number := seen.expected(name))} == {
+        "slack": 2,
+        "email": 2,
+        "sms": 2,
+        "queue": 2,
+        "pagerduty": 4,  # an event can end several incidents
+    }
 
 
-def test_expects_nothing_in_pagerduty_of_a_dry_run() -> None:
-    dry = replace(ALL_WELL, dry_runs=1)
+def test_knows_which_channel_a_message_is_sent_to() -> None:
+    assert SENT_TO.keys() == CHANNELS.keys()
+    assert {*SENT_TO.values()} == {*Destination}
 
-    assert (dry.expected("slack"), dry.expected("pagerduty")) == (2, 2)
-    assert replace(dry, decisions=(ABOVE, CLEAN)).expected("pagerduty") == 2
+
+def test_knows_which_runs_are_dry() -> None:
     assert replace(FINISHED_RUN, input={"dry_run": True}).is_dry
     assert not FINISHED_RUN.is_dry
 
@@ -120,7 +125,8 @@ def test_counts_scans_and_runs_apart() -> None:
         ({"undelivered": ["from EventBridge"]}, "The first: from EventBridge"),
         ({"received": {"slack": 1}}, "Slack received 1 messages instead of 2."),
         ({"received": {"slack": 3}}, "Slack received 3 messages instead of 2."),
-        ({"received": {"pagerduty": 2}}, "PagerDuty received 2 messages instead of 3."),
+        ({"received": {"pagerduty": 3}}, "PagerDuty received 3 messages instead of 2."),
+        ({"received": {"teams": 1}}, "Microsoft Teams received 1 messages instead of 0."),
     ],
 )
 def test_says_what_went_wrong(change: dict[str, Any], said: str) -> None:
@@ -184,10 +190,14 @@ def test_expects_an_execution_for_each_event_that_a_rule_takes() -> None:
 
 def test_reads_decisions_from_a_log_that_holds_more() -> None:
     decision = {"about": "ecr/x", "notify": True, "reason": "above a threshold", "level": "INFO"}
+    sent = {**decision, "channels": "SLACK PAGERDUTY"}
+    lines = ["Traceback", "[]", '{"notify": true}', json.dumps(decision), json.dumps(sent)]
 
-    read = decisions_in(iter(["Traceback", "[]", '{"notify": true}', json.dumps(decision)]))
-
-    assert list(read) == [Decided("ecr/x", notify=True, reason="above a threshold")]
+    silent = Decided("ecr/x", notify=True, reason="above a threshold")
+    assert list(decisions_in(iter(lines))) == [
+        silent,
+        replace(silent, channels=("SLACK", "PAGERDUTY")),
+    ]
 
 
 class LogOfExecutions:

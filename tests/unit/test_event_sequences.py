@@ -93,6 +93,7 @@ class Sequences(RuleBasedStateMachine):
         self.claims: set[tuple[str, Channel]] = set()
         self.told: dict[str, Told] = {}
         self.read: dict[int, Names] = dict.fromkeys(range(IMAGES), frozenset())
+        self.is_known_by_number = dict.fromkeys(range(IMAGES), False)
         self.expected: dict[str, Names] = {}
         self.known_to_readers: dict[int, Names] = dict.fromkeys(range(IMAGES), frozenset())
         self.notes: dict[int, list[str]] = {image: [] for image in range(IMAGES)}
@@ -183,10 +184,18 @@ class Sequences(RuleBasedStateMachine):
         """Work out which names are new in what the execution has read."""
         scan = execution.interpreted.interpretation.scan
         assert scan
-        if scan.status == "FAILED" or (is_throttled and any(scan.severities.values())):
-            return
         image = execution.image
+        if scan.status == "FAILED":
+            return
+        if is_throttled and any(scan.severities.values()):
+            self.is_known_by_number[image] |= len(self.notes[image]) == 1
+            return
         found = self.truth[image] if any(scan.severities.values()) else frozenset()
+        if self.is_known_by_number[image]:
+            # Numbers were all that was known of the image: its first names are stored silently.
+            self.is_known_by_number[image] = False
+            self.read[image] = self.known_to_readers[image] = found
+            return
         new = found - self.read[image]
         self.read[image] = found
         if new:

@@ -75,7 +75,15 @@ def report(notification: Notification) -> Any:
     return content["report"]  # type: ignore[index, call-overload]
 
 
+def title(notification: Notification) -> Any:
+    (content,) = (
+        each.content for each in notification.deliveries if each.channel is Channel.WEBHOOK
+    )
+    return content["title"]  # type: ignore[index, call-overload]
+
+
 def words(notification: Notification) -> str:
+    """Return what Slack gets; only urgent news is sent there immediately."""
     (slack,) = (each.content for each in notification.deliveries if each.channel is Channel.SLACK)
     return json.dumps(slack, ensure_ascii=False)
 
@@ -113,14 +121,19 @@ def test_case_07_what_is_accepted_is_said_to_be_accepted() -> None:
     account = Account("07-all-accepted.json")
     findings = [Finding("CVE-1", "CRITICAL", "openssl"), Finding("CVE-2", "HIGH", "zlib")]
     account.send(0, findings)
-    accepted = report(account.send(1, findings, accepted=("CVE-1", "CVE-2")))
+    sent = account.send(1, findings, accepted=("CVE-1", "CVE-2"))
+    assert title(sent).startswith("All open vulnerabilities are accepted (1 critical, 1 high)")
+    accepted = report(sent)
     assert (accepted["change"], accepted["cause"]) == ("CLEARED", "ACCEPTED")
     assert accepted["accepted"] == {"CRITICAL": 1, "HIGH": 1}
 
 
 def test_case_08_a_first_scan_that_fails_speaks_of_none_before() -> None:
     account = Account("08-first-scan-failed.json")
-    failed = report(account.send(0))
+    sent = account.send(0)
+    assert "before" not in title(sent)
+    failed = report(sent)
+    assert failed["remarks"] == []
     assert (failed["change"], failed["open_before"], failed["by_name"]) == ("FAILED", {}, None)
 
 
@@ -130,6 +143,7 @@ def test_case_14_the_end_of_a_failure_is_said_where_findings_remain() -> None:
     assert account.send(1).reason == "scan failed"
     again = account.send(2)
     assert (again.notify, again.reason) == (True, "no longer above a threshold")
+    assert "can be scanned again: 2 high findings" in title(again)
     assert report(again)["cause"] == "END_OF_FAILURE"
     assert report(again)["open_now"] == {"HIGH": 2}
 

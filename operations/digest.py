@@ -29,7 +29,7 @@ POLLED_EVERY = 2.0  # seconds
 class Outcome:
     """How an execution of SendDigest has ended, or that it has not ended yet.
 
-    words: the same for people.
+    words: the same for the operator.
     """
 
     words: str

@@ -137,6 +137,12 @@ def test_case_08_a_first_scan_that_fails_speaks_of_none_before() -> None:
     assert (failed["change"], failed["open_before"], failed["by_name"]) == ("FAILED", {}, None)
 
 
+def test_case_11_an_image_is_named_by_the_tag_that_stays() -> None:
+    sent = Account("11-latest-first.json").send(0)
+    assert "azure-agent:5715" in title(sent)
+    assert report(sent)["tags"] == ["latest", "5715"]
+
+
 def test_case_14_the_end_of_a_failure_is_said_where_findings_remain() -> None:
     account = Account("14-end-of-failure-same-findings.json")
     account.send(0)

@@ -285,14 +285,14 @@ def test_what_a_row_of_the_decision_table_reads_like(
     assert lead(report) == explains
 
 
-def test_case_08_a_first_failed_scan_mentions_no_scan_before() -> None:
+def test_a_first_failed_scan_mentions_no_scan_before() -> None:
     report = any_scan_report(status="FAILED", change=Change.FAILED, failure="no such layer")
     assert title(report) == "Scan of team/api:v1 failed"
     assert lead(report) == ["Reason: no such layer"]
     assert "before" not in sns.email(message_of_scan(report)).lower()
 
 
-def test_case_14_an_image_that_can_be_scanned_again_has_the_same_findings() -> None:
+def test_an_image_that_can_be_scanned_again_has_the_same_findings() -> None:
     report = any_change(Change.CLEARED, {"HIGH": 2}, {"HIGH": 2}, cause=Cause.END_OF_FAILURE)
     assert title(report) == "team/api:v1 can be scanned again: 2 high findings"
 
@@ -774,5 +774,5 @@ def test_an_hour_with_too_many_incidents_has_one_for_the_rest() -> None:
         ((), "team/api@sha256:000000000000"),
     ],
 )
-def test_case_11_an_image_is_named_by_the_tag_that_stays(tags: tuple[str, ...], image: str) -> None:
+def test_an_image_is_named_by_the_tag_that_stays(tags: tuple[str, ...], image: str) -> None:
     assert any_scan_report(tags=tags).image == image

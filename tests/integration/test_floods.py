@@ -22,9 +22,7 @@ A_DAY = timedelta(days=1)
 
 @pytest.fixture
 def stack() -> Iterator[Installation]:
-    with installation(
-        MONDAY, DigestChannels="SNS,CHATBOT,SLACK,TEAMS", ImmediateFrom="CRITICAL"
-    ) as installed:
+    with installation(MONDAY) as installed:
         yield installed
 
 

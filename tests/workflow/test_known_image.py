@@ -18,7 +18,8 @@ from tests.support.receivers import ALL_CHANNELS
 from tests.workflow.conftest import Deploy
 from tests.workflow.test_notify_scan import REGISTRY, event_of
 
-QUIET = {"IncludeFindings": "false"}
+IMMEDIATE = {"DigestChannels": "NONE"}
+QUIET = {"IncludeFindings": "false", **IMMEDIATE}
 
 
 def subjects(deployed: Engine) -> list[str]:
@@ -69,7 +70,7 @@ def test_reports_an_image_whose_last_scan_is_recorded_in_the_future(deploy: Depl
 
 
 def test_the_same_event_sends_one_message(deploy: Deploy) -> None:
-    deployed = deploy(REGISTRY, **QUIET, **ALL_CHANNELS)
+    deployed = deploy(REGISTRY, **{**QUIET, **ALL_CHANNELS})
     event = event_of(deployed.registry, "v1", {"CRITICAL": 1})
     executions = [deployed.notify(event) for _ in range(2)]
     assert [each.status for each in executions] == ["SUCCEEDED"] * 2
@@ -78,7 +79,7 @@ def test_the_same_event_sends_one_message(deploy: Deploy) -> None:
 
 
 def test_the_same_event_at_once_sends_one_message(deploy: Deploy) -> None:
-    deployed = deploy(REGISTRY, **QUIET, **ALL_CHANNELS)
+    deployed = deploy(REGISTRY, **{**QUIET, **ALL_CHANNELS})
     event = event_of(deployed.registry, "v1", {"CRITICAL": 1})
     arns = [deployed.start(event, workflow=NOTIFY_SCAN) for _ in range(5)]
     assert [deployed.wait(arn).status for arn in arns] == ["SUCCEEDED"] * 5
@@ -193,7 +194,7 @@ def test_an_event_of_another_account_has_a_record_of_its_own(deploy: Deploy) -> 
 def test_an_event_that_another_bus_sends_leaves_our_own_image_alone(
     deploy: Deploy, sent_from: dict[str, str]
 ) -> None:
-    deployed = deploy(REGISTRY)
+    deployed = deploy(REGISTRY, **IMMEDIATE)
     ours = event_of(deployed.registry, "v1", {"CRITICAL": 1})
     theirs = {**ours, **sent_from, "id": "theirs"}
     told = [deployed.notify(event) for event in (theirs, ours)]
@@ -239,7 +240,7 @@ def put_risks(text: str) -> None:
 
 
 def test_does_not_report_what_is_accepted(deploy: Deploy) -> None:
-    deployed = deploy(REGISTRY)
+    deployed = deploy(REGISTRY, **IMMEDIATE)
     put_risks(RISKS.format(expires="2099-12-31"))
     execution = deployed.notify(event_of(deployed.registry, "v1", {"CRITICAL": 1}))
     assert execution.states[-1] == "NothingToReport"

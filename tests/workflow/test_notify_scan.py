@@ -132,7 +132,7 @@ def test_sends_each_channel_its_own_form(deploy: Deploy) -> None:
 
 
 def test_names_the_worst_findings(deploy: Deploy) -> None:
-    deployed = deploy(REGISTRY)
+    deployed = deploy(REGISTRY, DigestChannels="NONE")
     deployed.notify(event_of(deployed.registry, "v1", {"CRITICAL": 1}))
     (publication,) = deployed.receivers.of(Channel.SNS)
     text = json.loads(publication["Message"])["email"]
@@ -140,7 +140,7 @@ def test_names_the_worst_findings(deploy: Deploy) -> None:
 
 
 def test_says_why_a_scan_failed(deploy: Deploy) -> None:
-    deployed = deploy(REGISTRY)
+    deployed = deploy(REGISTRY, DigestChannels="NONE")
     deployed.notify(event_of(deployed.registry, "bad", **{"scan-status": "FAILED"}))
     (publication,) = deployed.receivers.of(Channel.SNS)
     text = json.loads(publication["Message"])["email"]
@@ -192,7 +192,7 @@ def test_closes_an_incident_without_a_notification_elsewhere(deploy: Deploy) -> 
 
 
 def test_reports_a_clean_scan_where_that_is_wanted(deploy: Deploy) -> None:
-    deployed = deploy(REGISTRY, NotifyOn="CLEAN")
+    deployed = deploy(REGISTRY, NotifyOn="CLEAN", DigestChannels="NONE")
     deployed.notify(event_of(deployed.registry, "v1"))
     (publication,) = deployed.receivers.of(Channel.SNS)
     assert publication["Subject"] == "ECR: team/api:v1 has no open vulnerabilities"
@@ -208,7 +208,7 @@ def test_reports_a_clean_scan_where_that_is_wanted(deploy: Deploy) -> None:
     ],
 )
 def test_keeps_an_event_that_cannot_be_read_whole(deploy: Deploy, event: object) -> None:
-    deployed = deploy(REGISTRY)
+    deployed = deploy(REGISTRY, DigestChannels="NONE")
     execution = deployed.notify(event)
     assert (execution.status, execution.error) == ("FAILED", "UnreadableScanEvent")
     (kept,) = deployed.undelivered()

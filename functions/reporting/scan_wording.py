@@ -402,7 +402,9 @@ def _changed(report: ScanReport, change: FindingsChange) -> Iterator[Section]:
         (finding_line(each, _seen(each, today)) for each in change.ended),
     )
     yield from inline("spread", "Also in other packages", map(short_finding, change.spread))
-    since = f", open since {day(report.open_since, today)}" if report.open_since else ""
+    since = ""
+    if report.open_since and not _is_all_fixed(report):  # which the lead states
+        since = f", open since {day(report.open_since, today)}"
     yield from inline("gone", f"Fixed{since}", map(short_finding, change.gone))
     yield from inline("better", "Rated lower", map(_rated_lower, change.better))
     yield from inline("accepted", "Now accepted", map(short_finding, change.accepted))
@@ -450,7 +452,8 @@ def _seen(finding: ChangedFinding, today: date) -> str:
 def _facts(report: ScanReport) -> Iterator[tuple[str, Line]]:
     before = by_severity(report.open_before)
     is_compared = report.change is not None and report.is_complete and not report.is_reminder
-    if is_compared and before and report.open_before != report.open_now:
+    is_moved = report.open_before != report.open_now and not _is_all_fixed(report)
+    if is_compared and before and is_moved:
         yield "Before", (before,)
     if within := _within_thresholds(report):
         yield "Others", (f"{by_severity(within)}, within the thresholds",)

@@ -451,6 +451,15 @@ def test_lists_what_has_changed_the_most_important_first() -> None:
     ]
 
 
+def test_what_the_lead_states_of_a_cleared_image_is_not_repeated() -> None:
+    assert set(lists(SIX["cleared"])) == {"Fixed"}
+    assert "Before" not in facts(SIX["cleared"])
+    assert lead(SIX["cleared"]) == [
+        "The new image sha256:000000000000… fixes all 7 findings (2 critical, 5 high) "
+        "that were open since 3 January."
+    ]
+
+
 def test_what_is_not_known_of_a_finding_is_left_out() -> None:
     bare = any_changed_finding("", "NOVEL", package="")
     change = by_name(new=(bare,), back=(bare,), worse=(bare,), better=(bare,), renamed=(bare,))

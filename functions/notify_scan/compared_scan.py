@@ -35,6 +35,18 @@ class ComparedScan:
     findings: Findings | None = None
     by_name: FindingsChange | None = None
 
+    def _empty_before(
+        self, known: KnownImage, today: date, expires_at: int
+    ) -> KnownFindings | None:
+        """Return no findings to store where a scan that is known by number follows an empty one.
+
+        The next scan that can be read by name is then compared with that, and names everything.
+        """
+        is_after_empty = known.before is not None and known.before.is_found_empty
+        if not is_after_empty or not any(self.image_state.counts.values()):
+            return None
+        return KnownFindings(0, self.image_state.scan_type or "", today, expires_at=expires_at)
+
     def news(self, severities: Collection[str]) -> list[str] | None:
         """Return the vulnerabilities of some severities that are new, back or rated higher.
 
@@ -55,7 +67,7 @@ class ComparedScan:
         """Return the findings to store, or None if they are as they are stored, or not known."""
         own, before = known.stored.findings, known.findings_before
         if self.findings is None:
-            return None
+            return self._empty_before(known, today, expires_at) if own is None else None
         if own is None and not self.findings and not (before and (before.findings or before.gone)):
             return None  # nothing was ever there
         is_same = own is not None and own.findings == self.findings

@@ -316,3 +316,10 @@ def named_in(notification: Notification) -> dict[str, list[str]]:
 
 def is_incident(delivery: Delivery) -> bool:
     return delivery.channel is Channel.PAGERDUTY
+
+
+def test_names_everything_after_a_scan_by_number_that_followed_an_empty_one() -> None:
+    images = Images()
+    images.scan(CLEAN)
+    images.scan(scan(counts={"CRITICAL": 1}))
+    assert named_in(images.scan(scan(A, C)))["new"] == ["CVE-A", "CVE-C"]

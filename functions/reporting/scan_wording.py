@@ -245,7 +245,7 @@ def _texts(report: ScanReport, headlines: list[Line]) -> Iterator[Line]:
             ending = f". {_last_result(report)}"
     elif any(report.open_now.values()) and not _counts_what_is_open(report):
         ending = f". Open now: {by_severity(report.open_now)}."
-    elif report.change is Change.CLEARED and _is_all_fixed(report):
+    elif _is_all_fixed(report):
         since = short_day(report.open_since, _today(report)) if report.open_since else ""
         ending = f". Fixed: {by_severity(report.open_before)}"
         ending += f", open since {since}." if since else "."
@@ -267,7 +267,7 @@ def _lead(report: ScanReport) -> Iterator[Line]:
         return
     if report.is_reminder:
         yield ("Nothing has changed since the last notification about this image.",)
-    elif report.change is Change.CLEARED and _is_all_fixed(report):
+    elif _is_all_fixed(report):
         yield _all_fixed(report)
     elif report.by_name and report.change is not None:
         yield from _compared(report, report.by_name)
@@ -299,7 +299,8 @@ def _is_all_fixed(report: ScanReport) -> bool:
     """Return whether everything that was open is gone, and not accepted or rated lower."""
     change, left = report.by_name, _within_thresholds(report)
     return (
-        report.cause in (None, Cause.END_OF_FAILURE)
+        report.change is Change.CLEARED
+        and report.cause in (None, Cause.END_OF_FAILURE)
         and change is not None
         and change.count("gone") > 0
         and change.count("accepted") == change.count("better") == 0

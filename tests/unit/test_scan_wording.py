@@ -460,6 +460,12 @@ def test_what_the_lead_states_of_a_cleared_image_is_not_repeated() -> None:
     ]
 
 
+def test_states_what_was_open_and_since_when_of_an_image_with_open_findings() -> None:
+    report = replace(SIX["one new, two gone"], open_since="2026-01-03")
+    assert "Fixed, open since 3 January" in lists(report)
+    assert facts(report)["Before"] == "10 high"
+
+
 def test_what_is_not_known_of_a_finding_is_left_out() -> None:
     bare = any_changed_finding("", "NOVEL", package="")
     change = by_name(new=(bare,), back=(bare,), worse=(bare,), better=(bare,), renamed=(bare,))

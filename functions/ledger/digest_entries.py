@@ -17,7 +17,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
-from typing import Any
 
 from ledger.changes import LISTS, Cause, Change, ChangedFinding, FindingsChange
 from ledger.errors import DigestAlreadyBegun
@@ -96,61 +95,13 @@ class DigestEntries:
     def __init__(self, table: Table) -> None:
         self._table = table
 
-    def put(
-        self,
-        change: Any,
-        image: DigestImage | None = None,
-        before: ImageState | None = None,
-        *,
-        expires_at: int,
-    ) -> Write:
+    def put(self, change: DigestChange, *, expires_at: int) -> Write:
         """Return the write that puts a change into the next digest. Idempotent."""
-        if image and isinstance(change, str):
-            return self._put_entry(change, image, before or ImageState(), expires_at)
         item = {each.name: getattr(change, each.name) for each in fields(change)}
         if change.by_name is not None:
             item["by_name"] = _packed(change.by_name)
-        return self._table.to_put(
-            (f"digest#{DAILY}", sort_key(change)), {**item, "expires_at": expires_at}
-        )
-
-    def _put_entry(
-        self, mode: str, image: DigestImage, before: ImageState, expires_at: int
-    ) -> Write:
-        """Return the write that puts an image into a digest; an existing entry keeps `before`."""
-        return self._table.to_update(
-            _key(mode, image),
-            "SET image = :image, #before = if_not_exists(#before, :before), "
-            "first_event = if_not_exists(first_event, :event_id), expires_at = :expires_at",
-            {
-                ":image": image,
-                ":before": before,
-                ":event_id": image.event_id,
-                ":expires_at": expires_at,
-            },
-        )
-
-    def drop(self, mode: str, image: DigestImage) -> Write:
-        """Return the write that removes an image from a digest, if it is in it."""
-        return self._table.to_delete(_key(mode, image))
-
-    def correct(self, mode: str, image: DigestImage) -> None:
-        """Update the state of an image that is in a digest, after an event that sends nothing.
-
-        The state of a newer scan is not overwritten, and a reminder remains one.
-        """
-        self._table.update(
-            _key(mode, image),
-            "SET image.image = :name, image.scanned_at = :scanned_at, "
-            "image.image_state = :image_state, image.event_id = :event_id REMOVE image.standing",
-            {
-                ":name": image.image,
-                ":scanned_at": image.scanned_at,
-                ":image_state": image.image_state,
-                ":event_id": image.event_id,
-            },
-            when="attribute_exists(pk) AND image.scanned_at <= :scanned_at",
-        )
+        key = f"digest#{DAILY}", sort_key(change)
+        return self._table.to_put(key, {**item, "expires_at": expires_at})
 
     def changes_of(self, mode: str) -> Iterator[DigestChange]:
         """Read the changes of a digest, those of an image one after the other, the oldest first."""

@@ -44,6 +44,7 @@ def stack(engine: Engine, inbox: Inbox) -> Stack:
     }
     bus = engine.client("events").create_event_bus(Name="reports")["EventBusArn"]
     parameters = {
+        "DigestChannels": "NONE",  # every channel gets every notification
         "LogLevel": "DEBUG",
         "ChatbotTopicState": "ENABLED",
         "AlertEmail": "security@example.com",

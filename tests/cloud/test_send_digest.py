@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from ledger.bucket import RunBucket
-from ledger.digest_entries import DigestEntries
+from ledger.digest_entries import DigestEntries, sort_key
 from ledger.table import Table
 from local.receivers.inbox import Inbox
 from reporting.channels.delivery import Channel, Delivery, Transport
 from runtime.messages import encode
 from send_digest.digest import UnfinishedDigest
-from tests.support.digests import EXPIRES_AT, WELL, any_digest_image
+from tests.support.digests import EXPIRES_AT, any_change
 from tests.support.stack import Run, Stack
 
 
@@ -39,13 +39,10 @@ def send_digest(stack: Stack) -> Run:
     return stack.wait(started["executionArn"])
 
 
-def put(stack: Stack, entries: DigestEntries, *numbers: int, mode: str = "DAILY") -> None:
+def put(stack: Stack, entries: DigestEntries, *numbers: int) -> None:
     table = Table(stack.client("dynamodb"), stack.outputs["LedgerTableName"])
     table.write_together(
-        *(
-            entries.put(mode, any_digest_image(number), WELL, expires_at=EXPIRES_AT)
-            for number in numbers
-        )
+        *(entries.put(any_change(number), expires_at=EXPIRES_AT) for number in numbers)
     )
 
 
@@ -58,7 +55,7 @@ def test_nothing_starts_a_digest_where_no_channel_gets_digests(stack: Stack) -> 
 
 
 def test_a_digest_without_entries_ends_at_once(stack: Stack, entries: DigestEntries) -> None:
-    assert list(entries.entries_of("DAILY")) == []
+    assert list(entries.changes_of("DAILY")) == []
     run = send_digest(stack)
     assert run.status == "SUCCEEDED", run.cause
     assert run.states == ("ComposeDigest", "IsAnythingToSend", "NothingToSend")
@@ -73,8 +70,8 @@ def test_entries_that_no_channel_waits_for_are_forgotten(
     assert run.states[-3:] == ("ForgetDigest", "IsMoreToSend", "NothingToSend")
     assert (run.output["images"], run.output["messages"], run.output["removed"]) == (3, 0, 3)
     whole = stack.document(f"digests/{run.name}.json")
-    assert whole["title"] == "ECR digest: 3 images changed (3 new)"
-    assert list(entries.entries_of("DAILY")) == []
+    assert whole["title"] == "3 images changed (3 new)"
+    assert list(entries.changes_of("DAILY")) == []
     assert entries.under_way("DAILY") is None
 
 
@@ -92,7 +89,8 @@ def test_a_digest_left_half_done_is_sent_once_by_whoever_comes_next(
     )
     started: list[str] = []
     put(stack, entries, 1, 2)
-    left = UnfinishedDigest(2, 1, (delivery,), tuple(entries.entries_of("DAILY")))
+    keys = tuple(map(sort_key, entries.changes_of("DAILY")))
+    left = UnfinishedDigest(2, 1, (delivery,), changes=keys)
     bucket.write_unfinished_digest(name, encode(left))
     for _ in range(2):  # the second time as if the first had not come to its end
         entries.begin("DAILY", name, instead_of=None)
@@ -105,7 +103,7 @@ def test_a_digest_left_half_done_is_sent_once_by_whoever_comes_next(
     stack.await_notifications(*started)
     got = [each for each in inbox.received if name in each.body.decode()]
     assert [each.channel for each in got] == ["webhook"]
-    assert list(entries.entries_of("DAILY")) == []
+    assert list(entries.changes_of("DAILY")) == []
 
 
 def test_each_role_may_do_its_own_work_and_nothing_else(stack: Stack) -> None:

@@ -28,7 +28,6 @@ from tests.support.digests import (
     any_change,
     any_digest_image,
     any_entry,
-    drop_entry,
     put_change,
     put_entry,
 )
@@ -50,13 +49,13 @@ def kept(entries: DigestEntries, mode: str = MODE) -> list[DigestEntry]:
 
 
 def test_reads_back_what_was_put(entries: DigestEntries) -> None:
-    put_entry(entries, MODE, FIRST)
+    put_entry(MODE, FIRST)
     assert kept(entries) == [DigestEntry(FIRST, WELL, "first")]
     assert kept(entries, "AFTER_RUN") == []
 
 
 def test_writes_keys_and_an_expiry_as_the_template_declares_them(entries: DigestEntries) -> None:
-    put_entry(entries, MODE, FIRST)
+    put_entry(MODE, FIRST)
     (item,) = boto3.client("dynamodb").scan(TableName="ledger-table")["Items"]
     assert (item["pk"], item["sk"]) == (
         {"S": "digest#DAILY"},
@@ -67,55 +66,24 @@ def test_writes_keys_and_an_expiry_as_the_template_declares_them(entries: Digest
 
 
 def test_keeps_how_an_image_stood_before_its_first_change(entries: DigestEntries) -> None:
-    put_entry(entries, MODE, FIRST, before=WELL)
-    put_entry(entries, MODE, SECOND, before=BAD)
+    put_entry(MODE, FIRST, before=WELL)
+    put_entry(MODE, SECOND, before=BAD)
     assert kept(entries) == [DigestEntry(SECOND, WELL, "first")]
-
-
-def test_takes_out_what_is_reported_at_once(entries: DigestEntries) -> None:
-    for _ in range(2):
-        drop_entry(entries, MODE, FIRST)
-        put_entry(entries, MODE, FIRST)
-        drop_entry(entries, MODE, FIRST)
-        assert kept(entries) == []
-
-
-def test_corrects_what_is_there_and_nothing_else(entries: DigestEntries) -> None:
-    entries.correct(MODE, SECOND)
-    assert kept(entries) == []
-    put_entry(entries, MODE, FIRST, before=WELL)
-    entries.correct(MODE, SECOND)
-    assert kept(entries) == [DigestEntry(SECOND, WELL, "first")]
-
-
-def test_corrects_nothing_that_is_newer(entries: DigestEntries) -> None:
-    put_entry(entries, MODE, FIRST)
-    entries.correct(MODE, replace(SECOND, scanned_at=NOW - timedelta(seconds=1)))
-    assert kept(entries) == [DigestEntry(FIRST, WELL, "first")]
-    entries.correct(MODE, replace(SECOND, scanned_at=NOW + timedelta(seconds=1)))
-    (entry,) = kept(entries)
-    assert entry.image.image_state == WORSE
-
-
-def test_a_correction_leaves_a_reminder_one(entries: DigestEntries) -> None:
-    put_entry(entries, MODE, replace(SECOND, is_reminder=True), before=WORSE)
-    entries.correct(MODE, FIRST)
-    assert kept(entries) == [DigestEntry(replace(FIRST, is_reminder=True), WORSE, "second")]
 
 
 def test_removes_what_was_sent_and_nothing_else(entries: DigestEntries) -> None:
     for number in (1, 2, 3):
-        put_entry(entries, MODE, any_digest_image(number))
-    put_entry(entries, "AFTER_RUN", any_digest_image(1))
+        put_entry(MODE, any_digest_image(number))
+    put_entry("AFTER_RUN", any_digest_image(1))
     entries.forget(MODE, [], [any_entry(1), any_entry(3)])
     assert kept(entries) == [any_entry(2)]
     assert kept(entries, "AFTER_RUN") == [any_entry(1)]
 
 
 def test_adopts_what_another_digest_has_left(entries: DigestEntries) -> None:
-    put_entry(entries, MODE, any_digest_image(1), before=WORSE)
+    put_entry(MODE, any_digest_image(1), before=WORSE)
     for number in (1, 2):
-        put_entry(entries, "AFTER_RUN", any_digest_image(number))
+        put_entry("AFTER_RUN", any_digest_image(number))
     for _ in range(2):
         entries.adopt(MODE, left_in="AFTER_RUN")
         assert kept(entries, "AFTER_RUN") == []
@@ -128,9 +96,9 @@ def test_adopts_what_another_digest_has_left(entries: DigestEntries) -> None:
 def test_leaves_what_changed_meanwhile_to_the_next_digest_with_what_was_told(
     entries: DigestEntries,
 ) -> None:
-    put_entry(entries, MODE, FIRST, before=WELL)
+    put_entry(MODE, FIRST, before=WELL)
     told = kept(entries)
-    put_entry(entries, MODE, SECOND, before=BAD)
+    put_entry(MODE, SECOND, before=BAD)
     for _ in range(2):
         entries.forget(MODE, [], told)
         assert kept(entries) == [DigestEntry(SECOND, BAD, "first")]
@@ -138,24 +106,24 @@ def test_leaves_what_changed_meanwhile_to_the_next_digest_with_what_was_told(
 
 def test_forgetting_too_late_takes_nothing_from_a_later_digest(entries: DigestEntries) -> None:
     """Though the image stands again as it stood before the digest that is forgotten too late."""
-    put_entry(entries, MODE, FIRST, before=WELL)
+    put_entry(MODE, FIRST, before=WELL)
     late = kept(entries)
     entries.forget(MODE, [], late)
-    put_entry(entries, MODE, THIRD, before=BAD)
+    put_entry(MODE, THIRD, before=BAD)
     entries.forget(MODE, [], kept(entries))
     again = replace(FIRST, event_id="fourth")
-    put_entry(entries, MODE, again, before=WELL)
+    put_entry(MODE, again, before=WELL)
     entries.forget(MODE, [], late)
     assert kept(entries) == [DigestEntry(again, WELL, "fourth")]
 
 
 def test_a_correction_is_not_made_twice(entries: DigestEntries) -> None:
-    put_entry(entries, MODE, FIRST, before=WELL)
+    put_entry(MODE, FIRST, before=WELL)
     first_digest = kept(entries)
-    put_entry(entries, MODE, SECOND, before=BAD)
+    put_entry(MODE, SECOND, before=BAD)
     entries.forget(MODE, [], first_digest)
     second_digest = kept(entries)
-    put_entry(entries, MODE, THIRD, before=WORSE)
+    put_entry(MODE, THIRD, before=WORSE)
     entries.forget(MODE, [], second_digest)
     entries.forget(MODE, [], first_digest)
     assert kept(entries) == [DigestEntry(THIRD, WORSE, "second")]
@@ -169,7 +137,7 @@ def test_reads_and_forgets_more_entries_than_fit_a_page(ledger_table: str) -> No
     )
     entries = DigestEntries(Table(client, ledger_table))
     for number in range(5):  # 1.5 MB; DynamoDB answers 1 MB at a time
-        put_entry(entries, MODE, any_digest_image(number, image="x" * 300_000))
+        put_entry(MODE, any_digest_image(number, image="x" * 300_000))
     told = kept(entries)
     assert (len(told), calls["Query"]) == (5, 2)
     entries.forget(MODE, [], told)
@@ -197,7 +165,7 @@ def test_a_digest_takes_the_place_of_the_one_that_was_seen(entries: DigestEntrie
 
 def test_keeps_a_standing_whole(entries: DigestEntries) -> None:
     image_state = ImageState({"CRITICAL": 0, "OTHER": 7}, ("OTHER",), failed=True)
-    put_entry(entries, MODE, any_digest_image(1, image_state), before=image_state)
+    put_entry(MODE, any_digest_image(1, image_state), before=image_state)
     (entry,) = kept(entries)
     assert (entry.before, entry.image.image_state) == (image_state, image_state)
 
@@ -305,7 +273,7 @@ def test_reads_the_changes_of_an_image_one_after_the_other(entries: DigestEntrie
 
 
 def test_forgets_the_changes_that_were_sent_and_no_others(entries: DigestEntries) -> None:
-    put_entry(entries, MODE, FIRST)
+    put_entry(MODE, FIRST)
     sent = [any_change(1), any_change(1, minutes=1), any_change(2)]
     for change in sent:
         put_change(entries, change)
@@ -317,7 +285,7 @@ def test_forgets_the_changes_that_were_sent_and_no_others(entries: DigestEntries
 
 
 CALLS: dict[str, Callable[[DigestEntries], object]] = {
-    "correct": lambda entries: entries.correct(MODE, FIRST),
+    "adopt": lambda entries: entries.adopt(MODE, left_in="AFTER_RUN"),
     "changes_of": changes,
     "entries_of": kept,
     "forget": lambda entries: entries.forget(MODE, [sort_key(any_change())]),

@@ -14,8 +14,7 @@ import boto3
 import pytest
 
 from accepted_risks.document import accepted_risks_document
-from ledger.bucket import run_bucket as bucket_adapter
-from ledger.digest_entries import DigestEntries, DigestEntry, digest_entries
+from ledger.digest_entries import digest_entries
 from ledger.errors import BaselineMoved
 from ledger.image_records import ImageRecords, ImageState, image_records
 from ledger.run_records import RecordStatus, run_records
@@ -23,8 +22,6 @@ from notify_scan.known_image import Ledger
 from notify_scan.notification import Notification
 from reporting.channels.delivery import Channel
 from reporting.channels.in_use import ChannelsInUse
-from runtime.messages import decode
-from send_digest.digest import UnfinishedDigest
 from tests.support.clock import NOW
 from tests.support.reports import (
     any_composer,
@@ -53,13 +50,6 @@ def ledger(ledger_table: str, run_bucket: str) -> Ledger:
     for key, text in kept["bucket"].items():
         boto3.client("s3").put_object(Bucket=run_bucket, Key=key, Body=text.encode())
     return Ledger(image_records(ledger_table), digest_entries(ledger_table))
-
-
-def entry_of(entries: DigestEntries, image_digest: str) -> DigestEntry:
-    (found,) = (
-        entry for entry in entries.entries_of("DAILY") if entry.image.image_digest == image_digest
-    )
-    return found
 
 
 def names_in_the_table() -> set[str]:
@@ -171,57 +161,6 @@ def test_a_baseline_replaces_the_one_that_was_kept_and_no_other(ledger: Ledger) 
     with pytest.raises(BaselineMoved):
         note(ledger.records)
     assert ledger.records.get("team/api", API).baseline == newer
-
-
-def test_an_entry_keeps_its_state_before_the_first_change(ledger: Ledger) -> None:
-    assert entry_of(ledger.entries, API) == DigestEntry(
-        replace(entry_of(ledger.entries, API).image, image_state=ALARM, event_id="event-4"),
-        ImageState(),
-        "event-1",
-    )
-    scan(ledger, "event-6", "team/api", API, 9, NOW + 3 * HOUR)
-    entry = entry_of(ledger.entries, API)
-    assert (entry.image.image_state.counts["CRITICAL"], entry.image.event_id) == (9, "event-6")
-    assert (entry.before, entry.first_event) == (ImageState(), "event-1")
-
-
-def test_an_entry_is_corrected(ledger: Ledger) -> None:
-    assert not scan(ledger, "event-6", "team/api", API, 4, NOW + 3 * HOUR).notify
-    entry = entry_of(ledger.entries, API)
-    assert (entry.image.image_state.counts["CRITICAL"], entry.image.event_id) == (4, "event-6")
-    assert (entry.before, entry.first_event) == (ImageState(), "event-1")
-
-
-def test_a_digest_that_was_under_way_is_finished(ledger: Ledger) -> None:
-    name = ledger.entries.under_way("DAILY")
-    assert name == "digest-1"
-    told = decode(UnfinishedDigest, bucket_adapter("run-bucket").unfinished_digest(name))
-    assert [entry.image.image_digest for entry in told.entries] == [API, ETL]
-    assert told.messages == 1
-    for _ in range(2):
-        ledger.entries.forget("DAILY", told.changes, told.entries)
-        # It has changed since the digest, and is compared with what that has reported.
-        assert entry_of(ledger.entries, API).before == FIRST_ALARM
-        assert {each.image.image_digest for each in ledger.entries.entries_of("DAILY")} == {
-            API,
-            JOB,
-        }
-    ledger.entries.finish("DAILY", name)
-    assert ledger.entries.under_way("DAILY") is None
-
-
-def test_pending_changes_of_a_digest_after_a_run_are_sent_once_a_day(ledger: Ledger) -> None:
-    before = {entry.image.image_digest: entry for entry in ledger.entries.entries_of("AFTER_RUN")}
-    daily = {entry.image.image_digest: entry for entry in ledger.entries.entries_of("DAILY")}
-    assert before == daily
-    assert before.keys() == {API, ETL, JOB}
-    drop = ledger.entries.drop("DAILY", before[API].image)
-    client: Any = boto3.client("dynamodb")
-    client.delete_item(**drop.request)
-    ledger.entries.adopt("DAILY", left_in="AFTER_RUN")
-    assert list(ledger.entries.entries_of("AFTER_RUN")) == []
-    adopted = {entry.image.image_digest: entry for entry in ledger.entries.entries_of("DAILY")}
-    assert adopted == daily
 
 
 def test_records_of_a_run_are_read(ledger: Ledger) -> None:

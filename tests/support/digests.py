@@ -12,6 +12,7 @@ from ledger.changes import Change
 from ledger.digest_entries import DigestChange, DigestEntries, DigestEntry, DigestImage, sort_key
 from ledger.errors import DigestAlreadyBegun
 from ledger.image_records import ImageState
+from ledger.table import attributes, key_attributes
 from tests.support.clock import NOW
 
 EXPIRES_AT = int((NOW + timedelta(days=180)).timestamp())
@@ -71,12 +72,22 @@ def put_change(entries: DigestEntries, change: DigestChange) -> None:
     boto3.client("dynamodb").put_item(**entries.put(change, expires_at=EXPIRES_AT).request)
 
 
-def put_entry(
-    entries: DigestEntries, mode: str, image: DigestImage, before: ImageState = WELL
-) -> None:
-    """Put an image into a digest; for moto's sake not in a transaction, which copies the table."""
-    put = entries.put(mode, image, before, expires_at=EXPIRES_AT)
-    boto3.client("dynamodb").update_item(**put.request)
+def put_entry(mode: str, image: DigestImage, before: ImageState = WELL) -> None:
+    """Put an image into a digest as version 0.3.0 has done it, with the names of today."""
+    values = {":image": image, ":before": before, ":event_id": image.event_id}
+    boto3.client("dynamodb").update_item(
+        TableName=_the_table(),
+        Key=key_attributes((f"digest#{mode}", f"image#{image.repository}@{image.image_digest}")),
+        UpdateExpression="SET image = :image, #before = if_not_exists(#before, :before), "
+        "first_event = if_not_exists(first_event, :event_id), expires_at = :expires_at",
+        ExpressionAttributeNames={"#before": "before"},
+        ExpressionAttributeValues=attributes({**values, ":expires_at": EXPIRES_AT}),
+    )
+
+
+def _the_table() -> str:
+    (name,) = boto3.client("dynamodb").list_tables()["TableNames"]
+    return name
 
 
 def fill(entries: DigestEntries, changes: Iterable[DigestChange]) -> None:
@@ -86,12 +97,6 @@ def fill(entries: DigestEntries, changes: Iterable[DigestChange]) -> None:
         items = [entries.put(each, expires_at=EXPIRES_AT).request["Item"] for each in some]
         requests: Any = {"LedgerTable": [{"PutRequest": {"Item": item}} for item in items]}
         client.batch_write_item(RequestItems=requests)
-
-
-def drop_entry(entries: DigestEntries, mode: str, image: DigestImage) -> None:
-    """Take an image out of a digest, as ComposeNotification does for an immediate notification."""
-    drop: Any = entries.drop(mode, image).request
-    boto3.client("dynamodb").transact_write_items(TransactItems=[{"Delete": drop}])
 
 
 class FakeDigestEntries:

@@ -154,9 +154,9 @@ def test_leaves_channels_without_digests_alone(deploy: Deploy) -> None:
 
 def test_sends_what_the_digest_after_runs_of_an_earlier_version_has_left(deploy: Deploy) -> None:
     deployed = deploy(REGISTRY, **WEBHOOK_DAILY)
-    put_entry(deployed.entries, "DAILY", any_digest_image(1))
+    put_entry("DAILY", any_digest_image(1))
     for number in (1, 2):
-        put_entry(deployed.entries, "AFTER_RUN", any_digest_image(number))
+        put_entry("AFTER_RUN", any_digest_image(number))
     assert_sent(deployed.send_digest())
     (report,) = digests(deployed)
     assert report["changes"] == {"NEW": 2}

@@ -4,7 +4,7 @@ import argparse
 import json
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from local.demo.display import (
 )
 from local.demo.document import document_of
 from local.demo.expectations import Script, unexpected_in_messages, unexpected_in_week
+from local.demo.inspector_scene import InspectorWatch, Rechecks, SceneTimeoutError
 from local.demo.messages import (
     PAGE,
     Decided,
@@ -36,6 +37,7 @@ from local.demo.messages import (
     NotificationsTimeoutError,
     NotifyWatch,
     channels_on,
+    digest_channels_of,
     draw,
     executions_caused,
     received_by_channel,
@@ -134,7 +136,7 @@ class Observed:
     parameters: dict[str, str]
     runs: list[RescanRun]
     weeks: int
-    unexpected_in_weeks: str | None
+    unexpected_later: str | None
     notifications: Notifications
     requests: tuple[Received, ...]
     delivered: Delivered
@@ -150,7 +152,10 @@ class Story:
         subscribers: Subscribers,
         channels: Sequence[str],
         display: DemoDisplay,
+        digest_channels: frozenset[str] = frozenset(),
     ) -> None:
+        self._digest_channels = digest_channels
+        self._digests = 0
         self._watch = watch
         self._notify = notify
         self._subscribers = subscribers
@@ -162,6 +167,7 @@ class Story:
         self._failed = 0
         self._decisions: tuple[Decided, ...] = ()
         self.delivered = Delivered()
+        self._rechecks: Rechecks | None = None
 
     def await_messages(self, runs: Sequence[RescanRun]) -> list[Decided]:
         """Wait for what these runs cause: scans, decisions, messages. Return the decisions."""
@@ -175,13 +181,38 @@ class Story:
         with self._display.step(f"wait for the messages about {of}"):
             self._failed = self._notify.failed_executions(self._executions)
             self._decisions = self._notify.decisions(self._executions - self._failed)
-            told = sum(each.notify for each in self._decisions)
-            published = sum(channel not in CHANNELS_OF_THE_INBOX for channel in self._channels)
-            self.delivered = self._subscribers.received(at_least=told * published)
+            self._await_delivered()
         return list((Counter(self._decisions) - Counter(before)).elements())
+
+    def await_findings(self, watch: InspectorWatch) -> Rechecks:
+        """Wait for what Amazon Inspector causes, down to a digest; return what became of events."""
+        called = watch.ecr_calls()
+        with self._display.step("wait for the events of Amazon Inspector"):
+            rechecks = watch.inspect()
+        self._executions += rechecks.results
+        with self._display.step("wait for the comparisons"):
+            self._failed = self._notify.failed_executions(self._executions)
+            self._decisions = self._notify.decisions(self._executions - self._failed)
+        calls, left = watch.ecr_calls() - called, watch.left()
+        self._rechecks = rechecks = replace(rechecks, ecr_calls=calls, left=left)
+        with self._display.step("send the digest"):
+            watch.send_digest()
+            self._digests += 1
+            self._notify.failed_executions(self._executions + 1)
+            self._await_delivered()
+        return rechecks
 
     def notifications(self, requests: Sequence[Received]) -> Notifications:
         """Return everything about notifications."""
+        return replace(self._so_far(requests), undelivered=self._notify.undelivered())
+
+    def _await_delivered(self) -> None:
+        """Wait for the messages in the channels that the inbox is not the receiver of."""
+        so_far = self._so_far(())
+        others = [channel for channel in self._channels if channel not in CHANNELS_OF_THE_INBOX]
+        self.delivered = self._subscribers.received(at_least=sum(map(so_far.expected, others)))
+
+    def _so_far(self, requests: Sequence[Received]) -> Notifications:
         return Notifications(
             scans_started=self._scans_started,
             scan_events=self._scan_events,
@@ -190,7 +221,9 @@ class Story:
             decisions=self._decisions,
             received=received_by_channel(self._channels, requests, self.delivered),
             refused=refused_by_channel(requests),
-            undelivered=self._notify.undelivered(),
+            digests=self._digests,
+            digest_channels=self._digest_channels,
+            rechecks=self._rechecks,
         )
 
 
@@ -213,6 +246,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         RunTimeoutError,
         NotificationsTimeoutError,
         OutcomesDisagreeError,
+        SceneTimeoutError,
     ) as error:
         return _complain(complaints, str(error), 1)
     except (BotoCoreError, ClientError, OSError) as error:
@@ -247,7 +281,7 @@ def _demonstrate(plan: Plan, console: Console) -> str | None:
     unexpected = (
         Script.of(plan.registry).unexpected(observed.runs[: len(observed.runs) - observed.weeks])
         or unexpected_in_messages(observed.notifications)
-        or observed.unexpected_in_weeks
+        or observed.unexpected_later
     )
     if plan.json_path:
         document = document_of(
@@ -303,7 +337,7 @@ def _observe(
         console.print()
         runs.append(_run(watch, "demo-2", runs[0].rerun_input(), display, console))
     notify, on = NotifyWatch(engine, outputs), channels_on(parameters)
-    story = Story(watch, notify, subscribers, on, display)
+    story = Story(watch, notify, subscribers, on, display, digest_channels_of(parameters))
     story.await_messages(runs)
     unexpected = None
     scanned = {name for run in runs if not run.is_dry for name in run.repositories}
@@ -318,6 +352,12 @@ def _observe(
         decisions = story.await_messages([run])
         console.print(what_is_new(decisions))
         unexpected = unexpected or unexpected_in_week(week, decisions)
+    if plan.registry.settings.scan_type == "ENHANCED":
+        console.print()
+        console.print(Text("Amazon Inspector learns of vulnerabilities.", "bold"))
+        rechecks = story.await_findings(InspectorWatch(engine, outputs))
+        console.print(Text(rechecks.sentence()))
+        unexpected = unexpected or rechecks.unexpected()
     requests = receivers.inbox.received
     notifications = story.notifications(requests)
     delivered = story.delivered

@@ -237,13 +237,14 @@ def summary_of(notifications: Notifications) -> RenderableType:
 
 
 def messages_of(highlights: Highlights) -> RenderableType:
-    """Return a scan as shown by Slack and a run as emailed, if they were sent."""
+    """Return a scan as shown by Slack, a run and a digest as emailed, if they were sent."""
     shown: list[Text] = []
     if slack := highlights.slack_scan():
         shown += [Text("The worst scan, as Slack shows it:", "bold"), _quoted(slack)]
-    if email := highlights.run_email():
-        head = f"To: {email.address}\nSubject: {email.subject}\n\n"
-        shown += [Text("The run, as emailed:", "bold"), _quoted(head + email.text)]
+    for what, email in (("run", highlights.run_email()), ("digest", highlights.digest_email())):
+        if email:
+            head = f"To: {email.address}\nSubject: {email.subject}\n\n"
+            shown += [Text(f"The {what}, as emailed:", "bold"), _quoted(head + email.text)]
     return Group(*shown)
 
 

@@ -6,13 +6,14 @@ import re
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from local.cloud.engine import Engine
+from local.demo.inspector_scene import Rechecks
 from local.demo.run import RescanRun, pause_after
 from local.page.message_page import page
 from local.page.overview import reports_in, slack_title, weight
@@ -47,6 +48,16 @@ CHANNELS = {
     "queue": "SQS queue",
     "events": "EventBridge bus",
 }
+# The channels that a name in DigestChannels means, and its default in template.yaml.
+OF_DIGESTS: Mapping[str, tuple[str, ...]] = {
+    "SNS": ("email", "sms", "queue"),
+    "CHATBOT": ("chatbot",),
+    "SLACK": ("slack",),
+    "TEAMS": ("teams",),
+    "WEBHOOK": ("webhook",),
+    "EVENTBRIDGE": ("events",),
+}
+DEFAULT_DIGEST_CHANNELS = "SNS,CHATBOT,SLACK,TEAMS"
 # Scan statuses that template.yaml's rule matches. UNSUPPORTED_IMAGE is not among them.
 TAKEN = ("COMPLETE", "FAILED")
 OF_THE_TOPIC = ("email", "sms", "queue")
@@ -147,6 +158,8 @@ class Notifications:
     received: messages that a channel accepted, of every channel that is on.
     refused: messages that a channel refused.
     undelivered: bodies of the messages in the dead-letter queue Undelivered.
+    digests: that were sent, to the digest_channels.
+    rechecks: what became of the events of Amazon Inspector; None with basic scanning.
     """
 
     scans_started: int
@@ -157,6 +170,9 @@ class Notifications:
     received: Mapping[str, int]
     refused: Mapping[str, int]
     undelivered: Sequence[str] = ()
+    digests: int = 0
+    digest_channels: frozenset[str] = frozenset()
+    rechecks: Rechecks | None = None
 
     @property
     def events_sent(self) -> int:
@@ -190,7 +206,8 @@ class Notifications:
 
     def expected(self, channel: str) -> int:
         """Count the messages that a channel should get."""
-        return sum(each.channels.count(SENT_TO[channel]) for each in self.decisions)
+        sent = sum(each.channels.count(SENT_TO[channel]) for each in self.decisions)
+        return sent + (self.digests if channel in self.digest_channels else 0)
 
     def document(self) -> dict[str, Any]:
         """Return everything as JSON."""
@@ -203,6 +220,8 @@ class Notifications:
             "messages": dict(self.received),
             "refused": dict(self.refused),
             "undelivered": len(self.undelivered),
+            "digests": self.digests,
+            "inspector": None if self.rechecks is None else asdict(self.rechecks),
         }
 
 
@@ -214,6 +233,12 @@ def channels_on(parameters: Mapping[str, str]) -> list[str]:
     for channel, parameter in SECRET_PARAMETERS.items():
         on[channel] = bool(parameters.get(parameter))
     return [channel for channel in CHANNELS if on[channel]]
+
+
+def digest_channels_of(parameters: Mapping[str, str]) -> frozenset[str]:
+    """Return the channels that get digests from a stack with these parameters."""
+    names = parameters.get("DigestChannels", DEFAULT_DIGEST_CHANNELS).split(",")
+    return frozenset(channel for name in names for channel in OF_DIGESTS.get(name.strip(), ()))
 
 
 def received_by_channel(
@@ -338,10 +363,11 @@ def _events_of(run: RescanRun) -> int:
 
 @dataclass(frozen=True)
 class Highlights:
-    """The messages that a demo shows: the worst scan, and the run with most to say."""
+    """The messages that a demo shows: the worst scan, the run with most to say, a digest."""
 
     scan_title: str | None = None
     run_title: str | None = None
+    digest_title: str | None = None
     requests: Sequence[Received] = field(default=(), repr=False)
     emails: Sequence[Email] = field(default=(), repr=False)
 
@@ -353,9 +379,11 @@ class Highlights:
         runs = [each for each in reports if each["report"]["kind"] == "run"]
         scan = max(scans, key=weight, default=None)
         run = max(runs, key=lambda each: each["report"]["status"] != "FINISHED", default=None)
+        digests = [each for each in reports if each["report"]["kind"] == "digest"]
         return cls(
             scan["title"] if scan else None,
             run["title"] if run else None,
+            digests[0]["title"] if digests else None,
             tuple(request for request in requests if request.is_accepted),
             delivered.emails,
         )
@@ -377,7 +405,13 @@ class Highlights:
 
     def run_email(self) -> Email | None:
         """Return the email about the run."""
-        title = self.run_title
+        return self._email(self.run_title)
+
+    def digest_email(self) -> Email | None:
+        """Return the email with the digest."""
+        return self._email(self.digest_title)
+
+    def _email(self, title: str | None) -> Email | None:
         return next((each for each in self.emails if title and each.text.startswith(title)), None)
 
     def _posted(self, channel: str, title: str | None) -> list[Received]:

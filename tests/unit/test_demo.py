@@ -220,6 +220,8 @@ def test_writes_everything_for_machines() -> None:
         "messages": {"slack": 2, "pagerduty": 3},
         "refused": {"slack": 1},
         "undelivered": 0,
+        "digests": 0,
+        "inspector": None,
     }
     first = document["runs"][0]
     assert first["images"]["team/api"]["b"] == {"outcome": "FAILED", "reason": "AccessDenied"}

@@ -170,6 +170,15 @@ class Baselines:
             when="attribute_exists(pk)",
         )
 
+    def keep_child(self, repository: str, image_digest: str, *, expires_at: int) -> None:
+        """Put off the time when the release and platform of an image expire."""
+        self._table.update(
+            child_key(repository, image_digest),
+            "SET expires_at = :expires_at",
+            {":expires_at": expires_at},
+            when="attribute_exists(pk)",
+        )
+
     def move_tags(
         self,
         repository: str,

@@ -20,11 +20,13 @@ class Child:
 
     platform: such as linux/arm64, linux/arm/v7 or windows/amd64 10.0.20348.
     tags: of the indexes that list the image, in alphabetical order.
+    expires_at: seconds since 1970, when DynamoDB may delete the item.
     """
 
     image_digest: str
     platform: str
     tags: tuple[str, ...] = ()
+    expires_at: int = 0
 
 
 class Platforms:
@@ -77,15 +79,6 @@ class Platforms:
         )
         if not is_written and (newer := self._release(repository, tag)):
             self._untag(repository, tag, listed - newer.children)
-
-    def renew(self, repository: str, image_digest: str, *, expires_at: int) -> None:
-        """Keep a child until a later time, if it is known."""
-        self._table.update(
-            child_key(repository, image_digest),
-            "SET expires_at = :expires_at",
-            {":expires_at": expires_at},
-            when="expires_at < :expires_at",
-        )
 
     def _release(self, repository: str, tag: str) -> "_Release | None":
         item = self._table.get(_release_key(repository, tag))

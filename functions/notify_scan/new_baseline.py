@@ -9,6 +9,7 @@ from ledger.digest_entries import DigestChange, DigestEntries, DigestImage
 from ledger.image_baselines import Baselines
 from ledger.image_records import Baseline, ImageRecord, ImageState, Note
 from ledger.known_findings import KnownFindings, TooManyFindings
+from ledger.platforms import Child
 from notify_scan.compared_scan import ComparedScan
 from notify_scan.incidents import IncidentChange
 from notify_scan.known_image import KnownImage
@@ -114,6 +115,10 @@ def keep_up(
         ledger.baselines.keep_findings(
             asked.repository, asked.image_digest, expires_at=int(asked.expires_at)
         )
+    if (child := known.stored.child) and _is_half_gone(child, int(asked.expires_at), now):
+        ledger.baselines.keep_child(
+            asked.repository, asked.image_digest, expires_at=int(asked.expires_at)
+        )
     # With every scan: another image may have had the tag meanwhile, and a tag item expires.
     ledger.baselines.move_tags(
         asked.repository,
@@ -217,8 +222,8 @@ def _digest_change(
     )
 
 
-def _is_half_gone(findings: KnownFindings, expires_at: int, now: datetime) -> bool:
-    """Return whether less than half of the time is left that a scan keeps findings for."""
+def _is_half_gone(kept: KnownFindings | Child, expires_at: int, now: datetime) -> bool:
+    """Return whether less than half of the retention of an item is left."""
     kept_for = timedelta(seconds=expires_at - now.timestamp())
-    left = timedelta(seconds=findings.expires_at - now.timestamp())
+    left = timedelta(seconds=kept.expires_at - now.timestamp())
     return left < kept_for / 2

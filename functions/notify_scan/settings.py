@@ -20,6 +20,14 @@ class InterpretEventSettings(Settings):
 
 
 @dataclass(frozen=True)
+class RecordPlatformsSettings(Settings):
+    """Settings of RecordPlatforms."""
+
+    ledger_table: str
+    image_record_retention_days: RetentionDays
+
+
+@dataclass(frozen=True)
 class ComposeNotificationSettings(ChannelSettings):
     """Settings of ComposeNotification."""
 

@@ -22,6 +22,7 @@ from botocore.retries.standard import (
 from registry import errors
 from registry.findings import Finding, ScanFindings
 from registry.images import Image, LastScan
+from registry.manifests import INDEXES, UnreadableIndex, platforms_of
 
 if TYPE_CHECKING:
     from mypy_boto3_ecr import ECRClient
@@ -58,6 +59,7 @@ _TRANSIENT = TransientRetryableChecker()
 _ERRORS: dict[str, type[Exception]] = {
     "ThrottleException": errors.EcrThrottled,  # as ECR's guide has it, and botocore has not
     "ServerException": errors.EcrUnavailable,
+    "UnableToGetUpstreamImageException": errors.EcrUnavailable,
     "AccessDeniedException": errors.AccessDenied,
     "RepositoryNotFoundException": errors.RepositoryNotFound,
     "ImageNotFoundException": errors.ImageNotFound,
@@ -202,6 +204,28 @@ class EcrRegistry:
             findings=tuple(enhanced if is_enhanced else basic),
             is_whole=not cursor,
         )
+
+    def platforms(self, repository: str, digest: str) -> dict[str, str]:
+        """Return the platform of each image that an index lists, by digest.
+
+        ECR counts the call as a pull of the index. Raises UnreadableIndex.
+        """
+        call = f"BatchGetImage of {repository}@{digest}"
+        with _named_errors("BatchGetImage", f"{repository}@{digest}"):
+            response = self._client.batch_get_image(
+                repositoryName=repository,
+                imageIds=[{"imageDigest": digest}],
+                acceptedMediaTypes=INDEXES,
+            )
+        for image in response.get("images", ()):
+            return platforms_of(image.get("imageManifest", ""))
+        # An image that cannot be returned is named in an answer without an error.
+        for failure in response.get("failures", ()):
+            code, reason = failure.get("failureCode", ""), failure.get("failureReason", "")
+            if code == "ImageNotFound":
+                raise errors.ImageNotFound(f"{call}: {reason}")
+            raise errors.EcrError.named(code, reason, call=call)
+        raise UnreadableIndex(f"{call}: the answer has no image")
 
     def start_scan(self, repository: str, digest: str) -> None:
         """Start a basic scan of an image."""

@@ -95,6 +95,11 @@ def could_exist(repository: str, image_digest: str) -> bool:
     return bool(_REPOSITORY.fullmatch(repository) and _DIGEST.fullmatch(image_digest))
 
 
+def is_digest(text: str) -> bool:
+    """Return whether a text has the form of an image digest."""
+    return bool(_DIGEST.fullmatch(text))
+
+
 def is_tag(text: str) -> bool:
     """Return whether ECR would accept a text as a tag."""
     return bool(_TAG.fullmatch(text))

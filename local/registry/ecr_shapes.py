@@ -1,11 +1,20 @@
 """Contents of a registry in the shapes of ECR's responses and EventBridge's events."""
 
+import json
 import uuid
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from local.registry.registry_contents import Finding, Image, RegistrySettings, Repository, Scan
+from local.registry.registry_contents import (
+    IMAGE_MANIFEST,
+    Finding,
+    Image,
+    RegistrySettings,
+    Repository,
+    Scan,
+    digest_of,
+)
 
 type Shape = dict[str, Any]
 
@@ -86,9 +95,69 @@ class EcrShapes:
             },
         }
 
+    def image_events(
+        self, repository: str, image: Image, action: str, now: datetime
+    ) -> list[Shape]:
+        """Return the events of a push or a deletion: one for each tag, or one without a tag.
+
+        The schema of EventBridge names the media types as optional; that events of a push have
+        them is inferred.
+        """
+        return [
+            {
+                "version": "0",
+                "id": str(uuid.uuid4()),
+                "detail-type": "ECR Image Action",
+                "source": "aws.ecr",
+                "account": self.settings.account,
+                "time": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+                "region": self.settings.region,
+                "resources": [],
+                "detail": {
+                    "action-type": action,
+                    "result": "SUCCESS",
+                    "repository-name": repository,
+                    "image-digest": image.digest,
+                    "manifest-media-type": image.manifest_media_type,
+                    **({"image-tag": tag} if tag else {}),
+                },
+            }
+            for tag in image.tags or (None,)
+        ]
+
     def _arn(self, repository: str) -> str:
         place = f"{self.settings.region}:{self.settings.account}"
         return f"arn:{self.settings.partition}:ecr:{place}:repository/{repository}"
+
+
+def manifest(image: Image) -> str:
+    """Write the manifest of an image; of an index, with an attestation as `docker buildx` adds."""
+    if not image.lists:
+        return json.dumps({"schemaVersion": 2, "mediaType": image.manifest_media_type})
+    listed = [
+        {
+            "mediaType": IMAGE_MANIFEST,
+            "digest": digest,
+            "size": 1234,
+            "platform": dict(
+                zip(("os", "architecture", "variant"), platform.split("/"), strict=False)
+            ),
+        }
+        for digest, platform in image.lists.items()
+    ]
+    attestation = {
+        "mediaType": IMAGE_MANIFEST,
+        "digest": digest_of(image.digest, "attestation"),
+        "size": 1234,
+        "platform": {"os": "unknown", "architecture": "unknown"},
+    }
+    return json.dumps(
+        {
+            "schemaVersion": 2,
+            "mediaType": image.manifest_media_type,
+            "manifests": [*listed, attestation],
+        }
+    )
 
 
 def image_status(image: Image) -> str:

@@ -75,6 +75,7 @@ class Image:
 
     `vanishes`: it is listed, but the first StartImageScan finds it deleted.
     `inspector`: whether Amazon Inspector monitors it; None if it never has.
+    `lists`: platforms such as linux/arm64 by digest, of an index.
     """
 
     digest: str
@@ -90,6 +91,7 @@ class Image:
     next_result: ScanResult = field(default_factory=ScanResult)
     vanishes: bool = False
     inspector: InspectorState | None = None
+    lists: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass

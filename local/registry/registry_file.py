@@ -100,6 +100,18 @@ MEDIA_TYPES: dict[str, tuple[str, str | None]] = {
     "index": (IMAGE_INDEX, None),
     "helm": (IMAGE_MANIFEST, HELM_CONFIG),
 }
+PLATFORMS = (
+    "linux/amd64",
+    "linux/arm64",
+    "linux/arm/v7",
+    "linux/arm/v6",
+    "linux/386",
+    "linux/ppc64le",
+    "linux/s390x",
+    "linux/riscv64",
+    "linux/mips64le",
+    "windows/amd64",
+)
 PACKAGES = ("openssl", "glibc", "zlib", "curl", "busybox", "libxml2", "expat", "krb5")
 # ECR's pattern, without its backtracking, which is slow for long invalid names.
 _WORD = r"[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*"
@@ -203,16 +215,22 @@ class _Reader:
                 inspector=members.read("inspector", _inspector, None),
             )
             platforms = members.read("platforms", _platforms, 2) if kind == "index" else 0
+            listed = [
+                digest_of(repository, f"{label} platform {platform}")
+                for platform in range(platforms)
+            ]
+            image.lists = dict(zip(listed, PLATFORMS, strict=False))
             made = [image] + [
                 replace(
                     image,
-                    digest=digest_of(repository, f"{label} platform {platform}"),
+                    digest=digest,
+                    lists={},
                     tags=(),
                     manifest_media_type=IMAGE_MANIFEST,
                     artifact_media_type=IMAGE_CONFIG,
                     last_scan=last_scan,
                 )
-                for platform in range(platforms)
+                for digest in listed
             ]
             for target in made:
                 self._read_faults(members, IMAGE_OPERATIONS, repository, target.digest)

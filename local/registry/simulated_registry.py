@@ -99,6 +99,7 @@ class SimulatedRegistry:
             "DescribeImages": self._describe_images,
             "DescribeImageScanFindings": self._describe_image_scan_findings,
             "StartImageScan": self._start_image_scan,
+            "BatchGetImage": self._batch_get_image,
         }
 
     @property
@@ -187,6 +188,29 @@ class SimulatedRegistry:
         for event in events:
             self.on_event(event)
         return len(events)
+
+    def push(self, repository: str, *images: Image) -> None:
+        """Add images to a repository, and send the events of their push; tags move to them."""
+        with self._lock:
+            now, events = self._now(), []
+            for image in images:
+                kept = self.repositories[repository].images
+                for other in kept.values():
+                    other.tags = tuple(tag for tag in other.tags if tag not in image.tags)
+                self.repositories[repository].images = {**kept, image.digest: image}
+                events += self._shapes.image_events(repository, image, "PUSH", now)
+        for event in events:
+            self.on_event(event)
+
+    def delete(self, repository: str, digest: str) -> None:
+        """Delete an image, and send the events of its deletion."""
+        with self._lock:
+            images = dict(self.repositories[repository].images)
+            image = images.pop(digest)
+            self.repositories[repository].images = images
+            events = self._shapes.image_events(repository, image, "DELETE", self._now())
+        for event in events:
+            self.on_event(event)
 
     def clear_faults(self, repository: str | None = None) -> None:
         """End the scripted faults of one repository, or all."""
@@ -307,6 +331,28 @@ class SimulatedRegistry:
             heapq.heappush(self._scans_under_way, ends)
         answer = self._shapes.of_image(repository, image, request["imageId"])
         return answer | {"imageScanStatus": {"status": "IN_PROGRESS"}}
+
+    def _batch_get_image(self, request: Message, now: datetime) -> Message:
+        repository = self._opened(request)
+        answer: Message = {"images": [], "failures": []}
+        for asked in request["imageIds"]:
+            image = _find(repository, asked)
+            if image is None:
+                answer["failures"].append(
+                    {
+                        "imageId": asked,
+                        "failureCode": "ImageNotFound",
+                        "failureReason": "Requested image not found",
+                    }
+                )
+                continue
+            image.pulled_at = now
+            told = {
+                "imageManifest": ecr_shapes.manifest(image),
+                "imageManifestMediaType": image.manifest_media_type,
+            }
+            answer["images"].append(self._shapes.of_image(repository, image, asked) | told)
+        return answer
 
     def _throttle(self, operation: str, now: datetime) -> None:
         bucket = self._buckets.get(operation)

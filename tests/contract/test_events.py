@@ -10,6 +10,7 @@ from notify_scan.compose_notification import Composition
 from notify_scan.interpret_event import ReceivedEvent
 from notify_scan.post_to_webhook import WebhookDelivery
 from notify_scan.recheck_images import QueuedEvents
+from notify_scan.record_platforms import PushEvent
 from rescan_registry.find_stale_images import RepositoryInRun
 from rescan_registry.list_repositories import RunStart
 from rescan_registry.record_repository import WorkedRepository
@@ -31,6 +32,7 @@ MESSAGES: dict[str, type[Any]] = {
     "compose_notification": Composition,
     "post_to_webhook": WebhookDelivery,
     "recheck_images": QueuedEvents,
+    "record_platforms": PushEvent,
     "compose_digest": DigestRequest,
     "forget_digest": SentDigest,
 }

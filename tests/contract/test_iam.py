@@ -78,6 +78,12 @@ ALLOWED = {
         "sqs:GetQueueAttributes",
         "sqs:ReceiveMessage",
     },
+    "RecordPlatformsFunction": {
+        "ecr:BatchGetImage",
+        "dynamodb:GetItem",
+        "dynamodb:PutItem",
+        "dynamodb:UpdateItem",
+    },
     "PostToWebhookFunction": {"secretsmanager:GetSecretValue"},
     "ComposeDigestFunction": {
         "dynamodb:Query",
@@ -181,6 +187,8 @@ def test_only_rules_of_ours_may_fill_a_queue() -> None:
     ]
     for queue in ("InspectorFindings", "UnreadFindings"):
         assert rules_of(queue) == [{"Fn::GetAtt": ["FindingChanged", "Arn"]}]
+    pushed = {"Fn::GetAtt": ["RecordPlatformsFunctionIndexPushed", "Arn"]}
+    assert rules_of("UnrecordedPlatforms") == [pushed]
 
 
 def test_a_map_run_starts_follows_and_redrives_its_own_children_and_nothing_else() -> None:
@@ -208,6 +216,9 @@ def test_every_queue_that_rules_fill_has_a_policy() -> None:
         for event in workflow.properties["Events"].values()
         if event["Type"] == "EventBridgeRule"
     }
+    for function in FUNCTIONS.values():
+        for event in function.get("Events", {}).values():
+            filled.add(event["Properties"]["DeadLetterConfig"]["Arn"]["Fn::GetAtt"][0])
     for rule in resources("AWS::Events::Rule").values():
         (target,) = rule["Targets"]
         for arn in (target["Arn"], target["DeadLetterConfig"]["Arn"]):

@@ -23,6 +23,7 @@ from registry import errors
 from registry.ecr import CLIENT_CONFIG, CONNECTIONS, MOST_FINDINGS, EcrRegistry, ecr_registry
 from registry.findings import Finding, ScanFindings
 from registry.images import Image, LastScan
+from registry.manifests import UnreadableIndex
 from tests.support.clock import NOW
 from tests.support.template import REGION
 
@@ -65,6 +66,7 @@ class Answering(SimulatedRegistry):
 
 
 CALLS: dict[str, Callable[[EcrRegistry], object]] = {
+    f"BatchGetImage of team/api@{DIGEST}": lambda registry: registry.platforms("team/api", DIGEST),
     "GetRegistryScanningConfiguration of the registry": EcrRegistry.scan_type,
     "DescribeRepositories of the registry": lambda registry: registry.repositories(),
     "DescribeRepositories of team/api, team/web": lambda registry: registry.confirm(
@@ -655,6 +657,51 @@ def test_says_of_whose_findings_it_was_asked(code: str, name: type[Exception]) -
 
 
 # How it is called
+
+
+INDEX = "repositories: [{name: team/multi, images: [{tags: v1, kind: index, platforms: 2}]}]"
+
+
+def test_reads_the_platforms_of_an_index_without_attestations() -> None:
+    registry = simulated(INDEX)
+    children = [digest_of("team/multi", f"v1 platform {number}") for number in range(2)]
+    platforms = ecr(registry).platforms("team/multi", digest_of("team/multi", "v1"))
+    assert platforms == dict(zip(children, ("linux/amd64", "linux/arm64"), strict=True))
+    assert registry.calls == {"BatchGetImage": 1}
+
+
+def test_an_index_that_is_gone_is_not_found() -> None:
+    missing = digest_of("team/multi", "v2")
+    with pytest.raises(errors.ImageNotFound, match=f"BatchGetImage of team/multi@{missing}"):
+        ecr(simulated(INDEX)).platforms("team/multi", missing)
+    with pytest.raises(errors.RepositoryNotFound):
+        ecr(simulated(INDEX)).platforms("team/other", missing)
+
+
+def test_a_single_image_is_no_index() -> None:
+    with pytest.raises(UnreadableIndex):
+        ecr(simulated()).platforms("team/api", DIGEST)
+
+
+class Failing(SimulatedRegistry):
+    """A registry that returns no image, with these failures."""
+
+    def __init__(self, *failures: dict[str, Any]) -> None:
+        super().__init__()
+        self._failures = list(failures)
+
+    def call(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:
+        del operation, request
+        return {"failures": self._failures}
+
+
+def test_says_why_ecr_returns_no_index() -> None:
+    failure = {"failureCode": "KmsError", "failureReason": "The key is disabled."}
+    with pytest.raises(errors.EcrError, match=r"The key is disabled\.") as raised:
+        ecr(Failing(failure)).platforms("team/api", DIGEST)
+    assert type(raised.value).__name__ == "KmsError"
+    with pytest.raises(UnreadableIndex, match="the answer has no image"):
+        ecr(Failing()).platforms("team/api", DIGEST)
 
 
 def test_asks_once_and_soon_gives_up() -> None:

@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ledger.errors import LedgerUnavailable
+from ledger.image_baselines import baselines
 from ledger.platforms import Child, Platforms, child, child_key, platforms
 from ledger.table import plain
 from runtime.clock import CLOCK_SKEW
@@ -53,9 +54,8 @@ def of(digest: str) -> Child:
 def test_knows_the_release_and_the_platform_of_each_image(known: Platforms) -> None:
     record(known, INDEX, "v1")
     record(known, INDEX, "latest")
-    assert of(AMD) == Child(AMD, "linux/amd64", ("latest", "v1"))
-    assert of(ARM) == Child(ARM, "linux/arm64", ("latest", "v1"))
-    assert item(ARM)["expires_at"] == EXPIRES_AT
+    assert of(AMD) == Child(AMD, "linux/amd64", ("latest", "v1"), EXPIRES_AT)
+    assert of(ARM) == Child(ARM, "linux/arm64", ("latest", "v1"), EXPIRES_AT)
     assert item(ARM, "team/api") == {}
 
 
@@ -76,13 +76,13 @@ def test_keeps_the_tag_of_an_image_that_the_new_index_lists_too(known: Platforms
 def test_gives_no_tag_to_the_images_of_an_index_whose_event_comes_late(known: Platforms) -> None:
     record(known, REBUILT, at=NOW + HOUR)
     record(known, INDEX)
-    assert of(AMD) == Child(AMD, "linux/amd64")
+    assert of(AMD) == Child(AMD, "linux/amd64", expires_at=EXPIRES_AT)
     assert of(NEW_AMD).tags == ("latest",)
 
 
 def test_knows_the_platform_of_an_index_without_a_tag(known: Platforms) -> None:
     record(known, INDEX, None)
-    assert of(ARM) == Child(ARM, "linux/arm64")
+    assert of(ARM) == Child(ARM, "linux/arm64", expires_at=EXPIRES_AT)
 
 
 def test_an_index_pushed_meanwhile_with_the_same_tag_wins(
@@ -127,15 +127,13 @@ def test_names_the_images_of_the_newest_push_in_any_order(
 
 def test_keeps_an_image_for_longer(known: Platforms) -> None:
     record(known, INDEX)
-    known.renew("team/multi", AMD, expires_at=EXPIRES_AT + 5)
-    known.renew("team/multi", AMD, expires_at=EXPIRES_AT + 3)
-    known.renew("team/multi", NEW_AMD, expires_at=EXPIRES_AT)
-    assert item(AMD)["expires_at"] == EXPIRES_AT + 5
+    stored = baselines("ledger-table")
+    stored.keep_child("team/multi", AMD, expires_at=EXPIRES_AT + 5)
+    stored.keep_child("team/multi", NEW_AMD, expires_at=EXPIRES_AT)
+    assert of(AMD) == Child(AMD, "linux/amd64", ("latest",), expires_at=EXPIRES_AT + 5)
     assert item(NEW_AMD) == {}
 
 
 def test_says_that_the_table_does_not_answer(ledger_table: str) -> None:
     with pytest.raises(LedgerUnavailable):
         record(platforms("no-such-table"), INDEX)
-    with pytest.raises(LedgerUnavailable):
-        platforms("no-such-table").renew("team/multi", AMD, expires_at=1)

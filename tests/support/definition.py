@@ -112,7 +112,7 @@ def states() -> list[State]:
 
 
 # Started by a queue or a rule.
-OF_EVENTS = (Function("RecheckImages", "notify_scan"),)
+OF_EVENTS = (Function("RecheckImages", "notify_scan"), Function("RecordPlatforms", "notify_scan"))
 
 
 def functions() -> list[Function]:

@@ -59,6 +59,16 @@ LEAVES: dict[str, tuple[str, ...]] = {
         "DeliveryTimeUsedUp",
     ),
     "RecheckImages": ("SettingsError", "EventRefused"),
+    "RecordPlatforms": (
+        "SettingsError",
+        "UnreadableScanEvent",
+        "UnreadableIndex",
+        "EcrThrottled",
+        "EcrUnavailable",
+        "AccessDenied",
+        "EcrError",
+        "LedgerUnavailable",
+    ),
     "ComposeDigest": ("SettingsError", "LedgerUnavailable", "DigestAlreadyBegun"),
     "ForgetDigest": ("SettingsError", "LedgerUnavailable"),
 }

@@ -128,6 +128,13 @@ class LedgerInMemory:
         known = self.findings[repository, digest]
         self.findings[repository, digest] = replace(known, expires_at=expires_at)
 
+    def keep_child(self, repository: str, digest: str, *, expires_at: int) -> None:
+        """Put off when the release and platform of an image expire."""
+        self._count("keep_child")
+        self.children[repository, digest] = replace(
+            self.children[repository, digest], expires_at=expires_at
+        )
+
     def move_tags(
         self,
         repository: str,

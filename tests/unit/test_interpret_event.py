@@ -95,6 +95,7 @@ def test_knows_other_registries_from_our_own(
     ("name", "expected"),
     [
         ("ecr_image_action_delete", "deletion of shop/cart"),
+        ("ecr_image_action_push_index", "not of 'PUSH' with 'SUCCESS'"),
         ("ecr_image_scan_complete", "scan COMPLETE"),
         ("ecr_image_scan_complete_without_counts", "scan COMPLETE"),
         ("ecr_image_scan_failed", "scan FAILED"),

@@ -6,6 +6,7 @@ import pytest
 from notify_scan.events.fields import UnreadableScanEvent
 from notify_scan.events.scans import MOST_TAGS
 from reporting.reports import ScanReport, ScanType
+from tests.support.cases import case
 from tests.support.events import interpreted, sample
 
 
@@ -161,3 +162,11 @@ def test_takes_any_other_status_for_a_failure() -> None:
 def test_puts_signs_for_what_cannot_be_sent() -> None:
     scan = basic(**{"image-tags": ["a\ud800b", "c\uffff"]})
     assert scan.tags == ("a\N{REPLACEMENT CHARACTER}b", "c\N{REPLACEMENT CHARACTER}")
+
+
+def test_case_10_links_to_the_console_of_the_partition() -> None:
+    (event,) = case("10-european-sovereign-cloud.json", of="notify")["events"]
+    scan = interpreted(event).scan
+    assert scan
+    assert (scan.region, scan.repository) == ("eusc-de-east-1", "team/api")
+    assert scan.link.startswith("https://console.amazonaws-eusc.eu/ecr/repositories/private/")

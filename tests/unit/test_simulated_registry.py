@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from local.registry.ecr_errors import EcrError
 from local.registry.registry_contents import (
+    IMAGE_INDEX,
     Image,
     RegistrySettings,
     Repository,
@@ -30,6 +31,7 @@ from tests.support.events import sample
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 DAY = timedelta(hours=24)
+MULTI = "repositories: [{name: team/multi, images: [{tags: [v1, v0], kind: index, platforms: 3}]}]"
 PER_IMAGE = "The scan quota per image has been exceeded. Wait and try again."
 
 
@@ -924,3 +926,50 @@ def test_a_registry_of_python_objects_needs_no_file() -> None:
     )
     (found,) = registry.call("DescribeRepositories", {})["repositories"]
     assert found["registryId"] == "000000000000"
+
+
+# Pushes and deletions
+
+
+def test_a_push_sends_an_event_per_tag_and_moves_the_tags() -> None:
+    registry, events = parse(MULTI, now=Clock()), []
+    registry.on_event = events.append
+    old = registry.repositories["team/multi"].images[digest_of("team/multi", "v1")]
+    new = Image("sha256:" + "b" * 64, START, ("v1", "latest"), manifest_media_type=IMAGE_INDEX)
+    registry.push("team/multi", new)
+    assert old.tags == ("v0",)
+    pushed = sample("ecr_image_action_push_index")
+    for event, tag in zip(events, ("v1", "latest"), strict=True):
+        assert event.keys() == pushed.keys()
+        assert event["detail"] == pushed["detail"] | {"image-digest": new.digest, "image-tag": tag}
+
+
+def test_a_deletion_sends_an_event() -> None:
+    registry, events = parse(MULTI, now=Clock()), []
+    registry.on_event = events.append
+    digest = digest_of("team/multi", "v1 platform 0")
+    registry.delete("team/multi", digest)
+    (event,) = events
+    deleted = sample("ecr_image_action_delete")
+    assert event.keys() == deleted.keys()
+    assert (event["detail"]["action-type"], event["detail"]["image-digest"]) == ("DELETE", digest)
+    assert "image-tag" not in event["detail"]
+    assert digest not in registry.repositories["team/multi"].images
+
+
+def test_reading_an_image_counts_as_a_pull() -> None:
+    clock = Clock()
+    registry = parse(MULTI, now=clock)
+    asked = [{"imageTag": "v1"}, {"imageTag": "v9"}]
+    answer = registry.call("BatchGetImage", {"repositoryName": "team/multi", "imageIds": asked})
+    (image,) = answer["images"]
+    assert image["imageManifestMediaType"] == IMAGE_INDEX
+    *listed, attestation = json.loads(image["imageManifest"])["manifests"]
+    assert [each["digest"] for each in listed] == [
+        digest_of("team/multi", f"v1 platform {number}") for number in range(3)
+    ]
+    assert listed[2]["platform"] == {"os": "linux", "architecture": "arm", "variant": "v7"}
+    assert attestation["platform"] == {"os": "unknown", "architecture": "unknown"}
+    assert [failure["failureCode"] for failure in answer["failures"]] == ["ImageNotFound"]
+    index = registry.repositories["team/multi"].images[digest_of("team/multi", "v1")]
+    assert index.pulled_at == clock.time

@@ -10,7 +10,7 @@ from ledger.changes import LISTS, Cause, Change, FindingsChange
 from reporting.channels import chatbot, pagerduty, slack, sns, teams
 from reporting.channels.delivery import Channel
 from reporting.channels.document import document
-from reporting.channels.in_use import ChannelsInUse, channels_in_use
+from reporting.channels.in_use import ChannelsInUse, ImmediateFrom, channels_in_use
 from reporting.decision import Incident
 from reporting.message import Level, Message, Value, sections
 from reporting.scan_wording import message_of_scan
@@ -74,7 +74,12 @@ def test_uses_the_channels_that_are_configured(monkeypatch: pytest.MonkeyPatch) 
         monkeypatch.setenv(name, value)
     for name in SETTINGS:
         monkeypatch.setenv(name, "")
-    assert channels_in_use(settings_now(ComposeDigestSettings)) == ChannelsInUse({})
+    digests: Any = {
+        "digest_channels": {Channel.SNS, Channel.CHATBOT, Channel.SLACK, Channel.TEAMS},
+        "immediate_from": ImmediateFrom.CRITICAL,
+    }
+    none = ChannelsInUse({}, **digests)
+    assert channels_in_use(settings_now(ComposeDigestSettings)) == none
     for name in SETTINGS:
         monkeypatch.setenv(name, f"arn:{name}")
     assert channels_in_use(settings_now(ComposeDigestSettings)) == ChannelsInUse(
@@ -86,7 +91,8 @@ def test_uses_the_channels_that_are_configured(monkeypatch: pytest.MonkeyPatch) 
             Channel.TEAMS: None,
             Channel.WEBHOOK: None,
             Channel.PAGERDUTY: None,
-        }
+        },
+        **digests,
     )
 
 
@@ -136,6 +142,13 @@ def test_slack_links_the_words_after_an_image_that_comes_first() -> None:
     assert body["blocks"][0]["text"]["text"] == (
         f"\N{LARGE GREEN CIRCLE} `team/api:v1` *<{REPORT.link}|has no open vulnerabilities>*"
     )
+
+
+def test_slack_links_names_of_images() -> None:
+    message = replace(MESSAGE, lead=((Value.of("payments/ledger:r42", "https://a.example/"),),))
+    body: Any = slack.webhook_message(message)
+    lead = body["attachments"][0]["blocks"][0]
+    assert lead["text"]["text"] == "<https://a.example/|payments/ledger:r42>"
 
 
 def test_slack_leaves_lines_out_of_a_long_message() -> None:

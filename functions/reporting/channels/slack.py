@@ -29,7 +29,7 @@ _COLOURS = {
 _ESCAPES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 _IN_WORDS = str.maketrans(_ESCAPES)
 _IN_CODE = str.maketrans({**_ESCAPES, "`": "\N{PRIME}"})
-_PLAIN_NAME = re.compile(r"[A-Za-z0-9.:-]+…?")
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9./:-]+…?")
 
 
 def webhook_message(message: Message) -> Json:

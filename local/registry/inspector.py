@@ -13,15 +13,21 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from local.registry.registry_contents import Finding, Image, RegistrySettings, Repository, Scan
+from local.registry.registry_contents import (
+    Finding,
+    Image,
+    InspectorState,
+    RegistrySettings,
+    Repository,
+    Scan,
+)
 
 type Shape = dict[str, Any]
 
-STATUSES = {
-    "active": ("ACTIVE", "Continuous scan is selected for image."),
-    "expires": ("ACTIVE", "Continuous scan is selected for image."),
-    "expired": ("SCAN_ELIGIBILITY_EXPIRED", "The scan eligibility of the image has expired."),
-}
+MONITORED = ("ACTIVE", "Continuous scan is selected for image.")
+EXPIRED = ("SCAN_ELIGIBILITY_EXPIRED", "The scan eligibility of the image has expired.")
+IS_MONITORED = {"active": True, "expires": True, "expired": False, "returns": False}
+NEXT: Mapping[str, InspectorState] = {"expires": "expired", "returns": "active"}
 # Numbers that are made up: findings of a registry file have none.
 SCORES = {"CRITICAL": 9.8, "HIGH": 7.8, "MEDIUM": 5.5, "LOW": 3.3}
 COUNTED_IN_EVENTS = ("CRITICAL", "HIGH", "MEDIUM")
@@ -41,8 +47,7 @@ class Inspector:
         An image whose monitoring expires has no findings any more: all are closed.
         """
         before = self.findings(image, image.last_scan) if image.last_scan else {}
-        if image.inspector == "expires":
-            image.inspector = "expired"
+        image.inspector = NEXT.get(image.inspector or "", image.inspector)
         is_first, image.last_scan = image.last_scan is None, Scan(now, now, image.next_result)
         after = self.findings(image, image.last_scan)
         events = [self._scan_event(repository, image, after)] if is_first else []
@@ -61,12 +66,13 @@ class Inspector:
     @staticmethod
     def findings(image: Image, scan: Scan) -> dict[str, tuple[Finding, ...]]:
         """Return the findings that are open, by vulnerability: one in each package."""
-        return {} if image.inspector == "expired" else _by_name(scan)
+        return _by_name(scan) if IS_MONITORED[image.inspector or "active"] else {}
 
     @staticmethod
     def status(image: Image) -> Shape:
         """Return the status of an image that Inspector has scanned."""
-        status, description = STATUSES[image.inspector or "active"]
+        is_monitored = IS_MONITORED[image.inspector or "active"]
+        status, description = MONITORED if is_monitored else EXPIRED
         return {"status": status, "description": description}
 
     def finding(self, repository: Repository, image: Image, found: tuple[Finding, ...]) -> Shape:

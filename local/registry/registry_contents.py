@@ -20,7 +20,7 @@ type ScanStatus = Literal[
     "PENDING", "IN_PROGRESS", "COMPLETE", "FAILED", "UNSUPPORTED_IMAGE", "IMAGE_SIZE_EXCEEDED"
 ]
 type ScanType = Literal["BASIC", "ENHANCED"]
-type InspectorState = Literal["active", "expires", "expired"]
+type InspectorState = Literal["active", "expires", "expired", "returns"]
 type ScanPart = Literal["start", "end"]
 
 NEVER = datetime.max.replace(tzinfo=UTC)

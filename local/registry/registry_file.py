@@ -89,7 +89,7 @@ RESULTS: dict[str, tuple[ScanStatus, str]] = {
     "pending": ("PENDING", "Pending start of the image scan."),
 }
 CVE_KEYS = ("name", "severity", "package", "version")
-INSPECTOR_STATES = ("active", "expires", "expired")
+INSPECTOR_STATES = ("active", "expires", "expired", "returns")
 FAULT_KEYS = ("operation", "error", "message", "times", "later_pages")
 MEDIA_TYPES: dict[str, tuple[str, str | None]] = {
     "image": (IMAGE_MANIFEST, IMAGE_CONFIG),

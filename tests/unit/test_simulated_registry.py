@@ -669,6 +669,15 @@ def test_inspector_closes_the_findings_of_an_image_that_it_no_longer_monitors() 
     assert bench.registry.inspect() == 0
 
 
+def test_inspector_reopens_the_findings_of_an_image_that_it_monitors_again() -> None:
+    image = "{tags: v1, inspector: returns, scanned: 20d, findings: {high: 2}}"
+    bench = Bench(api(image), top=ENHANCED)
+    assert bench.findings("v1")["imageScanStatus"]["status"] == "SCAN_ELIGIBILITY_EXPIRED"
+    assert bench.registry.inspect() == 2
+    assert [event["detail"]["status"] for event in bench.events] == ["ACTIVE", "ACTIVE"]
+    assert bench.findings("v1")["imageScanStatus"]["status"] == "ACTIVE"
+
+
 def test_inspector_looks_at_its_own_images_alone() -> None:
     bench = Bench(api("{tags: v1, scanned: 2d, findings: {high: 1}}"))
     assert (bench.registry.inspect(), bench.events) == (0, [])

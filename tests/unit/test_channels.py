@@ -11,7 +11,6 @@ from reporting.channels import chatbot, pagerduty, slack, sns, teams
 from reporting.channels.delivery import Channel
 from reporting.channels.document import document
 from reporting.channels.in_use import ChannelsInUse, ImmediateFrom, channels_in_use
-from reporting.decision import Incident
 from reporting.message import Level, Message, Value, sections
 from reporting.scan_wording import message_of_scan
 from reporting.wording import message_of_run
@@ -156,6 +155,12 @@ def test_slack_leaves_lines_out_of_a_long_message() -> None:
     body = slack.webhook_message(message)
     assert len(json.dumps(body, ensure_ascii=False)) <= slack.LONGEST_MESSAGE
     assert "and 3" in json.dumps(body)
+
+
+def test_slack_shows_no_empty_code() -> None:
+    message = replace(MESSAGE, title=("ECR: 200 acceptances expired", Value("")))
+    body: Any = slack.webhook_message(message)
+    assert body["text"] == "ECR: 200 acceptances expired"
 
 
 # Teams
@@ -390,8 +395,8 @@ def test_a_chat_application_gets_no_empty_code() -> None:
 
 
 def test_an_incident_is_about_an_image() -> None:
-    event: Any = pagerduty.event(MESSAGE, REPORT, Incident.TRIGGER)
-    assert (event["event_action"], event["dedup_key"]) == ("trigger", REPORT.subject)
+    event: Any = pagerduty.trigger(MESSAGE, REPORT, "incident-1")
+    assert (event["event_action"], event["dedup_key"]) == ("trigger", "incident-1")
     assert event["payload"]["severity"] == "critical"
     assert event["payload"]["summary"] == (
         "ECR: new critical CVE-2026-1 (zlib) in team/api:v1; 2 fixed"
@@ -402,9 +407,16 @@ def test_an_incident_is_about_an_image() -> None:
 
 def test_an_incident_of_a_run_has_a_time_only_if_the_run_has_one() -> None:
     report = any_run_report(status="FAILED", error="Any", ended_at=None)
-    event: Any = pagerduty.event(run_message(status="FAILED"), report, Incident.TRIGGER)
+    event: Any = pagerduty.trigger(run_message(status="FAILED"), report, "any")
     assert "timestamp" not in event["payload"]
     assert (event["payload"]["component"], event["payload"]["severity"]) == ("run-1", "error")
+
+
+def test_an_incident_is_resolved_by_its_key() -> None:
+    assert pagerduty.resolve("incident-1") == {
+        "event_action": "resolve",
+        "dedup_key": "incident-1",
+    }
 
 
 def test_a_long_subject_keeps_an_incident_of_its_own() -> None:

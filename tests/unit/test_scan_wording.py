@@ -292,6 +292,12 @@ def test_a_first_failed_scan_mentions_no_scan_before() -> None:
     assert "before" not in sns.email(message_of_scan(report)).lower()
 
 
+def test_says_which_image_ecr_cannot_scan() -> None:
+    report = any_scan_report(status="UNSUPPORTED_IMAGE", failure="no operating system")
+    assert title(report) == "ECR cannot scan team/api:v1"
+    assert lead(report) == ["Reason: no operating system"]
+
+
 def test_an_image_that_can_be_scanned_again_has_the_same_findings() -> None:
     report = any_change(Change.CLEARED, {"HIGH": 2}, {"HIGH": 2}, cause=Cause.END_OF_FAILURE)
     assert title(report) == "team/api:v1 can be scanned again: 2 high findings"

@@ -304,7 +304,7 @@ def test_asks_ecr_again_when_it_throttles_and_goes_on_without_in_the_end(deploy:
     deployed.notify(event_of(deployed.registry, "v1", {"CRITICAL": 1}))
     (publication,) = deployed.receivers.of(Channel.SNS)
     text = json.loads(publication["Message"])["email"]
-    assert "Worst findings are not available: reading from ECR failed (EcrThrottled)." in text
+    assert "Which findings are new is not known: ECR did not list them (EcrThrottled)." in text
     assert deployed.registry.calls == {"DescribeImageScanFindings": 5}
     assert len(deployed.backoffs) == 4
 

@@ -1,6 +1,6 @@
 """Format a digest as a message: what is new by vulnerability, and then image by image."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from enum import StrEnum
@@ -215,15 +215,14 @@ def _lead(report: DigestReport) -> Iterator[Line]:
 
 
 def _sections(report: DigestReport) -> Iterator[Section]:
-    yield from sections(
-        "New", _and_more(map(_news, report.vulnerabilities), report.vulnerabilities_omitted)
-    )
+    new, fixed = map(_news, report.vulnerabilities), map(_fixed, report.fixed)
+    yield from sections("New", new, more=report.vulnerabilities_omitted)
     images: dict[str, list[Line]] = {}
     for image in report.images:
         images.setdefault(_heading(image), []).append(_image(image))
     for heading in (_BY_NUMBER, _UNCHANGED):
         yield from sections(heading, images.get(heading, ()))
-    yield from sections("Fixed", _and_more(map(_fixed, report.fixed), report.fixed_omitted))
+    yield from sections("Fixed", fixed, more=report.fixed_omitted)
     for heading in (_FAILED, _CLEAR, _SCANNED_AGAIN):
         yield from sections(heading, images.get(heading, ()))
     topic, lines = _topic(report), list(_lines(report))
@@ -252,22 +251,22 @@ def _heading(image: DigestedImage) -> str:
 
 
 def _baseline(group: DigestedGroup, *, is_topic: bool) -> Iterator[Section]:
+    images, more = map(_image, group.images), group.count - len(group.images)
     if is_topic:
         yield from sections("Most widespread", map(_news, group.vulnerabilities))
-        yield from sections("Most affected", map(_image, group.images))
+        yield from sections("Most affected", images, more=more)
     else:
-        images = _and_more(map(_image, group.images), group.count - len(group.images))
-        yield Section("Scanned by a run for the first time", tuple(images))
+        yield Section("Scanned by a run for the first time", tuple(images), more=more)
 
 
 def _reminders(report: DigestReport, group: DigestedGroup, *, is_topic: bool) -> Iterator[Section]:
-    images = tuple(_and_more(map(_image, group.images), group.count - len(group.images)))
+    images, more = tuple(map(_image, group.images)), group.count - len(group.images)
     if is_topic:
-        yield Section("Worst", images)
+        yield Section("Worst", images, more=more)
     else:
         unchanged = f"unchanged for {_duration(report.remind_after)} or more"
         summary = ", ".join([f"{_still(group)}, {unchanged}", *_by_severity(group)])
-        yield Section("Reminder", ((summary,), *images))
+        yield Section("Reminder", ((summary,), *images), more=more)
 
 
 def _by_severity(group: DigestedGroup) -> list[str]:
@@ -402,12 +401,6 @@ def _words(image: DigestedImage, *, is_counted: bool) -> str:
     if image.change in (Change.FAILED, Change.CLEARED) or image.is_first_sight or image.is_reminder:
         return ""
     return f" {_WORDS[image.change]}"
-
-
-def _and_more(lines: Iterable[Line], omitted: int) -> Iterator[Line]:
-    yield from lines
-    if omitted > 0:
-        yield (f"and {omitted:,} more",)
 
 
 def _still(group: DigestedGroup) -> str:

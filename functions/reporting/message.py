@@ -70,19 +70,26 @@ class Section:
     """A list with a heading, whose end can be omitted where space is short.
 
     is_inline: the lines are short, and shown one after the other in a paragraph.
+    more: how many further lines the report has.
     """
 
     heading: str
     lines: tuple[Line, ...]
     is_inline: bool = False
+    more: int = 0
+
+    @property
+    def all_lines(self) -> tuple[Line, ...]:
+        """Return the lines, and how many more there are."""
+        return (*self.lines, (f"and {self.more:,} more",)) if self.more else self.lines
 
 
 def sections(
-    heading: str, lines: Iterable[Line], *, is_inline: bool = False
+    heading: str, lines: Iterable[Line], *, is_inline: bool = False, more: int = 0
 ) -> tuple[Section, ...]:
     """Return a section of these lines, or none if there are no lines."""
     listed = tuple(lines)
-    return (Section(heading, listed, is_inline),) if listed else ()
+    return (Section(heading, listed, is_inline, more),) if listed or more else ()
 
 
 @dataclass(frozen=True)
@@ -124,11 +131,11 @@ class Message:
 
     def within[P](self, render: Callable[["Message"], P], fits: Callable[[P], bool]) -> P:
         """Return the largest rendering that fits: lines are omitted from the end, with a remark."""
-        message, listed = self, sum(len(section.lines) for section in self.sections)
-        shown = listed
+        message, shown = self, sum(len(section.lines) for section in self.sections)
+        total = shown + sum(section.more for section in self.sections)
         while not fits(rendered := render(message)) and shown:
             shown //= 2
-            left = listed - shown
+            left = total - shown
             message = replace(
                 self,
                 sections=tuple(self._first(shown)),
@@ -143,5 +150,5 @@ class Message:
         """Return the sections with the first lines, without those that have none left."""
         for section in self.sections:
             if lines > 0:
-                yield replace(section, lines=section.lines[:lines])
+                yield replace(section, lines=section.lines[:lines], more=0)
             lines -= len(section.lines)

@@ -257,7 +257,7 @@ class NamedImage:
 class DigestedVulnerability:
     """One vulnerability in a digest, in all images of which the same is to be said.
 
-    severity: the worst that it has in any of them. was: the one before, where the rating has changed.
+    severity: the worst that it has in any of them. was: the one before, if the rating has changed.
     packages: the packages that it is in, as in the first of the images; of a few images.
     version, fixed_in, score, uri, has_exploit: as in the first of the images.
     images, repositories: how many. examples: the first few of the images.

@@ -49,13 +49,16 @@ def first[T](items: Sequence[T], length: Callable[[T], int], most: int) -> tuple
     return tuple(item for item, so_far in zip(items, lengths, strict=True) if so_far <= most)
 
 
-def within(items: list[str], most: int, separator: str = "\n") -> str:
-    """Join as many items as fit into a number of characters, and state how many do not."""
+def within(items: list[str], most: int, separator: str = "\n", more: int = 0) -> str:
+    """Join as many items as fit into a number of characters, and state how many do not.
+
+    more: how many further ones there are.
+    """
     taken, length = 0, len("… and 999,999 more")
     for item in items:
         length += len(separator) + len(item)
         if length > most:
             break
         taken += 1
-    left = len(items) - taken
+    left = len(items) - taken + more
     return separator.join([*items[:taken], *([f"… and {left:,} more"] if left else [])])

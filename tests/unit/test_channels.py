@@ -163,6 +163,30 @@ def test_slack_shows_no_empty_code() -> None:
     assert body["text"] == "ECR: 200 acceptances expired"
 
 
+def test_slack_says_once_how_many_lines_are_left_out() -> None:
+    """Those that a section has no room for, and those that the report has beyond them."""
+    lines = [("x" * 400,)] * 10
+    message = replace(MESSAGE, lead=(), sections=sections("Any", lines, more=1_200))
+    text = slack.webhook_message(message)["attachments"][0]["blocks"][0]["text"]["text"]  # type: ignore[index, call-overload]
+    shown = text.count("•")
+    assert 0 < shown < 10
+    assert text.endswith(f"\n… and {1_210 - shown:,} more")
+
+
+@pytest.mark.parametrize("is_inline", [True, False])
+def test_every_channel_says_how_many_more_there_are(is_inline: bool) -> None:
+    listed = sections("Any", [("one",)], is_inline=is_inline, more=1_200)
+    message = replace(MESSAGE, sections=listed)
+    for channel in ("slack", "teams", "chatbot", "sns"):
+        content = {
+            "slack": lambda: slack.webhook_message(message),
+            "teams": lambda: teams.webhook_message(message),
+            "chatbot": lambda: chatbot.publication(message, REPORT),
+            "sns": lambda: sns.publication(message, REPORT),
+        }[channel]()
+        assert json.dumps(content).count("and 1,200 more") == 1, channel
+
+
 # Teams
 
 

@@ -78,3 +78,25 @@ def test_leaves_lines_out_until_the_message_fits() -> None:
     ) == ([3, 3], ["6 more omitted: the message would be too long for this channel."])
     assert any_message(9).within(shown, at_most(-1))[0] == []
     assert any_message(0).within(shown, at_most(-1)) == ([], [])
+
+
+def test_what_is_left_out_is_one_number() -> None:
+    """With what the report has beyond the lines of a list."""
+    (section,) = sections("First", [("line 1",), ("line 2",)], more=1_198)
+    assert [*map(plain, section.all_lines)] == ["line 1", "line 2", "and 1,198 more"]
+    message = replace(any_message(0), sections=(section,))
+
+    def shown(message: Message) -> list[str]:
+        lines = [plain(line) for each in message.sections for line in each.all_lines]
+        return [*lines, *map(plain, message.remarks)]
+
+    assert message.within(shown, lambda lines: "line 2" not in lines) == [
+        "line 1",
+        "1,199 more omitted: the message would be too long for this channel.",
+    ]
+
+
+def test_a_section_without_lines_says_how_many_there_are() -> None:
+    (section,) = sections("First", (), more=7)
+    assert [*map(plain, section.all_lines)] == ["and 7 more"]
+    assert sections("First", ()) == ()

@@ -70,6 +70,8 @@ def test_joins_as_many_items_as_fit_and_counts_the_rest() -> None:
     assert within(["a" * 10] * 9, 60, ", ") == ", ".join(["a" * 10] * 3) + ", … and 6 more"
     assert within(["a" * 100], 60) == "… and 1 more"
     assert within([], 60) == ""
+    assert within(["a", "b"], 100, more=1_200) == "a\nb\n… and 1,200 more"
+    assert within(["a" * 10] * 9, 60, ", ", 3) == ", ".join(["a" * 10] * 3) + ", … and 9 more"
 
 
 @given(st.lists(st.text(max_size=30), max_size=30), st.integers(20, 200))

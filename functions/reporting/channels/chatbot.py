@@ -72,10 +72,10 @@ def _paragraphs(message: Message) -> list[str]:
     paragraphs = [_inline(line) for line in message.lead]
     for section in message.sections:
         if section.is_inline:
-            paragraphs.append(f"*{section.heading}:* {', '.join(map(_inline, section.lines))}")
+            paragraphs.append(f"*{section.heading}:* {', '.join(map(_inline, section.all_lines))}")
         else:
             paragraphs.append(f"*{section.heading}*")
-            paragraphs += [f"• {_inline(line)}" for line in section.lines]
+            paragraphs += [f"• {_inline(line)}" for line in section.all_lines]
     counts = [f"{level.sign} {_inline(line)}" for level, line in message.counts]
     if counts and message.counts_heading:
         counts = [f"*{message.counts_heading}:* {'   '.join(counts)}"]

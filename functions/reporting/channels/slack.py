@@ -73,10 +73,10 @@ def _details(message: Message) -> Iterator[Json]:
         items = [_inline(line) for line in section.lines]
         if section.is_inline:
             opening = f"*{section.heading}:* "
-            yield _section(opening + within(items, LONGEST_TEXT - len(opening), ", "))
+            yield _section(opening + within(items, LONGEST_TEXT - len(opening), ", ", section.more))
         else:
             listed = [f"*{section.heading}*", *(f"• {item}" for item in items)]
-            yield _section(within(listed, LONGEST_TEXT))
+            yield _section(within(listed, LONGEST_TEXT, more=section.more))
     if message.counts:
         counts = [f"{level.sign} {_inline(line)}" for level, line in message.counts]
         opening = f"*{message.counts_heading}:*   " if message.counts_heading else ""

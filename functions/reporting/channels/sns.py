@@ -77,8 +77,8 @@ def _counted(message: Message) -> str:
 
 def _listed(section: Section) -> str:
     if section.is_inline:
-        return f"{section.heading}: {', '.join(map(plain, section.lines))}"
-    return "\n".join([f"{section.heading}:", *map(_item, section.lines)])
+        return f"{section.heading}: {', '.join(map(plain, section.all_lines))}"
+    return "\n".join([f"{section.heading}:", *map(_item, section.all_lines)])
 
 
 def _item(line: Line) -> str:

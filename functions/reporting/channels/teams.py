@@ -81,12 +81,12 @@ def _body(message: Message) -> list[Json]:
 def _listed(section: Section) -> Iterator[Json]:
     if section.is_inline:
         runs = _runs((f"{section.heading}: ",), weight="bolder")
-        for number, line in enumerate(section.lines):
+        for number, line in enumerate(section.all_lines):
             runs += _runs((", " if number else "", *line))
         yield {"type": "RichTextBlock", "inlines": runs}
     else:
         yield _rich((section.heading,), weight="bolder")
-        yield from (_rich(("• ", *line), spacing="small") for line in section.lines)
+        yield from (_rich(("• ", *line), spacing="small") for line in section.all_lines)
 
 
 def _counts(message: Message) -> list[Json]:

@@ -16,7 +16,7 @@ from tests.support.definition import NOTIFY_SCAN
 from tests.support.engine import Engine
 from tests.support.receivers import ALL_CHANNELS
 from tests.workflow.conftest import Deploy
-from tests.workflow.test_notify_scan import REGISTRY, event_of
+from tests.workflow.test_notify_scan import FINDINGS, REGISTRY, event_of
 
 IMMEDIATE = {"DigestChannels": "NONE"}
 QUIET = {"IncludeFindings": "false", **IMMEDIATE}
@@ -63,7 +63,7 @@ def test_reports_an_image_whose_last_scan_is_recorded_in_the_future(deploy: Depl
     scan = RecordedScan(datetime(2099, 1, 1, tzinfo=UTC), "COMPLETE", "BASIC")
     records().note_scan(repository, digest, scan, expires_at=4_000_000_000)
     deployed.notify(event)
-    assert subjects(deployed) == ["[CRITICAL] ECR: 1 critical finding in team/api:v1"]
+    assert subjects(deployed) == ["ECR: 1 critical finding in team/api:v1"]
     (known,) = records().records_of(repository, [digest])
     assert known.last_scan
     assert known.last_scan.scanned_at == datetime.fromisoformat(event["time"])
@@ -199,7 +199,10 @@ def test_an_event_that_another_bus_sends_leaves_our_own_image_alone(
     theirs = {**ours, **sent_from, "id": "theirs"}
     told = [deployed.notify(event) for event in (theirs, ours)]
     assert [each.status for each in told] == ["SUCCEEDED"] * 2
-    assert subjects(deployed) == ["ECR: 1 critical finding in team/api:v1"] * 2
+    assert subjects(deployed) == [
+        "ECR: 1 critical finding in team/api:v1",
+        "ECR: 5 new vulnerabilities (2 critical, 3 high) in team/api:v1",
+    ]
     first, second = deployed.receivers.of(Channel.SNS)
     remark = "the registry is in another account or Region"
     assert remark in first["Message"]
@@ -221,8 +224,13 @@ def test_calls_the_table_as_often_as_the_documents_say(deploy: Deploy) -> None:
         "PutItem": 1,
         "DeleteItem": 1,
     }
-    assert calls(1) == {"UpdateItem": 2}
-    assert calls(2) == {"UpdateItem": 2, "TransactWriteItems": 1, "PutItem": 1}
+    assert calls(1) == {"UpdateItem": 2, "BatchGetItem": 1}
+    assert calls(2) == {
+        "UpdateItem": 2,
+        "BatchGetItem": 1,
+        "TransactWriteItems": 1,
+        "PutItem": 1,
+    }
 
 
 RISKS = """
@@ -240,13 +248,18 @@ def put_risks(text: str) -> None:
 
 
 def test_does_not_report_what_is_accepted(deploy: Deploy) -> None:
-    deployed = deploy(REGISTRY, **IMMEDIATE)
+    only = {"tags": "v2", "scanned": "8d", "findings": {"cves": FINDINGS["cves"]}}
+    other = {"tags": "v1", "scanned": "8d", "findings": FINDINGS}
+    repository = {"name": "team/api", "images": [other, only]}
+    deployed = deploy({"repositories": [repository]}, **IMMEDIATE)
     put_risks(RISKS.format(expires="2099-12-31"))
-    execution = deployed.notify(event_of(deployed.registry, "v1", {"CRITICAL": 1}))
+    execution = deployed.notify(event_of(deployed.registry, "v2", {"CRITICAL": 1}))
     assert execution.states[-1] == "NothingToReport"
-    deployed.notify(event_of(deployed.registry, "v1", {"CRITICAL": 1, "HIGH": 3}))
+    deployed.notify(event_of(deployed.registry, "v1", {"CRITICAL": 2, "HIGH": 3}))
     (publication,) = deployed.receivers.of(Channel.SNS)
-    assert publication["Subject"] == "ECR: 3 high findings in team/api:v1"
+    assert publication["Subject"] == (
+        "ECR: 4 new vulnerabilities (1 critical, 3 high) in team/api:v1"
+    )
     text = json.loads(publication["Message"])["email"]
     assert "1 critical: CVE-2024-3094 until 31 December 2099" in text
 
@@ -270,4 +283,5 @@ def test_reports_once_what_must_be_fixed_in_the_document(
         deployed.notify(event_of(deployed.registry, "v1"))
     assert subjects(deployed) == [subject]
     assert deployed.undelivered() == []
-    assert Counter(each.channel for each in deployed.receivers.received) == Counter(Channel)
+    told = Counter(each.channel for each in deployed.receivers.received)
+    assert told == Counter({*Channel} - {Channel.PAGERDUTY})

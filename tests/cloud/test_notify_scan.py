@@ -126,8 +126,8 @@ def test_a_scan_that_ends_is_told_in_every_channel(people: People, repository: s
         what=f"an email, a topic message, a chat message and an event about {repository}",
     )
     (email,) = [each for each in delivered.emails if repository in each.text]
-    assert email.subject == f"ECR: 1 critical finding in {repository}:v1"
-    assert "CVE-2024-3094 critical in xz-utils 5.6.1" in email.text
+    assert email.subject == f"ECR: new critical CVE-2024-3094 (xz-utils) in {repository}:v1"
+    assert "CVE-2024-3094 critical · xz-utils 5.6.1" in email.text
     (message,) = [each for each in delivered.topic_messages if repository in each.text]
     assert message.attributes["severity"] == "CRITICAL"
     assert message.attributes["repository"] == repository

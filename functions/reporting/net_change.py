@@ -58,18 +58,17 @@ def net_change(changes: Sequence[DigestChange]) -> NetChange | None:
         return None
     image, before = changes[-1].image, _last_reported(changes)
     is_by_number = any(each.by_name is None for each in waiting)
-    named = [each for each in changes if each.by_name is not None]
-    by_name = folded((each.by_name or FindingsChange(), each.is_told) for each in named)
+    by_name, kind = changes[0].by_name, changes[0].change
     if len(changes) > 1:
-        by_name = _without_closed(by_name, image.image_state)
-        kind = _kind(before, image.image_state, by_name, is_by_number=is_by_number)
-    else:
-        kind = changes[0].change
+        named = [(each.by_name, each.is_told) for each in changes if each.by_name is not None]
+        net = _without_closed(folded(named), image.image_state)
+        by_name = net if named else None
+        kind = _kind(before, image.image_state, net, is_by_number=is_by_number)
     return NetChange(
         image=image,
         before=before,
         change=kind,
-        by_name=by_name if named else None,
+        by_name=by_name,
         is_by_number=is_by_number,
         causes=frozenset(each.cause for each in waiting if each.cause),
         is_reminder=any(each.image.is_reminder for each in waiting),
@@ -132,9 +131,11 @@ class _Course:
     @property
     def finding(self) -> ChangedFinding:
         """Return what is to be named: what has gone with the severity that it had."""
-        if self.severity is None:
-            return replace(self.latest, severity=self.was or "", was="")
-        return replace(self.latest, severity=self.severity, was=self.was or "")
+        severity = self.was if self.severity is None else self.severity
+        was = "" if self.severity is None else self.was or ""
+        if (self.latest.severity, self.latest.was) == (severity, was):
+            return self.latest
+        return replace(self.latest, severity=severity or "", was=was)
 
 
 def _follow(courses: dict[FindingKey, _Course], finding: ChangedFinding, list_name: str) -> None:

@@ -190,7 +190,7 @@ def test_says_what_is_fixed_accepted_and_rated_lower() -> None:
 def test_a_vulnerability_in_several_packages_names_them_without_a_version() -> None:
     message = worded(news(1, A, replace(A, package="libssl3")))
     assert lines(message)["New"] == [
-        "CVE-2026-31337 critical · libssl3, openssl · CVSS 9.8 · team/api-1:v1"
+        "CVE-2026-31337 critical · openssl, libssl3 · CVSS 9.8 · team/api-1:v1"
     ]
 
 

@@ -113,6 +113,16 @@ def test_keeps_how_a_finding_has_come_or_gone(
     assert {name: len(found) for name, found in names(chain(*changes)).items()} == amounts_to
 
 
+def test_a_rating_is_compared_with_the_one_that_was_last_reported() -> None:
+    up, down = rated(A, "CRITICAL", "HIGH"), rated(A, "LOW", "CRITICAL")
+    better = FindingsChange(better=(rated(A, "LOW", "HIGH"),))
+    assert chain(FindingsChange(worse=(up,)), FindingsChange(better=(down,))) == better
+    again = FindingsChange(worse=(rated(A, "HIGH", "LOW"),))
+    assert chain(better, again).is_empty
+    gone = FindingsChange(gone=(replace(A, severity="LOW"),))
+    assert chain(better, gone) == FindingsChange(gone=(replace(A, severity="HIGH"),))
+
+
 def test_carries_a_finding_over_to_its_new_name_and_its_new_package() -> None:
     new = replace(A, name="GHSA-1")
     packaged = replace(A, package="libssl3", was="openssl")

@@ -259,12 +259,18 @@ def _texts(report: ScanReport, headlines: list[Line]) -> Iterator[Line]:
 
 
 def _lead(report: ScanReport) -> Iterator[Line]:
-    if not report.is_complete:
+    if report.is_complete:
+        yield from _result(report)
+    else:
         if report.failure:
             yield ("Reason: ", Value.of(report.failure))
         if any(report.open_before.values()):
             yield (_last_result(report),)
-        return
+    if sentence := _cause(report):
+        yield (sentence,)
+
+
+def _result(report: ScanReport) -> Iterator[Line]:
     if report.is_reminder:
         yield ("Nothing has changed since the last notification about this image.",)
     elif _is_all_fixed(report):
@@ -273,8 +279,6 @@ def _lead(report: ScanReport) -> Iterator[Line]:
         yield from _compared(report, report.by_name)
     elif report.difference and any(report.open_now.values()):
         yield _difference(report)
-    if sentence := _cause(report):
-        yield (sentence,)
 
 
 def _last_result(report: ScanReport) -> str:
@@ -284,13 +288,14 @@ def _last_result(report: ScanReport) -> str:
 
 def _cause(report: ScanReport) -> str | None:
     kind = report.scan_type.lower()
+    is_titled = not (report.by_name and _main_list(report, report.by_name))
+    again = "" if is_titled else "The image can be scanned again. "
     sentences = {
         Cause.THRESHOLD: "Only a threshold has changed; the findings have not.",
-        Cause.END_OF_FAILURE: "The image can be scanned again; the scan before failed.",
+        Cause.END_OF_FAILURE: f"{again}The scan before failed.",
         Cause.FIRST_OF_TYPE: f"This is the first {kind} scan of the image. Its findings are not "
         "compared with those of the other scan type.",
-        Cause.NOT_MONITORED: "These are the findings of the last scan. New vulnerabilities are no "
-        "longer found.",
+        Cause.NOT_MONITORED: "New vulnerabilities in this image are no longer found.",
     }
     return sentences.get(report.cause) if report.cause else None
 
@@ -314,7 +319,9 @@ def _all_fixed(report: ScanReport) -> Line:
     findings = numbered(report.open_before, FINDING)[0]
     since = f" since {day(report.open_since, _today(report))}" if report.open_since else ""
     was = f" that {'was' if count == 1 else 'were'} open{since}"
-    which = f"the {findings.removeprefix('1 ')}" if count == 1 else f"all {findings}"
+    which = f"all {findings}"
+    if few := {1: "the", 2: "both"}.get(count):
+        which = f"{few} {findings.removeprefix(f'{count} ')}"
     if report.compared_with and report.image_digest:
         digest = short_digest(report.image_digest, report.link)
         return ("The new image ", digest, f" fixes {which}{was}.")

@@ -105,7 +105,7 @@ def lists(report: ScanReport) -> dict[str, list[str]]:
                 open_since="2026-03-03",
             ),
             "team/api:v1 has no open vulnerabilities",
-            ["All 2 findings (1 critical, 1 high) that were open since 3 March are fixed."],
+            ["Both findings (1 critical, 1 high) that were open since 3 March are fixed."],
             id="7",
         ),
         pytest.param(
@@ -204,7 +204,7 @@ def lists(report: ScanReport) -> dict[str, list[str]]:
         pytest.param(
             any_change(Change.CLEARED, {}, {}, cause=Cause.END_OF_FAILURE),
             "team/api:v1 can be scanned again, and has no open vulnerabilities",
-            ["The image can be scanned again; the scan before failed."],
+            ["The scan before failed."],
             id="31",
         ),
         pytest.param(
@@ -218,7 +218,7 @@ def lists(report: ScanReport) -> dict[str, list[str]]:
             "1 new critical vulnerability in team/api:v1",
             [
                 "Compared with the last scan: 1 new, 1 unchanged.",
-                "The image can be scanned again; the scan before failed.",
+                "The image can be scanned again. The scan before failed.",
             ],
             id="32",
         ),
@@ -256,9 +256,15 @@ def lists(report: ScanReport) -> dict[str, list[str]]:
             id="38",
         ),
         pytest.param(
-            any_change(Change.UNCHANGED, {"HIGH": 1}, {"HIGH": 1}, cause=Cause.NOT_MONITORED),
+            replace(
+                any_change(Change.UNCHANGED, {}, {"HIGH": 1}, cause=Cause.NOT_MONITORED),
+                status="SCAN_ELIGIBILITY_EXPIRED",
+            ),
             "Amazon Inspector no longer monitors team/api:v1",
-            ["These are the findings of the last scan. New vulnerabilities are no longer found."],
+            [
+                "The last result still applies: 1 high finding.",
+                "New vulnerabilities in this image are no longer found.",
+            ],
             id="46",
         ),
         pytest.param(

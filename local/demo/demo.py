@@ -16,6 +16,7 @@ from local.cloud import stack_parameters
 from local.cloud.deployment import Application, DeploymentError, deploy
 from local.cloud.engine import Engine, EngineError
 from local.cloud.interpreters import REPOSITORY, EnvironmentMissingError
+from local.demo.digests import DigestNotSentError, DigestSender
 from local.demo.display import (
     DemoDisplay,
     calls_of,
@@ -152,9 +153,9 @@ class Story:
         subscribers: Subscribers,
         channels: Sequence[str],
         display: DemoDisplay,
-        digest_channels: frozenset[str] = frozenset(),
+        sender: DigestSender,
     ) -> None:
-        self._digest_channels = digest_channels
+        self._sender = sender
         self._digests = 0
         self._watch = watch
         self._notify = notify
@@ -179,32 +180,41 @@ class Story:
         self._executions += executions_caused(scans.events, runs)
         before = self._decisions
         with self._display.step(f"wait for the messages about {of}"):
-            self._failed = self._notify.failed_executions(self._executions)
-            self._decisions = self._notify.decisions(self._executions - self._failed)
+            self._await_executions()
             self._await_delivered()
         return list((Counter(self._decisions) - Counter(before)).elements())
 
     def await_findings(self, watch: InspectorWatch) -> Rechecks:
-        """Wait for what Amazon Inspector causes, down to a digest; return what became of events."""
+        """Wait for what Amazon Inspector causes, and return what became of its events."""
         called = watch.ecr_calls()
         with self._display.step("wait for the events of Amazon Inspector"):
             rechecks = watch.inspect()
         self._executions += rechecks.results
         with self._display.step("wait for the comparisons"):
-            self._failed = self._notify.failed_executions(self._executions)
-            self._decisions = self._notify.decisions(self._executions - self._failed)
+            self._await_executions()
         calls, left = watch.ecr_calls() - called, watch.left()
         self._rechecks = rechecks = replace(rechecks, ecr_calls=calls, left=left)
-        with self._display.step("send the digest"):
-            watch.send_digest()
-            self._digests += 1
-            self._notify.failed_executions(self._executions + 1)
-            self._await_delivered()
         return rechecks
+
+    def send_digest(self) -> bool:
+        """Send the digest of the day, and return whether there was anything to send."""
+        if not self._sender.channels:
+            return False
+        with self._display.step("send the digest"):
+            is_sent = self._sender.send()
+            self._digests += is_sent
+            self._await_executions()
+            self._await_delivered()
+        return is_sent
 
     def notifications(self, requests: Sequence[Received]) -> Notifications:
         """Return everything about notifications."""
         return replace(self._so_far(requests), undelivered=self._notify.undelivered())
+
+    def _await_executions(self) -> None:
+        """Wait for the end of all executions of NotifyScan, those that send digests among them."""
+        self._failed = self._notify.failed_executions(self._executions + self._digests)
+        self._decisions = self._notify.decisions(self._executions - self._failed)
 
     def _await_delivered(self) -> None:
         """Wait for the messages in the channels that the inbox is not the receiver of."""
@@ -222,7 +232,7 @@ class Story:
             received=received_by_channel(self._channels, requests, self.delivered),
             refused=refused_by_channel(requests),
             digests=self._digests,
-            digest_channels=self._digest_channels,
+            digest_channels=self._sender.channels,
             rechecks=self._rechecks,
         )
 
@@ -247,6 +257,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         NotificationsTimeoutError,
         OutcomesDisagreeError,
         SceneTimeoutError,
+        DigestNotSentError,
     ) as error:
         return _complain(complaints, str(error), 1)
     except (BotoCoreError, ClientError, OSError) as error:
@@ -337,8 +348,10 @@ def _observe(
         console.print()
         runs.append(_run(watch, "demo-2", runs[0].rerun_input(), display, console))
     notify, on = NotifyWatch(engine, outputs), channels_on(parameters)
-    story = Story(watch, notify, subscribers, on, display, digest_channels_of(parameters))
+    sender = DigestSender(engine, outputs, digest_channels_of(parameters))
+    story = Story(watch, notify, subscribers, on, display, sender)
     story.await_messages(runs)
+    story.send_digest()
     unexpected = None
     scanned = {name for run in runs if not run.is_dry for name in run.repositories}
     weeks = [week for week in plan.weeks if scanned.issuperset(week.repositories)]
@@ -351,12 +364,14 @@ def _observe(
         runs.append(run)
         decisions = story.await_messages([run])
         console.print(what_is_new(decisions))
-        unexpected = unexpected or unexpected_in_week(week, decisions)
+        is_in_digest = story.send_digest()
+        unexpected = unexpected or unexpected_in_week(week, decisions, is_in_digest=is_in_digest)
     if plan.registry.settings.scan_type == "ENHANCED":
         console.print()
         console.print(Text("Amazon Inspector learns of vulnerabilities.", "bold"))
         rechecks = story.await_findings(InspectorWatch(engine, outputs))
         console.print(Text(rechecks.sentence()))
+        story.send_digest()
         unexpected = unexpected or rechecks.unexpected()
     requests = receivers.inbox.received
     notifications = story.notifications(requests)

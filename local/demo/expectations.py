@@ -96,7 +96,9 @@ def unexpected_in_messages(seen: Notifications) -> str | None:
     return None
 
 
-def unexpected_in_week(week: Week, decisions: Sequence[Decided]) -> str | None:
+def unexpected_in_week(
+    week: Week, decisions: Sequence[Decided], *, is_in_digest: bool = False
+) -> str | None:
     """Return which notification was wrong or is missing as one sentence, or None."""
     notified = [each.about for each in decisions if each.notify and each.is_of_a_scan]
     if notified and not week.changes:
@@ -104,6 +106,8 @@ def unexpected_in_week(week: Week, decisions: Sequence[Decided]) -> str | None:
             f"Nothing had changed, but notifications were sent for {len(notified)} scans, the "
             f"first for {notified[0]}."
         )
+    if is_in_digest and not week.changes:
+        return "Nothing had changed, but a digest was sent."
     if week.changes and not notified:
         return "Findings had changed, but no notification was sent."
     return None

@@ -49,14 +49,13 @@ class Rechecks:
 
 
 class InspectorWatch:
-    """The deployed RecheckImages and SendDigest, observed from outside like an operator does."""
+    """The deployed RecheckImages, observed from outside like an operator does."""
 
     def __init__(self, engine: Engine, outputs: Mapping[str, str]) -> None:
         self._engine = engine
         self._outputs = outputs
         self._logs = engine.client("logs")
         self._sqs = engine.client("sqs")
-        self._states = engine.client("stepfunctions")
 
     def inspect(self) -> Rechecks:
         """Let Inspector scan again, and wait until all of its events have been processed."""
@@ -85,21 +84,6 @@ class InspectorWatch:
     def ecr_calls(self) -> int:
         """Count the calls for findings since the registry was put there."""
         return int(self._engine.registry_counters()["calls"].get("DescribeImageScanFindings", 0))
-
-    def send_digest(self) -> None:
-        """Start SendDigest, as its schedule does, and wait until it has ended."""
-        arn = self._states.start_execution(
-            stateMachineArn=self._outputs["SendDigestArn"], input="{}"
-        )["executionArn"]
-        deadline = time.monotonic() + LONGEST_WAIT_SECONDS
-        while (execution := self._states.describe_execution(executionArn=arn))[
-            "status"
-        ] == "RUNNING":
-            if time.monotonic() > deadline:
-                raise SceneTimeoutError(f"SendDigest runs after {LONGEST_WAIT_SECONDS} s.")
-            time.sleep(SECONDS_BETWEEN_READS)
-        if execution["status"] != "SUCCEEDED":
-            raise SceneTimeoutError(f"SendDigest ended {execution['status']}.")
 
     def _read(self, sent: int) -> Rechecks:
         lines = list(self._lines())

@@ -202,12 +202,14 @@ class Sequences(RuleBasedStateMachine):
             self.expected[execution.interpreted.event] = new
 
     def readers_learn(self, image: int, event: str) -> None:
-        """Let the readers of the channel with a digest read an immediate message."""
+        """Let the readers of the channel with a digest read an immediate message.
+
+        What it names may be known to them, if they have not read yet that it had gone.
+        """
         (change,) = (each for each in self.ledger.digest if each.image.event_id == event)
         assert change.is_told
         gone = {each.name for each in change.by_name.gone} if change.by_name else set()
         known = self.known_to_readers[image] - gone
-        assert not known & self.expected.get(event, frozenset())
         self.known_to_readers[image] = known | self.expected.get(event, frozenset())
 
     def baseline(self, image: int) -> Any:

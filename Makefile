@@ -69,6 +69,10 @@ redeliver: $(VENVS)/dev/installed ## send the messages in the dead-letter queue 
 digest: $(VENVS)/dev/installed ## send the digest now, and say what was sent; options: ARGS='--help'
 	@$(dev)/python -m operations.digest $(ARGS)
 
+.PHONY: who-has
+who-has: $(VENVS)/dev/installed ## list the images that have a vulnerability: CVE=CVE-2026-31337; options: ARGS='--help'
+	@PYTHONPATH=functions:. $(dev)/python -m operations.who_has $(CVE) $(ARGS)
+
 .PHONY: docs
 docs: $(VENVS)/dev/installed ## write the generated parts of the documents: pictures, tables
 	$(dev)/python -m tests.support.documents

@@ -195,11 +195,7 @@ def encoded(known: KnownFindings) -> bytes:
 
 def decoded(found: bytes) -> KnownFindings:
     """Read the content of an item; raises ValueError for one that this version cannot read."""
-    unpacking = zlib.decompressobj()
-    content = unpacking.decompress(bytes(found), MOST_UNPACKED)
-    if unpacking.unconsumed_tail:
-        raise ValueError(f"more than {MOST_UNPACKED:,} bytes")
-    version, since, present, gone, changes = json.loads(content)
+    version, since, present, gone, changes = json.loads(_unpacked(found))
     if version != _VERSION:
         raise ValueError(f"version {version}, not {_VERSION}")
     day = date.fromordinal
@@ -219,6 +215,24 @@ def decoded(found: bytes) -> KnownFindings:
         },
         changes=tuple(decode(NotedChange, each) for each in changes),
     )
+
+
+def mentions(found: bytes, name: str) -> bool:
+    """Return whether the content of an item may have a vulnerability; False is certain.
+
+    name: in lower case. Raises ValueError, or zlib.error.
+    """
+    return json.dumps(name)[1:-1].encode() in _unpacked(found).lower()
+
+
+def _unpacked(found: bytes) -> bytes:
+    unpacking = zlib.decompressobj()
+    content = unpacking.decompress(bytes(found), MOST_UNPACKED)
+    if unpacking.unconsumed_tail:
+        raise ValueError(f"more than {MOST_UNPACKED:,} bytes")
+    if not unpacking.eof:
+        raise ValueError("cut off")
+    return content
 
 
 def _by_package(rows: Mapping[FindingKey, tuple[object, ...]]) -> dict[str, list[list[object]]]:

@@ -181,6 +181,8 @@ def _is_noted(known: KnownImage, conclusion: Conclusion, baseline: Baseline) -> 
 def _is_in_digest(change: DigestChange, ledger: Ledger, known: KnownImage) -> bool:
     """Return whether the next digest must know of a change."""
     if change.cause is Cause.UNSUPPORTED:
+        if change.before.failed:
+            return False  # which was reported, for the same reason in version 0.3.0
         repository = known.asked.repository
         return ledger.announcements.is_first(
             UNSUPPORTED,

@@ -91,7 +91,7 @@ class TestShippedDemo:
         )
         assert notified["executions_failed"] == 0
 
-    def test_sends_every_notification_to_every_channel_but_pagerduty(
+    def test_sends_digests_of_what_can_wait_and_everything_to_machines(
         self, shipped: tuple[str, dict[str, Any]]
     ) -> None:
         notified = shipped[1]["notifications"]
@@ -101,10 +101,14 @@ class TestShippedDemo:
         assert notified["notified"][Reason.RUN_NOT_FINISHED] == 1
         assert notified["notified"][Reason.RUN_FINISHED] == 3
         assert notified["messages"].keys() == set(CHANNELS)
-        # PagerDuty gets what is critical, the run that did not finish, and the end of incidents.
-        incidents = notified["messages"].pop("pagerduty")
-        assert notified["messages"] == dict.fromkeys({*CHANNELS} - {"pagerduty"}, sent)
-        assert 2 < incidents <= sent
+        machines = {"webhook", "events"}
+        assert [notified["messages"][channel] for channel in machines] == [sent, sent]
+        # Four runs, the baseline, the new critical vulnerability, and the digest of that week.
+        assert notified["digests"] == 2
+        others = {*CHANNELS} - machines - {"pagerduty"}
+        assert {notified["messages"][channel] for channel in others} == {7}
+        # The run that did not finish, its end in three runs, and the new critical vulnerability.
+        assert notified["messages"]["pagerduty"] == 5
 
     def test_says_why_no_notification_is_sent(self, shipped: tuple[str, dict[str, Any]]) -> None:
         others = shipped[1]["notifications"]["not_notified"]
@@ -127,6 +131,8 @@ class TestShippedDemo:
             "Notifications were sent for 0 of 8 scans (none), and none for 8 (8 unchanged)." in text
         )
         assert "Notifications were sent for 2 of 8 scans" in text
+        assert "1 new critical vulnerability in payments/ledger:r6; 1 fixed" in text
+        assert "CVE-2026-31337 critical · openssl 3.0.11-1" in text
         assert document["notifications"]["notified"][Reason.WORSE] == 1
         assert document["notifications"]["notified"][Reason.CLEARED] == 1
 
@@ -145,7 +151,10 @@ class TestShippedDemo:
         page = (REPOSITORY / ".demo" / "inbox.html").read_text()
 
         assert "The worst scan, as Slack shows it:" in text
-        assert re.search(r"To: team@example\.com\n *Subject: \[HIGH\] \S", text)
+        assert "Subject: ECR rescan incomplete: 1 of 10 repositories did not finish" in text
+        assert re.search(
+            r"Subject: ECR baseline: \d+ images with open vulnerabilities, \d+ with", text
+        )
         assert '{"rerun_of": "demo-1"}' in text
         for channel in document["notifications"]["messages"]:
             assert f'id="{channel}"' in page

@@ -212,7 +212,11 @@ def test_a_scan_of_an_instance_starts_nothing(people: People, repository: str) -
             )
         ]
         *_, of_image = ids
-        people.await_posts(repository, {"pagerduty"})  # clean, so only an incident is closed
+        eventually(  # it is clean, so no channel gets a message
+            lambda: [line for line in people.stack.log_lines() if repository in line],
+            until=lambda lines: any('"notify"' in line for line in lines),
+            what=f"the decision about {repository} in the log",
+        )
         eventually(
             lambda: {event["id"] for event in all_of.events()},
             until=lambda came: came >= {*ids},
@@ -324,11 +328,22 @@ def test_each_role_may_do_its_own_work_and_nothing_else(people: People, reposito
             "publish",
             {"TopicArn": people.stack.outputs["NotificationTopicArn"], "Message": "any"},
         ),
+        "its queue": (
+            "sqs",
+            "receive_message",
+            {"QueueUrl": people.stack.outputs["InspectorFindingsQueueUrl"]},
+        ),
+        "another queue": (
+            "sqs",
+            "receive_message",
+            {"QueueUrl": people.stack.outputs["UnreadFindingsQueueUrl"]},
+        ),
     }
     allowed = {
         "InterpretEventFunctionRole": set[str](),
         "ComposeNotificationFunctionRole": {"findings", "recall"},
         "PostToWebhookFunctionRole": {"its secret"},
+        "RecheckImagesFunctionRole": {"findings", "its queue"},
         "NotifyScanStateMachineRole": {"publish"},
     }
     for role, expected in allowed.items():

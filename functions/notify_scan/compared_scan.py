@@ -102,6 +102,8 @@ def compared(
         before = by_name or by_number
         related = {each.name: each.related for each in (scan.findings or {}).values()}
         comparison = compare(before, Seen(image_state, present), related)
+        if _is_over_by_number(comparison, by_number, image_state):
+            comparison = replace(compare(by_number, Seen(image_state)), moved=comparison.moved)
         compared_state = image_state
     else:
         before = by_number
@@ -121,6 +123,15 @@ def compared(
         present,
         changed,
     )
+
+
+def _is_over_by_number(
+    comparison: Comparison, by_number: Seen | None, image_state: ImageState
+) -> bool:
+    """Return whether findings are gone that were known, and perhaps reported, by number alone."""
+    was_above = by_number is not None and bool(by_number.image_state.exceeded)
+    is_same = comparison.change is Change.UNCHANGED and comparison.cause is None
+    return is_same and was_above and not image_state.is_alarm
 
 
 def compared_again(

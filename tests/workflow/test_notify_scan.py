@@ -120,11 +120,12 @@ def test_sends_each_channel_its_own_form(deploy: Deploy) -> None:
     (document,) = deployed.receivers.of(Channel.WEBHOOK)
     (incident,) = deployed.receivers.of(Channel.PAGERDUTY)
     texts = json.loads(publication["Message"])
-    assert publication["Subject"] == "ECR: 1 critical finding in team/api:v1"
-    assert texts["sms"] == "ECR: 1 critical finding in team/api:v1"
+    subject = "ECR: 5 new vulnerabilities (2 critical, 3 high) in team/api:v1"
+    assert publication["Subject"] == subject
+    assert texts["sms"] == f"{subject}. Open now: 2 critical, 3 high."
     assert json.loads(texts["default"]) == document == json.loads(event["Detail"])
     assert json.loads(json.loads(chat["Message"])["default"])["source"] == "custom"
-    assert slack["text"] == "1 critical finding in `team/api:v1`"
+    assert slack["text"] == "5 new vulnerabilities (2 critical, 3 high) in `team/api:v1`"
     assert teams["attachments"][0]["content"]["type"] == "AdaptiveCard"
     assert (event["Source"], event["DetailType"]) == ("ecr-rescan", "Scan Report")
     assert incident["event_action"] == "trigger"
@@ -161,11 +162,11 @@ def test_says_why_a_scan_failed(deploy: Deploy) -> None:
 def test_is_silent_at_and_below_the_thresholds(
     deploy: Deploy, counts: dict[str, int], parameters: dict[str, str]
 ) -> None:
-    deployed = deploy(REGISTRY, **parameters)
+    deployed = deploy(REGISTRY, IncludeFindings="false", **parameters)
     execution = deployed.notify(event_of(deployed.registry, "v1", counts))
     assert execution.states[-1] == "NothingToReport"
     assert told(deployed) == set()
-    assert deployed.registry.calls == ANYTHING  # nobody asks ECR about what nobody is told of
+    assert deployed.registry.calls == ANYTHING
 
 
 def test_logs_no_more_than_the_price_beside_its_log_level_says(deploy: Deploy) -> None:
@@ -184,7 +185,10 @@ def test_is_silent_where_no_channel_is_in_use(deploy: Deploy) -> None:
 
 
 def test_closes_an_incident_without_a_notification_elsewhere(deploy: Deploy) -> None:
-    deployed = deploy(REGISTRY, **ALL_CHANNELS)
+    deployed = deploy(REGISTRY, **{**ALL_CHANNELS, "NotifyOn": "NEW"})
+    deployed.notify(event_of(deployed.registry, "v1", {"CRITICAL": 1}))
+    assert told(deployed) == {*Channel}
+    deployed.receivers.received.clear()
     deployed.notify(event_of(deployed.registry, "v1"))
     assert told(deployed) == {Channel.PAGERDUTY}
     (incident,) = deployed.receivers.of(Channel.PAGERDUTY)
@@ -305,8 +309,8 @@ def test_asks_ecr_again_when_it_throttles_and_goes_on_without_in_the_end(deploy:
     (publication,) = deployed.receivers.of(Channel.SNS)
     text = json.loads(publication["Message"])["email"]
     assert "Which findings are new is not known: ECR did not list them (EcrThrottled)." in text
-    assert deployed.registry.calls == {"DescribeImageScanFindings": 5}
-    assert len(deployed.backoffs) == 4
+    assert deployed.registry.calls == {"DescribeImageScanFindings": 7}
+    assert len(deployed.backoffs) == 6
 
 
 def test_reports_a_run_with_the_input_that_reruns_it(deploy: Deploy) -> None:

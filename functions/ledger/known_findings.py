@@ -94,6 +94,15 @@ class KnownFindings:
         """Return what an event has changed, if it is one of the last few."""
         return next((each for each in self.changes if each.event_id == event_id), None)
 
+    def reduced_to(self, left: Mapping[FindingKey, KnownFinding], today: date) -> "KnownFindings":
+        """Return only those findings that are left; the others have gone."""
+        went = {
+            key: GoneFinding(each.severity, each.first_seen, today)
+            for key, each in self.findings.items()
+            if key not in left
+        }
+        return replace(self, findings=dict(left), gone={**self.gone, **went})
+
 
 def next_findings(
     now: Mapping[FindingKey, KnownFinding],

@@ -26,6 +26,7 @@ class ComparedScan:
     compared_state: what was compared; another one only where image_state is the first by name.
     findings: what is stored by name; absent where the names are not known.
     by_name: what has changed, with as many findings as the ledger keeps.
+    left: what can be left of the stored findings, where only the number of findings is known.
     """
 
     report: ScanReport
@@ -34,18 +35,7 @@ class ComparedScan:
     compared_state: ImageState
     findings: Findings | None = None
     by_name: FindingsChange | None = None
-
-    def _empty_before(
-        self, known: KnownImage, today: date, expires_at: int
-    ) -> KnownFindings | None:
-        """Return no findings to store where a scan that is known by number follows an empty one.
-
-        The next scan that can be read by name is then compared with that, and names everything.
-        """
-        is_after_empty = known.before is not None and known.before.is_found_empty
-        if not is_after_empty or not any(self.image_state.counts.values()):
-            return None
-        return KnownFindings(0, self.image_state.scan_type or "", today, expires_at=expires_at)
+    left: Findings | None = None
 
     def news(self, severities: Collection[str]) -> list[str] | None:
         """Return the vulnerabilities of some severities that are new, back or rated higher.
@@ -67,7 +57,7 @@ class ComparedScan:
         """Return the findings to store, or None if they are as they are stored, or not known."""
         own, before = known.stored.findings, known.findings_before
         if self.findings is None:
-            return self._empty_before(known, today, expires_at) if own is None else None
+            return self._left_of(own, today, expires_at)
         if own is None and not self.findings and not (before and (before.findings or before.gone)):
             return None  # nothing was ever there
         is_same = own is not None and own.findings == self.findings
@@ -88,6 +78,18 @@ class ComparedScan:
             today=today,
             expires_at=expires_at,
         )
+
+    def _left_of(
+        self, own: KnownFindings | None, today: date, expires_at: int
+    ) -> KnownFindings | None:
+        """Return the findings to store after a scan that is known by number.
+
+        The next scan that can be read by name is compared with them, and names what is new.
+        """
+        if self.left is None or (own and own.findings == self.left):
+            return None
+        own = own or KnownFindings(0, self.image_state.scan_type or "", today)
+        return replace(own.reduced_to(self.left, today), expires_at=expires_at)
 
 
 def compared(
@@ -122,6 +124,7 @@ def compared(
         compared_state,
         present,
         changed,
+        _left(scan, known) if present is None and report.is_complete else None,
     )
 
 
@@ -235,6 +238,24 @@ def _counts(
         kept = {name: min(before.counts.get(name, 0), counts[OTHER]) for name in untold}
         counts |= kept | {OTHER: max(0, counts[OTHER] - sum(kept.values()))}
     return counts
+
+
+def _left(scan: CompletedScan, known: KnownImage) -> Findings | None:
+    """Return what can be left of the image's findings: none of a severity that is not counted.
+
+    None where nothing is known by name.
+    """
+    own, report = known.stored.findings, scan.counted
+    if own is None:
+        return {} if known.before and known.before.is_found_empty else None
+    is_basic = report.scan_type is ScanType.BASIC
+
+    def may_be_left(severity: str) -> bool:
+        if severity in report.severities:
+            return report.severities[severity] > 0
+        return report.other > 0 or not is_basic
+
+    return {key: each for key, each in own.findings.items() if may_be_left(each.severity)}
 
 
 def _changed(

@@ -1,4 +1,4 @@
-"""The digests of a demo, started by hand instead of by their schedule."""
+"""The digests of a demo, started manually instead of by their schedule."""
 
 import json
 import time

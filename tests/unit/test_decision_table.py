@@ -323,3 +323,18 @@ def test_names_everything_after_a_scan_by_number_that_followed_an_empty_one() ->
     images.scan(CLEAN)
     images.scan(scan(counts={"CRITICAL": 1}))
     assert named_in(images.scan(scan(A, C)))["new"] == ["CVE-A", "CVE-C"]
+
+
+def test_names_again_what_had_gone_by_number() -> None:
+    images = Images()
+    images.scan(scan(A, C))
+    images.scan(scan(counts={"HIGH": 1}))
+    again = images.scan(scan(A, C))
+    assert (again.notify, named_in(again)["back"], named_in(again)["new"]) == (True, ["CVE-A"], [])
+
+
+def test_keeps_what_may_be_left_by_number() -> None:
+    images = Images()
+    images.scan(scan(A, C, scan_type=ENHANCED))
+    images.scan(scan(counts={"CRITICAL": 1, "TOTAL": 2}, scan_type=ENHANCED))
+    assert not images.scan(scan(A, C, scan_type=ENHANCED)).notify

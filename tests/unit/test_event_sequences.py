@@ -189,6 +189,9 @@ class Sequences(RuleBasedStateMachine):
             return
         if is_throttled and any(scan.severities.values()):
             self.is_known_by_number[image] |= len(self.notes[image]) == 1
+            # Of a severity without findings, none can be left.
+            left = {name for name in self.read[image] if scan.severities.get(SEVERITIES[name])}
+            self.read[image] = frozenset(left)
             return
         found = self.truth[image] if any(scan.severities.values()) else frozenset()
         if self.is_known_by_number[image]:

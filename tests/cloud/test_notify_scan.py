@@ -344,6 +344,7 @@ def test_each_role_may_do_its_own_work_and_nothing_else(people: People, reposito
         "ComposeNotificationFunctionRole": {"findings", "recall"},
         "PostToWebhookFunctionRole": {"its secret"},
         "RecheckImagesFunctionRole": {"findings", "its queue"},
+        "RecordPlatformsFunctionRole": {"recall"},
         "NotifyScanStateMachineRole": {"publish"},
     }
     for role, expected in allowed.items():

@@ -191,6 +191,7 @@ class Sequences(RuleBasedStateMachine):
             self.is_known_by_number[image] |= len(self.notes[image]) == 1
             # Of a severity without findings, none can be left.
             left = {name for name in self.read[image] if scan.severities.get(SEVERITIES[name])}
+            self.known_to_readers[image] -= self.read[image] - left
             self.read[image] = frozenset(left)
             return
         found = self.truth[image] if any(scan.severities.values()) else frozenset()

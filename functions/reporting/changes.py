@@ -126,6 +126,7 @@ def _by_number(before: ImageState, now: ImageState) -> Comparison:
     risen = tuple(name for name in now.exceeded if moved.get(name, 0) > 0)
     is_better = any(more < 0 for more in moved.values())
     cause = Cause.THRESHOLD if _is_threshold_moved(before, now) else None
+    end = Cause.END_OF_FAILURE if _is_end_of_failure(before) else None
     if not now.exceeded:
         if not before.is_alarm:
             return Comparison(Change.UNCHANGED)
@@ -136,11 +137,11 @@ def _by_number(before: ImageState, now: ImageState) -> Comparison:
     if not before.exceeded:
         if cause and not risen:
             return Comparison(Change.UNCHANGED, cause)
-        return Comparison(Change.NEW, None, moved, tuple(now.exceeded))
+        return Comparison(Change.NEW, end, moved, tuple(now.exceeded))
     if risen:
-        return Comparison(Change.WORSE, None, moved, risen)
-    if _is_end_of_failure(before):
-        return Comparison(Change.CLEARED, Cause.END_OF_FAILURE, moved)
+        return Comparison(Change.WORSE, end, moved, risen)
+    if end:
+        return Comparison(Change.CLEARED, end, moved)
     if is_better:
         return Comparison(Change.BETTER, None, moved)
     return Comparison(Change.UNCHANGED, cause if before.exceeded != now.exceeded else None)
@@ -153,6 +154,7 @@ def _by_name(before: Seen, now: Seen, present: Findings, related: Related) -> Co
     is_worse = bool(moved.news or moved.ended)
     is_better = bool(moved.gone or moved.better or moved.accepted)
     is_moved = _is_threshold_moved(earlier, state)
+    end = Cause.END_OF_FAILURE if _is_end_of_failure(earlier) else None
 
     def told(change: Change, cause: Cause | None = None) -> Comparison:
         counted = difference(earlier, state)
@@ -171,11 +173,11 @@ def _by_name(before: Seen, now: Seen, present: Findings, related: Related) -> Co
     if not was_open:
         if is_moved and not is_worse:
             return told(Change.UNCHANGED, Cause.THRESHOLD)
-        return told(Change.NEW)
+        return told(Change.NEW, end)
     if is_worse or (crossed and not is_moved):
-        return told(Change.WORSE)
-    if _is_end_of_failure(earlier):
-        return told(Change.CLEARED, Cause.END_OF_FAILURE)
+        return told(Change.WORSE, end)
+    if end:
+        return told(Change.CLEARED, end)
     if is_better:
         return told(Change.BETTER)
     is_shifted = is_moved and earlier.exceeded != state.exceeded

@@ -118,7 +118,8 @@ def _excluded(comparison: Comparison, policy: NotificationPolicy, *, is_alarm: b
     if kind is Change.UNCHANGED and not is_alarm:
         return kind
     # The end of a failure is reported only where the failure itself was.
-    if comparison.cause is Cause.END_OF_FAILURE and not policy.is_notified(failed=True):
+    is_end_of_failure = kind is Change.CLEARED and comparison.cause is Cause.END_OF_FAILURE
+    if is_end_of_failure and not policy.is_notified(failed=True):
         return Change.FAILED
     return None if NotifyOn(kind) in policy.notify_on else kind
 

@@ -78,7 +78,8 @@ END = Cause.END_OF_FAILURE
         (CLEAN, FAILED, Change.FAILED, {}, None),
         (FAILED, FAILED, Change.UNCHANGED, {}, None),
         (FAILED, CLEAN, Change.CLEARED, {}, END),
-        (FAILED, CRITICAL, Change.NEW, {"CRITICAL": 1}, None),
+        (FAILED, CRITICAL, Change.NEW, {"CRITICAL": 1}, END),
+        (replace(CRITICAL, failed=True), state({"CRITICAL": 2}), "WORSE", {"CRITICAL": 1}, END),
         (replace(CRITICAL, failed=True), CRITICAL, Change.CLEARED, {}, END),
         (replace(CRITICAL, failed=True), CLEAN, Change.CLEARED, {"CRITICAL": -1}, None),
         # A threshold was moved, and nothing else.

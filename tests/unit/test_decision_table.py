@@ -144,7 +144,15 @@ ROWS = [
     row(29, scan(A), FAILED, change="FAILED"),
     row(30, FAILED, FAILED, **SILENT),
     row(31, FAILED, CLEAN, change="CLEARED", cause=END_OF_FAILURE),
-    row(32, scan(A), FAILED, scan(A, B), change="WORSE", lists={"new": "CVE-B"}),
+    row(
+        32,
+        scan(A),
+        FAILED,
+        scan(A, B),
+        change="WORSE",
+        cause=END_OF_FAILURE,
+        lists={"new": "CVE-B"},
+    ),
     row(33, scan(counts={"CRITICAL": 1}), scan(A), by_number=True, **SILENT),
     row(
         34,

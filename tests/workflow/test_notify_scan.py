@@ -43,14 +43,13 @@ REGISTRY = {
         }
     ]
 }
-ANYTHING = Counter[str]()
 _events = count(1)
 
 
 def event_of(
     registry: SimulatedRegistry, tag: str, counts: Mapping[str, int] | None = None, **more: Any
 ) -> dict[str, Any]:
-    """Make an event, each a second later than the one before."""
+    """Make an event, each a second later than the one before, and none in the future."""
     number = next(_events)
     (digest,) = [
         image.digest
@@ -62,7 +61,7 @@ def event_of(
         "detail-type": "ECR Image Scan",
         "source": "aws.ecr",
         "account": "123456789012",
-        "time": (NOW + timedelta(seconds=number)).isoformat(),
+        "time": (NOW - timedelta(hours=2) + timedelta(seconds=number)).isoformat(),
         "region": "eu-west-1",
         "resources": ["arn:aws:ecr:eu-west-1:123456789012:repository/team/api"],
         "detail": {
@@ -162,11 +161,19 @@ def test_says_why_a_scan_failed(deploy: Deploy) -> None:
 def test_is_silent_at_and_below_the_thresholds(
     deploy: Deploy, counts: dict[str, int], parameters: dict[str, str]
 ) -> None:
-    deployed = deploy(REGISTRY, IncludeFindings="false", **parameters)
+    findings = {severity.lower(): count for severity, count in counts.items()}
+    image = {"tags": "v1", "scanned": "8d", "findings": findings}
+    deployed = deploy(
+        {"repositories": [{"name": "team/api", "images": [image]}]},
+        DigestChannels="NONE",
+        **parameters,
+    )
     execution = deployed.notify(event_of(deployed.registry, "v1", counts))
     assert execution.states[-1] == "NothingToReport"
     assert told(deployed) == set()
-    assert deployed.registry.calls == ANYTHING
+    # ECR is asked for names, but not about an image in which nothing was found.
+    asked = {"DescribeImageScanFindings": 1} if any(counts.values()) else {}
+    assert deployed.registry.calls == asked
 
 
 def test_logs_no_more_than_the_price_beside_its_log_level_says(deploy: Deploy) -> None:
@@ -184,15 +191,18 @@ def test_is_silent_where_no_channel_is_in_use(deploy: Deploy) -> None:
     assert execution.states[-1] == "NothingToReport"
 
 
-def test_closes_an_incident_without_a_notification_elsewhere(deploy: Deploy) -> None:
-    deployed = deploy(REGISTRY, **{**ALL_CHANNELS, "NotifyOn": "NEW"})
+def test_resolves_an_incident_without_a_notification_elsewhere(deploy: Deploy) -> None:
+    deployed = deploy(REGISTRY, **ALL_CHANNELS, NotifyOn="NEW")
+    deployed.notify(event_of(deployed.registry, "v1"))
+    assert told(deployed) == set()  # none is open
     deployed.notify(event_of(deployed.registry, "v1", {"CRITICAL": 1}))
-    assert told(deployed) == {*Channel}
+    (opened,) = deployed.receivers.of(Channel.PAGERDUTY)
     deployed.receivers.received.clear()
     deployed.notify(event_of(deployed.registry, "v1"))
     assert told(deployed) == {Channel.PAGERDUTY}
     (incident,) = deployed.receivers.of(Channel.PAGERDUTY)
     assert incident["event_action"] == "resolve"
+    assert incident["dedup_key"] == opened["dedup_key"]
 
 
 def test_reports_a_clean_scan_where_that_is_wanted(deploy: Deploy) -> None:
@@ -311,6 +321,7 @@ def test_asks_ecr_again_when_it_throttles_and_goes_on_without_in_the_end(deploy:
     assert "Which findings are new is not known: ECR did not list them (EcrThrottled)." in text
     assert deployed.registry.calls == {"DescribeImageScanFindings": 7}
     assert len(deployed.backoffs) == 6
+    assert max(deployed.backoffs) <= 30
 
 
 def test_reports_a_run_with_the_input_that_reruns_it(deploy: Deploy) -> None:

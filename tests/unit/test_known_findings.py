@@ -1,0 +1,99 @@
+"""The findings of an image by name: what is stored is what is read, and for how long."""
+
+from dataclasses import replace
+from datetime import date, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ledger.changes import Cause, Change, ChangedFinding, FindingsChange
+from ledger.image_records import ImageState
+from ledger.known_findings import (
+    MOST_CHANGES,
+    REMEMBERED_FOR,
+    GoneFinding,
+    KnownFinding,
+    KnownFindings,
+    NotedChange,
+    decoded,
+    encoded,
+    next_findings,
+)
+from registry.findings import SEVERITIES
+
+TODAY = date(2026, 3, 14)
+KEY = ("CVE-1", "openssl")
+KNOWN = KnownFinding("HIGH", TODAY - timedelta(days=9))
+
+texts = st.text(max_size=20)
+keys = st.tuples(texts, texts)
+severities = st.sampled_from(SEVERITIES) | texts
+days = st.dates(date(2020, 1, 1), date(2090, 1, 1))
+changed = st.builds(ChangedFinding, texts, texts, severities, first_seen=texts, was=texts)
+notes = st.builds(
+    NotedChange,
+    texts,
+    st.sampled_from(Change),
+    st.builds(ImageState, st.dictionaries(texts, st.integers(0, 99)), failed=st.booleans()),
+    st.builds(FindingsChange, new=st.lists(changed, max_size=3).map(tuple)),
+    st.none() | st.sampled_from(Cause),
+)
+known = st.builds(
+    KnownFindings,
+    revision=st.just(0),
+    scan_type=st.just(""),
+    since=days,
+    findings=st.dictionaries(keys, st.builds(KnownFinding, severities, days, st.booleans())),
+    gone=st.dictionaries(keys, st.builds(GoneFinding, severities, days, days)),
+    changes=st.lists(notes, max_size=MOST_CHANGES).map(tuple),
+)
+
+
+@given(known)
+def test_reads_what_it_writes(known: KnownFindings) -> None:
+    assert decoded(encoded(known)) == known
+
+
+@pytest.mark.parametrize("severity", [*SEVERITIES, "UNTRIAGED", ""])
+def test_keeps_every_severity(severity: str) -> None:
+    known = KnownFindings(0, "", TODAY, {KEY: replace(KNOWN, severity=severity)})
+    assert decoded(encoded(known)) == known
+
+
+def after(
+    now: dict[tuple[str, str], KnownFinding], before: KnownFindings | None, event: str = "event-1"
+) -> KnownFindings:
+    noted = NotedChange(event, Change.NEW, ImageState(scan_type="BASIC"), FindingsChange())
+    return next_findings(now, before, own=before, noted=noted, today=TODAY, expires_at=7)
+
+
+def test_what_is_first_read_is_known_since_then() -> None:
+    stored = after({KEY: KNOWN}, None)
+    assert (stored.since, stored.scan_type, stored.expires_at) == (TODAY, "BASIC", 7)
+    assert (stored.findings, stored.gone) == ({KEY: KNOWN}, {})
+    assert after({}, replace(stored, since=date(2026, 1, 1))).since == date(2026, 1, 1)
+
+
+@pytest.mark.parametrize(("ago", "is_kept"), [(REMEMBERED_FOR.days, True), (31, False)])
+def test_what_has_gone_is_remembered_for_thirty_days(ago: int, is_kept: bool) -> None:
+    gone = GoneFinding("HIGH", KNOWN.first_seen, TODAY - timedelta(days=ago))
+    before = KnownFindings(1, "BASIC", TODAY, {}, {KEY: gone})
+    assert after({}, before).gone == ({KEY: gone} if is_kept else {})
+    assert after({KEY: KNOWN}, before).gone == {}
+
+
+def test_what_goes_is_gone_from_today() -> None:
+    before = KnownFindings(1, "BASIC", TODAY, {KEY: KNOWN})
+    assert after({}, before).gone == {KEY: GoneFinding("HIGH", KNOWN.first_seen, TODAY)}
+
+
+def test_keeps_the_last_few_changes_by_event() -> None:
+    stored = None
+    for number in range(MOST_CHANGES + 2):
+        stored = after({}, stored, f"event-{number}")
+    assert stored
+    assert len(stored.changes) == MOST_CHANGES
+    assert stored.changes[0].event_id == f"event-{MOST_CHANGES + 1}"
+    assert stored.change_of("event-2") == stored.changes[-1]
+    assert stored.change_of("event-1") is None

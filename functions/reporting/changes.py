@@ -99,6 +99,16 @@ def compare(before: Seen | None, now: Seen, related: Related | None = None) -> C
     return _by_name(before, now, now.findings, related or {})
 
 
+def open_findings(seen: Seen) -> frozenset[FindingKey]:
+    """Return the findings that count: not accepted, and of a severity above its threshold."""
+    exceeded = set(seen.image_state.exceeded)
+    return frozenset(
+        key
+        for key, finding in (seen.findings or {}).items()
+        if not finding.is_accepted and threshold_of(finding.severity) in exceeded
+    )
+
+
 def difference(before: ImageState, now: ImageState) -> dict[str, int]:
     """Return the change in the number of findings, of the severities above thresholds at either."""
     watched = {*before.exceeded, *now.exceeded}
@@ -150,7 +160,7 @@ def _by_number(before: ImageState, now: ImageState) -> Comparison:
 def _by_name(before: Seen, now: Seen, present: Findings, related: Related) -> Comparison:
     moved, crossed = _moved(before, now, present, related)
     earlier, state = before.image_state, now.image_state
-    was_open, is_open = bool(_open(before)), bool(_open(now))
+    was_open, is_open = bool(open_findings(before)), bool(open_findings(now))
     is_worse = bool(moved.news or moved.ended)
     is_better = bool(moved.gone or moved.better or moved.accepted)
     is_moved = _is_threshold_moved(earlier, state)
@@ -189,7 +199,7 @@ def _moved(
 ) -> tuple[Moved, set[FindingKey]]:
     """Return what has changed, and what is open only because a threshold is exceeded now."""
     known = before.findings or {}
-    was, is_ = _open(before), _open(now)
+    was, is_ = open_findings(before), open_findings(now)
     appeared = {key for key in is_ if key not in known}
     ended = {key for key in is_ if key in known and known[key].is_accepted}
     stayed = {key for key in is_ if key in known} - ended
@@ -222,16 +232,6 @@ def _moved(
         renamed=renamed,
     )
     return moved, crossed
-
-
-def _open(seen: Seen) -> frozenset[FindingKey]:
-    """Return the findings that count: not accepted, and of a severity above its threshold."""
-    exceeded = set(seen.image_state.exceeded)
-    return frozenset(
-        key
-        for key, finding in (seen.findings or {}).items()
-        if not finding.is_accepted and threshold_of(finding.severity) in exceeded
-    )
 
 
 def _rank(findings: Findings, key: FindingKey) -> int:

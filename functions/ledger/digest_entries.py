@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
+from typing import Any
 
 from ledger.changes import LISTS, Cause, Change, ChangedFinding, FindingsChange
 from ledger.errors import DigestAlreadyBegun
@@ -27,6 +28,7 @@ from runtime.messages import decode, encode, formerly
 CONNECTIONS = 16  # concurrent calls of one function at most
 DAILY = "DAILY"
 AFTER_RUN = "AFTER_RUN"  # the other digest that version 0.3.0 had
+MOST_STILL_OPEN = 20  # findings that a reminder keeps
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,7 @@ class DigestChange:
         reported in any case.
     is_told: it has been sent immediately, and only what it takes back of earlier changes counts.
     is_first_sight: a run has scanned the image for the first time.
+    still_open: the worst findings that are open, of a reminder; MOST_STILL_OPEN of them at most.
     """
 
     image: DigestImage
@@ -84,6 +87,7 @@ class DigestChange:
     notify: bool = True
     is_told: bool = False
     is_first_sight: bool = False
+    still_open: tuple[ChangedFinding, ...] = ()
 
 
 class DigestEntries:
@@ -100,6 +104,7 @@ class DigestEntries:
         item = {each.name: getattr(change, each.name) for each in fields(change)}
         if change.by_name is not None:
             item["by_name"] = _packed(change.by_name)
+        item["still_open"] = _compressed(_rows(change.still_open)) if change.still_open else None
         key = f"digest#{DAILY}", sort_key(change)
         return self._table.to_put(key, {**item, "expires_at": expires_at})
 
@@ -201,9 +206,13 @@ def sort_key(change: DigestChange) -> str:
 
 
 def _change(item: Item) -> DigestChange:
-    packed = item.pop("by_name", None)
+    by_name, still_open = item.pop("by_name", None), item.pop("still_open", None)
     change = decode(DigestChange, item)
-    return change if packed is None else replace(change, by_name=_unpacked(packed))
+    if by_name is not None:
+        change = replace(change, by_name=_unpacked(by_name))
+    if still_open is not None:
+        change = replace(change, still_open=_findings(_decompressed(still_open)))
+    return change
 
 
 def _image(change: DigestChange) -> tuple[str, str]:
@@ -216,27 +225,36 @@ def _age(change: DigestChange) -> tuple[datetime, datetime]:
 
 
 def _packed(change: FindingsChange) -> bytes:
-    """Compress a change with as many findings as an item is to hold.
-
-    A finding is the list of its fields in their order, so a new field must be the last one.
-    """
+    """Compress a change with as many findings as an item is to hold."""
     kept = change.cut()
-    lists = {
-        name: [[getattr(finding, each) for each in _FIELDS] for finding in getattr(kept, name)]
-        for name in LISTS
-    }
+    lists = {name: _rows(getattr(kept, name)) for name in LISTS}
     content = {name: found for name, found in lists.items() if found} | (
         {"omitted": kept.omitted} if kept.omitted else {}
     )
-    return zlib.compress(json.dumps(content, ensure_ascii=False).encode())
+    return _compressed(content)
 
 
 def _unpacked(packed: bytes) -> FindingsChange:
-    content = json.loads(zlib.decompress(packed))
-    lists = {
-        name: tuple(ChangedFinding(*finding) for finding in content.get(name, ())) for name in LISTS
-    }
+    content = _decompressed(packed)
+    lists = {name: _findings(content.get(name, ())) for name in LISTS}
     return FindingsChange(**lists, omitted=content.get("omitted"))
+
+
+def _rows(findings: Iterable[ChangedFinding]) -> list[list[Any]]:
+    """Return each finding as the list of its fields in their order; a new one must be the last."""
+    return [[getattr(finding, each) for each in _FIELDS] for finding in findings]
+
+
+def _findings(rows: Iterable[Iterable[Any]]) -> tuple[ChangedFinding, ...]:
+    return tuple(ChangedFinding(*row) for row in rows)
+
+
+def _compressed(content: object) -> bytes:
+    return zlib.compress(json.dumps(content, ensure_ascii=False).encode())
+
+
+def _decompressed(packed: bytes) -> Any:
+    return json.loads(zlib.decompress(packed))
 
 
 _FIELDS = tuple(each.name for each in fields(ChangedFinding))

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from ledger.announcements import Announcements
-from ledger.changes import Cause, Change
-from ledger.digest_entries import DigestChange, DigestEntries, DigestImage
+from ledger.changes import Cause, Change, ChangedFinding
+from ledger.digest_entries import MOST_STILL_OPEN, DigestChange, DigestEntries, DigestImage
 from ledger.image_baselines import Baselines
 from ledger.image_records import Baseline, ImageRecord, ImageState, Note
 from ledger.known_findings import KnownFindings, TooManyFindings
@@ -13,6 +13,8 @@ from ledger.platforms import Child
 from notify_scan.compared_scan import ComparedScan
 from notify_scan.incidents import IncidentChange
 from notify_scan.known_image import KnownImage
+from registry.findings import severity_rank
+from reporting.changes import Seen, open_findings
 from reporting.decision import Decision
 from runtime.log import logger
 
@@ -221,6 +223,27 @@ def _digest_change(
         notify=conclusion.decision.notify,
         is_told=conclusion.is_immediate,
         is_first_sight=conclusion.is_first_sight,
+        still_open=_still_open(known, scan) if conclusion.decision.is_reminder else (),
+    )
+
+
+def _still_open(known: KnownImage, scan: ComparedScan) -> tuple[ChangedFinding, ...]:
+    """Return the worst findings that are open, the first seen first; none if not known by name."""
+    findings = scan.findings or {}
+    since = known.findings_before.since if known.findings_before else None
+    worst_first = sorted(
+        open_findings(Seen(scan.image_state, findings)),
+        key=lambda key: (severity_rank(findings[key].severity), findings[key].first_seen, key),
+    )
+    return tuple(
+        ChangedFinding(
+            name=name,
+            package=package,
+            severity=findings[name, package].severity,
+            first_seen=findings[name, package].first_seen.isoformat(),
+            is_seen_later=findings[name, package].first_seen == since,
+        )
+        for name, package in worst_first[:MOST_STILL_OPEN]
     )
 
 

@@ -215,6 +215,7 @@ def test_reads_back_a_change(entries: DigestEntries, by_name: FindingsChange | N
         notify=False,
         is_told=True,
         is_first_sight=True,
+        still_open=(A, B),
     )
     put_change(entries, change)
     assert changes(entries) == [change]
@@ -230,6 +231,17 @@ def test_a_change_expires_and_has_the_key_of_its_image_time_and_event(
     digest = f"sha256:{1:064x}"
     assert item["sk"] == {"S": f"change#team/api-1@{digest}#2026-03-14T03:05:00+00:00#any"}
     assert item["expires_at"] == {"N": str(EXPIRES_AT)}
+
+
+def test_only_a_reminder_has_the_findings_that_are_open(entries: DigestEntries) -> None:
+    """As every change had none before reminders named them."""
+    given = [any_change(1), any_change(2, still_open=(A,) * 20)]
+    for change in given:
+        put_change(entries, change)
+    assert changes(entries) == given
+    items = boto3.client("dynamodb").scan(TableName="ledger-table")["Items"]
+    (still_open,) = [item["still_open"]["B"] for item in items if "still_open" in item]
+    assert len(still_open) < 400
 
 
 def test_a_change_that_is_put_again_is_one_change(entries: DigestEntries) -> None:

@@ -5,6 +5,7 @@ test_compared_scan.py and test_changes.py compare them by name.
 """
 
 import io
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -12,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from ledger.changes import Cause, Change
+from accepted_risks.risks import AcceptedRisks
+from ledger.changes import Cause, Change, ChangedFinding
 from ledger.digest_entries import DigestChange, DigestImage
 from ledger.errors import BaselineMoved, LedgerUnavailable
 from ledger.image_baselines import StoredImage, TagPointer
@@ -23,6 +25,7 @@ from notify_scan.new_baseline import MOST_NOTES
 from notify_scan.notification import LATE, Notification
 from notify_scan.scan_details import RETRIES
 from registry.errors import EcrThrottled
+from registry.findings import Finding
 from reporting.channels.delivery import Channel
 from reporting.channels.in_use import ImmediateFrom
 from reporting.decision import NotificationPolicy, NotifyOn
@@ -58,6 +61,10 @@ class People:
         self.policy = policy or any_notification_policy()
         self._given = given
         self._events = 0
+
+    def let_ecr_list(self, found: list[Finding]) -> None:
+        """Let ECR list these findings from now on."""
+        self._given["registry"] = FakeScans(found).as_registry
 
     def scan(self, found: int | str, **given: Any) -> Notification:
         """Let a scan end that has found so many critical findings, or has failed."""
@@ -820,6 +827,61 @@ def test_a_reminder_in_a_digest_says_that_it_is_one() -> None:
     people.scan(2)
     (change,) = people.ledger.digest
     assert (change.image.is_reminder, change.change) == (True, Change.UNCHANGED)
+
+
+def people_by_name(found: list[Finding], **given: Any) -> People:
+    """Make people with digests, whose scans are compared by name."""
+    channels = replace(EVERY_CHANNEL, digest_channels=frozenset(WAITING))
+    people = People(any_notification_policy(), channels=channels, **given)
+    people.let_ecr_list(found)
+    return people
+
+
+def reminded(people: People) -> DigestChange:
+    """Let nothing change for 30 days, and return the reminder."""
+    people.scan(2)
+    people.ledger.digest.clear()
+    people.now += timedelta(days=30)
+    people.scan(2)
+    (change,) = people.ledger.digest
+    assert change.image.is_reminder
+    return change
+
+
+def test_a_reminder_in_a_digest_names_the_worst_of_what_is_open() -> None:
+    found = [any_finding("CVE-2026-2", "HIGH", package="zlib"), any_finding("CVE-2026-1", "LOW")]
+    people = people_by_name(found)
+    people.scan(1)
+    people.now += timedelta(days=5)
+    newer = any_finding("CVE-2026-0", "HIGH", package="zlib")
+    below = any_finding("CVE-2026-4", "UNTRIAGED")  # OtherThreshold is off
+    people.let_ecr_list([newer, *found, below])
+    change = reminded(people)
+    first, then = (NOW.date() + timedelta(days=each) for each in (0, 5))
+    assert change.still_open == (
+        ChangedFinding("CVE-2026-2", "zlib", "HIGH", first_seen=str(first), is_seen_later=True),
+        ChangedFinding("CVE-2026-0", "zlib", "HIGH", first_seen=str(then)),
+        ChangedFinding("CVE-2026-1", "", "LOW", first_seen=str(first), is_seen_later=True),
+    )
+
+
+def test_a_reminder_names_20_findings_and_none_of_those_that_are_accepted() -> None:
+    found = [any_finding(f"CVE-2026-{number:02}", "HIGH") for number in range(30)]
+    accepted = {"reason": "any", "accepted_by": "any", "expires": "2026-12-31"}
+    document = [{"vulnerability": each.name, **accepted} for each in found[:5]]
+    risks = AcceptedRisks.read(json.dumps({"accepted_risks": document}))
+    people = people_by_name(found, risks=risks)
+    change = reminded(people)
+    assert [each.name for each in change.still_open] == [
+        f"CVE-2026-{number:02}" for number in range(5, 25)
+    ]
+
+
+def test_a_change_that_is_no_reminder_and_a_reminder_by_number_name_nothing_open() -> None:
+    people = people_by_name([any_finding()])
+    people.scan(1)
+    assert [each.still_open for each in people.ledger.digest] == [()]
+    assert reminded(digest_people()).still_open == ()
 
 
 def test_a_digest_names_an_image_elsewhere_by_its_registry() -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 from enum import StrEnum
 
 from ledger.changes import Change, ChangedFinding
@@ -11,8 +11,10 @@ from reporting.phrases import (
     LONGEST_NAME,
     VULNERABILITY,
     counted,
+    day,
     finding_line,
     level_of,
+    name_of,
     numbered,
     severity_word,
     short_digest,
@@ -210,6 +212,8 @@ def _lead(report: DigestReport) -> Iterator[Line]:
         case _Topic.REMINDERS if report.reminders:
             with_severities = ", ".join(_by_severity(report.reminders))
             yield (f"Nothing has changed for {_duration(report.remind_after)} or more.",)
+            if oldest := report.reminders.oldest:
+                yield (*_oldest(oldest, report.reported_at.date()), " · ", *_reach(oldest))
             if with_severities:
                 yield (f"{with_severities}. Fix them, or accept the risk in accepted-risks.yaml.",)
 
@@ -266,7 +270,22 @@ def _reminders(report: DigestReport, group: DigestedGroup, *, is_topic: bool) ->
     else:
         unchanged = f"unchanged for {_duration(report.remind_after)} or more"
         summary = ", ".join([f"{_still(group)}, {unchanged}", *_by_severity(group)])
-        yield Section("Reminder", ((summary,), *images), more=more)
+        today = report.reported_at.date()
+        oldest = (_oldest(group.oldest, today),) if group.oldest else ()
+        yield Section("Reminder", ((summary,), *oldest, *images), more=more)
+
+
+def _oldest(vulnerability: DigestedVulnerability, today: date) -> Line:
+    """Return which vulnerability has been open for longest: "Oldest critical: CVE-2026-1 · …"."""
+    finding = _finding(vulnerability)
+    package: Line = (" · ", Value.of(finding.package)) if finding.package else ()
+    or_before = " or before" if vulnerability.is_seen_later else ""
+    return (
+        f"Oldest {severity_word(vulnerability.severity)}: ",
+        name_of(finding),
+        *package,
+        f" · open since {day(vulnerability.first_seen, today)}{or_before}",
+    )
 
 
 def _by_severity(group: DigestedGroup) -> list[str]:
@@ -348,12 +367,19 @@ def _finding(vulnerability: DigestedVulnerability) -> ChangedFinding:
 
 def _images(vulnerability: DigestedVulnerability) -> Line:
     """Return where a vulnerability is: the image, or how many images and the first of them."""
+    reach = _reach(vulnerability)
+    if vulnerability.images == 1:
+        return reach
+    examples = _unlinked(vulnerability.examples)
+    return (*reach, ": ", *_named(examples, vulnerability.images))
+
+
+def _reach(vulnerability: DigestedVulnerability) -> Line:
+    """Return where a vulnerability is: the image, or in how many images and repositories."""
     if vulnerability.images == 1:
         return _named(vulnerability.examples, 1)
     images = counted(vulnerability.images, *_IMAGE)
-    repositories = counted(vulnerability.repositories, *_REPOSITORY)
-    examples = _unlinked(vulnerability.examples)
-    return (f"{images} in {repositories}: ", *_named(examples, vulnerability.images))
+    return (f"{images} in {counted(vulnerability.repositories, *_REPOSITORY)}",)
 
 
 def _unlinked(images: Sequence[NamedImage]) -> list[NamedImage]:

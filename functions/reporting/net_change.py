@@ -31,6 +31,7 @@ class NetChange:
     by_name: the findings that are to be named; absent where no scan was compared by name.
     is_by_number: whether some of the scans could be compared by number alone.
     causes: of those changes that were not reported immediately.
+    still_open: the worst findings that are open, as the latest reminder has them.
     """
 
     image: DigestImage
@@ -41,6 +42,7 @@ class NetChange:
     causes: frozenset[Cause]
     is_reminder: bool
     is_first_sight: bool
+    still_open: tuple[ChangedFinding, ...] = ()
 
     @property
     def is_end_of_failure(self) -> bool:
@@ -73,6 +75,7 @@ def net_change(changes: Sequence[DigestChange]) -> NetChange | None:
         causes=frozenset(each.cause for each in waiting if each.cause),
         is_reminder=any(each.image.is_reminder for each in waiting),
         is_first_sight=any(each.is_first_sight for each in waiting),
+        still_open=next((each.still_open for each in reversed(waiting) if each.still_open), ()),
     )
 
 

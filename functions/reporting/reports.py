@@ -243,6 +243,7 @@ class News(StrEnum):
     FIXED = "FIXED"
     RATED_LOWER = "RATED_LOWER"
     ACCEPTED = "ACCEPTED"
+    STILL_OPEN = "STILL_OPEN"  # in reminders
 
 
 @dataclass(frozen=True)
@@ -261,6 +262,8 @@ class DigestedVulnerability:
     packages: the packages that it is in, as in the first of the images; of a few images.
     version, fixed_in, score, uri, has_exploit: as in the first of the images.
     images, repositories: how many. examples: the first few of the images.
+    first_seen: only of what is still open: the first day that it was seen in any of them, as
+        YYYY-MM-DD. With is_seen_later, it may have been there before that day.
     """
 
     name: str
@@ -276,6 +279,8 @@ class DigestedVulnerability:
     score: float = 0.0
     uri: str = ""
     has_exploit: bool = False
+    first_seen: str = ""
+    is_seen_later: bool = False
 
 
 @dataclass(frozen=True)
@@ -317,6 +322,9 @@ class DigestedGroup:
     severities: how many of them have findings of a severity above its threshold. failed: how many
         of them cannot be scanned.
     images: the worst first; of some of them. vulnerabilities: the most widespread of them.
+    oldest: of reminders: of the vulnerabilities of the worst severity, the one that was seen first;
+        counted in the images that have it among their 20 worst findings. Absent where none is
+        known by name.
     """
 
     count: int
@@ -325,6 +333,7 @@ class DigestedGroup:
     failed: int = 0
     images: tuple[DigestedImage, ...] = ()
     vulnerabilities: tuple[DigestedVulnerability, ...] = ()
+    oldest: DigestedVulnerability | None = None
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from reporting.reports import (
     NamedImage,
     News,
 )
-from reporting.thresholds import OTHER
+from reporting.thresholds import OTHER, threshold_of
 
 MOST_EXAMPLES = 1_000  # images that the whole digest names of a vulnerability
 MOST_WIDESPREAD = 100  # vulnerabilities that it names of images that are scanned for the first time
@@ -94,6 +94,33 @@ class _Spread:
 type _Spreads = dict[tuple[News, str], _Spread]
 
 
+@dataclass
+class _StillOpen:
+    """A vulnerability that is still open, with the finding of it that was seen first."""
+
+    oldest: ChangedFinding
+    spread: _Spread
+
+    def add(self, findings: Sequence[ChangedFinding], image: DigestedImage) -> None:
+        """Add an image that has the vulnerability, in some packages."""
+        self.oldest = min(self.oldest, *findings, key=_age)
+        self.spread.add(findings, image)
+
+    @property
+    def rank(self) -> tuple[int, str, int, str]:
+        """Return what sorts vulnerabilities: by severity, then age, images and name."""
+        first, images = self.oldest, self.spread.images
+        return severity_rank(first.severity), first.first_seen, -images, first.name
+
+    def digested(self) -> DigestedVulnerability:
+        """Return it as the report has it."""
+        return replace(
+            self.spread.digested(News.STILL_OPEN),
+            first_seen=self.oldest.first_seen,
+            is_seen_later=self.oldest.is_seen_later,
+        )
+
+
 @dataclass(frozen=True)
 class DigestPolicy:
     """The stack's parameters that decide what is in a digest, and how it says it."""
@@ -125,6 +152,7 @@ class Contents:
     _news: _Spreads = field(default_factory=dict)
     _fixed: _Spreads = field(default_factory=dict)
     _first_seen: _Spreads = field(default_factory=dict)
+    _still_open: dict[tuple[str, str], _StillOpen] = field(default_factory=dict)
     _newest: dict[str, tuple[datetime, str]] = field(default_factory=dict)
 
     def add(self, changes: Sequence[DigestChange]) -> None:
@@ -145,6 +173,7 @@ class Contents:
             self._add_findings(net, image, _NEWS, self._first_seen)
         elif image.is_reminder:
             self.reminders.append(image)
+            self._add_still_open(net.still_open, image)
         else:
             self.images.append(image)
             self.images_with_news += self._add_findings(net, image, _NEWS, self._news)
@@ -200,7 +229,9 @@ class Contents:
 
     def reminder_group(self) -> DigestedGroup | None:
         """Return the images in which nothing has changed for RemindAfter."""
-        return _group(self.listed(self.reminders), ())
+        group = _group(self.listed(self.reminders), ())
+        oldest = min(self._still_open.values(), key=lambda it: it.rank, default=None)
+        return replace(group, oldest=oldest.digested()) if group and oldest else group
 
     def _is_listed(self, net: NetChange, changes: Sequence[DigestChange]) -> bool:
         """Return whether the image is listed: as its event was reported, or else by NotifyOn."""
@@ -263,6 +294,19 @@ class Contents:
                     into[key] = _Spread(findings[0])
                 into[key].add(findings, image)
         return is_any
+
+    def _add_still_open(self, still_open: Sequence[ChangedFinding], image: DigestedImage) -> None:
+        """Add the open findings of an image that is unchanged, those of its worst severity."""
+        is_open = [each for each in still_open if threshold_of(each.severity) in image.severities]
+        worst = min((severity_rank(each.severity) for each in is_open), default=None)
+        by_vulnerability: dict[tuple[str, str], list[ChangedFinding]] = {}
+        for each in is_open:
+            if severity_rank(each.severity) == worst:
+                by_vulnerability.setdefault((each.severity, each.name), []).append(each)
+        for key, findings in by_vulnerability.items():
+            if key not in self._still_open:
+                self._still_open[key] = _StillOpen(findings[0], _Spread(findings[0]))
+            self._still_open[key].add(findings, image)
 
     def _with_successor(self, image: DigestedImage) -> DigestedImage:
         _, newest = self._newest[image.image]
@@ -358,6 +402,11 @@ def _worst_first(spreads: _Spreads) -> tuple[DigestedVulnerability, ...]:
     return tuple(
         sorted(vulnerabilities, key=lambda it: (severity_rank(it.severity), -it.images, it.name))
     )
+
+
+def _age(finding: ChangedFinding) -> tuple[str, bool]:
+    """Return what sorts findings by age; one that may be older than its day is the first."""
+    return finding.first_seen, not finding.is_seen_later
 
 
 def _parameter(severity: str) -> str:

@@ -206,8 +206,10 @@ def _first_of(group: DigestedGroup | None, room: Room) -> DigestedGroup | None:
     if group is None:
         return None
     vulnerabilities = map(_few_examples, group.vulnerabilities)
+    oldest = [_few_examples(group.oldest)] if group.oldest else []
     return replace(
         group,
+        oldest=next(iter(room.first(oldest, 1)), None),
         images=room.first(group.images, MOST_OF_A_GROUP),
         vulnerabilities=room.first(vulnerabilities, MOST_OF_A_GROUP),
     )

@@ -10,7 +10,7 @@ from ledger.changes import Cause, Change, ChangedFinding, FindingsChange
 from ledger.digest_entries import DigestChange, DigestEntry, sort_key
 from ledger.image_records import ImageState
 from reporting.decision import NotifyOn
-from reporting.reports import News
+from reporting.reports import DigestedVulnerability, NamedImage, News
 from send_digest import contents as module
 from send_digest.contents import Contents, DigestPolicy, contents_of
 from tests.support.digests import (
@@ -129,6 +129,97 @@ def test_a_reminder_remains_one_until_the_image_changes() -> None:
     assert (found.reminders, listed(found)) == ([], {"team/api-1": Change.WORSE})
     found = contents(*REMAINS, step(BAD, WELL, 2, Change.CLEARED, gone=(B,), notify=False))
     assert (found.reminders, listed(found)) == ([], {"team/api-1": Change.CLEARED})
+
+
+def still_open(number: int, *found: ChangedFinding, **given: Any) -> DigestChange:
+    given = {"change": Change.UNCHANGED, "is_reminder": True, "still_open": found, **given}
+    return any_change(number, BAD, given.pop("image_state", BAD), **given)
+
+
+def since(finding: ChangedFinding, day: str, **given: Any) -> ChangedFinding:
+    return replace(finding, first_seen=day, **given)
+
+
+def oldest(*changes: DigestChange) -> DigestedVulnerability | None:
+    group = contents(*changes).reminder_group()
+    assert group
+    return group.oldest
+
+
+NEWER, OLDER = "2026-02-03", "2025-12-31"
+
+
+def test_the_oldest_vulnerability_of_reminders_is_one_of_the_worst_severity() -> None:
+    libssl = since(A, NEWER, package="libssl3", is_seen_later=True)
+    found = oldest(
+        still_open(1, since(A, NEWER), since(B, OLDER)),
+        still_open(2, since(A, OLDER), libssl, repository="team/api-1"),
+        still_open(3, libssl),
+        still_open(4, since(B, OLDER)),
+        still_open(5),
+        any_change(6, BAD, WORSE, change=Change.WORSE, by_name=FindingsChange(new=(A,))),
+    )
+    assert found == DigestedVulnerability(
+        name=A.name,
+        news=News.STILL_OPEN,
+        severity="CRITICAL",
+        packages=("openssl", "libssl3"),
+        images=3,
+        repositories=2,
+        examples=tuple(
+            NamedImage(f"team/api-{each}:v1", f"https://console.aws.amazon.com/ecr/any/{each}")
+            for each in (1, 2, 3)
+        ),
+        first_seen=OLDER,
+    )
+
+
+def test_the_oldest_vulnerability_may_be_older_than_the_first_scan_that_showed_it() -> None:
+    known, read_later = since(A, OLDER), since(A, OLDER, is_seen_later=True)
+    for findings in ((known, read_later), (read_later, known)):
+        found = oldest(*(still_open(number, each) for number, each in enumerate(findings)))
+        assert found
+        assert (found.first_seen, found.is_seen_later) == (OLDER, True)
+
+
+@pytest.mark.parametrize(
+    ("findings", "name"),
+    [
+        # The first day, then the most images, then the name.
+        ([(since(A, NEWER),), (since(A, NEWER), since(A, OLDER, name="Z"))], "Z"),
+        ([(since(A, OLDER), since(A, OLDER, name="Z")), (since(A, OLDER, name="Z"),)], "Z"),
+        ([(since(A, OLDER, name="Z"), since(A, OLDER))], A.name),
+        # The worst severity counts, though it is younger.
+        ([(since(B, OLDER),), (since(A, NEWER),)], A.name),
+        ([(since(B, OLDER),), ()], B.name),
+        # A severity whose threshold is no longer exceeded, and one that AWS does not document.
+        ([(since(A, OLDER, severity="LOW"), since(B, NEWER))], B.name),
+        ([(since(A, OLDER, severity="UNTRIAGED"),)], None),
+    ],
+)
+def test_picks_the_oldest_vulnerability(
+    findings: list[tuple[ChangedFinding, ...]], name: str | None
+) -> None:
+    found = oldest(*(still_open(number, *each) for number, each in enumerate(findings)))
+    assert (found and found.name) == name
+
+
+def test_a_severity_that_aws_does_not_document_counts_as_other() -> None:
+    state = ImageState({"OTHER": 1}, ("OTHER",))
+    found = oldest(still_open(1, since(A, OLDER, severity="UNTRIAGED"), image_state=state))
+    assert found
+    assert (found.name, found.severity) == (A.name, "UNTRIAGED")
+
+
+def test_an_image_that_is_no_reminder_any_more_does_not_count_for_the_oldest() -> None:
+    given = still_open(1, since(A, OLDER)), still_open(2, since(B, NEWER))
+    changed = any_change(
+        1, BAD, WORSE, minutes=1, change=Change.WORSE, by_name=FindingsChange(new=(B,))
+    )
+    found = oldest(*given, changed)
+    assert found
+    assert (found.name, found.images) == (B.name, 1)
+    assert contents(given[0], changed).reminder_group() is None
 
 
 def test_lists_unchanged_images_where_notify_on_has_them() -> None:

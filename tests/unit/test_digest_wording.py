@@ -1,5 +1,7 @@
 """Digests in words, and in every channel whatever stands in a name."""
 
+import json
+import re
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
@@ -350,15 +352,24 @@ def test_an_image_without_critical_findings_makes_a_baseline_without_them() -> N
     assert plain(message.title) == "Baseline: 1 image with open vulnerabilities, 1 with other ones"
 
 
-def reminder(number: int, image_state: ImageState = BAD) -> DigestChange:
-    return any_change(number, image_state, image_state, change=Change.UNCHANGED, is_reminder=True)
+def reminder(number: int, image_state: ImageState = BAD, **given: Any) -> DigestChange:
+    given = {"change": Change.UNCHANGED, "is_reminder": True, **given}
+    return any_change(number, image_state, image_state, **given)
+
+
+OLDEST = ChangedFinding("CVE-2025-15467", "openssl", "CRITICAL", first_seen="2026-03-03")
 
 
 def test_reminders_alone_are_a_message_of_their_own() -> None:
     """Message 6 of six."""
     high = ImageState({"CRITICAL": 0, "HIGH": 1}, ("HIGH",))
+    spread = (
+        reminder(each, still_open=(OLDEST,), repository=f"team/{each % 31}") for each in range(212)
+    )
     message = worded(
-        *map(reminder, range(310)), *(reminder(each, high) for each in range(310, 1_204))
+        *spread,
+        *map(reminder, range(212, 310)),
+        *(reminder(each, high) for each in range(310, 1_204)),
     )
     assert plain(message.title) == "1,204 images still above threshold"
     assert said(message.headlines) == ["ECR reminder: 1,204 images still above threshold"]
@@ -368,6 +379,8 @@ def test_reminders_alone_are_a_message_of_their_own() -> None:
     assert len(said(message.texts)[0]) <= 96
     assert said(message.lead) == [
         "Nothing has changed for 30 days or more.",
+        "Oldest critical: CVE-2025-15467 · openssl · open since 3 March · "
+        "212 images in 31 repositories",
         "310 with critical findings, 1,204 with high findings. Fix them, or accept the risk in "
         "accepted-risks.yaml.",
     ]
@@ -385,6 +398,56 @@ def test_reminders_beside_changes_are_a_section() -> None:
         "team/api-1:v1: 1 critical, 2 high",
         "team/api-2:v1 scan still fails",
     ]
+
+
+def test_a_reminder_beside_changes_names_the_oldest_vulnerability_too() -> None:
+    message = worded(reminder(1, still_open=(OLDEST,)), news(3, A))
+    assert lines(message)["Reminder"][1:] == [
+        "Oldest critical: CVE-2025-15467 · openssl · open since 3 March",
+        "team/api-1:v1: 1 critical, 2 high",
+    ]
+    assert message.lead == ()
+
+
+@pytest.mark.parametrize(
+    ("finding", "line"),
+    [
+        (
+            replace(OLDEST, is_seen_later=True),
+            "Oldest critical: CVE-2025-15467 · openssl · open since 3 March or before · "
+            "team/api-1:v1",
+        ),
+        (
+            replace(OLDEST, first_seen="2025-11-03", package="", severity="HIGH"),
+            "Oldest high: CVE-2025-15467 · open since 3 November 2025 · team/api-1:v1",
+        ),
+    ],
+)
+def test_says_since_when_the_oldest_vulnerability_is_open(
+    finding: ChangedFinding, line: str
+) -> None:
+    (_, told, _) = worded(reminder(1, still_open=(finding,))).lead
+    assert plain(told) == line
+    links = [part.link for part in told if isinstance(part, Value)]
+    assert links[-1] == "https://console.aws.amazon.com/ecr/any/1"
+
+
+def test_a_message_has_a_few_of_the_images_of_the_oldest_vulnerability() -> None:
+    report = reported(*(reminder(number, still_open=(OLDEST,)) for number in range(40)))
+    assert report.reminders
+    assert report.reminders.oldest
+    assert (report.reminders.oldest.images, len(report.reminders.oldest.examples)) == (40, 3)
+
+
+def test_a_reminder_names_the_oldest_vulnerability_in_every_channel() -> None:
+    deliveries = sent(*(reminder(number, still_open=(OLDEST,)) for number in range(3)))
+    assert {each.channel for each in deliveries} == set(Channel) - {Channel.PAGERDUTY}
+    for each in deliveries:
+        assert complaints_about(each) == []
+        content = json.dumps(each.content, ensure_ascii=False)
+        assert OLDEST.name in content
+        if each.channel not in (Channel.WEBHOOK, Channel.EVENTBRIDGE):
+            assert re.search(r"Oldest critical: .*openssl.* open since 3 March", content)
 
 
 def test_reminders_of_scans_that_fail_say_so() -> None:
@@ -512,6 +575,27 @@ def test_a_digest_is_read_alike_with_harmless_names(names: list[str]) -> None:
     assert [structure_of(each) for each in told] == [structure_of(each) for each in expected]
 
 
+def sent_of_reminders(names: list[str]) -> tuple[Delivery, ...]:
+    """Send a digest of reminders, in which one of the names is of the oldest vulnerability."""
+    vulnerability, package, image = names
+    finding = replace(OLDEST, name=f"{vulnerability} é", package=package)
+    named = {"image": f"{image} é", "repository": image, "still_open": (finding,)}
+    return sent(reminder(1, **named))
+
+
+@settings(max_examples=8)
+@given(names)
+@example(list(HOSTILE[:3]))
+@example(list(HOSTILE[6:9]))
+@example(list(HOSTILE[12:15]))
+def test_a_reminder_is_read_alike_with_harmless_names(names: list[str]) -> None:
+    numbers = count(0x100)
+    harmless = ["é" * (len(name) - 1) + chr(next(numbers)) for name in names]
+    told, expected = (sent_of_reminders(each) for each in (list(map(sendable, names)), harmless))
+    assert [said for each in told for said in complaints_about(each)] == []
+    assert [structure_of(each) for each in told] == [structure_of(each) for each in expected]
+
+
 @pytest.mark.parametrize("word", [LONG[1], "\N{PILE OF POO}" * 300, '"\\' * 150])
 def test_long_names_leave_room_for_every_channel(word: str) -> None:
     name = sendable(word)[:300]
@@ -524,3 +608,7 @@ def test_long_names_leave_room_for_every_channel(word: str) -> None:
     assert len(deliveries) == 6
     assert [said for each in deliveries for said in complaints_about(each)] == []
     assert len(wire(encode(deliveries))) < 200 * 1024
+    finding = replace(OLDEST, name=name, package=name)
+    reminders = sent(*(reminder(each, still_open=(finding,), image=name) for each in range(100)))
+    assert [said for each in reminders for said in complaints_about(each)] == []
+    assert len(wire(encode(reminders))) < 200 * 1024

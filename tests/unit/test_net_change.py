@@ -273,6 +273,17 @@ def test_keeps_the_causes_and_marks_of_all_that_was_not_reported() -> None:
     assert amounts(any_change(1, BAD, BAD)).is_reminder is False
 
 
+def test_keeps_the_open_findings_of_the_latest_reminder_that_was_not_reported() -> None:
+    net = amounts(
+        any_change(1, BAD, BAD, still_open=(A,)),
+        any_change(1, BAD, BAD, minutes=1, still_open=(A, B)),
+        any_change(1, BAD, BAD, minutes=2),
+        any_change(1, BAD, BAD, minutes=3, still_open=(C,), is_told=True),
+    )
+    assert net.still_open == (A, B)
+    assert amounts(any_change(1, BAD, BAD)).still_open == ()
+
+
 def test_says_when_an_image_can_be_scanned_again() -> None:
     assert amounts(any_change(1, FAILED, BAD)).is_end_of_failure
     assert not amounts(any_change(1, FAILED, FAILED)).is_end_of_failure

@@ -420,7 +420,12 @@ def first_sight(number: int) -> DigestChange:
 
 
 def reminder(number: int) -> DigestChange:
-    return any_change(number, BAD, BAD, change=Change.UNCHANGED, is_reminder=True)
+    own = [any_named(f"CVE-2026-{number * 20 + each:05}", "CRITICAL") for each in range(19)]
+    still_open = [
+        replace(each, first_seen="2026-01-31") for each in (*own, any_named("any", "HIGH"))
+    ]
+    given = {"is_reminder": True, "still_open": tuple(still_open)}
+    return any_change(number, BAD, BAD, change=Change.UNCHANGED, **given)
 
 
 def by_number(number: int) -> DigestChange:

@@ -74,7 +74,7 @@ class DigestChange:
         each other out are seen. What is one line for all images, such as a moved threshold, is
         reported in any case.
     is_told: it has been sent immediately, and only what it takes back of earlier changes counts.
-    is_first_sight: a run has scanned the image for the first time.
+    is_first_sight: the first result that is known of the image, and no push.
     still_open: the worst findings that are open, of a reminder; MOST_STILL_OPEN of them at most.
     """
 

@@ -36,7 +36,7 @@ class Ledger:
 class Conclusion:
     """What follows from a scan that was compared.
 
-    is_first_sight: a run has scanned the image, of which nothing was known.
+    is_first_sight: nothing was known of the image, and it was not just pushed.
     is_immediate: the report goes to the channels with a digest, too.
     triggered, resolved: the keys of incidents that get the message, and that end.
     handed_on: images whose incident the image takes over.

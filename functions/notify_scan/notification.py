@@ -187,7 +187,9 @@ class Composer:
         own = incident_of(baseline, subject)
         if note := known.note:
             return _as_noted(note, result, decision, own=own, is_late=known.is_late)
-        is_first_sight = known.before is None and known.stored.record.started_by is not None
+        # What was there before ecr-rescan looked is no news; what is pushed is.
+        is_asked_for = known.stored.record.started_by is not None or result.report.is_rechecked
+        is_first_sight = known.before is None and is_asked_for
         may_be_sent = decision.notify and not is_first_sight
         handed_on = [
             (each.record, key)

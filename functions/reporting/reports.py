@@ -137,6 +137,11 @@ class ScanReport:
         return self.status in _COMPLETE
 
     @property
+    def is_rechecked(self) -> bool:
+        """Return whether the result was asked for after Amazon Inspector had found something."""
+        return self.status == "ACTIVE"
+
+    @property
     def is_failed(self) -> bool:
         """Return whether the scan failed."""
         return self.status == "FAILED"
@@ -291,7 +296,7 @@ class DigestedImage:
         listed for another reason, such as a reminder.
     severities: findings by severity of those above a threshold, the worst first.
     is_by_name: whether `vulnerabilities` and `fixed` of the digest name what has changed.
-    is_first_sight: a run has scanned the image for the first time.
+    is_first_sight: the first result that is known of the image, and no push.
     is_end_of_failure: the scan before had failed.
     is_accepted: nothing is open any more because all of it is accepted.
     replaced_by: the digest of the image that has its tag now, where that is in the same digest.

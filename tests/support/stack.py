@@ -168,7 +168,7 @@ class Stack:
         assert set(ended.values()) <= {"ExecutionSucceeded"}, ended
 
     def let_events_through(self, *, open: bool, rules: str = "NotifyScan") -> None:  # noqa: A002
-        """Switch rules on or off, by the start of their logical ids: those that start NotifyScan."""
+        """Switch rules on or off, by the start of their logical ids."""
         events = self.client("events")
         switch = events.enable_rule if open else events.disable_rule
         for logical_id, rule in self.physical_names("AWS::Events::Rule").items():

@@ -1,9 +1,9 @@
 """Whatever order events come in, however often, and whatever breaks: a vulnerability is named once.
 
 A Hypothesis state machine on the ledger in memory. It interleaves RecordScan and
-ComposeNotification of several events on the same images, delivers events twice, late and never, lets
-ECR throttle, and executions and channels fail, sends kept messages again, and sends digests. What must
-hold is found here anew, from sets of names:
+ComposeNotification of several events on the same images, delivers events twice, late and never,
+lets ECR throttle, and executions and channels fail, sends kept messages again, and sends digests.
+What must hold is found here anew, from sets of names:
 
 - a vulnerability that a scan read by name has shown, and the last such scan had not, is named in
   exactly one message of a channel without a digest;

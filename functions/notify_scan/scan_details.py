@@ -22,7 +22,8 @@ NO_RISKS: Mapping[str, AcceptedRisk] = MappingProxyType({})
 RETRIES = 6  # of ComposeNotification, when ECR throttles
 
 _LISTED = frozenset({"COMPLETE", "ACTIVE"})  # the list says what the scan has found
-_UNKNOWN = "Which findings are new is not known: "
+_UNNAMED = "The findings are not named, because "
+_ASKED_AGAIN = "The next run asks ECR again."
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def completed(
     except Exception as error:
         if _is_retried(error, attempt):
             raise
-        why = f"ECR did not list them ({type(error).__name__})."
+        why = f"ECR did not list them ({type(error).__name__}). {_ASKED_AGAIN}"
         return replace(_by_number(report, why), is_missing=True)
     return _listed(report, listed, risks)
 
@@ -85,7 +86,7 @@ def _listed(
 ) -> CompletedScan:
     if listed.status not in _LISTED:
         status = _text(listed.status or "none")
-        why = f"ECR's list is not of a completed scan (status {status})."
+        why = f"ECR's list is not of a completed scan (status {status}). {_ASKED_AGAIN}"
         return replace(_by_number(report, why), is_missing=True)
     if not listed.is_whole:
         return _by_number(report, f"the image has more than {MOST_FINDINGS:,}.")
@@ -176,7 +177,7 @@ def _text(text: str, most: int = LONGEST_NAME) -> str:
 
 
 def _by_number(report: ScanReport, why: str) -> CompletedScan:
-    return CompletedScan(report, _remarked(report, _UNKNOWN + why))
+    return CompletedScan(report, _remarked(report, _UNNAMED + why))
 
 
 def _remarked(report: ScanReport, remark: str) -> ScanReport:

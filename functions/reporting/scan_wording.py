@@ -77,7 +77,7 @@ def message_of_scan(report: ScanReport) -> Message:
         subject=report.subject,
         lead=tuple(_lead(report)),
         sections=tuple(_sections(report)),
-        counts_heading="Open now",
+        counts_heading="Open findings",
         counts=tuple(
             (level_of(name), (by_severity({name: count}),))
             for name, count in report.open_now.items()
@@ -129,11 +129,13 @@ def _of_clear_image(report: ScanReport) -> list[_Phrase]:
         accepted = report.accepted_findings
         is_suppressed = accepted and not any(finding.until for finding in accepted)
         how = "suppressed in Amazon Inspector" if is_suppressed else "accepted"
-        words = f"all open vulnerabilities are {how}"
         counts = by_severity(_accepted_now(report))
+        long = _Phrase((f"all open vulnerabilities are {how} in ",))
+        if is_suppressed:
+            long = _Phrase(("all open vulnerabilities in ",), (f" are {how}",))
         return [
-            _Phrase((f"{words} ({counts}) in ",)),
-            _Phrase((f"{words} in ",)),
+            _Phrase(long.before, (*long.after, f" ({counts})")),
+            long,
             _Phrase(("accepted findings in ",)),
         ]
     again = "can be scanned again, and " if report.cause is Cause.END_OF_FAILURE else ""
@@ -197,6 +199,7 @@ def _main_list(report: ScanReport, change: FindingsChange) -> str | None:
 def _moved(change: FindingsChange, name: str) -> list[str]:
     """Return what has changed, the longest form first: "1 new critical vulnerability"."""
     total, findings = change.count(name), getattr(change, name)
+    are = "is" if total == 1 else "are"
     severities = vulnerabilities_by_severity(findings)
     if sum(severities.values()) != total:
         severities = {}  # those that are left out have severities too
@@ -206,11 +209,12 @@ def _moved(change: FindingsChange, name: str) -> list[str]:
         return [counted(total, "new vulnerability", "new vulnerabilities")]
     if name == "worse" and len(severities) == 1:
         word = severity_word(next(iter(severities)))
-        return [f"{counted(total, *VULNERABILITY)} now rated {word}"]
+        return [f"{counted(total, *VULNERABILITY)} {are} now rated {word}"]
     forms = [counted(total, *VULNERABILITY)]
     if name not in ("worse", "better") and severities:
         forms = numbered(severities, VULNERABILITY)
-    return [f"{form} {_WORDS[name]}" for form in forms]
+    verb = f"{are} " if name in ("back", "ended") else ""
+    return [f"{form} {verb}{_WORDS[name]}" for form in forms]
 
 
 def _named(report: ScanReport) -> list[_Phrase]:
@@ -247,8 +251,8 @@ def _texts(report: ScanReport, headlines: list[Line]) -> Iterator[Line]:
         ending = f". Open now: {by_severity(report.open_now)}."
     elif _is_all_fixed(report):
         since = short_day(report.open_since, _today(report)) if report.open_since else ""
-        ending = f". Fixed: {by_severity(report.open_before)}"
-        ending += f", open since {since}." if since else "."
+        opening = f"Fixed (open since {since})" if since else "Fixed"
+        ending = f". {opening}: {by_severity(report.open_before)}."
     for headline in headlines:
         if ending:
             yield (*headline, ending)
@@ -292,7 +296,7 @@ def _cause(report: ScanReport) -> str | None:
     again = "" if is_titled else "The image can be scanned again. "
     sentences = {
         Cause.THRESHOLD: "Only a threshold has changed; the findings have not.",
-        Cause.END_OF_FAILURE: f"{again}The scan before failed.",
+        Cause.END_OF_FAILURE: f"{again}The previous scan failed.",
         Cause.FIRST_OF_TYPE: f"This is the first {kind} scan of the image. Its findings are not "
         "compared with those of the other scan type.",
         Cause.NOT_MONITORED: "New vulnerabilities in this image are no longer found.",
@@ -340,7 +344,7 @@ def _compared(report: ScanReport, change: FindingsChange) -> Iterator[Line]:
     if previous := _previous(report):
         yield ("Compared with ", *previous, listed)
     elif report.change is not Change.NEW or any(report.open_before.values()):
-        yield (f"Compared with the last scan{listed}",)
+        yield (f"Compared with the previous scan{listed}",)
 
 
 def _unchanged(report: ScanReport, change: FindingsChange) -> int:
@@ -412,7 +416,7 @@ def _changed(report: ScanReport, change: FindingsChange) -> Iterator[Section]:
     yield from inline("spread", "Also in other packages", map(short_finding, change.spread))
     since = ""
     if report.open_since and not _is_all_fixed(report):  # which the lead states
-        since = f", open since {day(report.open_since, today)}"
+        since = f" (open since {day(report.open_since, today)})"
     yield from inline("gone", f"Fixed{since}", map(short_finding, change.gone))
     yield from inline("better", "Rated lower", map(_rated_lower, change.better))
     yield from inline("accepted", "Now accepted", map(short_finding, change.accepted))
@@ -462,7 +466,7 @@ def _facts(report: ScanReport) -> Iterator[tuple[str, Line]]:
     is_compared = report.change is not None and report.is_complete and not report.is_reminder
     is_moved = report.open_before != report.open_now and not _is_all_fixed(report)
     if is_compared and before and is_moved:
-        yield "Before", (before,)
+        yield "Findings before", (before,)
     if within := _within_thresholds(report):
         yield "Others", (f"{by_severity(within)}, within the thresholds",)
     if report.accepted:

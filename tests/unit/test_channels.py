@@ -115,7 +115,7 @@ def test_slack_links_the_title_and_shows_what_is_new_first() -> None:
         "*Fixed:* <https://a.example/2|CVE-2025-1> (`libxml2`), `CVE-2025-2`"
     )
     assert counts["text"]["text"] == (
-        "*Open now:*   \N{LARGE RED CIRCLE} 1 critical   \N{LARGE ORANGE CIRCLE} 2 high"
+        "*Open findings:*   \N{LARGE RED CIRCLE} 1 critical   \N{LARGE ORANGE CIRCLE} 2 high"
     )
     assert remarks["elements"][0]["text"] == "`Something is missing.`"
 
@@ -234,12 +234,12 @@ New:
 
 Fixed: CVE-2025-1 (libxml2), CVE-2025-2
 
-Open now: 1 critical, 2 high
+Open findings: 1 critical, 2 high
 
-Before:        3 high
-Image digest:  sha256:000000000000…
-Scanned:       2026-03-14 03:00 UTC, basic scanning
-Account:       123456789012 in eu-central-1
+Findings before:  3 high
+Image digest:     sha256:000000000000…
+Scanned:          2026-03-14 03:00 UTC, basic scanning
+Account:          123456789012 in eu-central-1
 
 Something is missing.
 
@@ -384,7 +384,7 @@ def test_a_chat_application_groups_messages_by_image() -> None:
         "*New*",
         "• `CVE-2026-1` critical · `zlib 1.2`",
         "*Fixed:* `CVE-2025-1` (`libxml2`), `CVE-2025-2`",
-        "*Open now:* \N{LARGE RED CIRCLE} 1 critical   \N{LARGE ORANGE CIRCLE} 2 high",
+        "*Open findings:* \N{LARGE RED CIRCLE} 1 critical   \N{LARGE ORANGE CIRCLE} 2 high",
     ]
 
 

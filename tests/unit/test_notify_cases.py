@@ -122,7 +122,8 @@ def test_case_07_what_is_accepted_is_said_to_be_accepted() -> None:
     findings = [Finding("CVE-1", "CRITICAL", "openssl"), Finding("CVE-2", "HIGH", "zlib")]
     account.send(0, findings)
     sent = account.send(1, findings, accepted=("CVE-1", "CVE-2"))
-    assert title(sent).startswith("All open vulnerabilities are accepted (1 critical, 1 high)")
+    assert title(sent).startswith("All open vulnerabilities are accepted in ")
+    assert title(sent).endswith(" (1 critical, 1 high)")
     accepted = report(sent)
     assert (accepted["change"], accepted["cause"]) == ("CLEARED", "ACCEPTED")
     assert accepted["accepted"] == {"CRITICAL": 1, "HIGH": 1}

@@ -20,7 +20,7 @@ from tests.support.definition import states
 from tests.support.reports import DIGEST, FakeScans, any_finding, any_scan_report
 
 FAILED = any_scan_report(status="FAILED", severities={})
-UNKNOWN = "Which findings are new is not known: "
+UNNAMED = "The findings are not named, because "
 RISK = AcceptedRisk("CVE-1", "Not reachable.", date(2027, 3, 31), "jane")
 
 
@@ -154,8 +154,8 @@ def test_asks_for_no_names_that_are_not_wanted() -> None:
 def test_a_list_of_another_scan_says_nothing_of_this_one(status: str) -> None:
     scan = completed_by(FakeScans(ScanFindings(status, findings=(any_finding(),))))
     named = status or "none"
-    remark = f"{UNKNOWN}ECR's list is not of a completed scan (status {named})."
-    assert scan.report == any_scan_report(remarks=(remark,))
+    why = f"ECR's list is not of a completed scan (status {named}). The next run asks ECR again."
+    assert scan.report == any_scan_report(remarks=(UNNAMED + why,))
     assert (scan.findings, scan.is_missing) == (None, True)
 
 
@@ -169,7 +169,7 @@ def test_more_findings_than_are_read_are_compared_by_number() -> None:
     """The next run could not read them either, so that they are not missing."""
     listed = ScanFindings("COMPLETE", findings=(any_finding(),), is_whole=False)
     scan = completed_by(FakeScans(listed))
-    assert scan.report.remarks == (f"{UNKNOWN}the image has more than 10,000.",)
+    assert scan.report.remarks == (f"{UNNAMED}the image has more than 10,000.",)
     assert (scan.findings, scan.is_missing) == (None, False)
     assert scan.report.severities == any_scan_report().severities
 
@@ -188,7 +188,7 @@ def test_more_findings_than_are_read_are_compared_by_number() -> None:
 def test_says_why_no_list_can_be_asked_for(given: dict[str, Any], why: str) -> None:
     scans = FakeScans()
     scan = completed_by(scans, any_scan_report(remarks=("first",), **given))
-    assert scan.report.remarks == ("first", UNKNOWN + why)
+    assert scan.report.remarks == ("first", UNNAMED + why)
     assert (scans.asked, scan.is_missing) == ([], False)
 
 
@@ -202,7 +202,9 @@ def test_leaves_a_passing_fault_to_the_state_machine_until_its_last_retry(
             with pytest.raises(fault):
                 completed_by(scans, report, attempt=attempt)
     scan = completed_by(scans, attempt=RETRIES)
-    assert scan.report.remarks == (f"{UNKNOWN}ECR did not list them ({fault.__name__}).",)
+    assert scan.report.remarks == (
+        f"{UNNAMED}ECR did not list them ({fault.__name__}). The next run asks ECR again.",
+    )
     assert scan.is_missing
     failed = completed_by(scans, FAILED, attempt=RETRIES)
     (remark,) = failed.report.remarks
@@ -216,7 +218,9 @@ def test_leaves_a_passing_fault_to_the_state_machine_until_its_last_retry(
 def test_goes_on_without_details_whatever_else_goes_wrong(fault: type[Exception]) -> None:
     name = fault.__name__
     scan = completed_by(FakeScans(fault("any")))
-    assert scan.report.remarks == (f"{UNKNOWN}ECR did not list them ({name}).",)
+    assert scan.report.remarks == (
+        f"{UNNAMED}ECR did not list them ({name}). The next run asks ECR again.",
+    )
     assert (scan.findings, scan.is_missing) == (None, True)
     failed = completed_by(FakeScans(last_scan=fault("any")), FAILED)
     assert failed.report.remarks == (

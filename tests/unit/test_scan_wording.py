@@ -82,7 +82,7 @@ def lists(report: ScanReport) -> dict[str, list[str]]:
                 Change.WORSE, {"CRITICAL": 1}, {"CRITICAL": 1}, by_name=by_name(new=(B,), gone=(A,))
             ),
             "1 new critical vulnerability in team/api:v1; 1 fixed",
-            ["Compared with the last scan: 1 new, 1 fixed."],
+            ["Compared with the previous scan: 1 new, 1 fixed."],
             id="4",
         ),
         pytest.param(
@@ -93,7 +93,7 @@ def lists(report: ScanReport) -> dict[str, list[str]]:
                 by_name=by_name(gone=(C,)),
             ),
             "1 high vulnerability fixed in team/api:v1",
-            ["Compared with the last scan: 1 fixed, 1 unchanged."],
+            ["Compared with the previous scan: 1 fixed, 1 unchanged."],
             id="6",
         ),
         pytest.param(
@@ -111,7 +111,7 @@ def lists(report: ScanReport) -> dict[str, list[str]]:
         pytest.param(
             any_change(Change.WORSE, {"CRITICAL": 2}, {"CRITICAL": 1}, by_name=by_name(new=(B,))),
             "1 new critical vulnerability in team/api:v1",
-            ["Compared with the last scan: 1 new, 1 unchanged."],
+            ["Compared with the previous scan: 1 new, 1 unchanged."],
             id="9",
         ),
         pytest.param(
@@ -121,8 +121,8 @@ def lists(report: ScanReport) -> dict[str, list[str]]:
                 {"MEDIUM": 1},
                 by_name=by_name(worse=(replace(A, was="MEDIUM"),)),
             ),
-            "1 vulnerability now rated critical in team/api:v1",
-            ["Compared with the last scan: 1 rated higher."],
+            "1 vulnerability is now rated critical in team/api:v1",
+            ["Compared with the previous scan: 1 rated higher."],
             id="10",
         ),
         pytest.param(
@@ -133,7 +133,7 @@ def lists(report: ScanReport) -> dict[str, list[str]]:
                 by_name=by_name(better=(replace(C, severity="MEDIUM", was="HIGH"),)),
             ),
             "1 vulnerability rated lower in team/api:v1",
-            ["Compared with the last scan: 1 rated lower."],
+            ["Compared with the previous scan: 1 rated lower."],
             id="11",
         ),
         pytest.param(
@@ -143,8 +143,8 @@ def lists(report: ScanReport) -> dict[str, list[str]]:
                 {"CRITICAL": 1},
                 by_name=by_name(back=(replace(B, gone_on="2026-03-11", first_seen="2026-03-03"),)),
             ),
-            "1 critical vulnerability back in team/api:v1",
-            ["Compared with the last scan: 1 back, 1 unchanged."],
+            "1 critical vulnerability is back in team/api:v1",
+            ["Compared with the previous scan: 1 back, 1 unchanged."],
             id="18",
         ),
         pytest.param(
@@ -155,7 +155,7 @@ def lists(report: ScanReport) -> dict[str, list[str]]:
                 by_name=by_name(accepted=(C,)),
             ),
             "1 high vulnerability accepted in team/api:v1",
-            ["Compared with the last scan: 1 accepted, 1 unchanged."],
+            ["Compared with the previous scan: 1 accepted, 1 unchanged."],
             id="19",
         ),
         pytest.param(
@@ -168,13 +168,13 @@ def lists(report: ScanReport) -> dict[str, list[str]]:
                 accepted={"CRITICAL": 1},
                 accepted_findings=(ACCEPTED,),
             ),
-            "All open vulnerabilities are accepted (1 critical) in team/api:v1",
-            ["Compared with the last scan: 1 accepted."],
+            "All open vulnerabilities are accepted in team/api:v1 (1 critical)",
+            ["Compared with the previous scan: 1 accepted."],
             id="20",
         ),
         pytest.param(
             any_change(Change.NEW, {"CRITICAL": 1}, {}, by_name=by_name(ended=(A,))),
-            "1 critical vulnerability no longer accepted in team/api:v1",
+            "1 critical vulnerability is no longer accepted in team/api:v1",
             [],
             id="21",
         ),
@@ -184,7 +184,7 @@ def lists(report: ScanReport) -> dict[str, list[str]]:
                 severities={"HIGH": 2},
             ),
             "team/api:v1 has no vulnerabilities above a threshold",
-            ["Compared with the last scan: 1 fixed."],
+            ["Compared with the previous scan: 1 fixed."],
             id="24",
         ),
         pytest.param(
@@ -204,7 +204,7 @@ def lists(report: ScanReport) -> dict[str, list[str]]:
         pytest.param(
             any_change(Change.CLEARED, {}, {}, cause=Cause.END_OF_FAILURE),
             "team/api:v1 can be scanned again, and has no open vulnerabilities",
-            ["The scan before failed."],
+            ["The previous scan failed."],
             id="31",
         ),
         pytest.param(
@@ -217,8 +217,8 @@ def lists(report: ScanReport) -> dict[str, list[str]]:
             ),
             "1 new critical vulnerability in team/api:v1",
             [
-                "Compared with the last scan: 1 new, 1 unchanged.",
-                "The image can be scanned again. The scan before failed.",
+                "Compared with the previous scan: 1 new, 1 unchanged.",
+                "The image can be scanned again. The previous scan failed.",
             ],
             id="32",
         ),
@@ -277,9 +277,9 @@ def lists(report: ScanReport) -> dict[str, list[str]]:
                 accepted={"CRITICAL": 1},
                 accepted_findings=(replace(ACCEPTED, until=""),),
             ),
-            "All open vulnerabilities are suppressed in Amazon Inspector (1 critical) in "
-            "team/api:v1",
-            ["Compared with the last scan: 1 accepted."],
+            "All open vulnerabilities in team/api:v1 are suppressed in Amazon Inspector "
+            "(1 critical)",
+            ["Compared with the previous scan: 1 accepted."],
             id="47",
         ),
     ],
@@ -295,7 +295,9 @@ def test_a_first_failed_scan_mentions_no_scan_before() -> None:
     report = any_scan_report(status="FAILED", change=Change.FAILED, failure="no such layer")
     assert title(report) == "Scan of team/api:v1 failed"
     assert lead(report) == ["Reason: no such layer"]
-    assert "before" not in sns.email(message_of_scan(report)).lower()
+    email = sns.email(message_of_scan(report)).lower()
+    assert "before" not in email
+    assert "previous" not in email
 
 
 def test_says_which_image_ecr_cannot_scan() -> None:
@@ -360,7 +362,7 @@ def test_counts_alone_are_findings_where_nothing_is_compared() -> None:
     report = any_change(None, {"CRITICAL": 1, "HIGH": 2, "MEDIUM": 3, "OTHER": 4}, {})
     assert title(report) == "10 findings (1 critical, 2 high, 7 lower) in team/api:v1"
     assert lead(report) == []
-    assert "Before" not in facts(report)
+    assert "Findings before" not in facts(report)
 
 
 def test_the_title_is_about_what_is_new_and_counts_the_rest() -> None:
@@ -388,7 +390,7 @@ def test_counts_all_that_a_report_leaves_out() -> None:
     report = any_change(Change.WORSE, {"CRITICAL": 300}, {"CRITICAL": 100}, by_name=change)
     assert title(report) == "200 new vulnerabilities in team/api:v1; 3 rated higher"
     assert lists(report)["New"][-1] == "and 198 more"
-    assert lead(report) == ["Compared with the last scan: 200 new, 3 rated higher."]
+    assert lead(report) == ["Compared with the previous scan: 200 new, 3 rated higher."]
     only_worse = replace(report, by_name=replace(change, new=(), omitted={"worse": 2}))
     assert title(only_worse) == "3 vulnerabilities rated higher in team/api:v1"
 
@@ -404,7 +406,9 @@ def test_a_report_may_have_no_room_for_the_only_name() -> None:
     assert lead(report) == ["The high finding that was open is fixed."]
     for name in ("accepted", "better"):
         change = FindingsChange(omitted={"gone": 1, name: 1})
-        assert lead(replace(report, by_name=change))[0].startswith("Compared with the last scan")
+        assert lead(replace(report, by_name=change))[0].startswith(
+            "Compared with the previous scan"
+        )
     change = FindingsChange(omitted={"new": 1})
     report = any_change(Change.WORSE, {"HIGH": 2}, {"HIGH": 1}, by_name=change)
     assert plain(message_of_scan(report).headlines[0]) == (
@@ -456,7 +460,7 @@ def test_lists_what_has_changed_the_most_important_first() -> None:
         ),
         ("No longer accepted", ["CVE-2026-3 high · zlib"]),
         ("Also in other packages", ["CVE-2026-1 (ssl)"]),
-        ("Fixed, open since 1 February", ["CVE-2026-1 (ssl)", "CVE-2026-3 (zlib)"]),
+        ("Fixed (open since 1 February)", ["CVE-2026-1 (ssl)", "CVE-2026-3 (zlib)"]),
         ("Rated lower", ["CVE-2026-3 (zlib) from high to low"]),
         ("Now accepted", ["CVE-2026-2 (ssl)"]),
         ("Renamed", ["CVE-2026-3 (zlib), was ALAS-1"]),
@@ -465,7 +469,7 @@ def test_lists_what_has_changed_the_most_important_first() -> None:
 
 def test_what_the_lead_states_of_a_cleared_image_is_not_repeated() -> None:
     assert set(lists(SIX["cleared"])) == {"Fixed"}
-    assert "Before" not in facts(SIX["cleared"])
+    assert "Findings before" not in facts(SIX["cleared"])
     assert lead(SIX["cleared"]) == [
         "The new image sha256:000000000000… fixes all 7 findings (2 critical, 5 high) "
         "that were open since 3 January."
@@ -474,8 +478,8 @@ def test_what_the_lead_states_of_a_cleared_image_is_not_repeated() -> None:
 
 def test_states_what_was_open_and_since_when_of_an_image_with_open_findings() -> None:
     report = replace(SIX["one new, two gone"], open_since="2026-01-03")
-    assert "Fixed, open since 3 January" in lists(report)
-    assert facts(report)["Before"] == "10 high"
+    assert "Fixed (open since 3 January)" in lists(report)
+    assert facts(report)["Findings before"] == "10 high"
 
 
 def test_what_is_not_known_of_a_finding_is_left_out() -> None:
@@ -507,7 +511,7 @@ def test_states_what_was_open_and_what_a_threshold_allows() -> None:
     )
     severities = {"CRITICAL": 2, "LOW": 3, "MEDIUM": 0, "NO_SUCH": 1}
     assert facts(replace(report, severities=severities)) == {
-        "Before": "1 critical",
+        "Findings before": "1 critical",
         "Others": "3 low, within the thresholds",
         "Image digest": "sha256:000000000000…",
         "Scanned": "2026-03-14 03:00 UTC, basic scanning",
@@ -557,7 +561,7 @@ def test_counts_what_is_open_without_zeros() -> None:
         (Level.HIGH, "1,234 high"),
         (Level.INFO, "2 other"),
     ]
-    assert message.counts_heading == "Open now"
+    assert message.counts_heading == "Open findings"
 
 
 def test_links_both_images() -> None:
@@ -648,7 +652,7 @@ SIX = {
             SIX["cleared"],
             "ECR: team/api:latest has no open vulnerabilities",
             "ECR: team/api:latest has no open vulnerabilities. "
-            "Fixed: 2 critical, 5 high, open since 3 Jan.",
+            "Fixed (open since 3 Jan): 2 critical, 5 high.",
         ),
         (
             any_change(Change.CLEARED, {}, {"HIGH": 1}, by_name=by_name(gone=(C,))),

@@ -318,7 +318,7 @@ def test_asks_ecr_again_when_it_throttles_and_goes_on_without_in_the_end(deploy:
     deployed.notify(event_of(deployed.registry, "v1", {"CRITICAL": 1}))
     (publication,) = deployed.receivers.of(Channel.SNS)
     text = json.loads(publication["Message"])["email"]
-    assert "Which findings are new is not known: ECR did not list them (EcrThrottled)." in text
+    assert "The findings are not named, because ECR did not list them (EcrThrottled)." in text
     assert deployed.registry.calls == {"DescribeImageScanFindings": 7}
     assert len(deployed.backoffs) == 6
     assert max(deployed.backoffs) <= 30

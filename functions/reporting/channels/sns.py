@@ -14,7 +14,7 @@ from runtime.messages import Json
 
 LONGEST_SUBJECT = 99  # "less than 100 characters", without line breaks
 LONGEST_SMS = 140  # characters of one part; a longer text would be split
-_WIDTH = 13
+_WIDTH = 16  # of the label of a fact
 
 
 def publication(message: Message, report: Report) -> Json:

@@ -102,7 +102,7 @@ def _fact(name: str, line: Line) -> Json:
         "type": "ColumnSet",
         "spacing": "small",
         "columns": [
-            {"type": "Column", "width": "110px", "items": [_rich((name,), weight="bolder")]},
+            {"type": "Column", "width": "120px", "items": [_rich((name,), weight="bolder")]},
             {"type": "Column", "width": "stretch", "items": [_rich(line)]},
         ],
     }

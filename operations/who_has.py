@@ -21,6 +21,7 @@ from ledger.errors import LedgerUnavailable
 from ledger.table import Table
 from operations.stack import StackNotFoundError, outputs_of, parameter_of
 from registry.findings import severity_rank
+from reporting.reports import ScanReport, ScanType
 from reporting.text import visible
 from runtime import clock, durations
 
@@ -101,12 +102,26 @@ def _cells(image: AffectedImage, finding: AffectedFinding) -> tuple[str, ...]:
 
 
 def image_name(image: AffectedImage) -> str:
-    """Return the name of an image as messages have it, with its other tags."""
-    platform = f" ({image.platform})" if image.platform else ""
-    if not image.tags:
-        return f"{image.repository}@{image.image_digest[:19]}{platform}"
+    """Return the name of an image as messages have it, and how many other tags it has."""
     more = f" +{len(image.tags) - 1}" if len(image.tags) > 1 else ""
-    return f"{image.repository}:{image.tags[0]}{more}{platform}"
+    return f"{_named(image)}{more}"
+
+
+def _named(image: AffectedImage) -> str:
+    """Return the name of an image: the rules are those of a report on it."""
+    report = ScanReport(
+        account="",
+        region="",
+        repository=image.repository,
+        scan_type=ScanType(image.scan_type or ScanType.BASIC),
+        status="",
+        scanned_at=image.scanned_at or clock.now(),
+        link="",
+        image_digest=image.image_digest,
+        tags=image.tags,
+        platform=image.platform,
+    )
+    return report.image
 
 
 def _remarks(image: AffectedImage, finding: AffectedFinding) -> Iterable[str]:

@@ -167,6 +167,10 @@ def test_an_image_is_live_while_it_is_scanned_or_monitored(
     [
         ({}, "team/api:v1"),
         ({"tags": ("v1", "a", "b")}, "team/api:v1 +2"),
+        ({"tags": ("latest", "v1.4.2")}, "team/api:v1.4.2 +1"),
+        ({"tags": ("latest",)}, "team/api:latest"),
+        ({"tags": ("latest", "v1"), "platform": "linux/arm64"}, "team/api:v1 (linux/arm64) +1"),
+        ({"scanned_at": None, "scan_type": None}, "team/api:v1"),
         ({"tags": ()}, "team/api@sha256:9b9b9b9b9b9b"),
         ({"platform": "linux/arm64"}, "team/api:v1 (linux/arm64)"),
     ],

@@ -47,11 +47,17 @@ _LEVELS = {
 }
 _ADJECTIVES = {
     News.NEW: "new {severity} vulnerability",
-    News.BACK: "{severity} vulnerability back",
-    News.RATED_HIGHER: "vulnerability now rated {severity}",
-    News.NO_LONGER_ACCEPTED: "{severity} vulnerability no longer accepted",
+    News.BACK: "{severity} vulnerability is back",
+    News.RATED_HIGHER: "vulnerability is now rated {severity}",
+    News.NO_LONGER_ACCEPTED: "{severity} vulnerability is no longer accepted",
 }
-_DETAILS = " Details by email."
+_IS = {
+    News.NEW: "is new",
+    News.BACK: "is back",
+    News.RATED_HIGHER: "is now rated {severity}",
+    News.NO_LONGER_ACCEPTED: "is no longer accepted",
+}
+_DETAILS = " See the digest."
 
 
 def message_of_digest(report: DigestReport) -> Message:
@@ -67,11 +73,11 @@ def message_of_digest(report: DigestReport) -> Message:
         subject=report.subject,
         lead=tuple(_lead(report)),
         sections=tuple(_sections(report)),
-        counts_heading="Images" if report.changes else "",
+        counts_heading=_counts_heading(report),
         counts=tuple(
             (_LEVELS.get(kind, Level.INFO), (f"{report.changes[kind]:,} {word}",))
             for kind, word in _WORDS.items()
-            if kind in report.changes
+            if kind in report.changes and _counts_heading(report)
         ),
         facts=(
             ("Document", (Value.of(f"s3://{report.bucket}/{report.document}"),)),
@@ -102,6 +108,13 @@ def _topic(report: DigestReport) -> _Topic:
     return _Topic.REMINDERS if report.reminders else _Topic.LINES
 
 
+def _counts_heading(report: DigestReport) -> str:
+    """Return what is counted; nothing where it would seem to count the images of a baseline."""
+    if not report.changes or _topic(report) is _Topic.BASELINE:
+        return ""
+    return "Images" if Change.UNCHANGED in report.changes else "Changed images"
+
+
 type _Titles = tuple[Line, tuple[Line, ...], tuple[Line, ...]]
 
 
@@ -118,7 +131,7 @@ def _titles(report: DigestReport) -> _Titles:
             line: Line = (_changed_images(report),)
         case _:
             line = next(_lines(report))
-    return line, (("ECR digest: ", *line),), (("ECR: ", *line, f".{_DETAILS}"),)
+    return ("Digest: ", *line), (("ECR digest: ", *line),), (("ECR: ", *line, f".{_DETAILS}"),)
 
 
 def _changed_images(report: DigestReport) -> str:
@@ -133,15 +146,14 @@ def _changed_images(report: DigestReport) -> str:
 
 
 def _baseline_titles(group: DigestedGroup) -> _Titles:
-    with_worst = _with_worst(group)
-    images = counted(group.count, *_IMAGE)
+    images, of_them, short = f"{counted(group.count, *_IMAGE)} with open vulnerabilities", "", ""
+    if worst := next(iter(group.severities), None):
+        count, those = group.severities[worst], f"with {severity_word(worst)} vulnerabilities"
+        of_them, short = f", {count:,} of them {those}", f", {count:,} {those}"
     return (
-        (f"Baseline: {images} with open vulnerabilities{with_worst}",),
-        (
-            (f"ECR baseline: {images} with open vulnerabilities{with_worst}",),
-            (f"ECR baseline: {images} with open vulnerabilities",),
-        ),
-        ((f"ECR: first scans done. {images} with open vulnerabilities{with_worst}.{_DETAILS}",),),
+        (f"Baseline: {images}{of_them}",),
+        ((f"ECR baseline: {images}{short}",), (f"ECR baseline: {images}",)),
+        ((f"ECR baseline: {images}{short}.{_DETAILS}",),),
     )
 
 
@@ -149,7 +161,7 @@ def _reminder_titles(group: DigestedGroup) -> _Titles:
     title = _still(group)
     worst = "".join(f", {each}" for each in _by_severity(group)[:1])
     return (
-        (title,),
+        (f"Reminder: {title}",),
         ((f"ECR reminder: {title}",),),
         ((f"ECR: {title}{worst}.{_DETAILS}",),),
     )
@@ -162,7 +174,7 @@ def _news_titles(report: DigestReport) -> _Titles:
     kinds = {each.news for each in report.vulnerabilities}
     forms = numbered(report.new, VULNERABILITY, "new" if kinds == {News.NEW} else "new or worse")
     return (
-        (f"{forms[0]} in {images}",),
+        (f"Digest: {forms[0]} in {images}",),
         tuple((f"ECR digest: {form} in {images}",) for form in forms),
         tuple((f"ECR: {form} in {images}.{_DETAILS}",) for form in forms),
     )
@@ -171,29 +183,35 @@ def _news_titles(report: DigestReport) -> _Titles:
 def _title_of_one(news: DigestedVulnerability, images: str) -> _Titles:
     severity = severity_word(news.severity)
     said = _ADJECTIVES[news.news].format(severity=severity)
-    short = said.replace(" vulnerability", "").replace("vulnerability ", "")
+    short = said.replace(" vulnerability is", "").replace("vulnerability is ", "")
+    short = short.removesuffix(" vulnerability")
     name = Value.of(trimmed(news.name or "unnamed", LONGEST_NAME))
     package = Value.of(trimmed(news.packages[0], LONGEST_NAME)) if news.packages else Value("")
     where: Line = (" in ", package) if package.text else ()
-    within: Line = (", ", package) if package.text else ()
+    becomes = _IS[news.news].format(severity=severity)
+    now = () if news.news is News.RATED_HIGHER else (severity,)  # which is what becomes of it
+    packages = (package,) if package.text else ()
     repositories = f", {counted(news.repositories, *_REPOSITORY)}" if news.images > 1 else ""
     return (
-        (f"1 {said}: ", name, *where, f", {images}"),
+        (f"Digest: 1 {said}, ", name, *where, f", in {images}"),
         (
-            (f"ECR digest: 1 {short}, ", name, *where, f", {images}"),
-            (f"ECR digest: 1 {short}, ", name, f", {images}"),
+            (f"ECR digest: 1 {short}, ", name, *where, f", in {images}"),
+            (f"ECR digest: 1 {short}, ", name, f", in {images}"),
         ),
         (
             (
-                "ECR: ",
-                name,
-                f" ({severity}",
-                *within,
-                f") is now in {images}{repositories}.{_DETAILS}",
+                *("ECR: ", name, *_in_brackets(*now, *packages)),
+                f" {becomes} in {images}{repositories}.{_DETAILS}",
             ),
-            ("ECR: ", name, f" ({severity}) is now in {images}.{_DETAILS}"),
+            ("ECR: ", name, *_in_brackets(*now), f" {becomes} in {images}.{_DETAILS}"),
         ),
     )
+
+
+def _in_brackets(*parts: str | Value) -> Line:
+    """Return parts with commas between them: " (critical, openssl)", or nothing without parts."""
+    listed = [each for part in parts for each in (", ", part)][1:]
+    return (" (", *listed, ")") if listed else ()
 
 
 def _level(report: DigestReport) -> Level:
@@ -206,8 +224,8 @@ def _lead(report: DigestReport) -> Iterator[Line]:
     match _topic(report):
         case _Topic.BASELINE:
             yield (
-                "A run has scanned each of these images for the first time. This is the starting "
-                "point: from now on, only changes are reported.",
+                "These are the first results that ecr-rescan knows of these images. They are the "
+                "starting point: from now on, only changes are reported.",
             )
         case _Topic.REMINDERS if report.reminders:
             with_severities = ", ".join(_by_severity(report.reminders))
@@ -226,7 +244,9 @@ def _sections(report: DigestReport) -> Iterator[Section]:
         images.setdefault(_heading(image), []).append(_image(image))
     for heading in (_BY_NUMBER, _UNCHANGED):
         yield from sections(heading, images.get(heading, ()))
-    yield from sections("Fixed", fixed, more=report.fixed_omitted)
+    is_fixed = all(each.news is News.FIXED for each in report.fixed)
+    heading = "Fixed" if is_fixed else "Fixed, accepted, or rated lower"
+    yield from sections(heading, fixed, more=report.fixed_omitted)
     for heading in (_FAILED, _CLEAR, _SCANNED_AGAIN):
         yield from sections(heading, images.get(heading, ()))
     topic, lines = _topic(report), list(_lines(report))
@@ -260,7 +280,7 @@ def _baseline(group: DigestedGroup, *, is_topic: bool) -> Iterator[Section]:
         yield from sections("Most widespread", map(_news, group.vulnerabilities))
         yield from sections("Most affected", images, more=more)
     else:
-        yield Section("Scanned by a run for the first time", tuple(images), more=more)
+        yield Section("First results", tuple(images), more=more)
 
 
 def _reminders(report: DigestReport, group: DigestedGroup, *, is_topic: bool) -> Iterator[Section]:
@@ -325,8 +345,8 @@ def _remarks(report: DigestReport) -> Iterator[Line]:
         are = "image is" if more == 1 else "images are"
         yield (f"{more:,} more {are} listed only in the full digest.",)
     if report.images_cut:
-        have = "image has" if report.images_cut == 1 else "images have"
-        yield (f"{report.images_cut:,} {have} more changed findings than are counted here.",)
+        images = counted(report.images_cut, *_IMAGE)
+        yield (f"In {images}, more findings have changed than this digest counts.",)
 
 
 def _news(vulnerability: DigestedVulnerability) -> Line:
@@ -433,12 +453,8 @@ def _still(group: DigestedGroup) -> str:
     images = counted(group.count, *_IMAGE)
     if group.failed == group.count:
         return f"{images} whose scan still fails"
-    return f"{images} still above threshold{' or failing' if group.failed else ''}"
-
-
-def _with_worst(group: DigestedGroup) -> str:
-    worst = next(iter(group.severities), None)
-    return f", {group.severities[worst]:,} with {severity_word(worst)} ones" if worst else ""
+    are = "is" if group.count == 1 else "are"
+    return f"{images} {are} still above a threshold{' or failing' if group.failed else ''}"
 
 
 def _duration(duration: timedelta) -> str:

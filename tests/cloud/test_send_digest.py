@@ -70,7 +70,7 @@ def test_entries_that_no_channel_waits_for_are_forgotten(
     assert run.states[-3:] == ("ForgetDigest", "IsMoreToSend", "NothingToSend")
     assert (run.output["images"], run.output["messages"], run.output["removed"]) == (3, 0, 3)
     whole = stack.document(f"digests/{run.name}.json")
-    assert whole["title"] == "3 images changed (3 new)"
+    assert whole["title"] == "Digest: 3 images changed (3 new)"
     assert list(entries.changes_of("DAILY")) == []
     assert entries.under_way("DAILY") is None
 

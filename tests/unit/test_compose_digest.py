@@ -72,7 +72,9 @@ def test_words_a_digest_for_every_channel_that_gets_digests() -> None:
     digest, _ = composed(any_entry(1), any_entry(2, BAD, WORSE), any_entry(3, BAD, WELL))
     deliveries = deliveries_of(digest)
     assert {each.channel for each in deliveries} == set(Channel) - {Channel.PAGERDUTY}
-    assert {each.about for each in deliveries} == {"3 images changed (1 new, 1 worse, 1 cleared)"}
+    assert {each.about for each in deliveries} == {
+        "Digest: 3 images changed (1 new, 1 worse, 1 cleared)"
+    }
     assert {each.message_id for each in deliveries} == {"digest-digest-1"}
     assert [said for each in deliveries for said in complaints_about(each)] == []
     assert (digest.digest, digest.images, digest.messages) == ("digest-1", 3, 6)
@@ -158,7 +160,7 @@ def test_reports_what_was_asked_for_though_it_has_not_changed() -> None:
     digest, _ = composed(reminder, any_entry(2, WELL, WELL))
     report = report_in(digest)
     assert (report["changes"], report["reminders"]["count"]) == ({"UNCHANGED": 1}, 1)
-    assert {each.about for each in deliveries_of(digest)} == {"1 image (1 unchanged)"}
+    assert {each.about for each in deliveries_of(digest)} == {"Digest: 1 image (1 unchanged)"}
 
 
 def test_has_nothing_to_forget_where_there_is_no_entry() -> None:
@@ -188,7 +190,7 @@ def test_a_digest_of_changes_by_name_leads_with_the_worst_vulnerability() -> Non
     digest, bucket = composed(*changes)
     assert digest.images == 500
     assert {each.about for each in deliveries_of(digest)} == {
-        "2 new vulnerabilities (1 critical, 1 high) in 500 images"
+        "Digest: 2 new vulnerabilities (1 critical, 1 high) in 500 images"
     }
     report = report_in(digest)
     assert [

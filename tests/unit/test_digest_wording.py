@@ -84,16 +84,16 @@ def test_one_vulnerability_in_many_images_is_the_title() -> None:
     spread = (news(number, A, repository=f"team/{number % 12}") for number in range(40))
     message = worded(*spread)
     assert plain(message.title) == (
-        "1 new critical vulnerability: CVE-2026-31337 in openssl, 40 images"
+        "Digest: 1 new critical vulnerability, CVE-2026-31337 in openssl, in 40 images"
     )
     assert said(message.headlines) == [
-        "ECR digest: 1 new critical, CVE-2026-31337 in openssl, 40 images",
-        "ECR digest: 1 new critical, CVE-2026-31337, 40 images",
+        "ECR digest: 1 new critical, CVE-2026-31337 in openssl, in 40 images",
+        "ECR digest: 1 new critical, CVE-2026-31337, in 40 images",
     ]
     assert said(message.texts) == [
-        "ECR: CVE-2026-31337 (critical, openssl) is now in 40 images, 12 repositories. "
-        "Details by email.",
-        "ECR: CVE-2026-31337 (critical) is now in 40 images. Details by email.",
+        "ECR: CVE-2026-31337 (critical, openssl) is new in 40 images, 12 repositories. "
+        "See the digest.",
+        "ECR: CVE-2026-31337 (critical) is new in 40 images. See the digest.",
     ]
     assert len(plain(message.headlines[0])) <= 69
     assert len(plain(message.texts[0])) <= 96
@@ -110,9 +110,11 @@ def test_one_vulnerability_in_many_images_is_the_title() -> None:
 
 def test_the_image_of_a_single_vulnerability_is_a_link_whatever_its_name() -> None:
     message = worded(news(1, replace(A, package="", version="", fixed_in="", score=0.0)))
-    assert plain(message.title) == "1 new critical vulnerability: CVE-2026-31337, 1 image"
+    assert (
+        plain(message.title) == "Digest: 1 new critical vulnerability, CVE-2026-31337, in 1 image"
+    )
     assert said(message.texts)[0] == (
-        "ECR: CVE-2026-31337 (critical) is now in 1 image. Details by email."
+        "ECR: CVE-2026-31337 (critical) is new in 1 image. See the digest."
     )
     (line,) = message.sections[0].lines
     assert plain(line) == "CVE-2026-31337 critical · team/api-1:v1"
@@ -121,47 +123,62 @@ def test_the_image_of_a_single_vulnerability_is_a_link_whatever_its_name() -> No
 
 
 @pytest.mark.parametrize(
-    ("by_name", "title", "headline", "line"),
+    ("by_name", "title", "headline", "texts", "line"),
     [
         (
             FindingsChange(back=(B,)),
-            "1 high vulnerability back: CVE-2026-20411 in libxml2, 1 image",
-            "ECR digest: 1 high back, CVE-2026-20411 in libxml2, 1 image",
+            "Digest: 1 high vulnerability is back, CVE-2026-20411 in libxml2, in 1 image",
+            "ECR digest: 1 high back, CVE-2026-20411 in libxml2, in 1 image",
+            [
+                "ECR: CVE-2026-20411 (high, libxml2) is back in 1 image. See the digest.",
+                "ECR: CVE-2026-20411 (high) is back in 1 image. See the digest.",
+            ],
             "CVE-2026-20411 high · libxml2 · back · team/api-1:v1",
         ),
         (
             FindingsChange(worse=(replace(B, was="LOW"),)),
-            "1 vulnerability now rated high: CVE-2026-20411 in libxml2, 1 image",
-            "ECR digest: 1 now rated high, CVE-2026-20411 in libxml2, 1 image",
+            "Digest: 1 vulnerability is now rated high, CVE-2026-20411 in libxml2, in 1 image",
+            "ECR digest: 1 now rated high, CVE-2026-20411 in libxml2, in 1 image",
+            [
+                "ECR: CVE-2026-20411 (libxml2) is now rated high in 1 image. See the digest.",
+                "ECR: CVE-2026-20411 is now rated high in 1 image. See the digest.",
+            ],
             "CVE-2026-20411 high · libxml2 · was low · team/api-1:v1",
         ),
         (
             FindingsChange(ended=(B,)),
-            "1 high vulnerability no longer accepted: CVE-2026-20411 in libxml2, 1 image",
-            "ECR digest: 1 high no longer accepted, CVE-2026-20411 in libxml2, 1 image",
+            "Digest: 1 high vulnerability is no longer accepted, CVE-2026-20411 in libxml2, "
+            "in 1 image",
+            "ECR digest: 1 high no longer accepted, CVE-2026-20411 in libxml2, in 1 image",
+            [
+                "ECR: CVE-2026-20411 (high, libxml2) is no longer accepted in 1 image. "
+                "See the digest.",
+                "ECR: CVE-2026-20411 (high) is no longer accepted in 1 image. See the digest.",
+            ],
             "CVE-2026-20411 high · libxml2 · no longer accepted · team/api-1:v1",
         ),
     ],
 )
 def test_says_what_is_new_about_a_vulnerability(
-    by_name: FindingsChange, title: str, headline: str, line: str
+    by_name: FindingsChange, title: str, headline: str, texts: list[str], line: str
 ) -> None:
     message = worded(any_change(1, BAD, WORSE, change=Change.WORSE, by_name=by_name))
     assert plain(message.title) == title
     assert said(message.headlines)[0] == headline
+    assert said(message.texts) == texts
     assert lines(message) == {"New": [line]}
 
 
 def test_counts_several_vulnerabilities_by_severity() -> None:
     message = worded(news(1, A, B), news(2, B, C), news(3))
-    assert plain(message.title) == "3 new vulnerabilities (1 critical, 2 high) in 2 images"
+    assert plain(message.title) == "Digest: 3 new vulnerabilities (1 critical, 2 high) in 2 images"
     assert said(message.headlines)[-1] == "ECR digest: 3 new vulnerabilities in 2 images"
     assert said(message.texts)[0] == (
-        "ECR: 3 new vulnerabilities (1 critical, 2 high) in 2 images. Details by email."
+        "ECR: 3 new vulnerabilities (1 critical, 2 high) in 2 images. See the digest."
     )
     back = any_change(3, BAD, WORSE, change=Change.WORSE, by_name=FindingsChange(back=(C,)))
     assert plain(worded(news(1, A), back).title) == (
-        "2 new or worse vulnerabilities (1 critical, 1 high) in 2 images"
+        "Digest: 2 new or worse vulnerabilities (1 critical, 1 high) in 2 images"
     )
 
 
@@ -182,11 +199,13 @@ def test_says_what_is_fixed_accepted_and_rated_lower() -> None:
         better=(replace(B, name="CVE-2026-5", severity="LOW", was="HIGH"),),
     )
     message = worded(any_change(1, WORSE, BAD, change=Change.WORSE, by_name=change))
-    assert lines(message)["Fixed"] == [
+    assert lines(message)["Fixed, accepted, or rated lower"] == [
         "CVE-2025-4802 accepted · team/api-1:v1",
         "CVE-2026-20411 (libxml2) · team/api-1:v1",
         "CVE-2026-5 (libxml2) now low · team/api-1:v1",
     ]
+    fixed = any_change(2, WORSE, BAD, change=Change.WORSE, by_name=FindingsChange(gone=(B,)))
+    assert lines(worded(fixed))["Fixed"] == ["CVE-2026-20411 (libxml2) · team/api-2:v1"]
 
 
 def test_a_vulnerability_in_several_packages_names_them_without_a_version() -> None:
@@ -206,12 +225,12 @@ def test_says_which_images_failed_are_clear_and_can_be_scanned_again() -> None:
         any_change(4, FAILED, WELL, **again),
         any_change(5, replace(BAD, failed=True), BAD, **again),
     )
-    assert plain(message.title) == "5 images changed (1 failed, 4 cleared)"
+    assert plain(message.title) == "Digest: 5 images changed (1 failed, 4 cleared)"
     assert said(message.headlines) == ["ECR digest: 5 images changed (1 failed, 4 cleared)"]
-    assert said(message.texts) == ["ECR: 5 images changed (1 failed, 4 cleared). Details by email."]
+    assert said(message.texts) == ["ECR: 5 images changed (1 failed, 4 cleared). See the digest."]
     less = "\N{MINUS SIGN}1 critical, \N{MINUS SIGN}2 high"
     assert lines(message) == {
-        "Fixed": [
+        "Fixed, accepted, or rated lower": [
             "CVE-2026-31337 (openssl) · team/api-2:v1",
             "CVE-2026-31337 (openssl) accepted · team/api-3:v1",
         ],
@@ -274,9 +293,11 @@ def test_is_as_bad_as_the_worst_vulnerability_that_is_new() -> None:
 
 def test_counts_images_by_change() -> None:
     message = worded(any_entry(1), any_entry(2), any_entry(3, BAD, WORSE), any_entry(4, BAD, WELL))
-    assert plain(message.title) == "4 images changed (2 new, 1 worse, 1 cleared)"
+    assert plain(message.title) == "Digest: 4 images changed (2 new, 1 worse, 1 cleared)"
     assert said(line for _, line in message.counts) == ["2 new", "1 worse", "1 cleared"]
-    assert plain(worded(any_entry(1)).title) == "1 image changed (1 new)"
+    assert message.counts_heading == "Changed images"
+    assert worded(any_entry(1), any_entry(2, BAD, BAD)).counts_heading == "Images"
+    assert plain(worded(any_entry(1)).title) == "Digest: 1 image changed (1 new)"
 
 
 def test_says_how_many_more_there_are_and_where() -> None:
@@ -292,10 +313,10 @@ def test_says_how_many_more_there_are_and_where() -> None:
 def test_says_where_more_has_changed_than_is_kept() -> None:
     cut = {"by_name": FindingsChange(new=(A,), omitted={"new": 7})}
     assert said(worded(news(1, A, **cut)).remarks) == [
-        "1 image has more changed findings than are counted here."
+        "In 1 image, more findings have changed than this digest counts."
     ]
     assert said(worded(news(1, A, **cut), news(2, A, **cut)).remarks) == [
-        "2 images have more changed findings than are counted here."
+        "In 2 images, more findings have changed than this digest counts."
     ]
 
 
@@ -315,20 +336,21 @@ def test_first_scans_are_a_baseline() -> None:
     message = worded(*images, news(100, C))
     assert (
         plain(message.title)
-        == "Baseline: 30 images with open vulnerabilities, 10 with critical ones"
+        == "Baseline: 30 images with open vulnerabilities, 10 of them with critical vulnerabilities"
     )
     assert said(message.headlines) == [
-        "ECR baseline: 30 images with open vulnerabilities, 10 with critical ones",
+        "ECR baseline: 30 images with open vulnerabilities, 10 with critical vulnerabilities",
         "ECR baseline: 30 images with open vulnerabilities",
     ]
     assert said(message.texts) == [
-        "ECR: first scans done. 30 images with open vulnerabilities, 10 with critical ones. "
-        "Details by email."
+        "ECR baseline: 30 images with open vulnerabilities, 10 with critical vulnerabilities. "
+        "See the digest."
     ]
     assert said(message.lead) == [
-        "A run has scanned each of these images for the first time. This is the starting point: "
-        "from now on, only changes are reported."
+        "These are the first results that ecr-rescan knows of these images. They are the starting "
+        "point: from now on, only changes are reported."
     ]
+    assert (message.counts_heading, message.counts) == ("", ())  # of the images besides
     found = lines(message)
     assert list(found) == ["New", "Most widespread", "Most affected"]
     assert [line[:50] for line in found["Most widespread"]] == [
@@ -341,15 +363,17 @@ def test_first_scans_are_a_baseline() -> None:
 
 def test_first_scans_beside_more_changes_are_a_section() -> None:
     message = worded(*(first_sight(number, A) for number in range(7)), *map(news, range(10, 20)))
-    assert plain(message.title) == "10 images changed (10 worse)"
-    section = lines(message)["Scanned by a run for the first time"]
+    assert plain(message.title) == "Digest: 10 images changed (10 worse)"
+    section = lines(message)["First results"]
     assert (section[0], section[5:]) == ("team/api-0:v1: 1 critical, 2 high", ["and 2 more"])
     assert message.lead == ()
 
 
 def test_an_image_without_critical_findings_makes_a_baseline_without_them() -> None:
     message = worded(first_sight(1, B, image_state=ImageState({"OTHER": 1}, ("OTHER",))))
-    assert plain(message.title) == "Baseline: 1 image with open vulnerabilities, 1 with other ones"
+    assert plain(message.title) == (
+        "Baseline: 1 image with open vulnerabilities, 1 of them with other vulnerabilities"
+    )
 
 
 def reminder(number: int, image_state: ImageState = BAD, **given: Any) -> DigestChange:
@@ -371,10 +395,10 @@ def test_reminders_alone_are_a_message_of_their_own() -> None:
         *map(reminder, range(212, 310)),
         *(reminder(each, high) for each in range(310, 1_204)),
     )
-    assert plain(message.title) == "1,204 images still above threshold"
-    assert said(message.headlines) == ["ECR reminder: 1,204 images still above threshold"]
+    assert plain(message.title) == "Reminder: 1,204 images are still above a threshold"
+    assert said(message.headlines) == ["ECR reminder: 1,204 images are still above a threshold"]
     assert said(message.texts) == [
-        "ECR: 1,204 images still above threshold, 310 with critical findings. Details by email."
+        "ECR: 1,204 images are still above a threshold, 310 with critical findings. See the digest."
     ]
     assert len(said(message.texts)[0]) <= 96
     assert said(message.lead) == [
@@ -391,10 +415,10 @@ def test_reminders_alone_are_a_message_of_their_own() -> None:
 
 def test_reminders_beside_changes_are_a_section() -> None:
     message = worded(reminder(1), reminder(2, FAILED), news(3, A))
-    assert plain(message.title).startswith("1 new critical vulnerability")
+    assert plain(message.title).startswith("Digest: 1 new critical vulnerability")
     assert lines(message)["Reminder"] == [
-        "2 images still above threshold or failing, unchanged for 30 days or more, 1 with critical "
-        "findings, 1 with high findings",
+        "2 images are still above a threshold or failing, unchanged for 30 days or more, 1 with "
+        "critical findings, 1 with high findings",
         "team/api-1:v1: 1 critical, 2 high",
         "team/api-2:v1 scan still fails",
     ]
@@ -452,7 +476,7 @@ def test_a_reminder_names_the_oldest_vulnerability_in_every_channel() -> None:
 
 def test_reminders_of_scans_that_fail_say_so() -> None:
     message = worded(reminder(1, FAILED))
-    assert plain(message.title) == "1 image whose scan still fails"
+    assert plain(message.title) == "Reminder: 1 image whose scan still fails"
     assert said(message.lead) == ["Nothing has changed for 30 days or more."]
 
 
@@ -503,7 +527,7 @@ OTHER_ON, OTHER_OFF = limit({"OTHER": 1}, ("OTHER",), OTHER=0), limit({"OTHER": 
 )
 def test_a_moved_threshold_is_one_line(changes: list[DigestChange], line: str) -> None:
     message = worded(*changes)
-    assert (plain(message.title), message.sections, message.counts) == ((line), (), ())
+    assert (plain(message.title), message.sections, message.counts) == (f"Digest: {line}", (), ())
     assert said(message.headlines) == [f"ECR digest: {line}"]
     assert message.level is Level.INFO
     assert lines(worded(*changes, news(9_000, A)))["Also"] == [line]
@@ -523,7 +547,7 @@ def test_says_in_one_line_each_what_is_the_same_for_many_images() -> None:
         in_line(31, Cause.NOT_MONITORED),
     )
     first = "3 images had the first enhanced scan, which is not compared with earlier scans"
-    assert plain(message.title) == first
+    assert plain(message.title) == f"Digest: {first}"
     assert lines(message) == {
         "Also": [
             "Amazon Inspector no longer monitors 7 images: team/api-10:v1, team/api-11:v1, "
@@ -535,7 +559,9 @@ def test_says_in_one_line_each_what_is_the_same_for_many_images() -> None:
 
 def test_the_one_image_that_is_no_longer_monitored_is_a_link() -> None:
     message = worded(in_line(1, Cause.NOT_MONITORED, is_monitored=False))
-    assert plain(message.title) == "Amazon Inspector no longer monitors 1 image: team/api-1:v1"
+    assert (
+        plain(message.title) == "Digest: Amazon Inspector no longer monitors 1 image: team/api-1:v1"
+    )
     assert [part.link for part in message.title if isinstance(part, Value)] == [
         "https://console.aws.amazon.com/ecr/any/1"
     ]

@@ -62,7 +62,7 @@ def test_counts_what_the_list_has_and_not_what_the_event_says() -> None:
         ("ZETA", 1),
     ]
     assert scan.report.other == 0
-    assert (scan.told, scan.is_missing) == (report, False)
+    assert (scan.counted, scan.is_missing) == (report, False)
 
 
 def test_takes_the_scan_type_from_the_list() -> None:
@@ -253,7 +253,7 @@ def test_gives_the_reason_of_a_failure(
     scans = FakeScans(last_scan=last_scan)
     scan = completed_by(scans, FAILED, by_name=by_name)
     assert (scan.report.failure, scan.report.status) == (reason, "FAILED")
-    assert (scan.told, scan.findings) == (FAILED, None)
+    assert (scan.counted, scan.findings) == (FAILED, None)
     assert scans.asked == [("last scan", "team/api", DIGEST)]
 
 

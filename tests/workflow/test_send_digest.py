@@ -325,7 +325,7 @@ def test_a_channel_that_does_not_take_the_digest_finds_it_in_the_queue(deploy: D
     (kept,) = deployed.undelivered()
     assert (kept["delivery"]["channel"], kept["delivery"]["about"]) == (
         "SLACK",
-        "1 image changed (1 new)",
+        "Digest: 1 image changed (1 new)",
     )
     assert left(deployed) == 0
 
@@ -402,7 +402,7 @@ def test_case_04_the_first_day_is_one_message_per_channel(deploy: Deploy) -> Non
     got = Counter(each.channel for each in deployed.receivers.received) - before
     assert got == Counter(DIGEST_CHANNELS - machines)
     assert {each["text"] for each in deployed.receivers.of(Channel.SLACK)} == {
-        "Baseline: 60 images with open vulnerabilities, 20 with critical ones"
+        "Baseline: 60 images with open vulnerabilities, 20 of them with critical vulnerabilities"
     }
 
 
@@ -442,10 +442,14 @@ def by_number(number: int) -> DigestChange:
 @pytest.mark.parametrize(
     ("made", "title"),
     [
-        (named, "24,041 new vulnerabilities (1 critical, 24,040 high) in 3,000 images"),
-        (first_sight, "Baseline: 3,000 images with open vulnerabilities, 3,000 with critical ones"),
-        (reminder, "3,000 images still above threshold"),
-        (by_number, "3,000 images changed (1,000 new, 1,000 worse, 1,000 cleared)"),
+        (named, "Digest: 24,041 new vulnerabilities (1 critical, 24,040 high) in 3,000 images"),
+        (
+            first_sight,
+            "Baseline: 3,000 images with open vulnerabilities, 3,000 of them with critical "
+            "vulnerabilities",
+        ),
+        (reminder, "Reminder: 3,000 images are still above a threshold"),
+        (by_number, "Digest: 3,000 images changed (1,000 new, 1,000 worse, 1,000 cleared)"),
     ],
 )
 def test_thousands_of_images_are_one_message_a_channel(

@@ -141,6 +141,10 @@ class Baselines:
         """
         return to_store(self._table, repository, image_digest, findings, revision=revision)
 
+    def to_forget(self, repository: str, image_digest: str) -> Write:
+        """Return the write that removes the findings of an image: it is compared by number then."""
+        return self._table.to_delete(findings_key(repository, image_digest))
+
     def to_hand_on(self, repository: str, record: ImageRecord) -> Write:
         """Return the write that leaves an image without an incident, if its baseline is as read."""
         return self._table.to_update(

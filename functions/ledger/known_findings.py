@@ -59,9 +59,10 @@ class GoneFinding:
 
 @dataclass(frozen=True)
 class NotedChange:
-    """What an event has changed, so that the same event leads to the same message again.
+    """What an event has changed, so that the same event names the same findings again.
 
-    image_state: after the change.
+    image_state: after the change. compared_with: the digest of the image that had the tag before.
+    accepted: findings by severity that are accepted.
     """
 
     event_id: str
@@ -69,6 +70,8 @@ class NotedChange:
     image_state: ImageState
     by_name: FindingsChange
     cause: Cause | None = None
+    compared_with: str | None = None
+    accepted: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

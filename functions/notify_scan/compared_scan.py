@@ -57,7 +57,7 @@ class ComparedScan:
         """Return the findings to store, or None if they are as they are stored, or not known."""
         own, before = known.stored.findings, known.findings_before
         if self.findings is None:
-            return self._left_of(own, today, expires_at)
+            return self._left_of(known, today, expires_at)
         if own is None and not self.findings and not (before and (before.findings or before.gone)):
             return None  # nothing was ever there
         is_same = own is not None and own.findings == self.findings
@@ -66,7 +66,7 @@ class ComparedScan:
         is_other_type = self.comparison.cause is Cause.FIRST_OF_TYPE
         return next_findings(
             self.findings,
-            None if is_other_type else before,
+            None if is_other_type else before or own,
             own=own,
             noted=NotedChange(
                 event_id=event_id,
@@ -74,22 +74,24 @@ class ComparedScan:
                 image_state=self.image_state,
                 by_name=(self.by_name or FindingsChange()).cut(),
                 cause=self.comparison.cause,
+                compared_with=known.compared_with,
+                accepted=self.report.accepted,
             ),
             today=today,
             expires_at=expires_at,
         )
 
-    def _left_of(
-        self, own: KnownFindings | None, today: date, expires_at: int
-    ) -> KnownFindings | None:
+    def _left_of(self, known: KnownImage, today: date, expires_at: int) -> KnownFindings | None:
         """Return the findings to store after a scan that is known by number.
 
         The next scan that can be read by name is compared with them, and names what is new.
         """
+        own = known.stored.findings
         if self.left is None or (own and own.findings == self.left):
             return None
-        own = own or KnownFindings(0, self.image_state.scan_type or "", today)
-        return replace(own.reduced_to(self.left, today), expires_at=expires_at)
+        before = known.findings_before or KnownFindings(0, self.image_state.scan_type or "", today)
+        left = before.reduced_to(self.left, today)
+        return replace(left, changes=own.changes if own else (), expires_at=expires_at)
 
 
 def compared(
@@ -97,7 +99,7 @@ def compared(
 ) -> ComparedScan:
     """Compare a scan by name where that is possible, and by number otherwise."""
     report, today = scan.report, now.date()
-    present = _present(scan, known.findings_before, today)
+    present = _present(scan, known.findings_before or known.stored.findings, today)
     by_number, by_name = known.before, known.before_by_name
     if present is not None and (by_number is None or by_name or by_number.is_found_empty):
         image_state = _state(report, counted_open(present), thresholds)
@@ -149,6 +151,8 @@ def compared_again(
         change=noted.change,
         cause=noted.cause,
         by_name=noted.by_name.within(MOST_REPORTED),
+        compared_with=noted.compared_with,
+        accepted=noted.accepted,
         open_now=_exceeded(image_state),
         open_before=_exceeded(before or ImageState()),
         open_since=_open_since(noted.by_name),
@@ -245,9 +249,11 @@ def _left(scan: CompletedScan, known: KnownImage) -> Findings | None:
 
     None where nothing is known by name.
     """
-    own, report = known.stored.findings, scan.counted
-    if own is None:
+    before, report = known.findings_before, scan.counted
+    if before is None:
         return {} if known.before and known.before.is_found_empty else None
+    if before.scan_type != report.scan_type:
+        return None
     is_basic = report.scan_type is ScanType.BASIC
 
     def may_be_left(severity: str) -> bool:
@@ -255,7 +261,7 @@ def _left(scan: CompletedScan, known: KnownImage) -> Findings | None:
             return report.severities[severity] > 0
         return report.other > 0 or not is_basic
 
-    return {key: each for key, each in own.findings.items() if may_be_left(each.severity)}
+    return {key: each for key, each in before.findings.items() if may_be_left(each.severity)}
 
 
 def _changed(

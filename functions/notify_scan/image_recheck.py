@@ -74,4 +74,5 @@ def _result(image: ChangedImage, scan: LastScan, now: datetime) -> ScanResultFou
         severities=scan.severities,
         scanned_at=now,
         scan_type="ENHANCED",
+        tagged_at=image.sent_at,
     )

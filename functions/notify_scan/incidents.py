@@ -43,6 +43,22 @@ def incident_of(baseline: Baseline | None, subject: str) -> str:
     return baseline.incident
 
 
+def stored_key(baseline: Baseline | None) -> str:
+    """Return the key as it is stored, which nothing changes where PagerDuty is not in use."""
+    return (baseline.incident if baseline else None) or ""
+
+
+def ended_by_deletion(baseline: Baseline | None, severities: Collection[str]) -> bool:
+    """Return whether an image had an incident until it was deleted, with its reason still there.
+
+    A lifecycle policy may delete an image before the one that has its tag now is scanned.
+    """
+    if baseline is None or baseline.incident or not baseline.notes:
+        return False
+    ended = baseline.notes[0].resolved
+    return any(is_problem(baseline.image_state, key, severities) for key in ended)
+
+
 def new_key(subject: str, revision: int) -> str:
     """Return the key of an incident that an image opens.
 
@@ -71,13 +87,13 @@ def incident_change(
     if not keys:
         return IncidentChange(key, trigger=True) if is_news else IncidentChange()
     first, *others = keys
-    if not now.failed and not _is_problem(now, first, severities):
+    if not now.failed and not is_problem(now, first, severities):
         return IncidentChange(resolve=tuple(keys))
     is_handed_on = first != own and not now.failed
     return IncidentChange(first, trigger=is_news or is_handed_on, resolve=tuple(others))
 
 
-def _is_problem(now: ImageState, key: str, severities: Collection[str]) -> bool:
+def is_problem(now: ImageState, key: str, severities: Collection[str]) -> bool:
     """Return whether the incident still has a reason: that of version 0.3.0 was any severity."""
     if not _REVISION.search(key):
         return bool(now.exceeded)

@@ -98,9 +98,9 @@ class KnownImage:
 
 
 def recall(
-    asked: ScanRecord, event_id: str, baselines: Baselines, *, scanned_at: datetime
+    asked: ScanRecord, event_id: str, baselines: Baselines, *, tagged_at: datetime
 ) -> KnownImage:
-    """Read what was known of the image of an event.
+    """Read what was known of the image of an event. tagged_at: when it had the tags.
 
     Raises LedgerUnavailable, and BaselineMoved if another event has just changed the image.
     """
@@ -118,24 +118,24 @@ def recall(
         if note.event_id == event_id:
             is_late = baseline is not None and note is not baseline.notes[0]
             return replace(known, note=note, is_late=is_late)
-    others = _earlier_owners(pointers, asked.image_digest, scanned_at)
+    others = _earlier_owners(pointers, asked.image_digest, tagged_at)
     images = [each for each in baselines.images(repository, others) if each.record.baseline]
     return replace(
         known,
         predecessor=max(images, key=_scanned_at, default=None),
         superseded=tuple(_without_tags(images, asked, baselines)),
-        is_superseded=_is_superseded(recalled.image, asked, pointers),
+        is_superseded=_is_superseded(recalled.image, asked, pointers, tagged_at),
     )
 
 
 def _earlier_owners(
-    pointers: Mapping[str, TagPointer], image_digest: str, scanned_at: datetime
+    pointers: Mapping[str, TagPointer], image_digest: str, tagged_at: datetime
 ) -> list[str]:
     """Return the other images that had the tags at an earlier scan."""
     owners = {
         pointer.image_digest
         for pointer in pointers.values()
-        if pointer.image_digest != image_digest and pointer.scanned_at < scanned_at
+        if pointer.image_digest != image_digest and pointer.scanned_at < tagged_at
     }
     return sorted(owners)
 
@@ -161,17 +161,18 @@ def _without_tags(
 
 
 def _is_superseded(
-    image: StoredImage, asked: ScanRecord, pointers: Mapping[str, TagPointer]
+    image: StoredImage,
+    asked: ScanRecord,
+    pointers: Mapping[str, TagPointer],
+    tagged_at: datetime,
 ) -> bool:
     """Return whether an image had tags, and all of them are gone or another image's by now."""
     if asked.tags:
         owners = [pointers.get(tag) for tag in asked.tags]
-        scan = image.record.last_scan
         return all(
             owner is not None
             and owner.image_digest != asked.image_digest
-            and scan is not None
-            and owner.scanned_at > scan.scanned_at
+            and owner.scanned_at > tagged_at
             for owner in owners
         )
     return image.record.baseline is not None and image.record.baseline.was_tagged

@@ -85,6 +85,7 @@ def remember(
             also.append(stored)
         except TooManyFindings as error:
             logger.warning("findings not stored by name", extra={"error": str(error)})
+            also.append(ledger.baselines.to_forget(repository, image_digest))
     ledger.baselines.note(
         repository,
         image_digest,
@@ -126,7 +127,7 @@ def keep_up(
         asked.repository,
         asked.image_digest,
         asked.tags,
-        scanned_at=scan.report.scanned_at,
+        scanned_at=scan.report.had_tags_at,
         expires_at=int(asked.expires_at),
     )
 
@@ -189,7 +190,7 @@ def _is_in_digest(change: DigestChange, ledger: Ledger, known: KnownImage) -> bo
         return ledger.announcements.is_first(
             UNSUPPORTED,
             repository,
-            event=change.image.event_id,
+            event=change.image.image_digest,
             expires_at=int(known.asked.expires_at),
         )
     has_names = change.by_name is not None and not change.by_name.is_empty

@@ -1,5 +1,6 @@
 """The result of an event: deliveries to some channels, or none, and the reason."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -9,7 +10,15 @@ from ledger.errors import LedgerUnavailable
 from ledger.image_baselines import StoredImage
 from ledger.image_records import Note
 from notify_scan.compared_scan import ComparedScan, compared, compared_again
-from notify_scan.incidents import IncidentChange, incident_change, incident_of, new_key
+from notify_scan.incidents import (
+    IncidentChange,
+    ended_by_deletion,
+    incident_change,
+    incident_of,
+    is_problem,
+    new_key,
+    stored_key,
+)
 from notify_scan.interpreted_event import InterpretedEvent
 from notify_scan.known_image import KnownImage, recall
 from notify_scan.new_baseline import Conclusion, Ledger, keep_up, remember, with_note
@@ -104,7 +113,7 @@ class Composer:
         if asked is None:
             return self._alone(event, scan)
         try:
-            known = recall(asked, event, self.ledger.baselines, scanned_at=scan.scanned_at)
+            known = recall(asked, event, self.ledger.baselines, tagged_at=scan.had_tags_at)
             return self._compared(event, scan, known)
         except LedgerUnavailable as error:
             self._warn_in_the_end("ledger unavailable, report not compared", error)
@@ -137,7 +146,7 @@ class Composer:
             before.image_state if before else None,
             known.since_notified(self.now),
         )
-        conclusion = self._concluded(event, known, result, decision)
+        conclusion = self._concluded(known, result, decision)
         report = replace(
             result.report,
             is_reminder=decision.is_reminder,
@@ -179,61 +188,78 @@ class Composer:
             risks=accepted.by_vulnerability,
         )
 
-    def _concluded(
-        self, event: str, known: KnownImage, result: ComparedScan, decision: Decision
-    ) -> Conclusion:
+    def _concluded(self, known: KnownImage, result: ComparedScan, decision: Decision) -> Conclusion:
         """Decide what is sent immediately, and what becomes of incidents."""
-        subject, baseline = result.report.subject, known.stored.record.baseline
-        own = incident_of(baseline, subject)
         if note := known.note:
-            return _as_noted(note, result, decision, own=own, is_late=known.is_late)
+            return _as_noted(note, result, decision, known)
         # What was there before ecr-rescan looked is no news; what is pushed is.
         is_asked_for = known.stored.record.started_by is not None or result.report.is_rechecked
         is_first_sight = known.before is None and is_asked_for
         may_be_sent = decision.notify and not is_first_sight
+        is_immediate = may_be_sent and self.channels.has_digest and self._has_place(result)
+        conclusion = Conclusion(
+            scan=result,
+            decision=decision,
+            incident=IncidentChange(stored_key(known.stored.record.baseline)),
+            is_first_sight=is_first_sight,
+            is_immediate=is_immediate,
+        )
+        if Channel.PAGERDUTY not in self.channels.targets:
+            return conclusion
+        return self._with_incidents(conclusion, known, may_be_sent=may_be_sent)
+
+    def _with_incidents(
+        self, conclusion: Conclusion, known: KnownImage, *, may_be_sent: bool
+    ) -> Conclusion:
+        result, baseline = conclusion.scan, known.stored.record.baseline
+        subject, severities = result.report.subject, self.channels.incident_severities
         handed_on = [
             (each.record, key)
             for each in known.superseded
             if (key := incident_of(each.record.baseline, _subject(result.report, each)))
         ]
         place = None
-        if may_be_sent and not known.is_superseded and Channel.PAGERDUTY in self.channels.targets:
-            place = self._place(event, Route.PAGERDUTY, result, MOST_INCIDENTS + 1)
+        if may_be_sent and not known.is_superseded:
+            place = self._place(Route.PAGERDUTY, result, severities, MOST_INCIDENTS + 1)
+        key = new_key(subject, baseline.revision + 1 if baseline else 1)
+        former = known.predecessor.record.baseline if known.predecessor else None
+        is_left = ended_by_deletion(former, severities) and is_problem(
+            result.image_state, key, severities
+        )
         incident = incident_change(
             result.image_state,
-            own=own,
-            inherited=[key for _, key in handed_on],
-            severities=self.channels.incident_severities,
-            is_news=place is not None and place <= MOST_INCIDENTS,
-            key=new_key(subject, baseline.revision + 1 if baseline else 1),
+            own=incident_of(baseline, subject),
+            inherited=[each for _, each in handed_on],
+            severities=severities,
+            is_news=is_left or (place is not None and place <= MOST_INCIDENTS),
+            key=key,
         )
         triggered = incident.key if incident.trigger else None
         if triggered is None and place is not None and place > MOST_INCIDENTS:
             triggered = self._key_of_more_incidents(result.report)
-        return Conclusion(
-            scan=result,
-            decision=decision,
+        return replace(
+            conclusion,
             incident=incident,
-            is_first_sight=is_first_sight,
-            is_immediate=may_be_sent
-            and self.channels.has_digest
-            and self._place(event, Route.IMMEDIATE, result, MOST_IMMEDIATE) is not None,
             triggered=triggered,
             resolved=incident.resolve,
             handed_on=tuple(record for record, _ in handed_on),
         )
 
-    def _place(self, event: str, route: Route, result: ComparedScan, most: int) -> int | None:
+    def _has_place(self, result: ComparedScan) -> bool:
+        severities = self.channels.urgent_severities
+        return self._place(Route.IMMEDIATE, result, severities, MOST_IMMEDIATE) is not None
+
+    def _place(
+        self, route: Route, result: ComparedScan, severities: Sequence[str], most: int
+    ) -> int | None:
         """Return the place of a scan with urgent news in the budget of the hour, if it gets one."""
-        severities = (
-            self.channels.incident_severities
-            if route is Route.PAGERDUTY
-            else self.channels.urgent_severities
-        )
         news = result.news(severities)
         if news is None:
             return None
-        return self.ledger.announcements.place(route, news, event=event, now=self.now, most=most)
+        # By image: if this scan is not reported, because a newer one is known by now, the next one
+        # of the image has the claim of the vulnerability that they share.
+        image = result.report.subject
+        return self.ledger.announcements.place(route, news, event=image, now=self.now, most=most)
 
     def _key_of_more_incidents(self, report: ScanReport) -> str:
         return f"{_MORE}/{report.account}/{report.region}/{self.now:%Y-%m-%dT%H}"
@@ -311,12 +337,13 @@ class Composer:
 
 
 def _as_noted(
-    note: Note, result: ComparedScan, decision: Decision, *, own: str, is_late: bool
+    note: Note, result: ComparedScan, decision: Decision, known: KnownImage
 ) -> Conclusion:
     """Return what an event led to when it was processed before.
 
     A late one can only confirm the incident that the image still has, and end one that it has not.
     """
+    own, is_late = incident_of(known.stored.record.baseline, result.report.subject), known.is_late
     is_confirmed = not is_late or note.triggered == own
     return Conclusion(
         scan=result,

@@ -15,11 +15,13 @@ MOST_TAGS = 100  # per event, so that ten events fit the 256 KiB of one call
 class ScanResultFound:
     """The result of a scan, as ECR returned it.
 
-    The detail has the keys of ECR's own event, and `scanned-at`, `run`, and `scan-type`.
+    The detail has the keys of ECR's own event, and `scanned-at`, `run`,
+    `scan-type`, and `tagged-at`.
 
     image_digest: empty when the event names none. image_tags: 100 at most are written.
     scanned_at: when the scan ended; for a failure without a date, when it was started. For enhanced
         scanning, which never ends, when ECR was asked.
+    tagged_at: when the image had the tags, where that is not when ECR was asked.
     run: the run whose scan it is.
     scan_type: BASIC or ENHANCED. Version 0.3.0 leaves it out, which is BASIC.
     """
@@ -34,6 +36,7 @@ class ScanResultFound:
     scanned_at: datetime
     run: str | None = None
     scan_type: str = BASIC
+    tagged_at: datetime | None = None
 
     def detail(self) -> Json:
         """Write the detail of the event."""
@@ -46,6 +49,7 @@ class ScanResultFound:
             "scanned-at": encode(self.scanned_at.astimezone(UTC)),
             "run": self.run,
             "scan-type": self.scan_type,
+            "tagged-at": encode(self.tagged_at.astimezone(UTC)) if self.tagged_at else None,
         }
 
     @classmethod
@@ -53,7 +57,9 @@ class ScanResultFound:
         """Read the detail of an event."""
         found = cls.read_at(detail.time("scanned-at"), detail)
         scan_type = detail.optional_text("scan-type") or BASIC
-        return replace(found, run=detail.optional_text("run"), scan_type=scan_type)
+        tagged_at = detail.time("tagged-at") if detail.optional_text("tagged-at") else None
+        run = detail.optional_text("run")
+        return replace(found, run=run, scan_type=scan_type, tagged_at=tagged_at)
 
     @classmethod
     def read_at(cls, at: datetime, detail: CheckedFields) -> Self:

@@ -98,6 +98,7 @@ class ScanReport:
     compared_with: the digest of the image that had the tag before, if it is compared with that.
     is_reminder: the same was reported before, at least RemindAfter ago.
     is_elsewhere: the registry is of another account or region than ours, and cannot be asked.
+    tagged_at: when the image had its tags, if that was before the result was asked for.
     remarks: what is missing from this report, and why.
     """
 
@@ -129,7 +130,13 @@ class ScanReport:
     compared_with: str | None = None
     is_reminder: bool = False
     is_elsewhere: bool = False
+    tagged_at: datetime | None = None
     kind: str = "scan"
+
+    @property
+    def had_tags_at(self) -> datetime:
+        """Return when the image had its tags."""
+        return self.tagged_at or self.scanned_at
 
     @property
     def is_complete(self) -> bool:

@@ -60,6 +60,7 @@ class Scan:
     reason: str = ""
     image: int = 1
     tags: tuple[str, ...] = ("v1",)
+    tagged_days_ago: float | None = None
     days: float = 1
 
     @property
@@ -115,6 +116,9 @@ class Images:
             scanned_at=self.now,
             image_digest=f"sha256:{scanned.image:064x}",
             tags=scanned.tags,
+            tagged_at=None
+            if scanned.tagged_days_ago is None
+            else self.now - timedelta(days=scanned.tagged_days_ago),
         )
         self._scans[event] = scanned, report
         return self.send(event)

@@ -110,6 +110,14 @@ class LedgerInMemory:
         )
         return lambda: self.findings.update({(repository, digest): read})
 
+    def to_forget(self, repository: str, digest: str) -> Callable[[], None]:
+        """Return the write that removes the findings of an image."""
+
+        def forget() -> None:
+            self.findings.pop((repository, digest), None)
+
+        return forget
+
     def to_hand_on(self, repository: str, record: ImageRecord) -> Callable[[], None]:
         """Return the write that leaves an image without an incident."""
         assert record.baseline

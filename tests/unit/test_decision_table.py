@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from ledger.changes import LISTS, Cause, Change
+from ledger.errors import LedgerUnavailable
 from notify_scan.notification import Notification
 from reporting.channels.delivery import Channel, Delivery
 from reporting.reports import Reason, ScanType
@@ -359,3 +360,54 @@ def test_is_no_urgent_news_what_was_there_before_it_was_first_asked_for(
     change = images.change_of(images.last_event)
     assert change
     assert change.is_first_sight is not is_immediate
+
+
+def test_names_what_a_moved_tag_has_brought_that_could_not_be_read_at_first() -> None:
+    images = Images()
+    images.scan(scan(A))
+    unread = images.scan(scan(image=2, counts={"CRITICAL": 1}))
+    assert not unread.notify
+    read = images.scan(scan(B, image=2))
+    assert (read.notify, named_in(read)["new"], named_in(read)["gone"]) == (
+        True,
+        ["CVE-B"],
+        ["CVE-A"],
+    )
+
+
+def test_a_tag_that_has_moved_since_a_finding_event_stays_where_it_is() -> None:
+    images = Images()
+    enhanced = {"scan_type": ENHANCED}
+    images.scan(scan(A, **enhanced))
+    assert images.scan(scan(image=2, **enhanced)).reason == Reason.CLEARED
+    late = images.scan(scan(A, status="ACTIVE", tagged_days_ago=2, days=0.1, **enhanced))
+    assert (late.notify, late.reason, late.deliveries) == (False, Reason.UNCHANGED, ())
+    assert not images.scan(scan(image=2, **enhanced)).notify
+
+
+def test_the_claim_of_a_scan_that_is_not_reported_is_that_of_the_next_one_of_the_image() -> None:
+    images = Images()
+    images.scan(CLEAN)
+    images.ledger.refused = {"note"}
+    with pytest.raises(LedgerUnavailable):
+        images.scan(scan(A))
+    images.ledger.refused = set()
+    channels = {each.channel for each in images.scan(scan(A)).deliveries}
+    assert channels == {Channel.SLACK, Channel.WEBHOOK, Channel.PAGERDUTY}
+
+
+def test_a_repeated_event_says_again_what_it_was_compared_with_and_what_is_accepted() -> None:
+    images = Images()
+    images.scan(scan(A))
+    first = images.scan(scan(B, C, image=2, accepted=("CVE-C",)))
+    again = images.send(images.last_event)
+    for name in ("compared_with", "accepted", "open_now", "difference"):
+        assert report_of(again)[name] == report_of(first)[name]
+    assert report_of(again)["compared_with"] == f"sha256:{1:064x}"
+
+
+def report_of(notification: Notification) -> Any:
+    (content,) = (
+        each.content for each in notification.deliveries if each.channel is Channel.WEBHOOK
+    )
+    return content["report"]  # type: ignore[index, call-overload]

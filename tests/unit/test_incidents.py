@@ -12,6 +12,7 @@ from notify_scan.interpreted_event import InterpretedEvent
 from notify_scan.notification import MOST_INCIDENTS, Notification
 from registry.errors import ImageNotFound, RepositoryNotFound
 from registry.images import LastScan
+from reporting.channels.delivery import Channel
 from reporting.channels.pagerduty import LONGEST_KEY
 from reporting.reports import Deletion, Interpretation, Reason
 from tests.support.clock import NOW
@@ -156,6 +157,27 @@ def test_row_p10_opens_no_incident_for_an_image_that_has_lost_its_tags() -> None
     assert incidents(images.scan(scan(A, tags=()))) == []
     assert open_incident(images) == ""
     assert incidents(images.scan(scan(A, image=3, tags=()))) == [("trigger", key(3))]
+
+
+def test_opens_the_incident_again_that_ended_with_an_image_whose_tag_was_not_scanned_yet() -> None:
+    images = Images()
+    images.scan(scan(A))
+    assert incidents(deleted(images)) == [("resolve", key())]
+    assert incidents(images.scan(scan(A, image=2))) == [("trigger", key(2))]
+    assert incidents(images.scan(scan(image=2))) == [("resolve", key(2))]
+
+
+def test_an_incident_that_ended_with_its_image_stays_closed_where_the_next_image_is_well() -> None:
+    images = Images()
+    images.scan(scan(A))
+    deleted(images)
+    assert incidents(images.scan(scan(image=2))) == []
+
+
+def test_stores_no_key_where_pagerduty_is_not_in_use() -> None:
+    images = Images(replace(SHIPPED, targets={Channel.WEBHOOK: None}))
+    images.scan(scan(A))
+    assert open_incident(images) == ""
 
 
 def test_opens_a_new_incident_after_one_was_handed_on() -> None:

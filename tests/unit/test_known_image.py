@@ -305,7 +305,7 @@ def test_the_same_scan_in_another_event_is_nothing_new(people: People) -> None:
 
 def test_an_older_scan_is_not_reported(people: People) -> None:
     people.scan(1)
-    late = any_scan_report(severities={"CRITICAL": 7}, scanned_at=NOW)
+    late = any_scan_report(severities={"CRITICAL": 7}, tagged_at=NOW)
     told = people.tell(late, "late")
     assert (told.notify, told.reason, told.deliveries) == (False, Reason.OUTDATED, ())
     assert not people.scan(1).notify
@@ -527,7 +527,7 @@ def test_an_image_that_is_not_in_the_ledger_has_an_empty_record() -> None:
     interpreted = interpreted_of(any_scan_report())
     assert interpreted.record
     baselines = LedgerInMemory().as_ledger.baselines
-    known = recall(interpreted.record, "event-1", baselines, scanned_at=NOW)
+    known = recall(interpreted.record, "event-1", baselines, tagged_at=NOW)
     assert known.stored == StoredImage(ImageRecord(DIGEST))
     assert (known.before, known.before_by_name, known.findings_before) == (None, None, None)
     assert (known.compared_with, known.findings_now, known.note) == (None, {}, None)
@@ -552,7 +552,7 @@ def test_a_tag_is_kept_as_long_as_the_image_is_scanned(people: People) -> None:
 def test_an_older_scan_takes_no_tag(people: People) -> None:
     people.scan(0, image_digest=OTHER_DIGEST)
     tags = dict(people.ledger.tags)
-    people.tell(any_scan_report(scanned_at=NOW), "late")
+    people.tell(any_scan_report(tagged_at=NOW), "late")
     assert people.ledger.tags == tags
 
 

@@ -7,6 +7,7 @@ image has is in ECR's answer.
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 
 from notify_scan.events.fields import LONGEST_REGION, Fields, UnreadableScanEvent
 from registry.images import could_exist, is_tag
@@ -41,7 +42,8 @@ class QueuedEvent:
 class ChangedImage:
     """An image in which findings have changed.
 
-    image_tags: by the newest event. messages: the ids of all messages about the image.
+    image_tags: by the newest event, which was sent at sent_at.
+    messages: the ids of all messages about the image.
     receives: how often the one of them has been received that was received most often.
     """
 
@@ -50,6 +52,7 @@ class ChangedImage:
     image_tags: tuple[str, ...] = ()
     messages: tuple[str, ...] = ()
     receives: int = 0
+    sent_at: datetime | None = None
 
     def plus(self, other: "ChangedImage") -> "ChangedImage":
         """Return the image with what a newer event says of it."""
@@ -119,6 +122,7 @@ def _image(event: QueuedEvent) -> tuple[tuple[str, str], ChangedImage]:
         image_tags=tuple(filter(is_tag, image.texts("imageTags"))),
         messages=(event.messageId,),
         receives=event.receives,
+        sent_at=datetime.fromtimestamp(event.sent_at // 1_000, UTC) if event.sent_at else None,
     )
 
 

@@ -82,6 +82,7 @@ def _report(
         scan_type=scan_type,
         status=scan.scan_status,
         scanned_at=scan.scanned_at,
+        tagged_at=scan.tagged_at,
         link=console_links.image_page(region, account, repository, image_digest),
         image_digest=image_digest,
         tags=shown,

@@ -89,19 +89,20 @@ def message_of_scan(report: ScanReport) -> Message:
 
 
 def message_of_more_incidents(report: ScanReport) -> Message:
-    """Return the message of the incident that replaces all others for the rest of an hour."""
+    """Return the message of the incident that replaces all others for the rest of an hour.
+
+    PagerDuty, which alone gets it, shows the title.
+    """
     severity = severity_word(next(iter(report.open_now), OTHER))
     return Message(
         level=worst_level(report.open_now),
-        title=(f"ECR: more than 10 images with new {severity} vulnerabilities within an hour",),
+        title=(
+            f"ECR: more than 10 images have new {severity} vulnerabilities within an hour. "
+            "The next digest lists them. Close this incident manually.",
+        ),
         link=report.link,
         link_text="View the last of these images in ECR",
         subject=f"ecr-rescan/{report.account}/{report.region}/more-incidents",
-        lead=(
-            ("The last of these images is ", Value.of(report.image), "."),
-            ("No incident is opened for further images this hour. The next digest lists them.",),
-        ),
-        facts=(_account(report),),
     )
 
 

@@ -232,7 +232,10 @@ def test_the_eleventh_incident_of_an_hour_stands_for_all_others(stack: Installat
     opened = incidents(stack)
     of_images = [key for key in opened if key.startswith("ecr/")]
     assert len(of_images) == 20
-    title = "ECR: more than 10 images with new critical vulnerabilities within an hour"
+    title = (
+        "ECR: more than 10 images have new critical vulnerabilities within an hour. "
+        "The next digest lists them. Close this incident manually."
+    )
     assert {key: opened[key] for key in opened if key not in of_images} == {
         "ecr-rescan/more/123456789012/eu-west-1/2026-11-30T02": title,
         "ecr-rescan/more/123456789012/eu-west-1/2026-11-30T03": title,

@@ -249,6 +249,24 @@ https://console.aws.amazon.com/ecr/any
     )
 
 
+def test_an_email_says_which_address_is_which() -> None:
+    line = (Value("CVE-1", "https://a.example/1"), " high · ", Value("team/api:v1", "https://b/2"))
+    lines = ((Value("CVE-2", "https://a.example/2"), " low"), line, ("CVE-3",))
+    email = sns.email(replace(MESSAGE, sections=sections("New", lines)))
+    assert (
+        """
+New:
+  CVE-2 low https://a.example/2
+  CVE-1 high · team/api:v1
+    CVE-1: https://a.example/1
+    team/api:v1: https://b/2
+  CVE-3
+
+Open findings"""
+        in email
+    )
+
+
 def test_an_email_on_a_run_ends_in_what_to_paste() -> None:
     email = sns.email(run_message(status="INCOMPLETE", rerun={"rerun_of": "run-1"}))
     assert '\n  {"rerun_of": "run-1"}\n\nOpen the execution' in email

@@ -9,7 +9,7 @@ import pytest
 from ledger.changes import LISTS, Cause, Change, ChangedFinding, FindingsChange
 from notify_scan.compared_scan import MOST_REPORTED
 from notify_scan.notification import MOST_INCIDENTS
-from reporting.channels import sns
+from reporting.channels import pagerduty, sns
 from reporting.channels.delivery import Channel
 from reporting.message import Level, Message, plain
 from reporting.reports import AcceptedFinding, ScanReport, ScanType
@@ -780,12 +780,12 @@ def test_an_hour_with_too_many_incidents_has_one_for_the_rest() -> None:
     report = any_scan_report(open_now={"CRITICAL": 1})
     message = message_of_more_incidents(report)
     assert plain(message.title) == (
-        f"ECR: more than {MOST_INCIDENTS} images with new critical vulnerabilities within an hour"
+        f"ECR: more than {MOST_INCIDENTS} images have new critical vulnerabilities within an hour. "
+        "The next digest lists them. Close this incident manually."
     )
-    assert [plain(line) for line in message.lead] == [
-        "The last of these images is team/api:v1.",
-        "No incident is opened for further images this hour. The next digest lists them.",
-    ]
+    payload = pagerduty.trigger(message, report, "any")["payload"]  # type: ignore[index, call-overload] # JSON
+    assert payload["summary"] == plain(message.title)
+    assert "component" not in payload
     assert (message.level, message.subject) == (
         Level.CRITICAL,
         "ecr-rescan/123456789012/eu-central-1/more-incidents",

@@ -31,9 +31,11 @@ def resolve(key: str) -> Json:
 def trigger(message: Message, report: ScanReport | RunReport, key: str) -> Json:
     """Return the event that opens or confirms an incident.
 
-    The routing key, which is a secret, is added when it is sent.
+    It has no component if the message is about more than the report. The routing key, which is a
+    secret, is added when it is sent.
     """
     time = report.reported_at
+    component = report.repository if isinstance(report, ScanReport) else report.run
     return {
         "event_action": "trigger",
         "dedup_key": key,
@@ -45,7 +47,7 @@ def trigger(message: Message, report: ScanReport | RunReport, key: str) -> Json:
             "source": f"{report.account}/{report.region}",
             "severity": _SEVERITIES[message.level],
             **({"timestamp": encode(time)} if time else {}),
-            "component": report.repository if isinstance(report, ScanReport) else report.run,
+            **({"component": component} if message.subject == report.subject else {}),
             "group": "Amazon ECR",
             "class": f"{report.kind} report",
             "custom_details": encode(report),

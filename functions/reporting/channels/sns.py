@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 
 from reporting.channels.document import document
-from reporting.message import Line, Message, Section, plain
+from reporting.message import Line, Message, Section, Value, plain
 from reporting.reports import Report, ScanReport
 from reporting.text import trimmed, visible
 from runtime.messages import Json
@@ -82,8 +82,13 @@ def _listed(section: Section) -> str:
 
 
 def _item(line: Line) -> str:
-    links = [part.link for part in line if not isinstance(part, str) and part.link]
-    return "  " + " ".join([plain(line), *links])
+    """Return an item of a list with its addresses; several have a line each, with what they are."""
+    linked = [part for part in line if isinstance(part, Value) and part.link]
+    if len(linked) > 1:
+        return "\n    ".join(
+            [f"  {plain(line)}", *(f"{each.text}: {each.link}" for each in linked)]
+        )
+    return "  " + " ".join([plain(line), *(str(each.link) for each in linked)])
 
 
 def _first_that_fits(lines: Sequence[Line], most: int) -> str:

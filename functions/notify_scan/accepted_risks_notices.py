@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from accepted_risks.document import AcceptedRisksDocument, Refusal, RisksInForce
 from accepted_risks.risks import DOCUMENT, AcceptedRisk
 from notify_scan.interpreted_event import InterpretedEvent
 from reporting import console_links
+from reporting.phrases import day
 from reporting.reports import Acceptance, NoticeReport
 from reporting.text import sendable, trimmed
 
@@ -87,9 +88,9 @@ def _of_expiry(
         return
     by_id = {risk.id: risk for risk in in_force.risks.entries}
     if expired := _listed(by_id[each] for each in notices.expired if each in by_id):
-        yield _expired(expired, notices.day)
+        yield _expired(expired, date.fromisoformat(notices.day))
     if expiring := _listed(by_id[each] for each in notices.expiring if each in by_id):
-        yield _expiring(expiring, notices.day)
+        yield _expiring(expiring, date.fromisoformat(notices.day))
 
 
 def _listed(risks: Iterable[AcceptedRisk]) -> tuple[AcceptedRisk, ...]:
@@ -98,40 +99,41 @@ def _listed(risks: Iterable[AcceptedRisk]) -> tuple[AcceptedRisk, ...]:
     )
 
 
-def _expired(risks: tuple[AcceptedRisk, ...], day: str) -> _Notice:
+def _expired(risks: tuple[AcceptedRisk, ...], today: date) -> _Notice:
     first, *others = risks
     if not others:
         title, about = "ECR: risk acceptance expired: ", first.vulnerability
-        problem = f"{_origin(first)} Fix the vulnerability, or renew the acceptance."
+        problem = f"{_origin(first, today)} Fix the vulnerability, or renew the acceptance."
     else:
         title, about = f"ECR: {len(risks):,} risk acceptances expired: ", DOCUMENT
         problem = "Their findings count again. Fix the vulnerabilities, or renew the acceptances."
-    return _Notice(f"expired-{day}", title, about, problem, risks)
+    return _Notice(f"expired-{today}", title, about, problem, risks)
 
 
-def _expiring(risks: tuple[AcceptedRisk, ...], day: str) -> _Notice:
+def _expiring(risks: tuple[AcceptedRisk, ...], today: date) -> _Notice:
     first, *others = risks
-    last_day = max(risk.expires for risk in risks)
+    last = max(risk.expires for risk in risks)
+    last_day = day(last.isoformat(), today)
     if not others:
         title, about = f"ECR: risk acceptance expires on {last_day}: ", first.vulnerability
         problem = (
-            f"{_origin(first)} After that day its findings count again: fix the vulnerability, or "
-            "renew the acceptance."
+            f"{_origin(first, today)} After that day its findings count again: fix the "
+            "vulnerability, or renew the acceptance."
         )
     else:
-        when = "on" if first.expires == last_day else "by"
+        when = "on" if first.expires == last else "by"
         title, about = f"ECR: {len(risks):,} risk acceptances expire {when} {last_day}: ", DOCUMENT
         problem = (
             "After their last day, their findings count again: fix the vulnerabilities, or renew "
             "the acceptances."
         )
-    return _Notice(f"expiring-{day}", title, about, problem, risks)
+    return _Notice(f"expiring-{today}", title, about, problem, risks)
 
 
-def _origin(risk: AcceptedRisk) -> str:
+def _origin(risk: AcceptedRisk, today: date) -> str:
     where = f" for {risk.repositories}" if risk.repositories else ""
     return (
-        f"Accepted by {risk.accepted_by}{where} until {risk.expires}. "
+        f"Accepted by {risk.accepted_by}{where} until {day(risk.expires.isoformat(), today)}. "
         f'Reason: "{risk.reason.rstrip(".")}".'
     )
 

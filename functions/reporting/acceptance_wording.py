@@ -1,8 +1,10 @@
 """Format the list of acceptances of a notice."""
 
 import html
+from datetime import date
 
 from reporting.message import Line, Section, Value, plain, sections
+from reporting.phrases import day
 from reporting.reports import Acceptance, NoticeReport
 from reporting.text import first
 
@@ -19,18 +21,19 @@ def listed_acceptances(report: NoticeReport) -> tuple[Section, ...]:
     total = len(report.acceptances) + report.acceptances_omitted
     if total <= 1:
         return ()
-    lines = first([_line(each) for each in report.acceptances], _length, LONGEST_LIST)
+    today = report.reported_at.date()
+    lines = first([_line(each, today) for each in report.acceptances], _length, LONGEST_LIST)
     left = total - len(lines)
     more: tuple[Line, ...] = ((f"{left:,} more in the document",),) if left else ()
     return sections("Acceptances", (*lines, *more))
 
 
-def _line(acceptance: Acceptance) -> Line:
+def _line(acceptance: Acceptance, today: date) -> Line:
     where: Line = (" in ", Value.of(acceptance.repositories)) if acceptance.repositories else ()
     return (
         Value.of(acceptance.vulnerability),
         *where,
-        f" until {acceptance.until}, accepted by ",
+        f" until {day(acceptance.until, today)}, accepted by ",
         Value.of(acceptance.accepted_by),
     )
 

@@ -77,7 +77,7 @@ def test_reports_an_acceptance_on_the_day_after_its_last() -> None:
     (notice,) = due(FakeAcceptedRisks(EXPIRED))
     assert (notice.title, notice.about) == ("ECR: risk acceptance expired: ", "CVE-1")
     assert notice.problem == (
-        "Accepted by jane for team/.* until 2026-03-13. "
+        "Accepted by jane for team/.* until 13 March. "
         'Reason: "Not reachable". Fix the vulnerability, or renew the acceptance.'
     )
     assert notice.acceptances == (Acceptance("CVE-1", "team/.*", "2026-03-13", "jane"),)
@@ -86,16 +86,23 @@ def test_reports_an_acceptance_on_the_day_after_its_last() -> None:
     assert message_of_notice(notice).sections == ()
 
 
+def test_a_day_of_another_year_is_named_with_its_year() -> None:
+    document = "accepted_risks:\n" + expiring_entries("2025-12-31", 2)
+    (notice,) = due(FakeAcceptedRisks(document))
+    assert shown(message_of_notice(notice))[0] == "CVE-70 until 31 December 2025, accepted by any"
+    assert notice.acceptances[0].until == "2025-12-31"
+
+
 def test_warns_of_an_acceptance_a_week_before_it_expires() -> None:
     document = seen_before(FakeAcceptedRisks(expiring(1, "2026-03-21")))
     assert due(document, event="early", now=NOW - A_DAY) == []
     (notice,) = due(document)
     assert (notice.title, notice.about) == (
-        "ECR: risk acceptance expires on 2026-03-21: ",
+        "ECR: risk acceptance expires on 21 March: ",
         "CVE-0",
     )
     assert notice.problem == (
-        'Accepted by any for any until 2026-03-21. Reason: "any". After that day its findings '
+        'Accepted by any for any until 21 March. Reason: "any". After that day its findings '
         "count again: fix the vulnerability, or renew the acceptance."
     )
     assert notice.subject.endswith("/accepted-risks/expiring-2026-03-14")
@@ -104,7 +111,7 @@ def test_warns_of_an_acceptance_a_week_before_it_expires() -> None:
 def test_warns_of_an_acceptance_on_its_last_day_if_not_before() -> None:
     document = seen_before(FakeAcceptedRisks(expiring(1, "2026-03-14")))
     assert [notice.title for notice in due(document)] == [
-        "ECR: risk acceptance expires on 2026-03-14: "
+        "ECR: risk acceptance expires on 14 March: "
     ]
 
 
@@ -158,14 +165,14 @@ def expiring_entries(on: str, number: int, name: str = "CVE-7") -> str:
 def test_names_the_day_of_all_or_the_last_of_them() -> None:
     one_day = "accepted_risks:\n" + expiring_entries("2026-03-20", 2)
     (notice,) = due(seen_before(FakeAcceptedRisks(one_day)))
-    assert notice.title == "ECR: 2 risk acceptances expire on 2026-03-20: "
+    assert notice.title == "ECR: 2 risk acceptances expire on 20 March: "
     two_days = one_day + expiring_entries("2026-03-18", 1, "CVE-8")
     (notice,) = due(seen_before(FakeAcceptedRisks(two_days)))
-    assert notice.title == "ECR: 3 risk acceptances expire by 2026-03-20: "
+    assert notice.title == "ECR: 3 risk acceptances expire by 20 March: "
     assert shown(message_of_notice(notice)) == [
-        "CVE-80 until 2026-03-18, accepted by any",
-        "CVE-70 until 2026-03-20, accepted by any",
-        "CVE-71 until 2026-03-20, accepted by any",
+        "CVE-80 until 18 March, accepted by any",
+        "CVE-70 until 20 March, accepted by any",
+        "CVE-71 until 20 March, accepted by any",
     ]
 
 
@@ -180,13 +187,13 @@ def test_case_18_two_hundred_that_expire_on_one_day_are_one_message_and_one_warn
                 brought[f"{now:%m-%d %H}"] = notice
     assert list(brought) == ["01-24 03", "02-01 03"]
     warning, report = brought.values()
-    assert warning.title == "ECR: 200 risk acceptances expire on 2026-01-31: "
+    assert warning.title == "ECR: 200 risk acceptances expire on 31 January: "
     assert report.title == "ECR: 200 risk acceptances expired: "
     for notice in (warning, report):
         lines = shown(message_of_notice(notice))
-        assert lines[0] == "CVE-2026-0000 until 2026-01-31, accepted by platform team"
+        assert lines[0] == "CVE-2026-0000 until 31 January, accepted by platform team"
         assert lines[14:] == [
-            "CVE-2026-0014 until 2026-01-31, accepted by platform team",
+            "CVE-2026-0014 until 31 January, accepted by platform team",
             "185 more in the document",
         ]
         assert len(notice.acceptances) == MOST_LISTED

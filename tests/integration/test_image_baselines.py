@@ -268,7 +268,8 @@ def damaged(**given: Any) -> dict[str, Any]:
         (damaged(revision=None), "KeyError"),
         (damaged(found="text"), "TypeError"),
         (damaged(found=b"not compressed"), "incorrect header check"),
-        (damaged(found=encoded(FINDINGS)[:-30]), "JSONDecodeError"),
+        (damaged(found=encoded(FINDINGS)[:-30]), "cut off"),
+        (damaged(found=zlib.compress(b"[1,1,{}")), "JSONDecodeError"),
         (damaged(found=zlib.compress(b"[2,1,{},{},[]]")), "version 2, not 1"),
         (damaged(found=zlib.compress(b"[1,1,{}]")), "not enough values"),
         (damaged(found=zlib.compress(b'[1,1,{"p":[["CVE-1",9,1,0]]},{},[]]')), "IndexError"),
@@ -365,7 +366,7 @@ def test_an_image_of_an_index_has_the_tags_of_its_platform(known: Baselines) -> 
         expires_at=EXPIRES_AT,
     )
     image = recalled(known)
-    assert image.child == Child(DIGEST, "linux/arm64", ("v1",))
+    assert image.child == Child(DIGEST, "linux/arm64", ("v1",), EXPIRES_AT)
     assert image.tags == ("v1#linux/arm64",)
     (same,) = known.images("team/api", [DIGEST])
     assert same == image

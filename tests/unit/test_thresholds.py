@@ -2,7 +2,7 @@ import pytest
 
 from notify_scan.settings import ComposeNotificationSettings
 from registry.findings import SEVERITIES
-from reporting.thresholds import Thresholds
+from reporting.thresholds import Thresholds, counted, threshold_of
 from runtime.settings import SettingsError
 from tests.support.reports import DEFAULT_SETTINGS, any_scan_report
 from tests.support.settings import settings_now
@@ -11,7 +11,8 @@ from tests.support.settings import settings_now
 def exceeded(
     accepted: dict[str, int | None], counts: dict[str, int], other: int = 0
 ) -> dict[str, int]:
-    return Thresholds(accepted).exceeded(any_scan_report(severities=counts, other=other))
+    thresholds = Thresholds(accepted)
+    return thresholds.exceeded(thresholds.counts(any_scan_report(severities=counts, other=other)))
 
 
 @pytest.mark.parametrize("severity", SEVERITIES)
@@ -66,6 +67,36 @@ def test_counts_a_severity_with_a_name_of_its_own_in_no_other() -> None:
     counts = {"CRITICAL": 3, "HIGH": 1, "MEDIUM": 7, "NOVEL": 1}
     assert exceeded(accepted, counts) == {"CRITICAL": 3}
     assert exceeded(accepted, counts, other=1) == {"CRITICAL": 3, "OTHER": 2}
+
+
+@pytest.mark.parametrize("severity", SEVERITIES)
+def test_a_documented_severity_has_a_threshold_of_its_own(severity: str) -> None:
+    assert threshold_of(severity) == severity
+
+
+@pytest.mark.parametrize("severity", ["UNTRIAGED", "NOVEL", "OTHER", "", "critical"])
+def test_any_other_severity_has_the_threshold_of_other(severity: str) -> None:
+    assert threshold_of(severity) == "OTHER"
+
+
+def test_counts_findings_by_the_threshold_that_applies_the_worst_first() -> None:
+    found = counted(["NOVEL", "LOW", "HIGH", "UNTRIAGED", "HIGH", "CRITICAL"])
+    assert [*found.items()] == [
+        ("CRITICAL", 1),
+        ("HIGH", 2),
+        ("MEDIUM", 0),
+        ("LOW", 1),
+        ("INFORMATIONAL", 0),
+        ("UNDEFINED", 0),
+        ("OTHER", 2),
+    ]
+    assert counted([]) == dict.fromkeys((*SEVERITIES, "OTHER"), 0)
+
+
+def test_an_event_and_a_list_of_the_same_findings_are_counted_alike() -> None:
+    report = any_scan_report(severities={"CRITICAL": 1, "HIGH": 2, "UNTRIAGED": 1}, other=1)
+    listed = counted(["HIGH", "UNTRIAGED", "NOVEL", "CRITICAL", "HIGH"])
+    assert [*Thresholds({}).counts(report).items()] == [*listed.items()]
 
 
 def test_takes_the_parameters_of_the_stack(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -239,6 +239,16 @@ def test_refuses_more_findings_than_an_item_holds(known: Baselines) -> None:
         stored(known, 1, replace(FINDINGS, findings=findings))
 
 
+def test_forgets_findings_with_their_baseline_or_not_at_all(known: Baselines) -> None:
+    note(known, FIRST, None, also=[stored(known)])
+    forget = known.to_forget("team/api", DIGEST)
+    with pytest.raises(BaselineMoved):
+        note(known, SECOND, None, also=[forget])
+    assert recalled(known).findings == FINDINGS
+    note(known, SECOND, FIRST, also=[forget])
+    assert recalled(known) == StoredImage(ImageRecord(DIGEST, baseline=SECOND))
+
+
 # Findings
 
 

@@ -11,7 +11,7 @@ from ledger.digest_entries import DigestChange, DigestEntries
 from ledger.errors import BaselineMoved, LedgerUnavailable
 from ledger.image_baselines import Baselines, Recall, StoredImage, TagPointer
 from ledger.image_records import Baseline, ImageRecord, RecordedScan
-from ledger.known_findings import KnownFindings, decoded, encoded
+from ledger.known_findings import KnownFindings, TooManyFindings, decoded, encoded
 from ledger.platforms import Child
 from notify_scan.interpreted_event import InterpretedEvent
 from notify_scan.new_baseline import Ledger
@@ -21,7 +21,11 @@ type Name = tuple[str, str]  # repository and image digest, or tag
 
 
 class LedgerInMemory:
-    """All adapters together; `is_lost` makes the table answer nothing, `refused` some calls."""
+    """All adapters together.
+
+    is_lost: the table answers nothing. is_full: no item holds the findings of an image. refused:
+    some calls are not answered.
+    """
 
     def __init__(self) -> None:
         self.kept: dict[Name, ImageRecord] = {}
@@ -33,6 +37,7 @@ class LedgerInMemory:
         self.announcements = AnnouncementsInMemory()
         self.calls: Counter[str] = Counter()
         self.is_lost = False
+        self.is_full = False
         self.refused: set[str] = set()
 
     @property
@@ -102,6 +107,8 @@ class LedgerInMemory:
         self, repository: str, digest: str, findings: KnownFindings, *, revision: int
     ) -> Callable[[], None]:
         """Return the write that stores the findings of an image, as they are read again."""
+        if self.is_full:
+            raise TooManyFindings("any")
         read = replace(
             decoded(encoded(findings)),
             revision=revision,

@@ -3,13 +3,15 @@
 A, B are critical in openssl; C, D are high in zlib and xz. Thresholds are 0 where nothing is said.
 """
 
-from dataclasses import dataclass, field
+import io
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
 
 from ledger.changes import LISTS, Cause, Change
 from ledger.errors import LedgerUnavailable
+from ledger.image_records import ImageState
 from notify_scan.notification import Notification
 from reporting.channels.delivery import Channel, Delivery
 from reporting.reports import Reason, ScanType
@@ -411,3 +413,68 @@ def report_of(notification: Notification) -> Any:
         each.content for each in notification.deliveries if each.channel is Channel.WEBHOOK
     )
     return content["report"]  # type: ignore[index, call-overload]
+
+
+def test_a_lowered_threshold_alone_opens_nothing_new() -> None:
+    images = Images()
+    images.scan(scan(C, limits=HIGH_10))
+    assert not images.scan(scan(C)).notify
+    change = images.change_of(images.last_event)
+    assert change
+    assert (change.change, change.cause, named(change)) == (Change.UNCHANGED, THRESHOLD, {})
+
+
+def test_reports_the_end_of_a_failure_where_the_same_findings_remain() -> None:
+    images = Images()
+    for each in (scan(A), FAILED):
+        images.scan(each)
+    assert images.scan(scan(A)).notify
+    change = images.change_of(images.last_event)
+    assert change
+    assert (change.change, change.cause, named(change)) == (Change.CLEARED, END_OF_FAILURE, {})
+
+
+def test_reports_the_end_of_a_failure_where_nothing_was_open_before() -> None:
+    images = Images()
+    for each in (scan(C, limits=HIGH_2), FAILED):
+        images.scan(each)
+    assert images.scan(scan(C, limits=HIGH_2)).notify
+    change = images.change_of(images.last_event)
+    assert change
+    assert (change.change, change.cause, named(change)) == (Change.CLEARED, END_OF_FAILURE, {})
+
+
+def test_an_image_of_version_0_3_0_is_compared_with_all_that_an_enhanced_scan_counts() -> None:
+    """That version did not know which of the findings Amazon Inspector suppresses."""
+    images, image_digest = Images(), f"sha256:{1:064x}"
+    enhanced = scan(A, B, scan_type=ENHANCED, suppressed=("CVE-B",))
+    images.scan(enhanced)
+    record = images.ledger.kept["team/api", image_digest]
+    assert record.baseline
+    kept = ImageState({"CRITICAL": 2}, ("CRITICAL",))
+    images.ledger.kept["team/api", image_digest] = replace(
+        record, baseline=replace(record.baseline, image_state=kept, incident=None)
+    )
+    del images.ledger.findings["team/api", image_digest]
+    assert not images.scan(enhanced).notify
+    assert images.change_of(images.last_event) is None
+    stored = images.ledger.kept["team/api", image_digest].baseline
+    assert stored
+    assert stored.image_state.counts["CRITICAL"] == 1
+    worse = images.scan(scan(A, B, E, scan_type=ENHANCED, suppressed=("CVE-B",)))
+    assert named_in(worse)["new"] == ["CVE-E"]
+
+
+def test_compares_by_number_with_more_findings_than_an_item_holds(log: io.StringIO) -> None:
+    images, image_digest = Images(), f"sha256:{1:064x}"
+    images.scan(scan(A))
+    assert images.ledger.findings["team/api", image_digest].findings
+    images.ledger.is_full = True
+    assert images.scan(scan(A, C)).notify
+    assert "findings not stored by name" in log.getvalue()
+    assert ("team/api", image_digest) not in images.ledger.findings
+    stored = images.ledger.kept["team/api", image_digest].baseline
+    assert stored
+    assert (stored.image_state.counts["CRITICAL"], stored.image_state.counts["HIGH"]) == (1, 1)
+    assert not images.scan(scan(A, C)).notify
+    assert images.scan(scan(A, C, D)).notify

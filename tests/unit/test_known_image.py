@@ -1,7 +1,7 @@
 """What NotifyScan remembers, by what it reports: the ledger is one in memory.
 
 Scans are compared by number here, as the thresholds of the stack count them; tests/unit/
-test_compared_scan.py and test_changes.py compare them by name.
+test_decision_table.py and test_changes.py compare them by name.
 """
 
 import io

@@ -139,6 +139,8 @@ def decide_alone(report: ScanReport, policy: NotificationPolicy) -> Decision:
     """
     if report.is_unsupported:
         return Decision(notify=False, reason=Reason.UNSUPPORTED)
+    if not report.is_monitored:
+        return Decision(notify=False, reason=Reason.NOT_MONITORED)
     notify = policy.is_notified(failed=not report.is_complete)
     if not report.is_complete:
         return Decision(notify, Reason.FAILED if notify else Reason.FAILED_EXCLUDED)

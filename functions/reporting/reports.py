@@ -159,6 +159,11 @@ class ScanReport:
         return self.status in UNSUPPORTED_STATUSES
 
     @property
+    def is_monitored(self) -> bool:
+        """Return whether Amazon Inspector has not stopped to monitor the image."""
+        return self.status != "SCAN_ELIGIBILITY_EXPIRED"
+
+    @property
     def naming_tag(self) -> str | None:
         """Return the tag that names the image: one that stays with it, where there is one."""
         lasting = [tag for tag in self.tags if tag.lower() not in _MOVING_TAGS]

@@ -328,6 +328,12 @@ def test_an_image_that_ecr_cannot_scan_is_not_reported_alone() -> None:
         assert decision == Decision(False, Reason.UNSUPPORTED)
 
 
+def test_an_image_that_inspector_no_longer_monitors_is_not_reported_alone() -> None:
+    for notify_on in EVERY_NOTIFY_ON:
+        decision = on_scan_alone({"status": "SCAN_ELIGIBILITY_EXPIRED"}, notify_on=notify_on)
+        assert decision == Decision(False, Reason.NOT_MONITORED)
+
+
 # Runs
 
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from itertools import groupby
 
 from ledger.changes import Cause, Change, ChangedFinding
-from ledger.digest_entries import DigestChange, DigestEntry, sort_key
+from ledger.digest_entries import DigestChange, DigestEntry, DigestImage, sort_key
 from registry.findings import SEVERITIES, severity_rank
 from reporting.changes import Seen, compare, difference
 from reporting.decision import NotifyOn
@@ -92,6 +92,7 @@ class _Spread:
 
 
 type _Spreads = dict[tuple[News, str], _Spread]
+type _Name = tuple[str, str, str]  # of an image, with its account and Region
 
 
 @dataclass
@@ -153,14 +154,15 @@ class Contents:
     _fixed: _Spreads = field(default_factory=dict)
     _first_seen: _Spreads = field(default_factory=dict)
     _still_open: dict[tuple[str, str], _StillOpen] = field(default_factory=dict)
-    _newest: dict[str, tuple[datetime, str]] = field(default_factory=dict)
+    _newest: dict[_Name, tuple[datetime, str]] = field(default_factory=dict)
 
     def add(self, changes: Sequence[DigestChange]) -> None:
         """Add the changes of one image, the oldest first."""
         latest = changes[-1].image
-        newest = self._newest.get(latest.image)
+        name = _name(latest)
+        newest = self._newest.get(name)
         if newest is None or newest[0] < latest.scanned_at:
-            self._newest[latest.image] = latest.scanned_at, latest.image_digest
+            self._newest[name] = latest.scanned_at, latest.image_digest
         net = net_change(changes)
         if net is None:
             return
@@ -309,7 +311,7 @@ class Contents:
             self._still_open[key].add(findings, image)
 
     def _with_successor(self, image: DigestedImage) -> DigestedImage:
-        _, newest = self._newest[image.image]
+        _, newest = self._newest[_name(image)]
         return image if newest == image.image_digest else replace(image, replaced_by=newest)
 
 
@@ -335,6 +337,10 @@ def contents_of(
 
 def _image(entry: DigestEntry | DigestChange) -> tuple[str, str]:
     return entry.image.repository, entry.image.image_digest
+
+
+def _name(image: DigestImage | DigestedImage) -> _Name:
+    return image.account, image.region, image.image
 
 
 def _as_change(entry: DigestEntry, notify_on: frozenset[NotifyOn]) -> DigestChange:

@@ -356,3 +356,10 @@ def test_an_image_without_the_tag_that_another_has_by_now_says_so() -> None:
     assert (old.replaced_by, new.replaced_by) == (newer.image.image_digest, None)
     told = contents(any_change(1), replace(newer, is_told=True))
     assert [each.replaced_by for each in told.listed(told.images)] == [newer.image.image_digest]
+
+
+@pytest.mark.parametrize("elsewhere", [{"account": "999999999999"}, {"region": "us-east-1"}])
+def test_an_image_of_the_same_name_elsewhere_replaces_none(elsewhere: dict[str, str]) -> None:
+    newer = any_change(2, image="team/api-1:v1", minutes=1, **elsewhere)
+    found = contents(any_change(1), newer)
+    assert [each.replaced_by for each in found.listed(found.images)] == [None, None]

@@ -12,7 +12,9 @@ from registry.errors import (
     EcrError,
     EcrThrottled,
     EcrUnavailable,
+    ImageArchived,
     ImageNotFound,
+    ImageNotScannable,
     RepositoryNotFound,
 )
 from registry.images import LastScan
@@ -27,7 +29,8 @@ _SCANNED = frozenset({"ACTIVE", "SCAN_ELIGIBILITY_EXPIRED"})
 class Results:
     """What ECR has answered.
 
-    found: the results. dropped: images that are gone, or that Inspector has not scanned.
+    found: the results. dropped: images that are gone or archived, or that Inspector has not
+        scanned.
     unanswered: images to ask for again. problem: why, of the first one; absent if the time is over.
     """
 
@@ -49,7 +52,7 @@ def ask(images: Sequence[ChangedImage], registry: EcrRegistry, *, until: datetim
             break
         try:
             scan = registry.last_scan(image.repository, image.image_digest)
-        except (ImageNotFound, RepositoryNotFound):
+        except (ImageNotFound, RepositoryNotFound, ImageArchived, ImageNotScannable):
             dropped += 1
         except (EcrThrottled, EcrUnavailable, AccessDenied, EcrError) as error:
             problems.append(f"{type(error).__name__}: {error}")

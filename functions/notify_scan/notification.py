@@ -25,7 +25,7 @@ from notify_scan.new_baseline import Conclusion, Ledger, keep_up, remember, with
 from notify_scan.scan_details import RETRIES, CompletedScan, completed
 from notify_scan.scan_record import ScanRecord
 from registry.ecr import EcrRegistry
-from registry.errors import ImageNotFound, RepositoryNotFound
+from registry.errors import ImageArchived, ImageNotFound, ImageNotScannable, RepositoryNotFound
 from reporting.channels import pagerduty
 from reporting.channels.delivery import Channel, Delivery
 from reporting.channels.in_use import ChannelsInUse, Routing
@@ -320,6 +320,8 @@ class Composer:
             self.registry.last_scan(deletion.repository, deletion.image_digest)
         except (ImageNotFound, RepositoryNotFound):
             return False
+        except (ImageArchived, ImageNotScannable):
+            return True
         return True
 
     def _keep_up(self, known: KnownImage, result: ComparedScan, *, is_missing: bool) -> None:

@@ -11,7 +11,9 @@ from registry.errors import (
     EcrError,
     EcrThrottled,
     EcrUnavailable,
+    ImageArchived,
     ImageNotFound,
+    ImageNotScannable,
     RepositoryNotFound,
 )
 from registry.images import LastScan
@@ -99,8 +101,18 @@ def test_drops_an_image_that_inspector_has_not_scanned(answer: LastScan | None) 
     assert results(images(1), AskedRegistry(lambda _: answer)) == Results(dropped=1)
 
 
-@pytest.mark.parametrize("gone", [ImageNotFound("gone"), RepositoryNotFound("gone")])
-def test_drops_an_image_that_is_gone_and_asks_for_the_others(gone: Exception) -> None:
+@pytest.mark.parametrize(
+    "gone",
+    [
+        ImageNotFound("gone"),
+        RepositoryNotFound("gone"),
+        ImageArchived("archived"),
+        ImageNotScannable("an index"),
+    ],
+)
+def test_drops_an_image_that_has_no_result_any_more_and_asks_for_the_others(
+    gone: Exception,
+) -> None:
     asked = images(3)
     answer = results(asked, AskedRegistry(refusing(gone, asked[1].image_digest)))
     assert [found.image_digest for found in answer.found] == [

@@ -10,7 +10,7 @@ from ledger.image_records import Baseline, ImageState
 from notify_scan.incidents import incident_change, incident_of, new_key
 from notify_scan.interpreted_event import InterpretedEvent
 from notify_scan.notification import MOST_INCIDENTS, Notification
-from registry.errors import ImageNotFound, RepositoryNotFound
+from registry.errors import ImageArchived, ImageNotFound, ImageNotScannable, RepositoryNotFound
 from registry.images import LastScan
 from reporting.channels.delivery import Channel
 from reporting.channels.pagerduty import LONGEST_KEY
@@ -135,7 +135,8 @@ def test_row_p9_resolves_the_incident_of_an_image_that_is_deleted() -> None:
 def test_row_p9_asks_ecr_whether_the_image_or_only_a_tag_is_deleted(error: Exception) -> None:
     images = Images()
     images.scan(scan(A))
-    for answer in (LastScan("COMPLETE", NOW), None):
+    archived, odd = ImageArchived("any"), ImageNotScannable("any")
+    for answer in (LastScan("COMPLETE", NOW), None, archived, odd):
         kept = deleted(images, ecr=answer)
         assert (kept.reason, kept.deliveries) == (Reason.STILL_THERE, ())
     assert open_incident(images) == key()

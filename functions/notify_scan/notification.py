@@ -78,7 +78,7 @@ class Composer:
     attempt: int
 
     def compose(self, interpreted: InterpretedEvent) -> Notification:
-        """Decide on the report, complete it from ECR, format it, and store the baseline last.
+        """Decide on the report, complete it from ECR, format it, and update the ledger.
 
         Raises EcrThrottled, EcrUnavailable or LedgerUnavailable while there are retries left, and
         BaselineMoved if another event on the same image was faster: a retry decides again.
@@ -290,6 +290,8 @@ class Composer:
             )
             return Notification(deletion.subject, bool(keys), reason, deliveries)
 
+        if Channel.PAGERDUTY not in self.channels.targets:
+            return ended(Reason.NO_INCIDENT)
         if deletion.is_elsewhere:
             return ended(Reason.DELETED_ELSEWHERE)
         repository, image_digest = deletion.repository, deletion.image_digest

@@ -220,6 +220,17 @@ def test_a_rule_loses_no_event() -> None:
         assert properties["DeadLetterConfig"]["Arn"] == {"Fn::GetAtt": ["Undelivered", "Arn"]}
 
 
+def test_deletions_start_an_execution_only_where_there_are_incidents() -> None:
+    states = {
+        name: rule["Properties"].get("State")
+        for name, rule in NOTIFY_SCAN.properties["Events"].items()
+    }
+    state = states.pop("ImageDeleted")
+    assert resolved(state, {"PagerDutySecretArn": "any"}) == "ENABLED"
+    assert resolved(state, {"PagerDutySecretArn": ""}) == "DISABLED"
+    assert set(states.values()) == {None}
+
+
 def test_a_digest_is_started_where_a_channel_gets_digests_and_else_not() -> None:
     (event,) = SEND_DIGEST.properties["Events"].values()
     properties = event["Properties"]

@@ -13,6 +13,7 @@ from notify_scan.notification import MOST_INCIDENTS, Notification
 from registry.errors import ImageArchived, ImageNotFound, ImageNotScannable, RepositoryNotFound
 from registry.images import LastScan
 from reporting.channels.delivery import Channel
+from reporting.channels.in_use import ChannelsInUse
 from reporting.channels.pagerduty import LONGEST_KEY
 from reporting.reports import Deletion, Interpretation, Reason
 from tests.support.clock import NOW
@@ -46,7 +47,7 @@ def deleted(
         deleted_at=images.now,
     )
     composer = any_composer(
-        channels=SHIPPED,
+        channels=given.pop("channels", SHIPPED),
         registry=FakeScans(last_scan=given.pop("ecr", ImageNotFound("gone"))).as_registry,
         ledger=images.ledger.as_ledger,
         now=images.now,
@@ -148,6 +149,14 @@ def test_row_p9_leaves_images_alone_that_are_unknown_or_elsewhere() -> None:
     assert deleted(images).reason is Reason.NO_INCIDENT
     images.scan(scan(A))
     assert deleted(images, is_elsewhere=True).reason is Reason.DELETED_ELSEWHERE
+    assert open_incident(images) == key()
+
+
+def test_a_deletion_costs_nothing_without_pagerduty() -> None:
+    images = Images()
+    images.scan(scan(A))
+    notification = deleted(images, channels=ChannelsInUse({Channel.WEBHOOK: None}))
+    assert (notification.reason, notification.deliveries) == (Reason.NO_INCIDENT, ())
     assert open_incident(images) == key()
 
 

@@ -3,15 +3,13 @@
 import hashlib
 import json
 import re
-from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Never, Self
 
 from accepted_risks import yaml_reader
 from accepted_risks.yaml_reader import Scalar, UnreadableYaml, Value
-from registry.findings import Finding
 from reporting.text import trimmed
 from runtime.patterns import QUICK, PatternTooSlow, matching_patterns
 
@@ -120,37 +118,6 @@ class AcceptedRisks:
     def expiring(self, on: date, within: timedelta) -> tuple[AcceptedRisk, ...]:
         """Return the entries whose last day is this one, or no further away than that."""
         return tuple(risk for risk in self.entries if on <= risk.expires <= on + within)
-
-
-@dataclass(frozen=True)
-class Accepted:
-    """The findings of one image, divided into those that count and those that are accepted.
-
-    counts: the accepted ones by severity.
-    """
-
-    standing: tuple[Finding, ...] = ()
-    accepted: tuple[Finding, ...] = ()
-    counts: dict[str, int] = field(default_factory=dict)
-
-    def taken_off(self, severities: Mapping[str, int]) -> dict[str, int]:
-        """Take the accepted findings off the counts of a report.
-
-        An event and the list of findings may disagree: what is left is never below 0.
-        """
-        return {
-            name: max(0, count - self.counts.get(name, 0)) for name, count in severities.items()
-        }
-
-
-def apply(findings: Iterable[Finding], risks: Mapping[str, AcceptedRisk]) -> Accepted:
-    """Divide the findings of one image by the accepted risks of its repository."""
-    standing: list[Finding] = []
-    accepted: list[Finding] = []
-    for finding in findings:
-        (accepted if finding.name in risks else standing).append(finding)
-    counts = Counter(finding.severity for finding in accepted)
-    return Accepted(tuple(standing), tuple(accepted), dict(counts))
 
 
 def _entries(document: Value) -> tuple[AcceptedRisk, ...]:

@@ -15,11 +15,8 @@ from accepted_risks.risks import (
     AcceptedRisks,
     RisksOfRepository,
     UnusableAcceptedRisks,
-    apply,
 )
-from registry.findings import SEVERITIES, Finding
 from runtime import patterns
-from tests.support.reports import any_finding
 from tests.support.template import ROOT
 
 TODAY = date(2026, 3, 14)
@@ -45,7 +42,6 @@ risks = st.builds(
 documents = st.lists(
     risks, max_size=8, unique_by=lambda risk: (risk.vulnerability, risk.repositories)
 ).map(tuple)
-findings = st.lists(st.builds(Finding, name=names, severity=st.sampled_from([*SEVERITIES, "NEW"])))
 
 
 def any_risk(**given: Any) -> AcceptedRisk:
@@ -372,55 +368,23 @@ def test_an_entry_is_named_by_all_of_its_content() -> None:
     assert len({risk.id for risk in (any_risk(), *others)}) == 6
 
 
-def test_divides_findings_and_counts_what_is_accepted() -> None:
-    found = [
-        any_finding(XZ, "CRITICAL", package="xz"),
-        any_finding("CVE-1", "CRITICAL"),
-        any_finding(XZ, "CRITICAL", package="liblzma"),
-        any_finding("CVE-2", "LOW"),
-    ]
-    accepted = apply(found, {XZ: any_risk()})
-    assert accepted.accepted == (found[0], found[2])
-    assert accepted.standing == (found[1], found[3])
-    assert accepted.counts == {"CRITICAL": 2}
-    assert accepted.taken_off({"CRITICAL": 3, "LOW": 1}) == {"CRITICAL": 1, "LOW": 1}
-    assert accepted.taken_off({"CRITICAL": 1}) == {"CRITICAL": 0}
-
-
-@given(
-    findings, documents, st.dictionaries(st.sampled_from([*SEVERITIES, "NEW"]), st.integers(0, 9))
-)
-def test_a_count_is_never_below_0_and_never_grows(
-    found: list[Finding], entries: tuple[AcceptedRisk, ...], counts: dict[str, int]
-) -> None:
-    accepted = apply(found, AcceptedRisks(entries).in_force("team/api", TODAY).by_vulnerability)
-    left = accepted.taken_off(counts)
-    assert left.keys() == counts.keys()
-    assert all(0 <= left[name] <= counts[name] for name in counts)
-    assert sum(accepted.counts.values()) == len(accepted.accepted)
-    assert len(accepted.accepted) + len(accepted.standing) == len(found)
-
-
-@given(findings, documents, st.randoms())
-def test_order_does_not_matter(
-    found: list[Finding], entries: tuple[AcceptedRisk, ...], random: Any
-) -> None:
+@given(documents, st.randoms())
+def test_order_does_not_matter(entries: tuple[AcceptedRisk, ...], random: Any) -> None:
     def shuffled[T](items: tuple[T, ...] | list[T]) -> list[T]:
         return random.sample(list(items), len(items))
 
     in_force = AcceptedRisks(entries).in_force("team/api", TODAY).by_vulnerability
     other = AcceptedRisks(tuple(shuffled(entries))).in_force("team/api", TODAY)
     assert other.by_vulnerability == in_force
-    assert apply(shuffled(found), in_force).counts == apply(found, in_force).counts
 
 
-@given(findings, documents, risks)
+@given(documents, risks)
 def test_an_entry_that_is_expired_or_for_another_repository_changes_nothing(
-    found: list[Finding], entries: tuple[AcceptedRisk, ...], more: AcceptedRisk
+    entries: tuple[AcceptedRisk, ...], more: AcceptedRisk
 ) -> None:
     before = AcceptedRisks(entries).in_force("team/api", TODAY).by_vulnerability
     after = AcceptedRisks((*entries, more)).in_force("team/api", TODAY).by_vulnerability
     if more.is_expired(TODAY) or not re.fullmatch(more.repositories or ".*", "team/api"):
-        assert apply(found, after) == apply(found, before)
+        assert after == before
     else:
         assert more.vulnerability in after

@@ -9,7 +9,6 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from ledger.image_records import Baseline, ImageState
-from registry.findings import SEVERITIES, severity_rank
 from reporting.channels import pagerduty
 
 _REVISION = re.compile(r"#[0-9]{1,9}$")  # at the end of a key; those of version 0.3.0 had none
@@ -98,8 +97,3 @@ def is_problem(now: ImageState, key: str, severities: Collection[str]) -> bool:
     if not _REVISION.search(key):
         return bool(now.exceeded)
     return any(name in severities for name in now.exceeded)
-
-
-def severities_from(lowest: str) -> tuple[str, ...]:
-    """Return the severities that are at least as bad as one."""
-    return SEVERITIES[: severity_rank(lowest) + 1]

@@ -63,7 +63,7 @@ def _show(
 ) -> None:
     now = clock.now()
     live = [each for each in affected.images if is_live(each, rescan_after, now)]
-    others = [each for each in affected.images if each not in live]
+    others = [each for each in affected.images if not is_live(each, rescan_after, now)]
     if live:
         console.print(_lines(live))
     if others:

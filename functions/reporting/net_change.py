@@ -14,9 +14,9 @@ from ledger.changes import (
 )
 from ledger.digest_entries import DigestChange, DigestImage
 from ledger.image_records import ImageState
-from registry.findings import SEVERITIES, FindingKey, severity_rank
+from registry.findings import FindingKey, severity_rank
 from reporting.changes import Seen, compare
-from reporting.thresholds import OTHER
+from reporting.thresholds import threshold_of
 
 _NEWS = ("new", "back", "ended", "worse")  # the lists for which an image is worse than before
 _WENT = ("gone", "accepted")
@@ -183,14 +183,9 @@ def _last_reported(changes: Sequence[DigestChange]) -> ImageState:
 
 def _without_closed(by_name: FindingsChange, now: ImageState) -> FindingsChange:
     """Leave out what is news only above a threshold that is not exceeded any more."""
-    is_open = {name for name in (*SEVERITIES, OTHER) if name in now.exceeded}
 
     def still_open(findings: tuple[ChangedFinding, ...]) -> tuple[ChangedFinding, ...]:
-        return tuple(
-            each
-            for each in findings
-            if (each.severity if each.severity in SEVERITIES else OTHER) in is_open
-        )
+        return tuple(each for each in findings if threshold_of(each.severity) in now.exceeded)
 
     lists: dict[str, Any] = {name: still_open(getattr(by_name, name)) for name in _NEWS}
     return replace(by_name, **lists)

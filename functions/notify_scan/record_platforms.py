@@ -35,7 +35,9 @@ def record_platforms(
     event: PushEvent, registry: EcrRegistry, known: Platforms, *, kept_for: timedelta, now: datetime
 ) -> RecordedPlatforms:
     """Ask ECR for the index, and record the images that it lists."""
-    pushed, children, is_gone = pushed_index(event.time, event.detail, now), {}, False
+    pushed = pushed_index(event.time, event.detail, now)
+    children: dict[str, str] = {}
+    is_gone = False
     try:
         children = registry.platforms(pushed.repository, pushed.image_digest)
     except (ImageNotFound, RepositoryNotFound):
@@ -57,8 +59,6 @@ def record_platforms(
 def handler(event: PushEvent) -> RecordedPlatforms:
     """Run as RecordPlatforms, when an index is pushed."""
     settings = RecordPlatformsSettings.load()
-    known, kept_for = (
-        platforms(settings.ledger_table),
-        timedelta(days=settings.image_record_retention_days),
-    )
+    known = platforms(settings.ledger_table)
+    kept_for = timedelta(days=settings.image_record_retention_days)
     return record_platforms(event, ecr_registry(), known, kept_for=kept_for, now=clock.now())

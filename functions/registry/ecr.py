@@ -167,10 +167,8 @@ class EcrRegistry:
                 )
         except errors.ScanNotFound:
             return None
-        status, findings = (
-            response.get("imageScanStatus", {}),
-            response.get("imageScanFindings", {}),
-        )
+        status = response.get("imageScanStatus", {})
+        findings = response.get("imageScanFindings", {})
         return _last_scan(
             status, findings.get("imageScanCompletedAt"), findings.get("findingSeverityCounts", {})
         )

@@ -9,7 +9,7 @@ from ledger.risk_records import ExpiryNotices
 WARNED_BEFORE = timedelta(days=7)
 
 # After this time, an acceptance that is still in the document is in a notice once more.
-REPORTED_FOR = timedelta(days=365)
+NOTICED_FOR = timedelta(days=365)
 
 # More than a document has entries. The ledger keeps them in one item, at 32 bytes each.
 MOST_KEPT = 3_000
@@ -63,7 +63,7 @@ def notices_of(
 
 
 def _is_recent(day: str | None, today: date) -> bool:
-    return day is not None and today - date.fromisoformat(day) < REPORTED_FOR
+    return day is not None and today - date.fromisoformat(day) < NOTICED_FOR
 
 
 def _kept(days: Mapping[str, str], today: date) -> dict[str, str]:

@@ -59,9 +59,9 @@ class Reason(StrEnum):
     RUN_REPORTED_ALREADY = "the run itself has sent Rescan Finished"
 
 
-# ACTIVE: Amazon Inspector monitors the image, and ECR returns its findings.
 # Tags that move from image to image: another tag of the same image, if it has one, says more.
 _MOVING_TAGS = {"latest", "stable", "main", "master", "prod", "dev"}
+# ACTIVE: Amazon Inspector monitors the image, and ECR returns its findings.
 _COMPLETE = {"COMPLETE", "INITIAL_SCAN_COMPLETE", "ACTIVE"}
 
 

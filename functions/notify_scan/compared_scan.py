@@ -102,7 +102,7 @@ def compared(
     present = _present(scan, known.findings_before or known.stored.findings, today)
     by_number, by_name = known.before, known.before_by_name
     if present is not None and (by_number is None or by_name or by_number.is_found_empty):
-        image_state = _state(report, counted_open(present), thresholds)
+        image_state = _state(report, counted_unaccepted(present), thresholds)
         before = by_name or by_number
         related = {each.name: each.related for each in (scan.findings or {}).values()}
         comparison = compare(before, Seen(image_state, present), related)
@@ -114,7 +114,7 @@ def compared(
         compared_state = image_state = _state_by_number(scan, known, thresholds)
         comparison = compare(before, Seen(image_state))
         if present is not None:
-            image_state = _state(report, counted_open(present), thresholds)
+            image_state = _state(report, counted_unaccepted(present), thresholds)
     changed = None
     if comparison.moved is not None and present is not None:
         present = _with_dates_of_renamed(present, comparison.moved, known.findings_before)
@@ -164,7 +164,7 @@ def compared_again(
     return ComparedScan(report, comparison, image_state, image_state)
 
 
-def counted_open(findings: Findings) -> dict[str, int]:
+def counted_unaccepted(findings: Findings) -> dict[str, int]:
     """Count the findings that are not accepted, by severity as thresholds have it."""
     return counted(each.severity for each in findings.values() if not each.is_accepted)
 

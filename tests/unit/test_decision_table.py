@@ -478,3 +478,35 @@ def test_compares_by_number_with_more_findings_than_an_item_holds(log: io.String
     assert (stored.image_state.counts["CRITICAL"], stored.image_state.counts["HIGH"]) == (1, 1)
     assert not images.scan(scan(A, C)).notify
     assert images.scan(scan(A, C, D)).notify
+
+
+def test_a_threshold_that_is_lowered_is_no_news_where_nothing_was_open() -> None:
+    images = Images()
+    images.scan(scan(C, D, limits=HIGH_10))
+    assert images.scan(scan(C, D)).reason == Reason.THRESHOLD_MOVED
+    change = images.change_of(images.last_event)
+    assert change
+    assert (change.change, change.cause) == (Change.UNCHANGED, THRESHOLD)
+
+
+def test_keeps_the_names_of_another_type_of_scanning_out_of_a_scan_by_number() -> None:
+    images = Images()
+    images.scan(scan(A, C))
+    assert images.scan(scan(counts={"CRITICAL": 1}, scan_type=ENHANCED)).reason == (
+        Reason.FIRST_OF_TYPE
+    )
+    (known,) = images.ledger.findings.values()
+    assert {name for name, _ in known.findings} == {"CVE-A", "CVE-C"}
+
+
+def test_an_enhanced_scan_after_the_update_is_compared_as_version_0_3_0_did() -> None:
+    images, counts = Images(), {"CRITICAL": 1, "UNTRIAGED": 7}
+    images.scan(scan(counts=counts, scan_type=ENHANCED))
+    ((key, record),) = images.ledger.kept.items()
+    assert record.baseline
+    old = replace(record.baseline.image_state, thresholds=None, scan_type=None)
+    baseline = replace(record.baseline, image_state=old)
+    images.ledger.kept[key] = replace(record, baseline=baseline)
+    found = (A, *(f"CVE-{number}/attr/L" for number in range(7)))
+    silent = images.scan(scan(*found, counted=counts, accepted=("CVE-A",), scan_type=ENHANCED))
+    assert (silent.notify, silent.reason) == (False, Reason.UNCHANGED)

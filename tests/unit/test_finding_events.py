@@ -1,5 +1,6 @@
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -43,7 +44,14 @@ def why_unreadable(body: str) -> str:
 
 def test_reads_which_image_an_event_is_about() -> None:
     changes = changes_in(queued(event_on()))
-    image = ChangedImage("team/api", DIGEST, ("v1",), messages=("1",), receives=1)
+    image = ChangedImage(
+        "team/api",
+        DIGEST,
+        ("v1",),
+        messages=("1",),
+        receives=1,
+        sent_at=datetime.fromtimestamp(0, UTC),
+    )
     assert changes == ChangedImages((image,))
 
 

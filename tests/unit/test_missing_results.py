@@ -36,6 +36,7 @@ def test_finds_what_ecr_tells_of_the_scan_that_was_started() -> None:
         "scanned-at": "2026-03-13T20:00:01+00:00",
         "run": "run-1",
         "scan-type": "BASIC",
+        "tagged-at": None,
     }
 
 

@@ -601,6 +601,7 @@ def test_reports_a_known_result_again_whose_findings_are_missing() -> None:
             "scanned-at": days_ago(2).isoformat(timespec="seconds"),
             "run": "run-0",
             "scan-type": "BASIC",
+            "tagged-at": None,
         }
     ]
 

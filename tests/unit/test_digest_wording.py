@@ -376,6 +376,11 @@ def test_an_image_without_critical_findings_makes_a_baseline_without_them() -> N
     )
 
 
+def test_a_baseline_says_nothing_of_severities_that_no_image_has() -> None:
+    message = worded(first_sight(1, B, image_state=ImageState()))
+    assert plain(message.title) == "Baseline: 1 image with open vulnerabilities"
+
+
 def reminder(number: int, image_state: ImageState = BAD, **given: Any) -> DigestChange:
     given = {"change": Change.UNCHANGED, "is_reminder": True, **given}
     return any_change(number, image_state, image_state, **given)

@@ -435,7 +435,8 @@ def test_deploys_one_small_package_without_what_lambda_brings(engine: Engine, st
     ]
 
     assert len({function["Configuration"]["CodeSha256"] for function in deployed}) == 1
-    assert deployed[0]["Configuration"]["CodeSize"] < 2_000_000
+    # A third is libyaml, a quarter Powertools and PyYAML, and the rest ecr-rescan, compiled too.
+    assert deployed[0]["Configuration"]["CodeSize"] < 2_250_000
     with urllib.request.urlopen(deployed[0]["Code"]["Location"]) as answer:
         package = zipfile.ZipFile(io.BytesIO(answer.read()))
     top = {name.partition("/")[0] for name in package.namelist()}

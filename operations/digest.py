@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.text import Text
 
 from operations.stack import StackNotFoundError, outputs_of
+from reporting.phrases import counted
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
@@ -75,20 +76,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _sent(output: dict[str, Any]) -> str:
     """Say what the output of an execution means."""
     if output["messages"]:
-        channels = _counted(output["messages"], "channel", "channels")
-        images = _counted(output["images"], "image", "images")
+        channels = counted(output["messages"], "channel", "channels")
+        images = counted(output["images"], "image", "images")
         return f"Sent the digest {output['digest']} to {channels}: {images}."
     if removed := output.get("removed"):
-        changes = _counted(removed, "change", "changes")
+        changes = counted(removed, "change", "changes")
         return (
             f"Nothing to send: {changes} cancelled each other out, were sent immediately, or have "
             "no channel with a digest."
         )
     return "Nothing to send: nothing has changed since the last digest."
-
-
-def _counted(count: int, one: str, many: str) -> str:
-    return f"{count:,} {one if count == 1 else many}"
 
 
 def _options() -> argparse.ArgumentParser:

@@ -7,7 +7,7 @@ from ledger.changes import ChangedFinding
 from registry.findings import SEVERITIES, Finding, severity_rank
 from reporting.message import Level, Line, Value
 from reporting.text import trimmed
-from reporting.thresholds import OTHER
+from reporting.thresholds import threshold_of
 
 LONGEST_NAME = 100  # characters of a name or a package where several are listed
 _LONGEST_IN_HEADLINE = 40  # characters of a vulnerability or a package
@@ -34,7 +34,7 @@ def worst_level(counts: dict[str, int]) -> Level:
 
 def severity_word(severity: str) -> str:
     """Return a severity in lower case; "other" for one that AWS does not document."""
-    return (severity if severity in SEVERITIES else OTHER).lower()
+    return threshold_of(severity).lower()
 
 
 def by_severity(counts: dict[str, int], most: int | None = None) -> str:

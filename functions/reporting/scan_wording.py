@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import date
 
 from ledger.changes import Cause, Change, ChangedFinding, FindingsChange
-from registry.findings import SEVERITIES
 from reporting import console_links
 from reporting.message import Level, Line, Message, Section, Value, sections
 from reporting.phrases import (
@@ -28,7 +27,7 @@ from reporting.phrases import (
     worst_level,
 )
 from reporting.reports import ScanReport
-from reporting.thresholds import OTHER
+from reporting.thresholds import OTHER, threshold_of
 
 MOST_LISTED = 10  # findings in one list; the title counts all of them
 
@@ -491,7 +490,7 @@ def _within_thresholds(report: ScanReport) -> dict[str, int]:
     """Return the findings of severities that are not above their thresholds."""
     found = {OTHER: report.other}
     for severity, count in report.severities.items():
-        name = severity if severity in SEVERITIES else OTHER
+        name = threshold_of(severity)
         found[name] = found.get(name, 0) + count
     return {name: count for name, count in found.items() if count and not report.open_now.get(name)}
 

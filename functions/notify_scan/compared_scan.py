@@ -10,12 +10,19 @@ from ledger.known_findings import KnownFinding, KnownFindings, NotedChange, next
 from notify_scan.known_image import KnownImage
 from notify_scan.scan_details import CompletedScan
 from registry.findings import Finding, FindingKey, severity_rank
-from reporting.changes import Comparison, Findings, Moved, Seen, compare
+from reporting.changes import (
+    Comparison,
+    Findings,
+    Moved,
+    Seen,
+    compare,
+    counted_unaccepted,
+    difference,
+)
 from reporting.reports import ScanReport, ScanType
 from reporting.thresholds import OTHER, Thresholds, counted
 
 MOST_REPORTED = 12_000  # bytes of the findings in a report: about 50; seven messages hold them
-NOT_MONITORED = "SCAN_ELIGIBILITY_EXPIRED"
 
 
 @dataclass(frozen=True)
@@ -156,17 +163,10 @@ def compared_again(
         open_now=_exceeded(image_state),
         open_before=_exceeded(before or ImageState()),
         open_since=_open_since(noted.by_name),
+        difference=difference(before, image_state) if before else {},
     )
-    seen = Seen(before) if before else None
-    counted_again = compare(seen, Seen(image_state))
-    comparison = replace(counted_again, change=noted.change, cause=noted.cause)
-    report = replace(report, difference=comparison.difference)
+    comparison = Comparison(noted.change, noted.cause, report.difference)
     return ComparedScan(report, comparison, image_state, image_state)
-
-
-def counted_unaccepted(findings: Findings) -> dict[str, int]:
-    """Count the findings that are not accepted, by severity as thresholds have it."""
-    return counted(each.severity for each in findings.values() if not each.is_accepted)
 
 
 def _present(
@@ -216,7 +216,7 @@ def _state_by_number(scan: CompletedScan, known: KnownImage, thresholds: Thresho
     )
     if report.is_unsupported:
         return replace(as_found, is_unsupported=True)
-    if report.status == NOT_MONITORED:
+    if not report.is_monitored:
         return replace(as_found, is_monitored=False)
     if not report.is_complete:
         return replace(as_found, failed=True)

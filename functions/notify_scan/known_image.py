@@ -10,8 +10,8 @@ from ledger.image_records import Note
 from ledger.known_findings import KnownFinding, KnownFindings
 from notify_scan.scan_record import MOST_TAGS, ScanRecord
 from registry.findings import FindingKey
-from reporting.changes import Seen
-from reporting.thresholds import Thresholds, counted
+from reporting.changes import Seen, counted_unaccepted
+from reporting.thresholds import Thresholds
 
 
 @dataclass(frozen=True)
@@ -56,9 +56,7 @@ class KnownImage:
         before, findings = self.before, self.findings_before
         if self.note or before is None or findings is None:
             return None
-        counts = counted(
-            each.severity for each in findings.findings.values() if not each.is_accepted
-        )
+        counts = counted_unaccepted(findings.findings)
         state = before.image_state
         thresholds = Thresholds(dict(state.thresholds or {}))
         named = replace(

@@ -13,7 +13,7 @@ from ledger.changes import Cause, Change
 from ledger.image_records import ImageState
 from ledger.known_findings import GoneFinding, KnownFinding
 from registry.findings import SEVERITIES, FindingKey, severity_rank
-from reporting.thresholds import threshold_of
+from reporting.thresholds import counted, threshold_of
 
 type Findings = Mapping[FindingKey, KnownFinding]
 type Related = Mapping[str, Collection[str]]  # other names of vulnerabilities, by name
@@ -109,6 +109,11 @@ def open_findings(seen: Seen) -> frozenset[FindingKey]:
     )
 
 
+def counted_unaccepted(findings: Findings) -> dict[str, int]:
+    """Count the findings that are not accepted, by severity as thresholds have it."""
+    return counted(each.severity for each in findings.values() if not each.is_accepted)
+
+
 def difference(before: ImageState, now: ImageState) -> dict[str, int]:
     """Return the change in the number of findings, of the severities above thresholds at either."""
     watched = {*before.exceeded, *now.exceeded}
@@ -167,9 +172,9 @@ def _by_name(before: Seen, now: Seen, present: Findings, related: Related) -> Co
     end = Cause.END_OF_FAILURE if _is_end_of_failure(earlier) else None
 
     def told(change: Change, cause: Cause | None = None) -> Comparison:
-        counted = difference(earlier, state)
-        risen = tuple(name for name, more in counted.items() if more > 0)
-        return Comparison(change, cause, counted, risen, moved)
+        counts = difference(earlier, state)
+        risen = tuple(name for name, more in counts.items() if more > 0)
+        return Comparison(change, cause, counts, risen, moved)
 
     if not is_open:
         if not was_open and not earlier.failed:

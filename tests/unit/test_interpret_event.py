@@ -9,7 +9,6 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from notify_scan import interpret_event as module
-from notify_scan.compared_scan import NOT_MONITORED
 from notify_scan.events.fields import UnreadableScanEvent
 from reporting.reports import Deletion, Interpretation, Reason, ScanReport, ScanType
 from runtime.clock import CLOCK_SKEW
@@ -339,7 +338,7 @@ def _end_of(scan: ScanReport) -> str:
         return "complete"
     if scan.is_unsupported:
         return "unsupported"
-    return "not monitored" if scan.status == NOT_MONITORED else "failed"
+    return "failed" if scan.is_monitored else "not monitored"
 
 
 def test_keeps_silent_on_a_run_that_has_reported_itself() -> None:

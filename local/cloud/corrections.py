@@ -505,7 +505,7 @@ def _transform_before_references() -> None:
 
     Replaces: _execute_local_transforms of ChangeSetModelTransform.
     Upstream: no issue is known.
-    Remove when localemu accepts `!Ref RescanRegistryStateMachineRole`.
+    Remove when localemu accepts `!GetAtt RecordPlatformsFunctionIndexPushed.Arn`.
     """
     from localemu.services.cloudformation.engine.v2 import (  # noqa: PLC0415
         change_set_model_transform,

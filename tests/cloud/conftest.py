@@ -53,6 +53,6 @@ def stack(engine: Engine, inbox: Inbox) -> Stack:
     }
     name = "ecr-rescan"
     stack = Stack(engine, name, deploy(engine, parameters, stack=name))
-    for rules in ("NotifyScan", "FindingChanged"):
-        stack.let_events_through(open=False, rules=rules)
+    stack.let_events_through(open=False)
+    stack.let_events_through(open=False, rules={"FindingChanged"})
     return stack

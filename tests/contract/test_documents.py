@@ -11,7 +11,7 @@ import pytest
 from rescan_registry.outcomes import Outcome
 from rescan_registry.request import read_request
 from tests.support.commands import commands, complaints
-from tests.support.definition import NOTIFY_SCAN, SEND_DIGEST, states
+from tests.support.definition import SEND_DIGEST, states
 from tests.support.documents import generated
 from tests.support.parameters import groups
 from tests.support.template import ROOT, resources, template
@@ -54,8 +54,7 @@ def test_operations_lists_every_alarm_and_metric() -> None:
 
 def test_operations_names_every_rule_that_starts_a_notification() -> None:
     muting = OPERATIONS.partition("## Pause, throttle, or mute")[2]
-    rules = [*NOTIFY_SCAN.properties["Events"], *SEND_DIGEST.properties["Events"]]
-    for rule in [*rules, *resources("AWS::Events::Rule")]:
+    for rule in [*SEND_DIGEST.properties["Events"], *resources("AWS::Events::Rule")]:
         assert re.search(rf"`[\w<>-]*{rule}`", muting), rule
 
 

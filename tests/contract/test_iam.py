@@ -6,16 +6,20 @@ from typing import Any
 import pytest
 
 from tests.support.definition import NOTIFY_SCAN, RESCAN_REGISTRY, SEND_DIGEST, WORKFLOWS, Workflow
-from tests.support.template import ROOT, resources
+from tests.support.template import ROOT, resources, template
 
 FUNCTIONS = resources("AWS::Serverless::Function")
-MACHINES = resources("AWS::Serverless::StateMachine")
+ROLES = resources("AWS::IAM::Role")
 POLICIES = resources("AWS::IAM::Policy")
 # Actions without resource-level permissions, by the Service Authorization Reference.
 REGISTRY_WIDE = {
     "ecr:GetRegistryScanningConfiguration",
     "inspector2:ListCoverage",
     "inspector2:ListFindings",
+    "xray:GetSamplingRules",
+    "xray:GetSamplingTargets",
+    "xray:PutTelemetryRecords",
+    "xray:PutTraceSegments",
 }
 LOG_DELIVERY = re.compile(r"logs:\w*(LogDeliver|ResourcePolic|LogGroups)\w*")
 
@@ -104,10 +108,12 @@ ALLOWED = {
 
 
 def statements(properties: dict[str, Any]) -> list[dict[str, Any]]:
+    """List the statements of a function or of a role."""
+    policies = [with_every_condition(policy) for policy in properties.get("Policies", [])]
     return [
         with_every_condition(statement)
-        for policy in properties.get("Policies", [])
-        for statement in with_every_condition(policy)["Statement"]
+        for policy in policies
+        for statement in policy.get("PolicyDocument", policy)["Statement"]
     ]
 
 
@@ -124,7 +130,7 @@ def actions(statement: dict[str, Any]) -> list[str]:
 
 ALL = [
     (name, statement)
-    for name, properties in {**FUNCTIONS, **MACHINES}.items()
+    for name, properties in {**FUNCTIONS, **ROLES}.items()
     for statement in statements(properties)
 ] + [
     (name, statement)
@@ -159,7 +165,7 @@ def test_a_star_has_its_reason_beside_it() -> None:
 @pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda workflow: workflow.name)
 def test_a_state_machine_invokes_its_functions_and_nothing_else(workflow: Workflow) -> None:
     allowed = [
-        each for each in statements(workflow.properties) if "lambda:InvokeFunction" in actions(each)
+        each for each in statements(workflow.role) if "lambda:InvokeFunction" in actions(each)
     ]
     (invoke,) = allowed
     invoked = {resource["Fn::GetAtt"][0] for resource in invoke["Resource"]}
@@ -180,15 +186,68 @@ def rules_of(queue: str) -> list[dict[str, Any]]:
 
 
 def test_only_rules_of_ours_may_fill_a_queue() -> None:
-    events = NOTIFY_SCAN.properties["Events"].items()
-    rules = [name for name, event in events if event["Type"] == "EventBridgeRule"]
-    assert rules_of("Undelivered") == [
-        {"Fn::GetAtt": [f"NotifyScanStateMachine{name}", "Arn"]} for name in rules
-    ]
+    rules = [{"Fn::GetAtt": [name, "Arn"]} for name in NOTIFY_SCAN.rules]
+    assert rules_of("Undelivered") == rules
     for queue in ("InspectorFindings", "UnreadFindings"):
         assert rules_of(queue) == [{"Fn::GetAtt": ["FindingChanged", "Arn"]}]
     pushed = {"Fn::GetAtt": ["RecordPlatformsFunctionIndexPushed", "Arn"]}
     assert rules_of("UnrecordedPlatforms") == [pushed]
+
+
+# A role is trusted by AWS's own services alone, and of these by those that document the condition.
+ASSUMED_BY = {
+    "RescanRegistryStateMachineRole": "states.amazonaws.com",
+    "RescanRegistryStateMachineScheduleRole": "scheduler.amazonaws.com",
+    "NotifyScanStateMachineRole": "states.amazonaws.com",
+    "NotifyScanRulesRole": "events.amazonaws.com",
+    "SendDigestStateMachineRole": "states.amazonaws.com",
+    "SendDigestStateMachineDigestScheduleRole": "scheduler.amazonaws.com",
+}
+
+
+def test_a_service_may_assume_a_role_for_this_account_alone() -> None:
+    assert ROLES.keys() == ASSUMED_BY.keys()
+    for name, role in ROLES.items():
+        (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
+        assert trust["Effect"] == "Allow"
+        assert trust["Principal"] == {"Service": ASSUMED_BY[name]}
+        assert trust["Action"] == "sts:AssumeRole"
+        account = {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}
+        assert trust["Condition"] == {"StringEquals": account}
+
+
+def test_sam_makes_no_role_but_those_of_functions() -> None:
+    """Their trust policy is SAM's: Lambda documents no condition for it."""
+    for name, machine in resources("AWS::Serverless::StateMachine").items():
+        assert machine["Role"] == {"Fn::GetAtt": [f"{name}Role", "Arn"]}
+        assert "Policies" not in machine
+        for event, schedule in machine.get("Events", {}).items():
+            assert schedule["Type"] == "ScheduleV2"
+            role = schedule["Properties"]["RoleArn"]
+            assert role == {"Fn::GetAtt": [f"{name}{event}Role", "Arn"]}
+    for function in FUNCTIONS.values():
+        assert not {"Role", "AssumeRolePolicyDocument"} & function.keys()
+
+
+@pytest.mark.parametrize(
+    ("role", "machine"),
+    [
+        ("RescanRegistryStateMachineScheduleRole", "RescanRegistryStateMachine"),
+        ("NotifyScanRulesRole", "NotifyScanStateMachine"),
+        ("SendDigestStateMachineDigestScheduleRole", "SendDigestStateMachine"),
+    ],
+)
+def test_a_schedule_and_a_rule_may_start_their_state_machine(role: str, machine: str) -> None:
+    (statement,) = statements(ROLES[role])
+    assert statement["Action"] == "states:StartExecution"
+    assert statement["Resource"] == {"Ref": machine}
+
+
+def test_every_role_has_the_permissions_boundary() -> None:
+    boundary = template()["Globals"]["Function"]["PermissionsBoundary"]
+    assert boundary["Fn::If"][0] == "HasPermissionsBoundary"
+    for role in ROLES.values():
+        assert role["PermissionsBoundary"] == boundary
 
 
 def test_a_map_run_starts_follows_and_redrives_its_own_children_and_nothing_else() -> None:
@@ -210,27 +269,21 @@ def test_a_map_run_starts_follows_and_redrives_its_own_children_and_nothing_else
 
 
 def test_every_queue_that_rules_fill_has_a_policy() -> None:
-    filled = {
-        event["Properties"]["DeadLetterConfig"]["Arn"]["Fn::GetAtt"][0]
-        for workflow in WORKFLOWS
-        for event in workflow.properties["Events"].values()
-        if event["Type"] == "EventBridgeRule"
-    }
+    filled = set()
     for function in FUNCTIONS.values():
         for event in function.get("Events", {}).values():
             filled.add(event["Properties"]["DeadLetterConfig"]["Arn"]["Fn::GetAtt"][0])
     for rule in resources("AWS::Events::Rule").values():
         (target,) = rule["Targets"]
-        for arn in (target["Arn"], target["DeadLetterConfig"]["Arn"]):
-            filled.add(arn["Fn::GetAtt"][0])
+        filled.add(target["DeadLetterConfig"]["Arn"]["Fn::GetAtt"][0])
+        if "Fn::GetAtt" in target["Arn"]:
+            filled.add(target["Arn"]["Fn::GetAtt"][0])
     policies = resources("AWS::SQS::QueuePolicy").values()
     assert filled == {policy["Queues"][0]["Ref"] for policy in policies}
 
 
 def test_digests_may_start_notify_scan_and_nothing_else() -> None:
     (start,) = [
-        each
-        for each in statements(SEND_DIGEST.properties)
-        if "states:StartExecution" in actions(each)
+        each for each in statements(SEND_DIGEST.role) if "states:StartExecution" in actions(each)
     ]
     assert start["Resource"] == {"Ref": "NotifyScanStateMachine"}

@@ -73,12 +73,7 @@ def test_detail_types_of_reports() -> None:
 
 def test_own_events() -> None:
     (paragraph,) = re.findall(r"two events on the default event bus.*?\n\n", OPERATIONS, re.S)
-    patterns = [
-        event["Properties"]["Pattern"]
-        for machine in resources("AWS::Serverless::StateMachine").values()
-        for event in machine["Events"].values()
-        if "Pattern" in event["Properties"]
-    ]
+    patterns = [rule["EventPattern"] for rule in resources("AWS::Events::Rule").values()]
     matched = {
         detail_type
         for pattern in patterns

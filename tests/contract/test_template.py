@@ -214,17 +214,15 @@ def test_alarms_watch_every_state_machine(workflow: Workflow) -> None:
 
 
 def test_a_rule_loses_no_event() -> None:
-    for rule in NOTIFY_SCAN.properties["Events"].values():
-        properties = rule["Properties"]
-        assert properties["RetryPolicy"]["MaximumRetryAttempts"] > 0
-        assert properties["DeadLetterConfig"]["Arn"] == {"Fn::GetAtt": ["Undelivered", "Arn"]}
+    assert len(NOTIFY_SCAN.rules) == 6
+    for rule in NOTIFY_SCAN.rules.values():
+        (target,) = rule["Targets"]
+        assert target["RetryPolicy"]["MaximumRetryAttempts"] > 0
+        assert target["DeadLetterConfig"]["Arn"] == {"Fn::GetAtt": ["Undelivered", "Arn"]}
 
 
 def test_deletions_start_an_execution_only_where_there_are_incidents() -> None:
-    states = {
-        name: rule["Properties"].get("State")
-        for name, rule in NOTIFY_SCAN.properties["Events"].items()
-    }
+    states = {name: rule.get("State") for name, rule in NOTIFY_SCAN.rules.items()}
     state = states.pop("ImageDeleted")
     assert resolved(state, {"PagerDutySecretArn": "any"}) == "ENABLED"
     assert resolved(state, {"PagerDutySecretArn": ""}) == "DISABLED"

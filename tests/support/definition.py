@@ -36,6 +36,21 @@ class Workflow:
         return resources("AWS::Serverless::StateMachine")[f"{self.name}StateMachine"]
 
     @property
+    def role(self) -> dict[str, Any]:
+        """Its role in the template."""
+        return resources("AWS::IAM::Role")[f"{self.name}StateMachineRole"]
+
+    @property
+    def rules(self) -> dict[str, dict[str, Any]]:
+        """The rules that start it, by logical ID."""
+        machine = {"Ref": f"{self.name}StateMachine"}
+        return {
+            name: rule
+            for name, rule in resources("AWS::Events::Rule").items()
+            if [target["Arn"] for target in rule["Targets"]] == [machine]
+        }
+
+    @property
     def substitutions(self) -> dict[str, Any]:
         """Its DefinitionSubstitutions in the template."""
         found: dict[str, Any] = self.properties["DefinitionSubstitutions"]

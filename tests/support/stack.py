@@ -15,6 +15,7 @@ from ledger.run_records import RunRecord, RunRecords
 from ledger.table import Table
 from local.cloud.account import ACCOUNT, REGION
 from local.cloud.engine import Engine
+from tests.support.definition import NOTIFY_SCAN
 
 # Of one wait: what takes a second on a calm machine takes half a minute where every core is busy.
 # It is shorter than the timeout of pytest, which cannot say what a test waited for.
@@ -167,12 +168,17 @@ class Stack:
         )
         assert set(ended.values()) <= {"ExecutionSucceeded"}, ended
 
-    def let_events_through(self, *, open: bool, rules: str = "NotifyScan") -> None:  # noqa: A002
-        """Switch rules on or off, by the start of their logical ids."""
+    def let_events_through(
+        self,
+        *,
+        open: bool,  # noqa: A002
+        rules: Collection[str] = frozenset(NOTIFY_SCAN.rules),
+    ) -> None:
+        """Switch rules on or off: those of NotifyScan, or those with these logical IDs."""
         events = self.client("events")
         switch = events.enable_rule if open else events.disable_rule
         for logical_id, rule in self.physical_names("AWS::Events::Rule").items():
-            if logical_id.startswith(rules):
+            if logical_id in rules:
                 switch(Name=rule)
 
     def undelivered(self, about: str) -> list[Any]:

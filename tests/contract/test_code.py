@@ -90,9 +90,11 @@ def test_aws_is_behind_the_adapters() -> None:
 
 def test_the_internet_is_behind_one_adapter_and_secrets_behind_another() -> None:
     texts = {str(path.relative_to(FUNCTIONS)): path.read_text() for path in MODULES}
-    assert [name for name, text in texts.items() if "import urllib3" in text] == [
-        "notify_scan/webhooks/client.py"
-    ]
+    http = re.compile(r"^(import|from) (http|socket|ssl|urllib3|urllib\.request)\b", re.MULTILINE)
+    assert {name for name, text in texts.items() if http.search(text)} == {
+        "notify_scan/webhooks/client.py",  # the trusted certificates
+        "notify_scan/webhooks/exchange.py",
+    }
     assert [name for name, text in texts.items() if "get_secret(" in text] == [
         "notify_scan/webhooks/secrets.py"
     ]

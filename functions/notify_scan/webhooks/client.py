@@ -1,21 +1,22 @@
 """The only connection to the internet: POST requests, with a named error per kind of failure.
 
-A webhook's URL is a secret, and urllib3 writes it into its errors and its log. So none of its
-errors is passed on, and runtime/log.py silences its log.
+A webhook's URL is a secret, and errors of Python's HTTP client may repeat it. So none is passed on.
+No redirect is followed: it would pass the message and its signature to another host.
 """
 
 import functools
 import re
+import ssl
 
-import urllib3
-
+from notify_scan.webhooks.exchange import Exchange
 from notify_scan.webhooks.request import WebhookRequest
 from notify_scan.webhooks.secrets import WebhookSecret
 
-TIMEOUT = urllib3.Timeout(connect=3, read=10)
+LIMIT = 13  # seconds for a whole call; the function has 20, and reads the secret before
 SOON = 10  # seconds: WebhookThrottled is retried no earlier
 LATER = 60  # seconds: WebhookThrottledForLong is retried no earlier
 _SHOWN = 200  # characters of a response body that an error repeats
+_HIDDEN = "(secret)"
 
 
 class WebhookThrottled(Exception):
@@ -37,41 +38,32 @@ class WebhookRefused(Exception):
 class WebhookClient:
     """Posts to webhooks, one attempt per call."""
 
-    def __init__(self, pool: urllib3.PoolManager) -> None:
-        self._pool = pool
+    def __init__(self, tls: ssl.SSLContext) -> None:
+        self._tls = tls
 
     def post(self, request: WebhookRequest) -> int:
         """Post, and return the status if it is 2xx.
 
         Raises WebhookThrottled, WebhookThrottledForLong, WebhookUnavailable or WebhookRefused.
         """
-        try:
-            response = self._pool.request(
-                "POST",
-                request.secret.url,
-                body=request.body,
-                headers=request.headers,
-                timeout=TIMEOUT,
-                retries=False,
-                redirect=False,  # it would pass the message and its signature to another host
-            )
-        except urllib3.exceptions.HTTPError as error:
-            name = type(error).__name__
-            raise WebhookUnavailable(f"{request.channel} could not be reached ({name})") from None
-        answer = f"{request.channel} returned {response.status}"
-        if 200 <= response.status < 300:
-            return response.status
-        if response.status == 429:
-            raise _throttled(answer, response.headers.get("Retry-After", ""))
-        if response.status >= 500 or response.status == 408:
+        exchange = Exchange(request.secret.address, request.body, request.headers, tls=self._tls)
+        exchange.run_for(LIMIT)
+        if not exchange.status:
+            raise WebhookUnavailable(f"{request.channel} could not be reached ({exchange.trouble})")
+        answer = f"{request.channel} returned {exchange.status}"
+        if 200 <= exchange.status < 300:
+            return exchange.status
+        if exchange.status == 429:
+            raise _throttled(answer, exchange.retry_after)
+        if exchange.status >= 500 or exchange.status == 408:
             raise WebhookUnavailable(answer)
-        raise WebhookRefused(f"{answer}: {_shown(response.data, request.secret)}")
+        raise WebhookRefused(f"{answer}: {_shown(exchange.body, request.secret)}")
 
 
 @functools.cache
 def webhook_client() -> WebhookClient:
-    """Return the client, with one connection pool per container."""
-    return WebhookClient(urllib3.PoolManager())
+    """Return the client, which reads the trusted certificates once per container."""
+    return WebhookClient(ssl.create_default_context())
 
 
 def _throttled(answer: str, retry_after: str) -> Exception:
@@ -87,10 +79,18 @@ def _throttled(answer: str, retry_after: str) -> Exception:
 
 def _shown(body: bytes, secret: WebhookSecret) -> str:
     """Return the response body as one line of at most 200 characters, with secrets redacted."""
-    words = " ".join(body[:10_000].decode(errors="replace").split())
+    words = " ".join(body.decode(errors="replace").split())
     text = "".join(character for character in words if character.isprintable())
     parts = {secret.url, secret.key, *re.split(r"[/?&=]", secret.url)}
     for part in sorted(parts, key=len, reverse=True):
         if len(part) >= 8:
-            text = text.replace(part, "(secret)")
+            text = _without_end(text.replace(part, _HIDDEN), part)
     return text[:_SHOWN]
+
+
+def _without_end(text: str, secret: str) -> str:
+    """Redact a secret that the text ends within: only the beginning of a body is read."""
+    for length in range(len(secret) - 1, 3, -1):
+        if text.endswith(secret[:length]):
+            return text[:-length] + _HIDDEN
+    return text

@@ -1,9 +1,8 @@
 """URLs and keys of webhooks, from Secrets Manager."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TypeGuard
-from urllib.parse import urlsplit
 
 from aws_lambda_powertools.utilities import parameters
 from aws_lambda_powertools.utilities.parameters.exceptions import (
@@ -11,6 +10,7 @@ from aws_lambda_powertools.utilities.parameters.exceptions import (
     TransformParameterError,
 )
 
+from notify_scan.webhooks.address import WebhookAddress, address_of
 from reporting.channels.delivery import Channel
 
 CACHED_FOR = 300  # seconds, after which a secret that was changed is in use everywhere
@@ -25,10 +25,16 @@ _PARAMETERS = {
 }
 # What the secret of a channel holds beside the URL.
 _KEYS = {Channel.WEBHOOK: "signing_key", Channel.PAGERDUTY: "routing_key"}
+# Control characters come from files that end in a line break; half of a surrogate has no UTF-8.
+_KEY = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
+# "This is the 32 character Integration Key":
+# https://developer.pagerduty.com/docs/send-alert-event
+# Other services with this API, behind a URL of their own, have other keys.
+_PAGERDUTY_KEY = re.compile(r"[A-Za-z0-9]{32}")
 
 
 class WebhookSecretUnusable(Exception):
-    """The secret of a channel cannot be read, or does not have the expected keys."""
+    """The secret of a channel cannot be read, or holds what can never work."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +46,11 @@ class WebhookSecret:
 
     url: str = field(repr=False)
     key: str = field(default="", repr=False)
+
+    @property
+    def address(self) -> WebhookAddress:
+        """Return where to post. Raises ValueError for a URL that WebhookSecrets would refuse."""
+        return address_of(self.url)
 
 
 class WebhookSecrets:
@@ -71,20 +82,34 @@ class WebhookSecrets:
 
 
 def _secret(channel: Channel, content: object, arn: str) -> WebhookSecret:
-    default = PAGERDUTY if channel is Channel.PAGERDUTY else ""
     values = content if isinstance(content, dict) else {}
-    url, key = values.get("url", default), values.get(_KEYS.get(channel, ""), "")
-    if not _is_address(url) or not isinstance(key, str) or (channel in _KEYS and not key):
-        needed = " and ".join(["url (https://…)", *([_KEYS[channel]] if channel in _KEYS else [])])
+    key_name = _KEYS.get(channel, "")
+    url = values.get("url", PAGERDUTY if channel is Channel.PAGERDUTY else "")
+    key = values.get(key_name, "")
+    if not isinstance(url, str) or not isinstance(key, str) or not url or (key_name and not key):
+        needed = " and ".join(filter(None, ["url (https://…)", key_name]))
         raise WebhookSecretUnusable(
             f"the secret of {channel}, {arn}, must be a JSON object of texts with {needed}"
         )
-    return WebhookSecret(url, key)
-
-
-def _is_address(url: object) -> TypeGuard[str]:
+    secret = WebhookSecret(url, key)
     try:
-        address = urlsplit(url) if isinstance(url, str) else None
-    except ValueError:  # brackets around what is no IPv6 address
-        return False
-    return address is not None and address.scheme == "https" and bool(address.hostname)
+        host = secret.address.host
+    except ValueError as error:
+        raise WebhookSecretUnusable(
+            f"url in the secret of {channel}, {arn}, must be {error}"
+        ) from None
+    if key_name and not _KEY.fullmatch(key):
+        raise WebhookSecretUnusable(
+            f"{key_name} in the secret of {channel}, {arn}, must be a text without line breaks "
+            "and other control characters"
+        )
+    if (
+        host.endswith(".pagerduty.com")
+        and channel is Channel.PAGERDUTY
+        and not _PAGERDUTY_KEY.fullmatch(key)
+    ):
+        raise WebhookSecretUnusable(
+            f"{key_name} in the secret of {channel}, {arn}, must be the integration key of "
+            "PagerDuty's Events API v2: 32 letters and digits"
+        )
+    return secret

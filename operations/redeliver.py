@@ -1,8 +1,10 @@
-"""`make redeliver`: send the messages in the dead-letter queue Undelivered again.
+"""`make redeliver`: give the messages in the dead-letter queue Undelivered to what they were for.
 
-Each message starts its own execution of NotifyScan, and is deleted from the queue once that
-execution has started. A message that fails again returns to the queue, so none is lost. A message
-that the queue returns twice is sent once, because NotifyScan claims each delivery.
+A delivery or an event starts its own execution of NotifyScan, a run or a digest that was not
+started is started, a finding goes back to the queue InspectorFindings, and a pushed index to
+RecordPlatforms. Each message is deleted once it is taken, and returns to the queue if it fails
+again, so none is lost. A delivery that the queue returns twice is sent once, because NotifyScan
+claims each.
 """
 
 import argparse
@@ -11,7 +13,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
@@ -19,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from operations.kept import Kept, UnknownMessageError, read
+from operations.kept import Kept, Message, Taker, UnknownMessageError, read
 from operations.stack import StackNotFoundError, outputs_of
 
 if TYPE_CHECKING:
@@ -33,66 +35,131 @@ MESSAGES_PER_CALL = 10
 
 @dataclass(frozen=True)
 class Stack:
-    """The queue and the state machine of a deployed stack."""
+    """The dead-letter queue of a deployed stack, and what takes its messages."""
 
     queue_url: str
     notify_scan_arn: str
+    rescan_registry_arn: str
+    send_digest_arn: str
+    record_platforms_name: str
+    inspector_findings_url: str
 
     @classmethod
     def named(cls, name: str, cloudformation: "CloudFormationClient") -> "Stack":
         """Read the outputs of a deployed stack."""
-        outputs = outputs_of(name, cloudformation, "UndeliveredQueueUrl", "NotifyScanArn")
-        return cls(outputs["UndeliveredQueueUrl"], outputs["NotifyScanArn"])
+        needed = (
+            *("UndeliveredQueueUrl", "NotifyScanArn", "RescanRegistryArn", "SendDigestArn"),
+            *("RecordPlatformsName", "InspectorFindingsQueueUrl"),
+        )
+        outputs = outputs_of(name, cloudformation, *needed)
+        return cls(*(outputs[each] for each in needed))
+
+
+class Takers:
+    """What takes a message of the queue again, in one pass."""
+
+    def __init__(
+        self, stack: Stack, queues: "SQSClient", states: "SFNClient", functions: Any
+    ) -> None:
+        self._stack = stack
+        self._queues = queues
+        self._states = states
+        self._functions = functions
+        self._started = set[Taker]()
+        self.scheduled = {
+            stack.rescan_registry_arn: Taker.RESCAN_REGISTRY,
+            stack.send_digest_arn: Taker.SEND_DIGEST,
+        }
+
+    def give(self, kept: Kept) -> None:
+        """Give a message to its taker; of several starts of one state machine, make one."""
+        content = json.dumps(kept.content)
+        match kept.taker:
+            case Taker.NOTIFY_SCAN:
+                self._start(self._stack.notify_scan_arn, content)
+            case Taker.RECORD_PLATFORMS:
+                self._functions.invoke(
+                    FunctionName=self._stack.record_platforms_name,
+                    InvocationType="Event",
+                    Payload=content,
+                )
+            case Taker.INSPECTOR_FINDINGS:
+                self._queues.send_message(
+                    QueueUrl=self._stack.inspector_findings_url, MessageBody=content
+                )
+            case Taker.RESCAN_REGISTRY | Taker.SEND_DIGEST if kept.taker not in self._started:
+                self._started.add(kept.taker)
+                (arn,) = (arn for arn, taker in self.scheduled.items() if taker == kept.taker)
+                self._start(arn, content)
+
+    def _start(self, arn: str, content: str) -> None:
+        self._states.start_execution(stateMachineArn=arn, input=content)
 
 
 class Undelivered:
     """One pass through the queue; messages that arrive meanwhile are left for the next one."""
 
-    def __init__(self, stack: Stack, queue: "SQSClient", states: "SFNClient") -> None:
-        self._stack = stack
-        self._queue = queue
-        self._states = states
+    def __init__(self, queue_url: str, queues: "SQSClient", takers: Takers) -> None:
+        self._queue_url = queue_url
+        self._queues = queues
+        self._takers = takers
 
     def look(self) -> list[Kept | UnknownMessageError]:
         """Read all messages and leave them in the queue."""
         messages = list(self._messages())
         for message in messages:
-            self._queue.change_message_visibility(
-                QueueUrl=self._stack.queue_url,
+            self._queues.change_message_visibility(
+                QueueUrl=self._queue_url,
                 ReceiptHandle=message["ReceiptHandle"],
                 VisibilityTimeout=0,
             )
-        return [_read(message) for message in messages]
+        return [self._read(message) for message in messages]
 
     def send_again(self) -> Iterator[Kept | UnknownMessageError]:
-        """Start an execution for every message, and delete the message.
+        """Give every message to its taker, and delete it.
 
         Unknown messages are left in the queue, and are visible again after a minute.
         """
         for message in self._messages():
-            kept = _read(message)
+            kept = self._read(message)
             if isinstance(kept, Kept):
-                self._states.start_execution(
-                    stateMachineArn=self._stack.notify_scan_arn,
-                    input=json.dumps(kept.execution_input),
-                )
-                self._queue.delete_message(
-                    QueueUrl=self._stack.queue_url, ReceiptHandle=message["ReceiptHandle"]
+                self._takers.give(kept)
+                self._queues.delete_message(
+                    QueueUrl=self._queue_url, ReceiptHandle=message["ReceiptHandle"]
                 )
             yield kept
 
     def _messages(self) -> Iterator["MessageTypeDef"]:
-        began = datetime.now(UTC)
-        while messages := self._queue.receive_message(
-            QueueUrl=self._stack.queue_url,
-            MaxNumberOfMessages=MESSAGES_PER_CALL,
-            WaitTimeSeconds=1,
-            MessageSystemAttributeNames=["SentTimestamp"],
-        ).get("Messages"):
-            earlier = [each for each in messages if _sent_at(each) <= began]
-            if not earlier:
+        """Receive each message once, until the queue returns none that is new and old enough."""
+        began, seen = datetime.now(UTC), set[str]()
+        while True:
+            answer = self._queues.receive_message(
+                QueueUrl=self._queue_url,
+                MaxNumberOfMessages=MESSAGES_PER_CALL,
+                WaitTimeSeconds=1,
+                MessageSystemAttributeNames=["SentTimestamp"],
+                MessageAttributeNames=["All"],
+            )
+            new = [
+                each
+                for each in answer.get("Messages", [])
+                if _sent_at(each) <= began and each["MessageId"] not in seen
+            ]
+            if not new:
                 return
-            yield from earlier
+            seen.update(each["MessageId"] for each in new)
+            yield from new
+
+    def _read(self, message: "MessageTypeDef") -> Kept | UnknownMessageError:
+        attributes = {
+            name: value.get("StringValue", "")
+            for name, value in message.get("MessageAttributes", {}).items()
+        }
+        received = Message(message["MessageId"], message["Body"], attributes)
+        try:
+            return read(received, self._takers.scheduled)
+        except UnknownMessageError as unknown:
+            return unknown
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -101,7 +168,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console, complaints = Console(highlight=False), Console(stderr=True, highlight=False)
     try:
         stack = Stack.named(options.stack, boto3.client("cloudformation"))
-        undelivered = Undelivered(stack, boto3.client("sqs"), boto3.client("stepfunctions"))
+        queues = boto3.client("sqs")
+        takers = Takers(stack, queues, boto3.client("stepfunctions"), boto3.client("lambda"))
+        undelivered = Undelivered(stack.queue_url, queues, takers)
         found = undelivered.look() if options.list else list(undelivered.send_again())
     except (StackNotFoundError, BotoCoreError, ClientError) as error:
         complaints.print(Text(str(error), "red"), soft_wrap=True)
@@ -114,20 +183,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             complaints.print(
                 Text(f"Left in the queue: a message that {each}", "yellow"), soft_wrap=True
             )
-    done = "in the queue" if options.list else "sent again; failures return within 5 minutes"
+    done = "in the queue" if options.list else "sent again; what fails again returns to the queue"
     console.print(f"{len(kept)} {done}." if kept else "The queue Undelivered is empty.")
     return 0
 
 
 def _sent_at(message: "MessageTypeDef") -> datetime:
     return datetime.fromtimestamp(int(message["Attributes"]["SentTimestamp"]) / 1000, UTC)
-
-
-def _read(message: "MessageTypeDef") -> Kept | UnknownMessageError:
-    try:
-        return read(message["Body"], message["MessageId"])
-    except UnknownMessageError as unknown:
-        return unknown
 
 
 def _table(found: list[Kept]) -> Table:
@@ -141,8 +203,9 @@ def _options() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="make redeliver",
         usage="make redeliver [ARGS='[--stack NAME] [--list]']",
-        description="Send the messages in the dead-letter queue Undelivered of a stack again. Uses "
-        "the AWS credentials and the Region of your environment, or of ~/.aws/config.",
+        description="Give the messages in the dead-letter queue Undelivered of a stack to what "
+        "they were for. Uses the AWS credentials and the Region of your environment, or of "
+        "~/.aws/config.",
     )
     parser.add_argument(
         "--stack", default="ecr-rescan", help="name of the stack (default: ecr-rescan)"

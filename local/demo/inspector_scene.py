@@ -22,7 +22,7 @@ class Rechecks:
 
     events: that it sent. invocations: of RecheckImages. messages: that these took from the queue.
     results: that they found, one per image and invocation. ecr_calls: that they and the
-        comparisons made. left: messages in the queue, and in its dead-letter queue.
+        comparisons made. left: messages in the queue.
     """
 
     events: int
@@ -44,7 +44,7 @@ class Rechecks:
         if self.messages != self.events:
             return f"RecheckImages received {self.messages} messages about {self.events} events."
         if self.left:
-            return f"{self.left} events of Amazon Inspector are left in queues."
+            return f"{self.left} events of Amazon Inspector are left in the queue."
         return None
 
 
@@ -71,15 +71,10 @@ class InspectorWatch:
         return found
 
     def left(self) -> int:
-        """Count the messages in the queue and in its dead-letter queue, hidden ones among them."""
+        """Count the messages in the queue, hidden ones among them."""
+        attributes = self._attributes(self._outputs["InspectorFindingsQueueUrl"])
         names = ("", "Delayed", "NotVisible")
-        urls = (self._outputs["InspectorFindingsQueueUrl"], self._outputs["UnreadFindingsQueueUrl"])
-        return sum(
-            int(attributes[f"ApproximateNumberOfMessages{name}"])
-            for url in urls
-            for attributes in [self._attributes(url)]
-            for name in names
-        )
+        return sum(int(attributes[f"ApproximateNumberOfMessages{name}"]) for name in names)
 
     def ecr_calls(self) -> int:
         """Count the calls for findings since the registry was put there."""

@@ -338,7 +338,7 @@ def test_each_role_may_do_its_own_work_and_nothing_else(people: People, reposito
         "another queue": (
             "sqs",
             "receive_message",
-            {"QueueUrl": people.stack.outputs["UnreadFindingsQueueUrl"]},
+            {"QueueUrl": people.stack.outputs["UndeliveredQueueUrl"]},
         ),
     }
     allowed = {

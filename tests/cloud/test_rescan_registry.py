@@ -352,7 +352,7 @@ def everything_attempted(
         "read the queue": (
             "sqs",
             "receive_message",
-            {"QueueUrl": stack.outputs["UnstartedRunsQueueUrl"]},
+            {"QueueUrl": stack.outputs["UndeliveredQueueUrl"]},
         ),
         "delete the log": ("logs", "delete_log_group", {"logGroupName": "/aws/lambda/none"}),
     }
@@ -465,7 +465,7 @@ def test_schedules_a_run_with_an_empty_input(engine: Engine, stack: Stack) -> No
         "MaximumEventAgeInSeconds": 3600,
         "MaximumRetryAttempts": 10,
     }
-    queue = stack.outputs["UnstartedRunsQueueUrl"].rpartition("/")[2]
+    queue = stack.outputs["UndeliveredQueueUrl"].rpartition("/")[2]
     assert target["DeadLetterConfig"]["Arn"].rpartition(":")[2] == queue
     role = stack.physical_names("AWS::IAM::Role")["RescanRegistryStateMachineScheduleRole"]
     assert target["RoleArn"].endswith(f"role/{role}")

@@ -186,12 +186,21 @@ def rules_of(queue: str) -> list[dict[str, Any]]:
 
 
 def test_only_rules_of_ours_may_fill_a_queue() -> None:
-    rules = [{"Fn::GetAtt": [name, "Arn"]} for name in NOTIFY_SCAN.rules]
-    assert rules_of("Undelivered") == rules
-    for queue in ("InspectorFindings", "UnreadFindings"):
-        assert rules_of(queue) == [{"Fn::GetAtt": ["FindingChanged", "Arn"]}]
-    pushed = {"Fn::GetAtt": ["RecordPlatformsFunctionIndexPushed", "Arn"]}
-    assert rules_of("UnrecordedPlatforms") == [pushed]
+    rules = (*NOTIFY_SCAN.rules, "RecordPlatformsFunctionIndexPushed", "FindingChanged")
+    assert rules_of("Undelivered") == [{"Fn::GetAtt": [name, "Arn"]} for name in rules]
+    assert rules_of("InspectorFindings") == [{"Fn::GetAtt": ["FindingChanged", "Arn"]}]
+
+
+def test_only_alarms_of_the_account_may_publish_to_the_topic_of_alarms() -> None:
+    (policy,) = resources("AWS::SNS::TopicPolicy").values()
+    assert policy["Topics"] == [{"Ref": "AlarmTopic"}]
+    take, refuse = policy["PolicyDocument"]["Statement"]
+    assert (take["Effect"], take["Action"]) == ("Allow", "sns:Publish")
+    assert take["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
+    assert take["Condition"] == {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
+    assert (refuse["Effect"], refuse["Principal"]) == ("Deny", "*")
+    assert refuse["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+    assert take["Resource"] == refuse["Resource"] == {"Ref": "AlarmTopic"}
 
 
 # A role is trusted by AWS's own services alone, and of these by those that document the condition.
@@ -233,14 +242,23 @@ def test_sam_makes_no_role_but_those_of_functions() -> None:
     ("role", "machine"),
     [
         ("RescanRegistryStateMachineScheduleRole", "RescanRegistryStateMachine"),
-        ("NotifyScanRulesRole", "NotifyScanStateMachine"),
         ("SendDigestStateMachineDigestScheduleRole", "SendDigestStateMachine"),
     ],
 )
-def test_a_schedule_and_a_rule_may_start_their_state_machine(role: str, machine: str) -> None:
-    (statement,) = statements(ROLES[role])
-    assert statement["Action"] == "states:StartExecution"
-    assert statement["Resource"] == {"Ref": machine}
+def test_a_schedule_may_start_its_state_machine_and_say_that_it_could_not(
+    role: str, machine: str
+) -> None:
+    """EventBridge Scheduler sends to the dead-letter queue by the role of the schedule."""
+    start, keep = statements(ROLES[role])
+    assert (start["Action"], start["Resource"]) == ("states:StartExecution", {"Ref": machine})
+    assert keep["Action"] == "sqs:SendMessage"
+    assert keep["Resource"] == {"Fn::GetAtt": ["Undelivered", "Arn"]}
+
+
+def test_a_rule_may_start_notify_scan() -> None:
+    (start,) = statements(ROLES["NotifyScanRulesRole"])
+    assert start["Action"] == "states:StartExecution"
+    assert start["Resource"] == {"Ref": "NotifyScanStateMachine"}
 
 
 def test_every_role_has_the_permissions_boundary() -> None:

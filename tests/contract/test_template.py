@@ -160,7 +160,7 @@ def test_the_schedule_survives_a_second_stack_and_a_lost_call() -> None:
     assert properties["OmitName"] is True
     assert properties["Input"] == "{}"
     assert properties["RetryPolicy"]["MaximumRetryAttempts"] > 0
-    assert properties["DeadLetterConfig"]["Arn"] == {"Fn::GetAtt": ["UnstartedRuns", "Arn"]}
+    assert properties["DeadLetterConfig"]["Arn"] == {"Fn::GetAtt": ["Undelivered", "Arn"]}
 
 
 def test_what_is_kept_is_encrypted_and_forgotten_in_time() -> None:
@@ -177,7 +177,9 @@ def test_what_is_kept_is_encrypted_and_forgotten_in_time() -> None:
     assert table["TimeToLiveSpecification"] == {"AttributeName": "expires_at", "Enabled": True}
     for queue in resources("AWS::SQS::Queue").values():
         assert queue["SqsManagedSseEnabled"] is True
-    for topic in resources("AWS::SNS::Topic").values():
+    topics = resources("AWS::SNS::Topic")
+    assert "KmsMasterKeyId" not in topics.pop("AlarmTopic")  # CloudWatch could not publish to it
+    for topic in topics.values():
         assert topic["KmsMasterKeyId"] == "alias/aws/sns"
     for group in resources("AWS::Logs::LogGroup").values():
         assert group["RetentionInDays"] == {"Ref": "LogRetentionDays"}
@@ -229,15 +231,14 @@ def test_deletions_start_an_execution_only_where_there_are_incidents() -> None:
     assert set(states.values()) == {None}
 
 
-def test_a_digest_is_started_where_a_channel_gets_digests_and_else_not() -> None:
+def test_send_digest_is_started_every_day_also_without_digests() -> None:
     (event,) = SEND_DIGEST.properties["Events"].values()
     properties = event["Properties"]
     assert properties["Input"] == "{}"
     assert properties["RetryPolicy"]["MaximumRetryAttempts"] > 0
-    assert properties["DeadLetterConfig"]["Arn"] == {"Fn::GetAtt": ["UnstartedDigests", "Arn"]}
+    assert properties["DeadLetterConfig"]["Arn"] == {"Fn::GetAtt": ["Undelivered", "Arn"]}
     assert properties["OmitName"] is True
-    assert resolved(properties["State"]) == "ENABLED"
-    assert resolved(properties["State"], {"DigestChannels": "NONE"}) == "DISABLED"
+    assert properties["State"] == "ENABLED"
 
 
 def test_a_digest_knows_the_channels_that_a_notification_knows() -> None:

@@ -9,9 +9,8 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from operations import redeliver
 from operations.kept import UnknownMessageError
-from operations.redeliver import Stack, Undelivered, main
+from operations.redeliver import Stack, Takers, Undelivered, main
 from operations.stack import StackNotFoundError
 from tests.support.template import REGION
 
@@ -41,34 +40,64 @@ class FakeCloudFormation:
         outputs = {
             "UndeliveredQueueUrl": self._stack.queue_url,
             "NotifyScanArn": self._stack.notify_scan_arn,
+            "RescanRegistryArn": self._stack.rescan_registry_arn,
+            "SendDigestArn": self._stack.send_digest_arn,
+            "RecordPlatformsName": self._stack.record_platforms_name,
+            "InspectorFindingsQueueUrl": self._stack.inspector_findings_url,
         }
         listed = [{"OutputKey": key, "OutputValue": value} for key, value in outputs.items()]
         return {"Stacks": [{"Outputs": listed}]}
 
 
+class FakeLambda:
+    """Notes what it is asked to invoke: moto would need a container to do it."""
+
+    def __init__(self) -> None:
+        self.invoked: list[tuple[str, str, Any]] = []
+
+    def invoke(self, *, FunctionName: str, InvocationType: str, Payload: str) -> Any:  # noqa: N803
+        self.invoked.append((FunctionName, InvocationType, json.loads(Payload)))
+
+
+def machine(name: str) -> str:
+    created = boto3.client("stepfunctions").create_state_machine(
+        name=name, definition=DEFINITION, roleArn="arn:aws:iam::123456789012:role/any"
+    )
+    return created["stateMachineArn"]
+
+
+def queue(name: str) -> str:
+    return boto3.client("sqs").create_queue(QueueName=name)["QueueUrl"]
+
+
 @pytest.fixture
-def deployed(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
+def functions() -> FakeLambda:
+    return FakeLambda()
+
+
+@pytest.fixture
+def deployed(monkeypatch: pytest.MonkeyPatch, functions: FakeLambda) -> Iterator[Stack]:
     monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
     with mock_aws():
-        machine = boto3.client("stepfunctions").create_state_machine(
-            name="NotifyScan", definition=DEFINITION, roleArn="arn:aws:iam::123456789012:role/any"
-        )["stateMachineArn"]
-        queue = boto3.client("sqs").create_queue(QueueName="Undelivered")["QueueUrl"]
-        stack = Stack(queue, machine)
-        make_client = boto3.client
-
-        def client(service: str) -> Any:
-            return (
-                FakeCloudFormation(stack) if service == "cloudformation" else make_client(service)
-            )  # type: ignore[call-overload]
-
-        monkeypatch.setattr(redeliver.boto3, "client", client)
+        stack = Stack(
+            queue_url=queue("Undelivered"),
+            notify_scan_arn=machine("NotifyScan"),
+            rescan_registry_arn=machine("RescanRegistry"),
+            send_digest_arn=machine("SendDigest"),
+            record_platforms_name="RecordPlatforms",
+            inspector_findings_url=queue("InspectorFindings"),
+        )
+        make_client: Any = boto3.client
+        fakes = {"cloudformation": FakeCloudFormation(stack), "lambda": functions}
+        monkeypatch.setattr(boto3, "client", lambda name: fakes.get(name) or make_client(name))
         yield stack
 
 
 @pytest.fixture
-def undelivered(deployed: Stack) -> Undelivered:
-    return Undelivered(deployed, boto3.client("sqs"), boto3.client("stepfunctions"))
+def undelivered(deployed: Stack, functions: FakeLambda) -> Undelivered:
+    queues = boto3.client("sqs")
+    takers = Takers(deployed, queues, boto3.client("stepfunctions"), functions)
+    return Undelivered(deployed.queue_url, queues, takers)
 
 
 def put(stack: Stack, *bodies: str) -> None:
@@ -84,9 +113,9 @@ def left(stack: Stack) -> int:
     return sum(map(int, answer["Attributes"].values()))
 
 
-def inputs(stack: Stack) -> list[Any]:
+def inputs(arn: str) -> list[Any]:
     states = boto3.client("stepfunctions")
-    executions = states.list_executions(stateMachineArn=stack.notify_scan_arn)["executions"]
+    executions = states.list_executions(stateMachineArn=arn)["executions"]
     described = (
         states.describe_execution(executionArn=each["executionArn"]) for each in executions
     )
@@ -115,18 +144,82 @@ def test_starts_an_execution_for_every_message_and_empties_the_queue(
     put(deployed, *map(kept, range(25)))
     sent = list(undelivered.send_again())
     assert len(sent) == 25
-    started = [each["deliveries"][0] for each in inputs(deployed)]
+    started = [each["deliveries"][0] for each in inputs(deployed.notify_scan_arn)]
     claims = {each.pop("message_id") for each in started}
     assert len(claims) == 25
     assert started == sorted((delivery(number) for number in range(25)), key=str)
     assert left(deployed) == 0
 
 
+def test_each_message_goes_to_what_it_was_for(
+    deployed: Stack, undelivered: Undelivered, functions: FakeLambda
+) -> None:
+    finding = {"detail-type": "Inspector2 Finding", "detail": {}}
+    push = {"detail-type": "ECR Image Action", "detail": {"action-type": "PUSH"}}
+    put(deployed, json.dumps(finding), json.dumps(push))
+    assert len(list(undelivered.send_again())) == 2
+    assert functions.invoked == [("RecordPlatforms", "Event", push)]
+    received = boto3.client("sqs").receive_message(QueueUrl=deployed.inspector_findings_url)
+    assert [json.loads(each["Body"]) for each in received["Messages"]] == [finding]
+    assert inputs(deployed.notify_scan_arn) == []
+    assert left(deployed) == 0
+
+
+def put_unstarted(stack: Stack, target: str) -> None:
+    attributes: Any = {
+        name: {"DataType": "String", "StringValue": value}
+        for name, value in {"SCHEDULE_ARN": "any", "TARGET_ARN": target}.items()
+    }
+    boto3.client("sqs").send_message(
+        QueueUrl=stack.queue_url, MessageBody="{}", MessageAttributes=attributes
+    )
+
+
+def test_what_schedules_could_not_start_is_started_once(
+    deployed: Stack, undelivered: Undelivered
+) -> None:
+    """After three days without a permission, one run is enough."""
+    for _ in range(3):
+        put_unstarted(deployed, deployed.rescan_registry_arn)
+    put_unstarted(deployed, deployed.send_digest_arn)
+    assert len(list(undelivered.send_again())) == 4
+    assert inputs(deployed.rescan_registry_arn) == [{}]
+    assert inputs(deployed.send_digest_arn) == [{}]
+    assert left(deployed) == 0
+
+
+def test_what_no_schedule_of_the_stack_starts_is_left(
+    deployed: Stack, undelivered: Undelivered
+) -> None:
+    put_unstarted(deployed, deployed.notify_scan_arn)
+    (found,) = undelivered.send_again()
+    assert isinstance(found, UnknownMessageError)
+    assert inputs(deployed.notify_scan_arn) == []
+    assert left(deployed) == 1
+
+
+def test_a_message_that_the_queue_returns_twice_is_sent_once(
+    deployed: Stack, undelivered: Undelivered, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Standard queues deliver at least once, and a slow pass outlives the time that hides it."""
+    put(deployed, kept(1))
+    queues = undelivered._queues
+    receive = queues.receive_message
+    first = receive(
+        QueueUrl=deployed.queue_url,
+        MessageSystemAttributeNames=["SentTimestamp"],
+        MessageAttributeNames=["All"],
+    )
+    monkeypatch.setattr(queues, "receive_message", lambda **_: first)
+    assert len(list(undelivered.send_again())) == 1
+    assert len(inputs(deployed.notify_scan_arn)) == 1
+
+
 def test_looking_changes_nothing(deployed: Stack, undelivered: Undelivered) -> None:
     put(deployed, kept(1), kept(2))
     assert len(undelivered.look()) == 2
     assert len(undelivered.look()) == 2
-    assert inputs(deployed) == []
+    assert inputs(deployed.notify_scan_arn) == []
 
 
 def test_leaves_what_is_not_ours(deployed: Stack, undelivered: Undelivered) -> None:

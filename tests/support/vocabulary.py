@@ -107,7 +107,7 @@ RULES = (
     Rule("brakes?", "pause, throttle, mute", "literary"),
     Rule("before you leap", "dry run", "literary"),
     Rule(
-        r"(?<!-letter\s)queues? (?:Undelivered|Unstarted\w+)",
+        r"(?<!-letter\s)queues? Undelivered",
         "the dead-letter queue …",
         "glossary: always named as one",
     ),

@@ -57,7 +57,7 @@ def test_is_content_when_every_event_of_inspector_was_processed() -> None:
             replace(RECHECKS, messages=299),
             "RecheckImages received 299 messages about 300 events.",
         ),
-        (replace(RECHECKS, left=2), "2 events of Amazon Inspector are left in queues."),
+        (replace(RECHECKS, left=2), "2 events of Amazon Inspector are left in the queue."),
     ],
 )
 def test_says_which_events_of_inspector_were_not_processed(

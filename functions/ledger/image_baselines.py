@@ -114,6 +114,7 @@ class Baselines:
             ":baseline": baseline,
             ":scanned_at": scanned_at,
             ":latest": clock.latest(),
+            ":no_deliveries": {},
         }
         is_as_seen = "attribute_not_exists(baseline)"
         if seen:
@@ -121,7 +122,9 @@ class Baselines:
             values |= {":revision": seen.revision}
         note = self._table.to_update(
             image_key(repository, image_digest),
-            "SET baseline = :baseline",
+            # A map, to which NotifyScan adds what it delivers.
+            "SET baseline = :baseline, "
+            "last_deliveries = if_not_exists(last_deliveries, :no_deliveries)",
             values,
             when=(
                 f"{is_as_seen} AND "

@@ -152,7 +152,10 @@ class Composer:
             is_reminder=decision.is_reminder,
             remarks=(*result.report.remarks, LATE) if known.is_late else result.report.remarks,
         )
-        deliveries = self._deliveries(event, report, conclusion)
+        deliveries = tuple(
+            replace(each, image=known.asked.key)
+            for each in self._deliveries(event, report, conclusion)
+        )
         if known.note is None:
             remember(
                 known,

@@ -10,7 +10,7 @@ from reporting.channels.in_use import ChannelsInUse, channels_in_use
 from reporting.digest_wording import message_of_digest
 from runtime import clock
 from runtime.entrypoint import entrypoint
-from runtime.messages import decode, encode
+from runtime.messages import encode
 from send_digest.contents import DigestPolicy, contents_of
 from send_digest.digest import (
     ComposedDigest,
@@ -38,12 +38,12 @@ def compose_digest(
     for mode in (AFTER_RUN, DAILY):
         begun = entries.under_way(mode)
         if begun and (kept := bucket.unfinished_digest(begun)):
-            return ComposedDigest.of(request, mode, begun, decode(UnfinishedDigest, kept))
+            return ComposedDigest.of(request, mode, begun, UnfinishedDigest.resumed(kept, now))
     entries.adopt(DAILY, left_in=AFTER_RUN)
     contents = contents_of(tuple(entries.entries_of(DAILY)), entries.changes_of(DAILY), policy)
     if not contents.has_entries:
         return ComposedDigest(DAILY)
-    composed = UnfinishedDigest(0, 0, (), contents.entries, tuple(contents.keys))
+    composed = UnfinishedDigest.of(contents)
     if not contents.is_empty:
         report = report_of(contents, request, bucket, now)
         short = shortened(report)

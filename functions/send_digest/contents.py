@@ -130,17 +130,27 @@ class DigestPolicy:
     remind_after: timedelta
 
 
+@dataclass(frozen=True)
+class ReportedImage:
+    """An image that a digest reports, as the ledger names it."""
+
+    repository: str
+    image_digest: str
+
+
 @dataclass
 class Contents:
     """What a digest contains. Images are added one by one, so that their findings need not be kept.
 
     entries, keys: what it was read from: entries of version 0.3.0, and sort keys of changes.
     images: all that are listed, but for the groups `baseline` and `reminders`.
+    reported: all that are listed, as the ledger names them.
     """
 
     policy: DigestPolicy
     entries: tuple[DigestEntry, ...] = ()
     keys: list[str] = field(default_factory=list)
+    reported: list[ReportedImage] = field(default_factory=list)
     images: list[DigestedImage] = field(default_factory=list)
     baseline: list[DigestedImage] = field(default_factory=list)
     reminders: list[DigestedImage] = field(default_factory=list)
@@ -170,6 +180,7 @@ class Contents:
         if not self._is_listed(net, changes):
             return
         image = _digested(net)
+        self.reported.append(ReportedImage(latest.repository, latest.image_digest))
         if net.is_first_sight and net.change is Change.NEW:
             self.baseline.append(image)
             self._add_findings(net, image, _NEWS, self._first_seen)

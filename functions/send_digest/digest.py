@@ -8,9 +8,11 @@ from itertools import islice
 
 from ledger.bucket import RunBucket
 from ledger.changes import Change
+from ledger.deliveries import DeliveryKey
 from ledger.digest_entries import DigestEntry
 from registry.findings import severity_rank
 from reporting import console_links
+from reporting.channels.delivery import with_new_lease
 from reporting.reports import (
     DigestedGroup,
     DigestedImage,
@@ -18,8 +20,8 @@ from reporting.reports import (
     DigestReport,
 )
 from reporting.text import first
-from runtime.messages import encode, wire
-from send_digest.contents import Contents
+from runtime.messages import Json, decode, encode, wire
+from send_digest.contents import Contents, ReportedImage
 
 MOST_BYTES = 12_000  # of the lists in a report: six channels of it fit a state of 256 KiB
 MOST_VULNERABILITIES = 10  # of those that are new, in a message
@@ -61,8 +63,9 @@ class UnfinishedDigest:
 
     images: number of images that it lists; the changes of the other entries cancelled out.
     messages: number of deliveries. deliveries: the input of NotifyScan.
-    changes, entries: what is removed from the ledger once NotifyScan has the deliveries: sort keys
+    changes, entries: what is removed from the ledger once the deliveries are made: sort keys
         of changes, and entries as version 0.3.0 has written them.
+    reported: the images that it lists.
     """
 
     images: int
@@ -70,6 +73,25 @@ class UnfinishedDigest:
     deliveries: object
     entries: tuple[DigestEntry, ...] = ()
     changes: tuple[str, ...] = ()
+    reported: tuple[ReportedImage, ...] = ()
+
+    @classmethod
+    def of(cls, contents: Contents) -> "UnfinishedDigest":
+        """Return what is removed from the ledger, without a message yet."""
+        keys, reported = tuple(contents.keys), tuple(contents.reported)
+        return cls(0, 0, (), contents.entries, keys, reported)
+
+    @classmethod
+    def resumed(cls, kept: Json, now: datetime) -> "UnfinishedDigest":
+        """Read a digest that is sent again: claims without a mark are abandoned by now."""
+        digest = decode(cls, kept)
+        return replace(digest, deliveries=with_new_lease(encode(digest.deliveries), now))
+
+    @property
+    def claimed(self) -> tuple[DeliveryKey, ...]:
+        """Return what NotifyScan claims of the deliveries."""
+        made = self.deliveries if isinstance(self.deliveries, list) else []
+        return tuple(decode(DeliveryKey, each) for each in made)
 
 
 @dataclass(frozen=True)

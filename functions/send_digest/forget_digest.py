@@ -1,11 +1,14 @@
-"""Remove a digest's entries from the ledger, once it is sent or has nothing to send."""
+"""Remove a digest's entries from the ledger, once it is delivered or has nothing to send."""
 
 from dataclasses import dataclass
 
 from ledger.bucket import RunBucket, run_bucket
+from ledger.deliveries import Deliveries, deliveries
 from ledger.digest_entries import DigestEntries, digest_entries
+from ledger.image_records import ImageRecords, image_records
 from runtime.entrypoint import entrypoint
 from runtime.messages import decode
+from send_digest.delivered_digest import last_deliveries, note_deliveries
 from send_digest.digest import UnfinishedDigest
 from send_digest.settings import ForgetDigestSettings
 
@@ -33,14 +36,26 @@ class FinishedDigest:
     removed: int
 
 
-def forget_digest(sent: SentDigest, *, entries: DigestEntries, bucket: RunBucket) -> FinishedDigest:
-    """Remove what was sent from the ledger. Idempotent.
+@dataclass(frozen=True)
+class Ledger:
+    """The ledger table: the entries of digests, the claims on deliveries, and images."""
 
-    What has changed since the digest was composed is left for the next one.
+    entries: DigestEntries
+    deliveries: Deliveries
+    images: ImageRecords
+
+
+def forget_digest(sent: SentDigest, *, ledger: Ledger, bucket: RunBucket) -> FinishedDigest:
+    """Remove what was delivered from the ledger, and note the delivery at each image. Idempotent.
+
+    What has changed since the digest was composed is left for the next one. Raises
+    DigestNotDelivered until every message is delivered, or kept in the dead-letter queue.
     """
     kept = decode(UnfinishedDigest, bucket.unfinished_digest(sent.digest))
-    entries.forget(sent.mode, kept.changes, kept.entries)
-    entries.finish(sent.mode, sent.digest)
+    delivered = last_deliveries(sent.digest, kept.claimed, ledger.deliveries)
+    note_deliveries(kept.reported, delivered, ledger.images)
+    ledger.entries.forget(sent.mode, kept.changes, kept.entries)
+    ledger.entries.finish(sent.mode, sent.digest)
     return FinishedDigest(
         mode=sent.mode,
         digest=sent.digest,
@@ -55,8 +70,9 @@ def forget_digest(sent: SentDigest, *, entries: DigestEntries, bucket: RunBucket
 def handler(sent: SentDigest) -> FinishedDigest:
     """Run as ForgetDigest, once NotifyScan has the deliveries."""
     settings = ForgetDigestSettings.load()
+    table = settings.ledger_table
     return forget_digest(
         sent,
-        entries=digest_entries(settings.ledger_table),
+        ledger=Ledger(digest_entries(table), deliveries(table), image_records(table)),
         bucket=run_bucket(settings.run_bucket),
     )

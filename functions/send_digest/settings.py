@@ -9,6 +9,14 @@ from runtime.settings import Settings
 
 
 @dataclass(frozen=True)
+class RestartUnfinishedSettings(Settings):
+    """Settings of RestartUnfinished."""
+
+    ledger_table: str
+    notify_scan_state_machine: str
+
+
+@dataclass(frozen=True)
 class ComposeDigestSettings(ChannelSettings):
     """Settings of ComposeDigest."""
 

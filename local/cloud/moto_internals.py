@@ -24,7 +24,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timezone, tzinfo
 from types import SimpleNamespace
 from typing import Any, Protocol
 from unittest import mock
@@ -249,12 +249,14 @@ def answer_alone(client: Any) -> None:
 def _runtime_patches(runtime: Runtime) -> list[Patch]:
     """Return patches that run tasks, backoffs and waits on the runtime of a test.
 
-    Replaces: the calls of Lambda, sleeps, start times, and names of nested StartExecution calls.
+    Replaces: the calls of Lambda, sleeps, times of starts and states, and names of nested
+    StartExecution calls.
     Upstream: none, because these are the seams of a test engine; only the parameter names of
     nested executions are a fault, of which no issue is known.
     Remove when moto lets tests inject functions and a clock into executions.
     """
     from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl  # noqa: PLC0415
+    from moto.stepfunctions.parser.asl.component.state import state  # noqa: PLC0415
     from moto.stepfunctions.parser.asl.component.state.exec.state_task import (  # noqa: PLC0415
         lambda_eval_utils,
     )
@@ -303,10 +305,20 @@ def _runtime_patches(runtime: Runtime) -> list[Patch]:
         Patch(Execution, "get_start_execution_details", details),
         Patch(starting, "_normalise_parameters", normalise_as_boto3),
         Patch(lambda_eval_utils, "_invoke_lambda_function", invoke),
-        # The module's name for the module time is replaced, so that no other sleep is.
+        # The module's names for the modules are replaced, so that no other time is.
+        Patch(state, "datetime", _clock_of(runtime)),
         Patch(retrier_decl, "time", SimpleNamespace(sleep=runtime.back_off)),
         Patch(WaitFunction, "_wait_interval", wait),
     ]
+
+
+def _clock_of(runtime: Runtime) -> SimpleNamespace:
+    """Return what stands in for the module datetime: `now` is the time of a runtime."""
+
+    def now(tz: tzinfo) -> datetime:
+        return runtime.now().astimezone(tz)
+
+    return SimpleNamespace(datetime=SimpleNamespace(now=now), timezone=timezone)
 
 
 def _child_patches(runtime: Runtime) -> list[Patch]:

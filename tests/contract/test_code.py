@@ -44,6 +44,7 @@ ADAPTERS = {
     "ledger/client.py",
     "ledger/table.py",
     "own_events/event_bus.py",
+    "send_digest/notify_scan_executions.py",
 }
 
 

@@ -19,6 +19,7 @@ from rescan_registry.summarize_rescan import EndedRun
 from runtime.messages import decode, encode
 from send_digest.digest import DigestRequest
 from send_digest.forget_digest import SentDigest
+from send_digest.restart_unfinished import RestartRequest
 from tests.support.definition import OF_EVENTS, WORKFLOWS, snake, states
 from tests.support.template import ROOT
 
@@ -33,6 +34,7 @@ MESSAGES: dict[str, type[Any]] = {
     "post_to_webhook": WebhookDelivery,
     "recheck_images": QueuedEvents,
     "record_platforms": PushEvent,
+    "restart_unfinished": RestartRequest,
     "compose_digest": DigestRequest,
     "forget_digest": SentDigest,
 }

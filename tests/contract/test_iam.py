@@ -98,7 +98,13 @@ ALLOWED = {
         "s3:GetObject",
         "s3:ListBucket",
     },
+    "RestartUnfinishedFunction": {
+        "dynamodb:DeleteItem",
+        "dynamodb:Query",
+        "states:StartExecution",
+    },
     "ForgetDigestFunction": {
+        "dynamodb:BatchGetItem",
         "dynamodb:DeleteItem",
         "dynamodb:UpdateItem",
         "s3:GetObject",

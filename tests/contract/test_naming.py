@@ -19,7 +19,6 @@ from tests.support.template import ROOT, resources
 
 PREFIXES = {
     "Map": ("ForEach",),
-    "Pass": ("Record", "Prepare"),
     "Choice": ("Is",),
     "Wait": ("WaitFor",),
 }
@@ -31,6 +30,9 @@ def test_a_state_is_named_for_what_it_is(state: State) -> None:
     assert re.fullmatch(r"([A-Z][a-z]+)+", state.name)
     assert len(state.name) <= 40
     assert state.name.startswith(PREFIXES.get(state.kind, ""))
+    if state.kind == "Pass":
+        is_outcome = state.body.get("Result") == snake(state.name).upper()
+        assert is_outcome or state.name.startswith(("Record", "Prepare"))
 
 
 def test_no_name_stands_twice() -> None:

@@ -70,7 +70,8 @@ LEAVES: dict[str, tuple[str, ...]] = {
         "LedgerUnavailable",
     ),
     "ComposeDigest": ("SettingsError", "LedgerUnavailable", "DigestAlreadyBegun"),
-    "ForgetDigest": ("SettingsError", "LedgerUnavailable"),
+    "RestartUnfinished": ("SettingsError", "LedgerUnavailable", "NotifyScanNotStarted"),
+    "ForgetDigest": ("SettingsError", "LedgerUnavailable", "DigestNotDelivered"),
 }
 
 # What an operator sees when a state has given up, by the state in which its errors end.

@@ -1,10 +1,10 @@
 """One message on its way to one channel."""
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 
-from runtime.messages import Json
+from runtime.messages import Json, encode
 
 
 class Channel(StrEnum):
@@ -40,6 +40,8 @@ TRANSPORTS = {
 
 # As long as an event or a message can return: 14 days in the dead-letter queue, and one before.
 CLAIMED_FOR = timedelta(days=15)
+# A claim without a mark is abandoned after the 5 minutes of an Express execution, and one more.
+LEASE = timedelta(minutes=6)
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,10 @@ class Delivery:
     about: the title of the message, shown by `make redeliver ARGS=--list`.
     message_id: the same each time the same message is composed; together with the channel, the key
         of the delivery claim. claimed_until: seconds since 1970.
+    claims_before: a claim that is older than this time, and has no mark, is taken over.
     target: ARN of the topic or the event bus. The URL of a webhook is a secret and not included.
+    image: key of the image in the ledger, in whose record the delivery is noted; absent for a
+        message about a run, a digest, or a notice.
     """
 
     channel: Channel
@@ -58,4 +63,19 @@ class Delivery:
     content: Json
     message_id: str
     claimed_until: str
+    claims_before: str
     target: str | None = None
+    image: object = None
+
+
+def lease_until(now: datetime) -> str:
+    """Return the time before which a claim without a mark is abandoned."""
+    return str(encode(now - LEASE))
+
+
+def with_new_lease(deliveries: Json, now: datetime) -> Json:
+    """Return deliveries as a state machine holds them, to be sent again now."""
+    if not isinstance(deliveries, list):
+        raise TypeError(f"deliveries must be a list, not {type(deliveries).__name__}")
+    leased = {"claims_before": lease_until(now)}
+    return [{**each, **leased} for each in deliveries if isinstance(each, dict)]

@@ -7,7 +7,13 @@ from enum import StrEnum
 
 from registry.findings import SEVERITIES
 from reporting.channels import chatbot, pagerduty, slack, sns, teams
-from reporting.channels.delivery import CLAIMED_FOR, TRANSPORTS, Channel, Delivery
+from reporting.channels.delivery import (
+    CLAIMED_FOR,
+    TRANSPORTS,
+    Channel,
+    Delivery,
+    lease_until,
+)
 from reporting.channels.document import document
 from reporting.message import Message, plain
 from reporting.reports import DigestReport, NoticeReport, Report, RunReport, ScanReport
@@ -157,6 +163,7 @@ class ChannelsInUse:
             content=content,
             message_id=message_id,
             claimed_until=str(int((now + CLAIMED_FOR).timestamp())),
+            claims_before=lease_until(now),
             target=self.targets[channel],
         )
 

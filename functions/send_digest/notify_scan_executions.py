@@ -1,0 +1,48 @@
+"""Executions of the state machine NotifyScan, started again."""
+
+import functools
+import json
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+
+from ledger.unfinished_executions import UnfinishedExecution
+from reporting.channels.delivery import with_new_lease
+
+if TYPE_CHECKING:
+    from mypy_boto3_stepfunctions import SFNClient
+
+
+class NotifyScanNotStarted(Exception):
+    """Step Functions did not start an execution of NotifyScan. The state machine retries."""
+
+
+class NotifyScanExecutions:
+    """Starts executions of a state machine."""
+
+    def __init__(self, client: "SFNClient", state_machine: str) -> None:
+        self._client = client
+        self._state_machine = state_machine
+
+    def start_again(self, unfinished: UnfinishedExecution, now: datetime) -> None:
+        """Start an execution with what another one has left; raise NotifyScanNotStarted."""
+        started_with = unfinished.event
+        if unfinished.deliveries is not None:
+            started_with = {"deliveries": with_new_lease(unfinished.deliveries, now)}
+        elif isinstance(started_with, dict) and "deliveries" in started_with:
+            leased = with_new_lease(started_with["deliveries"], now)
+            started_with = {**started_with, "deliveries": leased}
+        try:
+            self._client.start_execution(
+                stateMachineArn=self._state_machine, input=json.dumps(started_with)
+            )
+        except (ClientError, BotoCoreError) as error:
+            raise NotifyScanNotStarted(str(error)) from error
+
+
+@functools.cache
+def notify_scan_executions(state_machine: str) -> NotifyScanExecutions:
+    """Make the adapter of a state machine."""
+    return NotifyScanExecutions(boto3.client("stepfunctions"), state_machine)

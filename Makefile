@@ -52,6 +52,10 @@ check: $(VENVS)/dev/installed $(VENVS)/sam/installed ## lint, types, template, d
 	$(sam) validate --lint
 	$(dev)/pytest --numprocesses=0 tests/contract
 
+.PHONY: audit
+audit: $(VENVS)/audit/installed ## look up known vulnerabilities of all pinned packages, where a database answers
+	@$(VENVS)/audit/bin/python -m operations.audit
+
 .PHONY: build
 build: $(VENVS)/dev/installed $(VENVS)/sam/installed ## build the application for deployment
 	$(sam) build
@@ -79,7 +83,7 @@ docs: $(VENVS)/dev/installed ## write the generated parts of the documents: pict
 
 .PHONY: lock
 lock: $(UV) ## compile requirements/ from pyproject.toml
-	for group in dev mutants local sam lambda-runtime oldest-sdk; do \
+	for group in audit dev mutants local sam lambda-runtime oldest-sdk; do \
 	  $(UV) pip compile pyproject.toml --group $$group --upgrade --generate-hashes --no-header \
 	    --no-annotate --python-version 3.13 --quiet --output-file requirements/$$group.txt; \
 	done

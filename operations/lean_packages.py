@@ -41,6 +41,8 @@ def make_lean(build: Path) -> None:
     first, *others = sorted(path for path in build.iterdir() if path.is_dir())
     for module in UNUSED:
         shutil.rmtree(first / "aws_lambda_powertools" / module)
+    for scripts in first.glob("*.data"):  # commands of a dependency, which no function runs
+        shutil.rmtree(scripts)
     # SAM drops the times of files from the archive, so Python must not compare them.
     compiled = compileall.compile_dir(
         first,

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.template import ROOT, template
+from tests.support.third_parties import DEPLOYED, third_parties
 
 LOCKS = [*sorted((ROOT / "requirements").glob("*.txt")), ROOT / "functions" / "requirements.txt"]
 
@@ -32,6 +33,20 @@ def test_no_lock_names_a_registry(path: Path) -> None:
 def test_functions_depend_on_two_packages_directly() -> None:
     groups = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
     assert groups["lambda"] == ["aws-lambda-powertools", "pyyaml"]
+
+
+def test_every_license_of_what_is_deployed_is_permissive() -> None:
+    """These demand no more than their text, which is in the package."""
+    assert {each.license for each in third_parties()} <= {
+        "Apache-2.0",
+        "BSD-2-Clause",
+        "BSD-3-Clause",
+        "ISC",
+        "MIT",
+        "MIT-0",
+        "PSF-2.0",
+    }
+    assert {each.name for each in third_parties()} == {*DEPLOYED}
 
 
 def test_tests_run_with_the_versions_that_are_deployed() -> None:

@@ -2,8 +2,10 @@
 
 import hashlib
 import marshal
+import re
 import shutil
 import subprocess
+from collections import Counter
 from importlib.util import MAGIC_NUMBER
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from local.cloud.interpreters import lambda_runtime_python
 from operations.lean_packages import UNUSED, CompilationError, make_lean
 from tests.support.definition import functions
 from tests.support.template import ROOT, resources, template
+from tests.support.third_parties import DEPLOYED, third_parties
 
 pytestmark = pytest.mark.xdist_group("lean packages")
 
@@ -106,6 +109,45 @@ def test_another_python_compiles_the_sources_as_before(package: Path) -> None:
         compiled.write_bytes(b"\0\0\r\n" + compiled.read_bytes()[4:])
     started = start(package, "notify_scan.interpret_event")
     assert started.returncode == 0, started.stderr
+
+
+@pytest.mark.slow
+def test_a_package_holds_our_sources_four_dependencies_and_nothing_else(package: Path) -> None:
+    ours = {path.name for path in (ROOT / "functions").iterdir() if path.name != "__pycache__"}
+    dependencies = {"aws_lambda_powertools", "jmespath", "typing_extensions.py", "_yaml", "yaml"}
+    metadata = {
+        f"{name.replace('-', '_')}-{version}.dist-info" for name, version in DEPLOYED.items()
+    }
+    top = {path.name for path in package.iterdir()}
+    assert top == {*ours, *dependencies, *metadata, "__pycache__"}
+
+    files = [path.relative_to(package) for path in package.rglob("*") if path.is_file()]
+    suffixes = Counter(path.suffix for path in files if path.parts[0] not in metadata)
+    assert {*suffixes} == {".py", ".pyc", ".so", ".txt", ".typed"}
+    assert suffixes[".so"] == suffixes[".txt"] == 1
+    sources = [path.relative_to(ROOT / "functions") for path in (ROOT / "functions").rglob("*.py")]
+    assert {path for path in files if path.parts[0] in ours and path.suffix == ".py"} == {*sources}
+    named = {path.name for path in files if path.parts[0] in metadata}
+    assert named == {"LICENSE", "METADATA", "RECORD", "WHEEL", "top_level.txt"}
+
+
+@pytest.mark.slow
+def test_no_test_and_no_secret_is_in_a_package(package: Path) -> None:
+    for path in package.rglob("*"):
+        assert not re.search(
+            r"(^|_)tests?(_|$)|conftest|\.env|\.pem|\.key|credentials", path.stem
+        ), path
+        if path.is_file():
+            # Forms of AWS access keys and of private keys.
+            assert not re.search(
+                rb"\b(AKIA|ASIA)[A-Z0-9]{16}\b|BEGIN [A-Z ]*PRIVATE KEY", path.read_bytes()
+            )
+
+
+@pytest.mark.slow
+def test_every_license_that_the_document_names_is_in_the_package(package: Path) -> None:
+    for each in third_parties():
+        assert (package / each.license_file).read_text().strip()
 
 
 @pytest.mark.slow

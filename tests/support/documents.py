@@ -10,6 +10,7 @@ from tests.support.diagram import diagram
 from tests.support.errors import error_table, picture, state_table
 from tests.support.parameters import parameter_tables
 from tests.support.template import ROOT
+from tests.support.third_parties import third_party_table
 
 DOCS = ROOT / "docs"
 
@@ -25,6 +26,7 @@ def generated() -> dict[Path, str]:
             "classes": error_table(),
             "retries": state_table(),
         },
+        DOCS / "third-party.md": {"third parties": third_party_table()},
         DOCS / "parameters.md": {"parameters": parameter_tables()},
     }
     return {path: _filled(path.read_text(), texts) for path, texts in parts.items()}

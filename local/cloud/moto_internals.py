@@ -194,8 +194,34 @@ def _query_one_partition(table: Any, hash_key: Any, *conditions: Any, **more: An
 # Step Functions
 
 
+@dataclass(frozen=True)
+class Attempt:
+    """One attempt of a Task state.
+
+    execution: ARN of the execution; of a child execution, that of its parent.
+    number: 0 for the first one.
+    """
+
+    execution: str
+    state: str
+    number: int
+    input: Any
+
+
+class TaskFailure(Exception):
+    """An attempt fails with an error of this name, as Step Functions reports it."""
+
+    def __init__(self, error: str, cause: str = "any") -> None:
+        super().__init__(f"{error}: {cause}")
+        self.error = error
+        self.cause = cause
+
+
 class Runtime(Protocol):
     """What an execution needs from the process that it runs in."""
+
+    def attempt(self, attempt: Attempt, perform: Callable[[], None]) -> None:
+        """Let an attempt do its work, or raise TaskFailure before or after it has."""
 
     def invoke(self, parameters: dict[str, Any]) -> dict[str, Any]:
         """Answer a task as Lambda answers the call Invoke."""
@@ -219,12 +245,14 @@ class Runtime(Protocol):
 @contextmanager
 def step_functions(runtime: Runtime) -> Iterator[None]:
     """Let moto's executions run on a runtime, as close to AWS as they come, and fast."""
+    parents: dict[str, str] = {}  # of child executions
     with ExitStack() as stack:
         for patch in (
             *quick_table_patches(),
             *_path_patches(),
             *_runtime_patches(runtime),
-            *_child_patches(runtime),
+            *_attempt_patches(runtime, parents),
+            *_child_patches(runtime, parents),
             *_speed_patches(),
         ):
             stack.enter_context(patch.while_used())
@@ -321,7 +349,88 @@ def _clock_of(runtime: Runtime) -> SimpleNamespace:
     return SimpleNamespace(datetime=SimpleNamespace(now=now), timezone=timezone)
 
 
-def _child_patches(runtime: Runtime) -> list[Patch]:
+def _attempt_patches(runtime: Runtime, parents: dict[str, str]) -> list[Patch]:
+    """Return patches that lead every attempt of a task through the runtime of a test.
+
+    parents: the ARN of the parent of every child execution.
+
+    Replaces: _eval_execution of Lambda tasks and of service integrations, and the names of errors
+    of DynamoDB.
+    Upstream: none, because this is a seam of a test engine.
+    Remove when moto lets tests inject errors into tasks.
+    """
+    from moto.stepfunctions.parser.api import HistoryEventType, TaskFailedEventDetails  # noqa: PLC0415
+    from moto.stepfunctions.parser.asl.component.common.error_name import (  # noqa: PLC0415
+        failure_event,
+    )
+    from moto.stepfunctions.parser.asl.component.common.error_name.custom_error_name import (  # noqa: PLC0415
+        CustomErrorName,
+    )
+    from moto.stepfunctions.parser.asl.component.common.error_name.states_error_name import (  # noqa: PLC0415
+        StatesErrorName,
+    )
+    from moto.stepfunctions.parser.asl.component.common.error_name.states_error_name_type import (  # noqa: PLC0415
+        StatesErrorNameType,
+    )
+    from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service import (  # noqa: E501, PLC0415
+        StateTaskService,
+    )
+    from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service_dynamodb import (  # noqa: E501, PLC0415
+        StateTaskServiceDynamoDB,
+    )
+    from moto.stepfunctions.parser.asl.component.state.exec.state_task.state_task_lambda import (  # noqa: PLC0415
+        StateTaskLambda,
+    )
+    from moto.stepfunctions.parser.asl.eval.event.event_detail import EventDetails  # noqa: PLC0415
+
+    def attempt(env: Any) -> Attempt:
+        context = env.states.context_object.context_object_data
+        state, arn = context["State"], context["Execution"]["Id"]
+        number = int(state.get("RetryCount", 0))
+        return Attempt(parents.get(arn, arn), state["Name"], number, env.states.get_input())
+
+    def failed(env: Any, failure: TaskFailure) -> Exception:
+        is_timeout = failure.error == StatesErrorNameType.StatesTimeout.to_name()
+        details = TaskFailedEventDetails(error=failure.error, cause=failure.cause)
+        failed_event: Any = failure_event.FailureEventException(
+            failure_event.FailureEvent(
+                env=env,
+                error_name=StatesErrorName(StatesErrorNameType.StatesTimeout)
+                if is_timeout
+                else CustomErrorName(failure.error),
+                event_type=HistoryEventType.TaskFailed,
+                event_details=EventDetails(taskFailedEventDetails=details),
+            )
+        )
+        return failed_event  # type: ignore[no-any-return]
+
+    def watched(evaluate: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
+        def evaluate_attempt(task: Any, env: Any) -> None:
+            try:
+                runtime.attempt(attempt(env), lambda: evaluate(task, env))
+            except TaskFailure as failure:
+                raise failed(env, failure) from failure
+
+        return evaluate_attempt
+
+    name_of = StateTaskServiceDynamoDB._from_error
+
+    def named(task: Any, env: Any, ex: Exception) -> Any:
+        """Keep the name of an error that has one; moto calls all but ClientError the same."""
+        if isinstance(ex, failure_event.FailureEventException):
+            return ex.failure_event
+        return name_of(task, env, ex)
+
+    return [
+        *(
+            Patch(kind, "_eval_execution", watched(kind._eval_execution))
+            for kind in (StateTaskLambda, StateTaskService)
+        ),
+        Patch(StateTaskServiceDynamoDB, "_from_error", named),
+    ]
+
+
+def _child_patches(runtime: Runtime, parents: dict[str, str]) -> list[Patch]:
     """Return patches that give each child of a Map its own history and context, as on AWS.
 
     In moto, all children share those of the parent.
@@ -350,9 +459,11 @@ def _child_patches(runtime: Runtime) -> list[Patch]:
         make_input(worker, env_frame)
         context = env_frame.states.context_object.context_object_data
         name = str(uuid.uuid4())
+        arn = f"arn:aws:states:::execution:RescanRegistry/Repositories:{name}"
+        parents[arn] = context["Execution"]["Id"]
         context["Execution"] = {
             **context["Execution"],
-            "Id": f"arn:aws:states:::execution:RescanRegistry/Repositories:{name}",
+            "Id": arn,
             "Name": name,
             "StartTime": runtime.now().isoformat(),
         }

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
@@ -32,6 +33,7 @@ from ledger.digest_entries import DigestEntries, digest_entries
 from ledger.run_records import RunRecord, run_records
 from ledger.table import ledger_table
 from local.cloud import moto_internals
+from local.cloud.moto_internals import Attempt, TaskFailure
 from local.registry.botocore_face import attach
 from local.registry.simulated_registry import SimulatedRegistry
 from own_events.event_bus import event_bus
@@ -62,6 +64,20 @@ RESOURCES = {
 _clients: dict[str, Any] = {}
 
 type Fault = Callable[[dict[str, Any]], None]
+type Attempts = Callable[[Attempt, Callable[[], None]], None]
+# Takes path and body of a call; raises a refusal, answers, or returns None and lets AWS answer.
+type Answer = Callable[[str], dict[str, Any] | None]
+
+
+class Refusal(Exception):
+    """AWS refuses a call with an error code, and clients raise what they raise for that code."""
+
+    def __init__(self, code: str, message: str = "any", *, status: int = 400) -> None:
+        super().__init__(code)
+        self.answer: Any = {
+            "Error": {"Code": code, "Message": message},
+            "ResponseMetadata": {"HTTPStatusCode": status, "RequestId": "any"},
+        }
 
 
 @dataclass(frozen=True)
@@ -118,6 +134,8 @@ class Engine:
 
     `concurrency`: how many invocations Lambda runs concurrently, of all functions; new accounts
     may have 10. It refuses others, and `refused` counts them.
+    `attempting`: what becomes of each attempt of a task. `retries`: the most of a task, by state.
+    `answers`: what AWS answers, by service and operation, such as "dynamodb.PutItem".
     """
 
     def __init__(
@@ -132,6 +150,11 @@ class Engine:
         self.refused: Counter[str] = Counter()
         self._running = 0
         self.faults: dict[str, Fault] = {}
+        self.retries: Counter[str] = Counter()
+        self.attempting: Attempts = lambda _, perform: perform()
+        self.answers: dict[str, Answer] = {}
+        self._killed: set[str] = set()
+        self._under_way: Counter[str] = Counter()
         self.receivers = Receivers()
         self._parameters = {**RESOURCES, **parameters}
         self._children: list[Child] = []
@@ -204,17 +227,26 @@ class Engine:
         """Stop an execution, as an operator does in the console."""
         self._states.stop_execution(executionArn=arn)
 
+    def kill(self, arn: str) -> None:
+        """End an execution here and now: none of its tasks begins any more."""
+        self._killed.add(arn)
+        self.stop(arn)
+
     def wait(self, arn: str) -> Execution:
-        """Wait for the end of an execution."""
+        """Wait for the end of an execution, and of its attempts that a kill has left behind."""
+
+        def has_ended() -> bool:
+            return arn in self._ended and not self._under_way[arn]
+
         with self._ends:
-            if not self._ends.wait_for(lambda: arn in self._ended, DEADLINE):
+            if not self._ends.wait_for(has_ended, DEADLINE):
                 raise TimeoutError(f"{arn} still runs after {DEADLINE} s")
         described = self._states.describe_execution(executionArn=arn)
         moto_internals.forget_ended_threads()
         children, self._children = self._children, []
         return Execution(
             name=described["name"],
-            status=described["status"],
+            status="ABORTED" if arn in self._killed else described["status"],
             output=json.loads(described["output"]) if "output" in described else None,
             error=described.get("error"),
             cause=described.get("cause"),
@@ -298,6 +330,41 @@ class Engine:
             name=workflow.name, definition=json.dumps(definition), roleArn=ROLE
         )
         return str(made["stateMachineArn"])
+
+    def attempt(self, attempt: Attempt, perform: Callable[[], None]) -> None:
+        """Let an attempt be made, unless its execution was killed, and count it."""
+        with self._ends:
+            if attempt.execution in self._killed:
+                raise TaskFailure("Killed")
+            self.retries[attempt.state] = max(self.retries[attempt.state], attempt.number)
+            self._under_way[attempt.execution] += 1
+        try:
+            self.attempting(attempt, perform)
+        finally:
+            with self._ends:
+                self._under_way[attempt.execution] -= 1
+                self._ends.notify_all()
+
+    def answer(self, client: Any) -> Callable[[], None]:
+        """Let `answers` answer a client's calls first; return what ends this."""
+
+        def answer(event_name: str, params: dict[str, Any], **_: Any) -> Any:
+            name = event_name.removeprefix("before-call.")
+            body, answers = params["body"], self.answers.get(name)
+            try:
+                text = body.decode() if isinstance(body, bytes) else str(body)
+                given = answers(f"{params['url_path']} {text}") if answers else None
+            except Refusal as refusal:
+                kind = client.exceptions.from_code(refusal.answer["Error"]["Code"])
+                raise kind(refusal.answer, name.partition(".")[2]) from None
+            if given is None:
+                return None
+            metadata = {"HTTPStatusCode": 200, "RequestId": "any"}
+            response = SimpleNamespace(status_code=200, content=b"<html>")
+            return response, {**given, "ResponseMetadata": metadata}
+
+        client.meta.events.register_first("before-call", answer)
+        return lambda: client.meta.events.unregister("before-call", answer)
 
     def invoke(self, parameters: dict[str, Any]) -> dict[str, Any]:
         """Invoke a function in process, in its own environment, and report like Lambda."""
@@ -390,6 +457,7 @@ def engine(
         used = _clients[service_name]
         if service_name not in watched:
             watched.add(service_name)
+            stack.callback(deployed.answer(used))
             if service_name == "ecr":
                 stack.callback(attach(used, registry))
             elif service_name == "dynamodb":

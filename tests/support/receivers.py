@@ -77,9 +77,10 @@ class Receivers:
 
     def watch(self, client: Any) -> Callable[[], None]:
         """Record what a client publishes or puts, or fail before it does; return what ends this."""
-        watched = {
+        watched: dict[str, Callable[..., None]] = {
             "provide-client-params.sns.Publish": self._publish,
             "provide-client-params.events.PutEvents": self._put_events,
+            "after-call": self._take_accepted,
         }
         for name, handler in watched.items():
             client.meta.events.register(name, handler)
@@ -90,25 +91,37 @@ class Receivers:
 
         return end
 
-    def _publish(self, params: dict[str, Any], **_: object) -> None:
+    def _publish(self, params: dict[str, Any], context: dict[str, Any], **_: object) -> None:
         is_chat = params["TopicArn"].endswith("ChatbotTopic")
-        self._take_or_fail(Channel.CHATBOT if is_chat else Channel.SNS, params, "Publish")
+        channel = Channel.CHATBOT if is_chat else Channel.SNS
+        self._fail(channel, "Publish")
+        context["offered"] = [Received(channel, params)]
 
-    def _put_events(self, params: dict[str, Any], **_: object) -> None:
-        for entry in params["Entries"]:
-            if "EventBusName" in entry:
-                self._take_or_fail(Channel.EVENTBRIDGE, entry, "PutEvents")
-            with self._lock:
-                self.events_put.append(entry)
+    def _put_events(self, params: dict[str, Any], context: dict[str, Any], **_: object) -> None:
+        entries = params["Entries"]
+        if any("EventBusName" in entry for entry in entries):
+            self._fail(Channel.EVENTBRIDGE, "PutEvents")
+        context["offered"] = [Received(Channel.EVENTBRIDGE, entry) for entry in entries]
 
-    def _take_or_fail(self, channel: Channel, content: Any, operation: str) -> None:
+    def _take_accepted(self, parsed: dict[str, Any], context: dict[str, Any], **_: object) -> None:
+        """Take what AWS has accepted."""
+        if "Error" in parsed or parsed.get("FailedEntryCount"):
+            return
+        for offered in context.pop("offered", ()):
+            if offered.channel is Channel.EVENTBRIDGE:
+                with self._lock:
+                    self.events_put.append(offered.content)
+                if "EventBusName" not in offered.content:
+                    continue
+            self._take(offered.channel, offered.content)
+
+    def _fail(self, channel: Channel, operation: str) -> None:
         if trouble := self.trouble(channel):
             answer: Any = {
                 "Error": {"Code": "InternalError", "Message": str(trouble)},
                 "ResponseMetadata": {"HTTPStatusCode": 500, "RequestId": "any"},
             }
             raise ClientError(answer, operation)
-        self._take(channel, content)
 
     def _take(self, channel: Channel, content: Any) -> None:
         with self._lock:

@@ -476,39 +476,6 @@ def test_defers_what_the_daily_quota_of_the_registry_leaves_over(deploy: Deploy)
     assert record.images["DEFERRED"] == {"registry scan quota": 130}
 
 
-@pytest.mark.parametrize(
-    "state",
-    [
-        "ListRepositories",
-        "FindStaleImages",
-        "StartImageScans",
-        "RecordRepository",
-        "SummarizeRescan",
-    ],
-)
-@pytest.mark.parametrize(
-    "error",
-    [
-        "Lambda.TooManyRequestsException",
-        "Lambda.SdkClientException",
-        "Sandbox.Timedout",
-        "Runtime.ExitError",
-    ],
-)
-def test_retries_what_lambda_itself_gets_wrong(state: str, error: str, deploy: Deploy) -> None:
-    deployed = deploy(registry(repository("team/api")))
-    failures = iter([type(error, (Exception,), {})("Lambda is busy")])
-
-    def fail_once(_: object) -> None:
-        if failure := next(failures, None):
-            raise failure
-
-    deployed.faults[state] = fail_once
-    assert summary_of(deployed.run())["images"] == {"FRESH": 1, "STARTED": 1}
-    assert len(deployed.backoffs) == 1
-    assert deployed.invocations[state] == 2
-
-
 def test_retries_a_slice_that_ecr_could_not_answer(deploy: Deploy) -> None:
     flaky = [{"operation": "DescribeImages", "error": "ServerException", "times": 2}]
     deployed = deploy(registry(repository("team/api", faults=flaky)))

@@ -163,28 +163,6 @@ def test_the_schedule_survives_a_second_stack_and_a_lost_call() -> None:
     assert properties["DeadLetterConfig"]["Arn"] == {"Fn::GetAtt": ["Undelivered", "Arn"]}
 
 
-def test_what_is_kept_is_encrypted_and_forgotten_in_time() -> None:
-    (bucket,) = resources("AWS::S3::Bucket").values()
-    (table,) = resources("AWS::DynamoDB::Table").values()
-    assert bucket["BucketEncryption"]
-    assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
-    rules = bucket["LifecycleConfiguration"]["Rules"]
-    assert [rule["Prefix"] for rule in rules] == ["runs/", "digests/"]
-    for rule in rules:
-        assert rule["ExpirationInDays"] == {"Ref": "RunRetentionDays"}
-    assert PARAMETERS["RunRetentionDays"]["MinValue"] > 14  # a redrive reads the list again
-    assert table["SSESpecification"]["SSEEnabled"] is True
-    assert table["TimeToLiveSpecification"] == {"AttributeName": "expires_at", "Enabled": True}
-    for queue in resources("AWS::SQS::Queue").values():
-        assert queue["SqsManagedSseEnabled"] is True
-    topics = resources("AWS::SNS::Topic")
-    assert "KmsMasterKeyId" not in topics.pop("AlarmTopic")  # CloudWatch could not publish to it
-    for topic in topics.values():
-        assert topic["KmsMasterKeyId"] == "alias/aws/sns"
-    for group in resources("AWS::Logs::LogGroup").values():
-        assert group["RetentionInDays"] == {"Ref": "LogRetentionDays"}
-
-
 def test_alarms_watch_failed_late_missing_and_unstarted_runs() -> None:
     alarms = resources("AWS::CloudWatch::Alarm")
     assert {alarm["MetricName"] for alarm in alarms.values()} == {

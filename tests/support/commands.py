@@ -13,9 +13,14 @@ from botocore import xform_name
 from botocore.model import OperationModel
 
 # Options of the AWS CLI itself.
-GLOBAL = {"--query", "--output", "--region", "--profile"}
+GLOBAL = {"--query", "--output", "--region", "--profile", "--max-items"}
+API = {"s3api": "s3"}  # where the CLI has another name for it
 # Commands that the CLI makes of several calls, with the options that are used here.
-HIGH_LEVEL = {("s3", "rm"): {"--recursive"}, ("s3", "cp"): set[str]()}
+HIGH_LEVEL = {
+    ("s3", "cp"): {"--recursive", "--exclude", "--include"},
+    ("s3", "rm"): set[str](),
+    ("cloudformation", "wait"): {"--stack-name"},
+}
 
 
 def commands(document: Path) -> Iterator[str]:
@@ -65,5 +70,5 @@ def _option(word: str) -> bool:
 @cache
 def _operations(service: str) -> dict[str, OperationModel]:
     """Return the operations of a service as the CLI names them."""
-    model = botocore.session.get_session().get_service_model(service)
+    model = botocore.session.get_session().get_service_model(API.get(service, service))
     return {xform_name(name, "-"): model.operation_model(name) for name in model.operation_names}

@@ -67,11 +67,11 @@ deploy: build ## build and deploy to AWS
 
 .PHONY: redeliver
 redeliver: $(VENVS)/dev/installed ## send the messages in the dead-letter queue Undelivered again; options: ARGS='--help'
-	@$(dev)/python -m operations.redeliver $(ARGS)
+	@PYTHONPATH=functions:. $(dev)/python -m operations.redeliver $(ARGS)
 
 .PHONY: digest
 digest: $(VENVS)/dev/installed ## send the digest now, and say what was sent; options: ARGS='--help'
-	@$(dev)/python -m operations.digest $(ARGS)
+	@PYTHONPATH=functions:. $(dev)/python -m operations.digest $(ARGS)
 
 .PHONY: who-has
 who-has: $(VENVS)/dev/installed ## list the images that have a vulnerability: CVE=CVE-2026-31337; options: ARGS='--help'

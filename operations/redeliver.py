@@ -4,7 +4,7 @@ A delivery or an event starts its own execution of NotifyScan, a run or a digest
 started is started, a finding goes back to the queue InspectorFindings, and a pushed index to
 RecordPlatforms. Each message is deleted once it is taken, and returns to the queue if it fails
 again, so none is lost. A delivery that the queue returns twice is sent once, because NotifyScan
-claims each.
+claims each. Executions of NotifyScan that did not finish are started again, too.
 """
 
 import argparse
@@ -21,8 +21,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ledger.errors import LedgerUnavailable
+from ledger.unfinished_executions import unfinished_executions
 from operations.kept import Kept, Message, Taker, UnknownMessageError, read
 from operations.stack import StackNotFoundError, outputs_of
+from reporting.phrases import counted
+from runtime import clock
+from send_digest.notify_scan_executions import NotifyScanExecutions, NotifyScanNotStarted
+from send_digest.restart_unfinished import restart_unfinished
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
@@ -43,13 +49,14 @@ class Stack:
     send_digest_arn: str
     record_platforms_name: str
     inspector_findings_url: str
+    ledger_table: str
 
     @classmethod
     def named(cls, name: str, cloudformation: "CloudFormationClient") -> "Stack":
         """Read the outputs of a deployed stack."""
         needed = (
             *("UndeliveredQueueUrl", "NotifyScanArn", "RescanRegistryArn", "SendDigestArn"),
-            *("RecordPlatformsName", "InspectorFindingsQueueUrl"),
+            *("RecordPlatformsName", "InspectorFindingsQueueUrl", "LedgerTableName"),
         )
         outputs = outputs_of(name, cloudformation, *needed)
         return cls(*(outputs[each] for each in needed))
@@ -65,6 +72,7 @@ class Takers:
         self._queues = queues
         self._states = states
         self._functions = functions
+        self._notify_scan = NotifyScanExecutions(states, stack.notify_scan_arn)
         self._started = set[Taker]()
         self.scheduled = {
             stack.rescan_registry_arn: Taker.RESCAN_REGISTRY,
@@ -76,7 +84,7 @@ class Takers:
         content = json.dumps(kept.content)
         match kept.taker:
             case Taker.NOTIFY_SCAN:
-                self._start(self._stack.notify_scan_arn, content)
+                self._notify_scan.start(kept.content, clock.now())
             case Taker.RECORD_PLATFORMS:
                 self._functions.invoke(
                     FunctionName=self._stack.record_platforms_name,
@@ -90,10 +98,7 @@ class Takers:
             case Taker.RESCAN_REGISTRY | Taker.SEND_DIGEST if kept.taker not in self._started:
                 self._started.add(kept.taker)
                 (arn,) = (arn for arn, taker in self.scheduled.items() if taker == kept.taker)
-                self._start(arn, content)
-
-    def _start(self, arn: str, content: str) -> None:
-        self._states.start_execution(stateMachineArn=arn, input=content)
+                self._states.start_execution(stateMachineArn=arn, input=content)
 
 
 class Undelivered:
@@ -168,11 +173,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console, complaints = Console(highlight=False), Console(stderr=True, highlight=False)
     try:
         stack = Stack.named(options.stack, boto3.client("cloudformation"))
-        queues = boto3.client("sqs")
-        takers = Takers(stack, queues, boto3.client("stepfunctions"), boto3.client("lambda"))
+        queues, states = boto3.client("sqs"), boto3.client("stepfunctions")
+        takers = Takers(stack, queues, states, boto3.client("lambda"))
         undelivered = Undelivered(stack.queue_url, queues, takers)
         found = undelivered.look() if options.list else list(undelivered.send_again())
-    except (StackNotFoundError, BotoCoreError, ClientError) as error:
+        unfinished = _unfinished(
+            stack, NotifyScanExecutions(states, stack.notify_scan_arn), options
+        )
+    except (
+        StackNotFoundError,
+        LedgerUnavailable,
+        NotifyScanNotStarted,
+        BotoCoreError,
+        ClientError,
+    ) as error:
         complaints.print(Text(str(error), "red"), soft_wrap=True)
         return 1
     kept = [each for each in found if isinstance(each, Kept)]
@@ -185,7 +199,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
             )
     done = "in the queue" if options.list else "sent again; what fails again returns to the queue"
     console.print(f"{len(kept)} {done}." if kept else "The queue Undelivered is empty.")
+    if unfinished:
+        executions = counted(unfinished, "execution", "executions")
+        done = "can be started again" if options.list else "started again"
+        console.print(f"{executions} of NotifyScan that did not finish: {done}.")
     return 0
+
+
+def _unfinished(stack: Stack, executions: NotifyScanExecutions, options: argparse.Namespace) -> int:
+    """Start what NotifyScan did not finish again, or only count it."""
+    unfinished = unfinished_executions(stack.ledger_table)
+    if options.list:
+        return sum(1 for _ in unfinished.ended_early(clock.now()))
+    return restart_unfinished(unfinished, executions).restarted
 
 
 def _sent_at(message: "MessageTypeDef") -> datetime:

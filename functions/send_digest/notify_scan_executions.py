@@ -10,6 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from ledger.unfinished_executions import UnfinishedExecution
 from reporting.channels.delivery import with_new_lease
+from runtime.messages import Json
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
@@ -28,10 +29,17 @@ class NotifyScanExecutions:
 
     def start_again(self, unfinished: UnfinishedExecution, now: datetime) -> None:
         """Start an execution with what another one has left; raise NotifyScanNotStarted."""
-        started_with = unfinished.event
-        if unfinished.deliveries is not None:
-            started_with = {"deliveries": with_new_lease(unfinished.deliveries, now)}
-        elif isinstance(started_with, dict) and "deliveries" in started_with:
+        if unfinished.deliveries is None:
+            self.start(unfinished.event, now)
+        else:
+            self.start({"deliveries": unfinished.deliveries}, now)
+
+    def start(self, started_with: Json, now: datetime) -> None:
+        """Start an execution with an event, or with deliveries, whose lease begins now.
+
+        Raises NotifyScanNotStarted.
+        """
+        if isinstance(started_with, dict) and "deliveries" in started_with:
             leased = with_new_lease(started_with["deliveries"], now)
             started_with = {**started_with, "deliveries": leased}
         try:

@@ -1,6 +1,7 @@
 """What a fresh machine lacks is said in one sentence, with what to do."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -53,3 +54,17 @@ def test_installs_where_nothing_is_missing(tmp_path: Path) -> None:
 
     assert made.returncode == 0, made.stderr
     assert (tmp_path / "dev" / "installed").exists()
+
+
+@pytest.mark.parametrize("target", ["redeliver", "digest", "who-has"])
+def test_a_command_starts_as_make_starts_it(target: str) -> None:
+    """Its modules are found: pytest has a path of its own."""
+    (line,) = re.findall(rf"^{target}:.*\n\t@(.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    command = line.replace("$(dev)/python", sys.executable)
+    command = re.sub(r"\$\(\w+\)", "", command) + " --help"
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    ran = subprocess.run(
+        command, shell=True, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert f"usage: make {target}" in ran.stdout

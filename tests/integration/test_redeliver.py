@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import boto3
@@ -9,10 +10,11 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
+from ledger.table import Table, ledger_table
 from operations.kept import UnknownMessageError
 from operations.redeliver import Stack, Takers, Undelivered, main
 from operations.stack import StackNotFoundError
-from tests.support.template import REGION
+from tests.support.template import REGION, resources
 
 DEFINITION = json.dumps({"StartAt": "End", "States": {"End": {"Type": "Succeed"}}})
 
@@ -44,6 +46,7 @@ class FakeCloudFormation:
             "SendDigestArn": self._stack.send_digest_arn,
             "RecordPlatformsName": self._stack.record_platforms_name,
             "InspectorFindingsQueueUrl": self._stack.inspector_findings_url,
+            "LedgerTableName": self._stack.ledger_table,
         }
         listed = [{"OutputKey": key, "OutputValue": value} for key, value in outputs.items()]
         return {"Stacks": [{"Outputs": listed}]}
@@ -70,6 +73,15 @@ def queue(name: str) -> str:
     return boto3.client("sqs").create_queue(QueueName=name)["QueueUrl"]
 
 
+def table(name: str) -> str:
+    schema: Any = {"BillingMode": "PAY_PER_REQUEST"} | {
+        each: resources("AWS::DynamoDB::Table")["LedgerTable"][each]
+        for each in ("AttributeDefinitions", "KeySchema")
+    }
+    boto3.client("dynamodb").create_table(TableName=name, **schema)
+    return name
+
+
 @pytest.fixture
 def functions() -> FakeLambda:
     return FakeLambda()
@@ -86,11 +98,16 @@ def deployed(monkeypatch: pytest.MonkeyPatch, functions: FakeLambda) -> Iterator
             send_digest_arn=machine("SendDigest"),
             record_platforms_name="RecordPlatforms",
             inspector_findings_url=queue("InspectorFindings"),
+            ledger_table=table("ledger"),
         )
         make_client: Any = boto3.client
         fakes = {"cloudformation": FakeCloudFormation(stack), "lambda": functions}
-        monkeypatch.setattr(boto3, "client", lambda name: fakes.get(name) or make_client(name))
+        monkeypatch.setattr(
+            boto3, "client", lambda name, **more: fakes.get(name) or make_client(name, **more)
+        )
+        ledger_table.cache_clear()
         yield stack
+        ledger_table.cache_clear()
 
 
 @pytest.fixture
@@ -146,6 +163,7 @@ def test_starts_an_execution_for_every_message_and_empties_the_queue(
     assert len(sent) == 25
     started = [each["deliveries"][0] for each in inputs(deployed.notify_scan_arn)]
     claims = {each.pop("message_id") for each in started}
+    assert all(each.pop("claims_before") for each in started)
     assert len(claims) == 25
     assert started == sorted((delivery(number) for number in range(25)), key=str)
     assert left(deployed) == 0
@@ -256,3 +274,30 @@ def test_shows_what_was_sent(deployed: Stack, capsys: pytest.CaptureFixture[str]
 def test_says_so_when_nothing_is_kept(deployed: Stack, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 0
     assert capsys.readouterr().out.strip() == "The queue Undelivered is empty."
+
+
+@pytest.mark.parametrize("delivered", [False, True], ids=["event", "deliveries"])
+def test_starts_again_what_did_not_finish(
+    deployed: Stack, capsys: pytest.CaptureFixture[str], delivered: bool
+) -> None:
+    kept = Table(boto3.client("dynamodb"), deployed.ledger_table)
+    started_at = datetime.now(UTC) - timedelta(minutes=13)
+    content = {"deliveries": json.dumps([delivery(1)])} if delivered else {}
+    written = {"started_at": started_at.isoformat(), "input": json.dumps({"id": "event-1"})}
+    kept.put(("unfinished", "execution#a"), written | content)
+    assert main(["--list"]) == 0
+    assert "1 execution of NotifyScan that did not finish: can be started again." in (
+        capsys.readouterr().out
+    )
+    assert inputs(deployed.notify_scan_arn) == []
+    assert main([]) == 0
+    assert "1 execution of NotifyScan that did not finish: started again." in (
+        capsys.readouterr().out
+    )
+    (started,) = inputs(deployed.notify_scan_arn)
+    if delivered:
+        assert started["deliveries"][0].pop("claims_before")
+        assert started == {"deliveries": [delivery(1)]}
+    else:
+        assert started == {"id": "event-1"}
+    assert kept.get(("unfinished", "execution#a")) is None

@@ -5,7 +5,8 @@ import hashlib
 import json
 import time
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
@@ -253,6 +254,96 @@ def test_a_bucket_that_does_not_exist_is_unavailable(account: None) -> None:
     ):
         with pytest.raises(LedgerUnavailable, match="NoSuchBucket"):
             call()
+
+
+# S3 says 403 for an object that is not there, where the role may not list the bucket:
+# https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
+
+
+def refuse(bucket: RunBucket, *operations: str) -> list[dict[str, Any]]:
+    """Let S3 refuse operations; return what they are asked for."""
+    asked: list[dict[str, Any]] = []
+
+    def answer(model: Any, params: dict[str, Any], **_: Any) -> Any:
+        asked.append(params["query_string"])
+        error = {"Code": "AccessDenied", "Message": f"no permission for {model.name}"}
+        return SimpleNamespace(status_code=403), {
+            "Error": error,
+            "ResponseMetadata": {"HTTPStatusCode": 403},
+        }
+
+    for operation in operations:
+        bucket._client.meta.events.register(f"before-call.s3.{operation}", answer)
+    return asked
+
+
+READS: dict[str, tuple[str, Callable[[RunBucket], object], object]] = {
+    "list": (
+        "runs/run-1/repositories.json",
+        lambda bucket: bucket.repositories("run-1"),
+        None,
+    ),
+    "digest": (
+        "digests/digest-1/resume.json",
+        lambda bucket: bucket.unfinished_digest("digest-1"),
+        None,
+    ),
+    "digest of 0.3.0": (
+        "digests/digest-1/told.json",
+        lambda bucket: bucket.unfinished_digest("digest-1"),
+        None,
+    ),
+    "document": (
+        "any.yaml",
+        lambda bucket: bucket.document("any.yaml", known=None, most=5),
+        StoredDocument(),
+    ),
+    "document that was known": (
+        "any.yaml",
+        lambda bucket: bucket.document("any.yaml", known='"etag"', most=5),
+        StoredDocument(),
+    ),
+}
+EACH_READ = pytest.mark.parametrize(("key", "read", "missing"), READS.values(), ids=READS)
+
+
+@EACH_READ
+def test_a_refused_object_that_is_not_listed_is_missing(
+    key: str, read: Callable[[RunBucket], object], missing: object, bucket: RunBucket
+) -> None:
+    keep(f"{key}.another", b"{}")
+    refuse(bucket, "GetObject")
+    assert read(bucket) == missing
+
+
+@EACH_READ
+def test_a_refused_object_that_is_listed_is_unavailable(
+    key: str, read: Callable[[RunBucket], object], missing: object, bucket: RunBucket
+) -> None:
+    keep(key, b"{}")
+    refuse(bucket, "GetObject")
+    with pytest.raises(LedgerUnavailable, match=r"AccessDenied.*no permission for GetObject"):
+        read(bucket)
+
+
+@EACH_READ
+def test_a_refused_object_is_unavailable_where_listing_is_refused_too(
+    key: str, read: Callable[[RunBucket], object], missing: object, bucket: RunBucket
+) -> None:
+    refuse(bucket, "GetObject", "ListObjectsV2")
+    with pytest.raises(LedgerUnavailable, match=r"AccessDenied.*no permission for GetObject"):
+        read(bucket)
+
+
+def test_lists_one_object_and_only_after_a_refusal(bucket: RunBucket) -> None:
+    asked = refuse(bucket, "ListObjectsV2")
+    assert bucket.repositories("run-1") is None
+    assert asked == []
+    refuse(bucket, "GetObject")
+    with pytest.raises(LedgerUnavailable):
+        bucket.repositories("run-1")
+    (listed,) = asked
+    assert (listed["prefix"], listed["max-keys"]) == ("runs/run-1/repositories.json", 1)
 
 
 def test_makes_one_client_for_all_invocations(account: None) -> None:

@@ -22,7 +22,7 @@ import threading
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone, tzinfo
 from types import SimpleNamespace
@@ -241,6 +241,9 @@ class Runtime(Protocol):
     def now(self) -> datetime:
         """Return the time on the clock of the test."""
 
+    def acting(self, caller: str) -> AbstractContextManager[None]:
+        """Return a context in which a state machine makes calls of its own."""
+
 
 @contextmanager
 def step_functions(runtime: Runtime) -> Iterator[None]:
@@ -277,18 +280,25 @@ def answer_alone(client: Any) -> None:
 def _runtime_patches(runtime: Runtime) -> list[Patch]:
     """Return patches that run tasks, backoffs and waits on the runtime of a test.
 
-    Replaces: the calls of Lambda, sleeps, times of starts and states, and names of nested
-    StartExecution calls.
+    Replaces: the calls of Lambda, sleeps, times of starts and states, names of nested
+    StartExecution calls, and the methods in which a state machine calls other services.
     Upstream: none, because these are the seams of a test engine; only the parameter names of
     nested executions are a fault, of which no issue is known.
     Remove when moto lets tests inject functions and a clock into executions.
     """
     from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl  # noqa: PLC0415
     from moto.stepfunctions.parser.asl.component.state import state  # noqa: PLC0415
+    from moto.stepfunctions.parser.asl.component.state.exec.state_map.item_reader.eval import (  # noqa: PLC0415
+        resource_eval_s3 as read_from_s3,
+    )
+    from moto.stepfunctions.parser.asl.component.state.exec.state_map.result_writer.resource_eval import (  # noqa: E501, PLC0415
+        resource_eval_s3 as write_to_s3,
+    )
     from moto.stepfunctions.parser.asl.component.state.exec.state_task import (  # noqa: PLC0415
         lambda_eval_utils,
     )
     from moto.stepfunctions.parser.asl.component.state.exec.state_task.service import (  # noqa: PLC0415
+        state_task_service,
         state_task_service_sfn,
     )
     from moto.stepfunctions.parser.asl.component.state.wait.wait_function.wait_function import (  # noqa: PLC0415
@@ -299,6 +309,11 @@ def _runtime_patches(runtime: Runtime) -> list[Patch]:
         Execution,
     )
 
+    calling = [
+        (state_task_service.StateTaskService, "_eval_execution"),
+        (read_from_s3.ResourceEvalS3, "eval_resource"),
+        (write_to_s3.ResourceEvalS3, "eval_resource"),
+    ]
     details_of = Execution.get_start_execution_details
     end = BaseExecutionWorkerCommunication.terminated
     starting = state_task_service_sfn.StateTaskServiceSfn
@@ -324,6 +339,14 @@ def _runtime_patches(runtime: Runtime) -> list[Patch]:
         del region, state_credentials
         return runtime.invoke(parameters)
 
+    def as_state_machine(call: Callable[..., None]) -> Callable[..., None]:
+        def evaluate(service: Any, env: Any) -> None:
+            machine = env.states.context_object.context_object_data["StateMachine"]["Name"]
+            with runtime.acting(f"{machine}StateMachine"):
+                call(service, env=env)
+
+        return evaluate
+
     def wait(_function: object, env: object, wait_seconds: float) -> None:
         del env  # moto passes it by name or by position
         runtime.wait_for(wait_seconds)
@@ -337,6 +360,7 @@ def _runtime_patches(runtime: Runtime) -> list[Patch]:
         Patch(state, "datetime", _clock_of(runtime)),
         Patch(retrier_decl, "time", SimpleNamespace(sleep=runtime.back_off)),
         Patch(WaitFunction, "_wait_interval", wait),
+        *(Patch(owner, name, as_state_machine(getattr(owner, name))) for owner, name in calling),
     ]
 
 

@@ -5,6 +5,7 @@ fails clearly when that moves. One difference from AWS that tests must know: a c
 distributed Map that fails leaves null in the results, regardless of the tolerance.
 """
 
+import contextvars
 import functools
 import importlib
 import json
@@ -14,6 +15,7 @@ import traceback
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -47,6 +49,7 @@ from tests.support.definition import (
     SEND_DIGEST,
     Workflow,
 )
+from tests.support.grants import Judge, Need, needs_of
 from tests.support.receivers import SECRETS, Receivers
 from tests.support.template import ACCOUNT, REGION, resolved, resources
 
@@ -59,6 +62,9 @@ RESOURCES = {
     "Undelivered": f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/Undelivered",
     "NotifyScanStateMachine": f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:NotifyScan",
 }
+
+# The function or the state machine that makes a call; empty for a test.
+_caller: contextvars.ContextVar[str] = contextvars.ContextVar("caller", default="")
 
 # Kept from test to test: boto3 takes longer to make a client than most tests take to use it.
 _clients: dict[str, Any] = {}
@@ -157,6 +163,7 @@ class Engine:
         self._under_way: Counter[str] = Counter()
         self.receivers = Receivers()
         self._parameters = {**RESOURCES, **parameters}
+        self.judge = Judge(self._parameters)
         self._children: list[Child] = []
         self._machines: dict[Workflow, str] = {}
         self._lock = threading.Lock()
@@ -382,8 +389,9 @@ class Engine:
                 fault(payload)
             module, _, attribute = properties["Handler"].rpartition(".")
             handler = getattr(importlib.import_module(module), attribute)
-            # Through JSON, as Lambda would pass it.
-            result = json.loads(json.dumps(handler(payload, any_lambda_context(name))))
+            with self.acting(f"{name}Function"):
+                # Through JSON, as Lambda would pass it.
+                result = json.loads(json.dumps(handler(payload, any_lambda_context(name))))
         except Exception as error:  # noqa: BLE001 Lambda reports every exception
             trace = traceback.format_tb(error.__traceback__)
             return _failed(type(error).__name__, str(error), stackTrace=trace)
@@ -406,6 +414,43 @@ class Engine:
             variables = properties.get("Environment", {}).get("Variables", {})
             environment |= resolved(variables, self._parameters)
         return environment
+
+    @contextmanager
+    def acting(self, caller: str) -> Iterator[None]:
+        """Let a function or a state machine be the caller of what is called meanwhile."""
+        token = _caller.set(caller)
+        try:
+            yield
+        finally:
+            _caller.reset(token)
+
+    def watch_permissions(self, client: Any) -> Callable[[], None]:
+        """Let a client refuse, as IAM does, what the role of its caller does not allow."""
+
+        def refuse(params: dict[str, Any], model: Any, **_: object) -> None:
+            if not (caller := _caller.get()):
+                return
+            for need in needs_of(model.service_model.service_name, model.name, params):
+                if not self.judge.allows(caller, need):
+                    self.judge.refused.append((caller, need))
+                    raise ClientError(_access_denied(need), model.name)
+
+        def hide(parsed: dict[str, Any], **_: object) -> None:
+            """Say of an object that does not exist what S3 says without an unconditional grant."""
+            caller, code = _caller.get(), parsed.get("Error", {}).get("Code")
+            listing = Need("s3:ListBucket", template.arn("RunBucket"))
+            if caller and code == "NoSuchKey" and not self.judge.allows(caller, listing):
+                parsed |= _access_denied(listing)
+
+        hooks = {"provide-client-params": refuse, "after-call.s3.GetObject": hide}
+        for event, hook in hooks.items():
+            client.meta.events.register(event, hook)
+
+        def forget() -> None:
+            for event, hook in hooks.items():
+                client.meta.events.unregister(event, hook)
+
+        return forget
 
     def back_off(self, seconds: float) -> None:
         """Note a retry's delay and let it pass on the clock of the test."""
@@ -458,6 +503,7 @@ def engine(
         if service_name not in watched:
             watched.add(service_name)
             stack.callback(deployed.answer(used))
+            stack.callback(deployed.watch_permissions(used))
             if service_name == "ecr":
                 stack.callback(attach(used, registry))
             elif service_name == "dynamodb":
@@ -474,6 +520,7 @@ def engine(
         stack.enter_context(mock.patch("boto3.client", client))
         stack.enter_context(mock.patch("runtime.clock.now", clock.now))
         stack.enter_context(mock.patch("runtime.clock.sleep", clock.sleep))
+        stack.enter_context(mock.patch.object(ThreadPoolExecutor, "submit", _submit_as_caller))
         stack.enter_context(moto_internals.step_functions(deployed))
         stack.enter_context(
             mock.patch(
@@ -495,6 +542,7 @@ def engine(
             factory.cache_clear()
         deployed.make_resources()
         yield deployed
+        assert not deployed.judge.refused, f"roles do not allow {deployed.judge.refused[:3]}"
 
 
 def any_lambda_context(name: str = "any") -> LambdaContext:
@@ -505,6 +553,23 @@ def any_lambda_context(name: str = "any") -> LambdaContext:
     context._invoked_function_arn = f"arn:aws:lambda:{REGION}:123456789012:function:{name}"
     context._aws_request_id = str(uuid.uuid4())
     return context
+
+
+_submit = ThreadPoolExecutor.submit
+
+
+def _submit_as_caller(pool: Any, call: Any, /, *arguments: Any, **named: Any) -> Any:
+    """Let a thread of a function act as that function."""
+    return _submit(pool, contextvars.copy_context().run, call, *arguments, **named)
+
+
+def _access_denied(need: Need) -> Any:
+    """Refuse a call like IAM."""
+    message = f"not authorized to perform: {need.action} on resource: {need.resource}"
+    return {
+        "Error": {"Code": "AccessDenied", "Message": message},
+        "ResponseMetadata": {"HTTPStatusCode": 403, "RequestId": "any"},
+    }
 
 
 def _forget_secrets() -> None:

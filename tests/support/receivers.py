@@ -38,7 +38,7 @@ ALL_CHANNELS = {
     "TeamsWebhookSecretArn": "TEAMS-secret",
     "WebhookSecretArn": "WEBHOOK-secret",
     "PagerDutySecretArn": "PAGERDUTY-secret",
-    "ReportEventBusArn": "default",
+    "ReportEventBusArn": "arn:aws:events:eu-west-1:123456789012:event-bus/default",
 }
 
 type Trouble = Callable[[Channel], Exception | None]

@@ -277,6 +277,15 @@ def answer_alone(client: Any) -> None:
     client.meta.events.unregister("before-send", botocore_stubber)
 
 
+def name_executions(client: Any) -> None:
+    """Give a name to every execution that a client starts without one: moto confuses these."""
+
+    def name(params: dict[str, Any], **_: Any) -> None:
+        params.setdefault("name", str(uuid.uuid4()))
+
+    client.meta.events.register("provide-client-params.stepfunctions.StartExecution", name)
+
+
 def _runtime_patches(runtime: Runtime) -> list[Patch]:
     """Return patches that run tasks, backoffs and waits on the runtime of a test.
 

@@ -41,6 +41,7 @@ from local.registry.simulated_registry import SimulatedRegistry
 from own_events.event_bus import event_bus
 from registry.ecr import ecr_registry
 from runtime.settings import loaded
+from send_digest.notify_scan_executions import notify_scan_executions
 from tests.support import template
 from tests.support.clock import Clock
 from tests.support.definition import (
@@ -499,6 +500,8 @@ def engine(
             made = _clients[service_name] = make_client(service_name, **arguments)  # type: ignore[call-overload]
             if service_name == "ecr":
                 moto_internals.answer_alone(made)
+            elif service_name == "stepfunctions":
+                moto_internals.name_executions(made)
         used = _clients[service_name]
         if service_name not in watched:
             watched.add(service_name)
@@ -535,6 +538,7 @@ def engine(
             event_bus,
             ledger_table,
             loaded,
+            notify_scan_executions,
             run_bucket,
         )
         for factory in factories:

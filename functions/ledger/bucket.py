@@ -22,7 +22,9 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from ledger.errors import LedgerUnavailable
+from ledger.run_summaries import SummaryDocument, read_summary, summary_key, summary_texts
 from ledger.table import unavailable
+from runtime.long_list import json_list
 from runtime.messages import Json
 
 if TYPE_CHECKING:
@@ -61,7 +63,7 @@ class RunBucket:
 
     def write_repositories(self, run: str, names: Iterable[str]) -> str:
         """Write the list that the Map over repositories reads, and return its key."""
-        return self._write_texts(_list_key(run), _list_texts(map(json.dumps, names)))
+        return self._write_texts(_list_key(run), json_list(map(json.dumps, names)))
 
     def repositories(self, run: str) -> Iterator[str] | None:
         """Read the list of a run, one name after the other; None when no such run is kept."""
@@ -70,13 +72,23 @@ class RunBucket:
         return _names(answer["Body"]) if answer else None
 
     def write_summary(
-        self, run: str, summary: Mapping[str, Json], lists: Mapping[str, Iterable[str]]
+        self, run: str, document: SummaryDocument, lists: Mapping[str, Iterable[str]]
     ) -> str:
         """Write the summary of a run, and return its key.
 
-        lists: further fields, each a list of any length whose items are JSON already.
+        lists: the long lists of the document as a whole, their items as JSON.
         """
-        return self._write_texts(f"runs/{run}/summary.json", _summary_texts(summary, lists))
+        return self._write_texts(summary_key(run), summary_texts(document, lists))
+
+    def summary(self, run: str) -> SummaryDocument | None:
+        """Read the summary of a run in little memory; None when no such run is kept."""
+        with unavailable():
+            try:
+                answer = self._client.get_object(Bucket=self.name, Key=summary_key(run))
+            except self._client.exceptions.NoSuchKey:
+                return None
+            with contextlib.closing(answer["Body"]) as body:
+                return read_summary(body.iter_lines(_CHUNK))
 
     def write_image_outcomes(
         self, run: str, repository: str, name: str, lines: Iterable[Json]
@@ -224,26 +236,6 @@ def _outcomes_key(run: str, repository: str, name: str) -> str:
 def _folder(repository: str) -> str:
     """Return a name that makes a repository one folder, though its own name has slashes."""
     return hashlib.sha256(repository.encode()).hexdigest()
-
-
-def _list_texts(items: Iterable[str]) -> Iterator[str]:
-    """Write a JSON list with each item on a line of its own, by which it is read again."""
-    yield "["
-    separator = "\n "
-    for item in items:
-        yield f"{separator}{item}"
-        separator = ",\n "
-    yield "\n]"
-
-
-def _summary_texts(
-    summary: Mapping[str, Json], lists: Mapping[str, Iterable[str]]
-) -> Iterator[str]:
-    yield json.dumps(summary, indent=1).removesuffix("\n}")
-    for name, items in lists.items():
-        yield f',\n "{name}": '
-        yield from _list_texts(items)
-    yield "\n}\n"
 
 
 def _names(body: "StreamingBody") -> Iterator[str]:

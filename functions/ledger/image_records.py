@@ -242,15 +242,26 @@ class ImageRecords:
         )
 
     def note_scan(
-        self, repository: str, image_digest: str, scan: RecordedScan, *, expires_at: int
+        self,
+        repository: str,
+        image_digest: str,
+        scan: RecordedScan,
+        *,
+        expires_at: int,
+        tags: Sequence[str] | None = None,
     ) -> None:
-        """Record what ECR has returned for an image, unless a newer scan is known."""
+        """Record what ECR has returned for an image, unless a newer scan is known.
+
+        tags: of the image, where they are known.
+        """
         scan = replace(scan, scanned_at=scan.scanned_at.astimezone(UTC))  # compared as text
+        set_tags = "" if tags is None else ", image_tags = :tags"
         self._table.update(
             image_key(repository, image_digest),
-            "SET last_scan = :scan, expires_at = :expires_at",
+            f"SET last_scan = :scan{set_tags}, expires_at = :expires_at",
             {
                 ":scan": scan,
+                ":tags": tags,
                 ":scanned_at": scan.scanned_at,
                 ":latest": clock.latest(),
                 ":expires_at": expires_at,

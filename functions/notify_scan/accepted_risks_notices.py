@@ -7,6 +7,7 @@ from datetime import date, datetime, timedelta
 from accepted_risks.document import AcceptedRisksDocument, Refusal, RisksInForce
 from accepted_risks.risks import DOCUMENT, AcceptedRisk
 from notify_scan.interpreted_event import InterpretedEvent
+from notify_scan.own_stack import OwnStack
 from reporting import console_links
 from reporting.phrases import day
 from reporting.reports import Acceptance, NoticeReport
@@ -25,6 +26,7 @@ def due_notices(
     in_force: RisksInForce,
     interpreted: InterpretedEvent,
     document: AcceptedRisksDocument,
+    stack: OwnStack,
     now: datetime,
 ) -> tuple[NoticeReport, ...]:
     """Return the notices that no other event sends, and claim them.
@@ -32,8 +34,8 @@ def due_notices(
     They are three at most: about an invalid file, and once a day about the acceptances that have
     expired, and about those that expire within a week.
     """
-    report = interpreted.interpretation.scan or interpreted.interpretation.run
-    if report is None:
+    said = interpreted.interpretation
+    if not (said.scan or said.run or said.found_image or said.finished_run):
         return ()
     due = [
         *_of_refusal(in_force.refusal, interpreted.event, document, now),
@@ -41,14 +43,14 @@ def due_notices(
     ]
     return tuple(
         NoticeReport(
-            account=report.account,
-            region=report.region,
+            account=stack.account,
+            region=stack.region,
             topic=f"accepted-risks/{notice.id}",
             title=notice.title,
             about=sendable(notice.about),
             problem=sendable(notice.problem),
             reported_at=now,
-            link=console_links.object_page(report.region, document.bucket, DOCUMENT),
+            link=console_links.object_page(stack.region, document.bucket, DOCUMENT),
             acceptances=tuple(map(_acceptance, notice.risks[:MOST_LISTED])),
             acceptances_omitted=max(0, len(notice.risks) - MOST_LISTED),
         )

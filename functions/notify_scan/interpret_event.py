@@ -6,10 +6,12 @@ from datetime import datetime, timedelta
 
 from notify_scan.events.fields import Fields, UnreadableScanEvent
 from notify_scan.events.images import image_action
-from notify_scan.events.runs import execution_ended, rescan_finished
-from notify_scan.events.scans import basic_scan, enhanced_scan, found_scan
+from notify_scan.events.own import refuse_others, rescan_finished, scan_result_found
+from notify_scan.events.runs import execution_ended
+from notify_scan.events.scans import basic_scan, enhanced_scan
 from notify_scan.interpreted_event import InterpretedEvent, interpreted
 from notify_scan.settings import InterpretEventSettings
+from own_events import SOURCE
 from own_events.rescan_finished import RescanFinished
 from own_events.scan_result_found import ScanResultFound
 from reporting.reports import Interpretation
@@ -20,8 +22,8 @@ _READERS: dict[tuple[str, str], Callable[[Fields], Interpretation]] = {
     ("aws.ecr", "ECR Image Scan"): basic_scan,
     ("aws.ecr", "ECR Image Action"): image_action,
     ("aws.inspector2", "Inspector2 Scan"): enhanced_scan,
-    ("ecr-rescan", ScanResultFound.DETAIL_TYPE): found_scan,
-    ("ecr-rescan", RescanFinished.DETAIL_TYPE): rescan_finished,
+    (SOURCE, ScanResultFound.DETAIL_TYPE): scan_result_found,
+    (SOURCE, RescanFinished.DETAIL_TYPE): rescan_finished,
     ("aws.states", "Step Functions Execution Status Change"): execution_ended,
 }
 
@@ -44,6 +46,8 @@ def interpret_event(
         raise UnreadableScanEvent(
             f"the event is of the kind {kind[1]!a} from {kind[0]!a}; known are {known}"
         )
+    if kind[0] == SOURCE:
+        refuse_others(event, account=account, region=region)
     return interpreted(
         event, _READERS[kind](event), account=account, region=region, kept_for=kept_for
     )

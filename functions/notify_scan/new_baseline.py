@@ -7,7 +7,7 @@ from ledger.announcements import Announcements
 from ledger.changes import Cause, Change, ChangedFinding
 from ledger.digest_entries import MOST_STILL_OPEN, DigestChange, DigestEntries, DigestImage
 from ledger.image_baselines import Baselines
-from ledger.image_records import Baseline, ImageRecord, ImageState, Note
+from ledger.image_records import Baseline, ImageRecord, ImageRecords, ImageState, Note
 from ledger.known_findings import KnownFindings, TooManyFindings
 from ledger.platforms import Child
 from notify_scan.compared_scan import ComparedScan
@@ -25,8 +25,9 @@ UNSUPPORTED = "unsupported"  # the topic of the repositories whose images ECR ca
 
 @dataclass(frozen=True)
 class Ledger:
-    """The ledger table: baselines, digest entries, and what was announced lately."""
+    """The ledger table: scans, baselines, digest entries, and what was announced lately."""
 
+    images: ImageRecords
     baselines: Baselines
     entries: DigestEntries
     announcements: Announcements

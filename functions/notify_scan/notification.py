@@ -2,14 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from accepted_risks.risks import AcceptedRisks
 from ledger.announcements import Route
+from ledger.bucket import RunBucket
 from ledger.errors import LedgerUnavailable
 from ledger.image_baselines import StoredImage
 from ledger.image_records import Note
 from notify_scan.compared_scan import ComparedScan, compared, compared_again
+from notify_scan.finished_run import report_of
+from notify_scan.found_scan import ScanLookup
 from notify_scan.incidents import (
     IncidentChange,
     ended_by_deletion,
@@ -22,12 +25,13 @@ from notify_scan.incidents import (
 from notify_scan.interpreted_event import InterpretedEvent
 from notify_scan.known_image import KnownImage, recall
 from notify_scan.new_baseline import Conclusion, Ledger, keep_up, remember, with_note
-from notify_scan.scan_details import RETRIES, CompletedScan, completed
-from notify_scan.scan_record import ScanRecord
+from notify_scan.own_stack import OwnStack
+from notify_scan.scan_details import RETRIES, CompletedScan, EcrAnswer, completed
+from notify_scan.scan_record import ScanRecord, record_of, recorded_scan, recorded_tags
 from registry.ecr import EcrRegistry
 from registry.errors import ImageArchived, ImageNotFound, ImageNotScannable, RepositoryNotFound
 from reporting.channels import pagerduty
-from reporting.channels.delivery import Channel, Delivery
+from reporting.channels.delivery import CLAIMED_FOR, Channel, Delivery
 from reporting.channels.in_use import ChannelsInUse, Routing
 from reporting.decision import (
     Decision,
@@ -38,7 +42,7 @@ from reporting.decision import (
     decide_run,
 )
 from reporting.message import plain
-from reporting.reports import Deletion, Reason, RunReport, ScanReport
+from reporting.reports import Deletion, FoundImage, Reason, RunReport, ScanReport
 from reporting.scan_wording import message_of_more_incidents, message_of_scan
 from reporting.wording import message_of_run
 from runtime.log import logger
@@ -66,7 +70,9 @@ class Notification:
 class Composer:
     """Everything that a notification is composed with.
 
+    kept_for: time to live of the record of an image.
     attempt: number of retries so far; the last one continues without ECR and the ledger.
+    found: what ECR has answered, if the event is a hint to ask for a scan.
     """
 
     policy: NotificationPolicy
@@ -74,8 +80,12 @@ class Composer:
     channels: ChannelsInUse
     registry: EcrRegistry
     ledger: Ledger
+    bucket: RunBucket
+    stack: OwnStack
+    kept_for: timedelta
     now: datetime
     attempt: int
+    found: EcrAnswer | None = None
 
     def compose(self, interpreted: InterpretedEvent) -> Notification:
         """Decide on the report, complete it from ECR, format it, and update the ledger.
@@ -88,9 +98,25 @@ class Composer:
             return self._of_scan(interpreted.event, said.scan, interpreted.record)
         if said.run:
             return self._of_run(interpreted.event, said.run)
+        if said.found_image:
+            return self._of_found(interpreted.event, said.found_image)
+        if said.finished_run:
+            return self._of_finished_run(said.finished_run)
         if said.deletion:
             return self._of_deletion(interpreted.event, said.deletion)
         return Notification("", notify=False, reason=said.silence or Reason.NOT_AN_IMAGE)
+
+    def _of_finished_run(self, run: str) -> Notification:
+        """Report what the summary of a run says, once: the run and its status name the messages.
+
+        A claim of a delivery lives as long as CLAIMED_FOR.
+        """
+        summary = self.bucket.summary(run)
+        if summary is None:
+            return Notification(run, notify=False, reason=Reason.UNKNOWN_RUN)
+        if self.now - summary.ended_at > CLAIMED_FOR:
+            return Notification(run, notify=False, reason=Reason.OLD_RUN)
+        return self._of_run(f"run-{run}-{summary.status}", report_of(summary, self.stack))
 
     def _of_run(self, event: str, run: RunReport) -> Notification:
         decision, message = decide_run(run, self.policy), message_of_run(run)
@@ -107,6 +133,32 @@ class Composer:
             now=self.now,
         )
         return Notification(run.subject, decision.notify, decision.reason, deliveries)
+
+    def _of_found(self, event: str, image: FoundImage) -> Notification:
+        """Ask ECR for the scan of an image, and report it like any other."""
+        lookup = ScanLookup(
+            self.registry, self.ledger.baselines, self.stack, self.now, self.attempt
+        )
+        found = lookup.scan_of(image, by_name=self.policy.include_findings)
+        if isinstance(found, Reason):
+            about = f"{image.repository}@{image.image_digest}"
+            return Notification(about, notify=False, reason=found)
+        self._record(image, found.report)
+        asked = record_of(found.report, kept_for=self.kept_for, now=self.now)
+        return replace(self, found=found.answer)._of_scan(event, found.report, asked)
+
+    def _record(self, image: FoundImage, scan: ScanReport) -> None:
+        """Store the scan if it is newer than the stored one, as RecordScan does."""
+        try:
+            self.ledger.images.note_scan(
+                image.repository,
+                image.image_digest,
+                recorded_scan(scan),
+                tags=recorded_tags(scan),
+                expires_at=int((self.now + self.kept_for).timestamp()),
+            )
+        except LedgerUnavailable as error:
+            self._warn_in_the_end("scan not recorded", error)
 
     def _of_scan(self, event: str, scan: ScanReport, asked: ScanRecord | None) -> Notification:
         """Report the scan compared with what was known, or alone without the ledger."""
@@ -189,6 +241,7 @@ class Composer:
             by_name=by_name,
             attempt=self.attempt,
             risks=accepted.by_vulnerability,
+            answer=self.found,
         )
 
     def _concluded(self, known: KnownImage, result: ComparedScan, decision: Decision) -> Conclusion:
@@ -196,7 +249,7 @@ class Composer:
         if note := known.note:
             return _as_noted(note, result, decision, known)
         # What was there before ecr-rescan looked is no news; what is pushed is.
-        is_asked_for = known.stored.record.started_by is not None or result.report.is_rechecked
+        is_asked_for = known.stored.record.started_by is not None or self.found is not None
         is_first_sight = known.before is None and is_asked_for
         may_be_sent = decision.notify and not is_first_sight
         is_immediate = may_be_sent and self.channels.has_digest and self._has_place(result)

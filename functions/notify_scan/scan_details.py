@@ -9,7 +9,7 @@ from accepted_risks.risks import AcceptedRisk
 from registry.ecr import MOST_FINDINGS, EcrRegistry
 from registry.errors import EcrThrottled, EcrUnavailable
 from registry.findings import SEVERITIES, Finding, FindingKey, ScanFindings, worst
-from registry.images import unsupported_status
+from registry.images import LastScan, unsupported_status
 from reporting.reports import AcceptedFinding, ScanReport, ScanType
 from reporting.text import sendable, trimmed
 
@@ -44,6 +44,14 @@ class CompletedScan:
     is_missing: bool = False
 
 
+@dataclass(frozen=True)
+class EcrAnswer:
+    """What ECR has answered for an image. listed: absent where findings were not asked for."""
+
+    scan: LastScan
+    listed: ScanFindings | None = None
+
+
 def completed(
     report: ScanReport,
     registry: EcrRegistry,
@@ -51,17 +59,18 @@ def completed(
     by_name: bool,
     attempt: int,
     risks: Mapping[str, AcceptedRisk] = NO_RISKS,
+    answer: EcrAnswer | None = None,
 ) -> CompletedScan:
     """Return the scan with what ECR knows of it, or with a remark why that is missing.
 
-    by_name: whether findings are asked for. risks: what is accepted in this repository. ECR is not
-    asked about a scan that found nothing.
+    by_name: whether findings are asked for. risks: what is accepted in this repository.
+    answer: what ECR has said of the scan already. ECR is not asked about a scan that found nothing.
 
     Raises EcrThrottled or EcrUnavailable while there are retries left. After that, and for any
     other error, a message without names is better than none.
     """
     if report.is_failed:
-        return CompletedScan(report, _with_reason(report, registry, attempt))
+        return CompletedScan(report, _with_reason(report, registry, attempt, answer))
     if not report.is_complete:
         return CompletedScan(report, report)
     if not report.other and not any(report.severities.values()):
@@ -72,9 +81,10 @@ def completed(
         what = "the registry is in another account or Region." if report.is_elsewhere else ""
         return _by_number(report, what or "the event has no image digest.")
     try:
-        listed = registry.findings(report.repository, report.image_digest)
+        known = answer.listed if answer else None
+        listed = known or registry.findings(report.repository, report.image_digest)
     except Exception as error:
-        if _is_retried(error, attempt):
+        if is_retried(error, attempt):
             raise
         why = f"ECR did not list them ({type(error).__name__}). {_ASKED_AGAIN}"
         return replace(_by_number(report, why), is_missing=True)
@@ -114,7 +124,9 @@ def _listed(
     )
 
 
-def _with_reason(report: ScanReport, registry: EcrRegistry, attempt: int) -> ScanReport:
+def _with_reason(
+    report: ScanReport, registry: EcrRegistry, attempt: int, answer: EcrAnswer | None
+) -> ScanReport:
     missing = "The failure reason is not available:"
     if report.scan_type is not ScanType.BASIC:
         return report
@@ -123,9 +135,10 @@ def _with_reason(report: ScanReport, registry: EcrRegistry, attempt: int) -> Sca
     if not report.image_digest:
         return _remarked(report, f"{missing} the event has no image digest.")
     try:
-        scan = registry.last_scan(report.repository, report.image_digest)
+        known = answer.scan if answer else None
+        scan = known or registry.last_scan(report.repository, report.image_digest)
     except Exception as error:
-        if _is_retried(error, attempt):
+        if is_retried(error, attempt):
             raise
         name = type(error).__name__
         return _remarked(report, f"{missing} reading from ECR failed ({name}).")
@@ -137,7 +150,8 @@ def _with_reason(report: ScanReport, registry: EcrRegistry, attempt: int) -> Sca
     )
 
 
-def _is_retried(error: Exception, attempt: int) -> bool:
+def is_retried(error: Exception, attempt: int) -> bool:
+    """Return whether the state machine repeats the call, because ECR may answer by then."""
     return isinstance(error, EcrThrottled | EcrUnavailable) and attempt < RETRIES
 
 

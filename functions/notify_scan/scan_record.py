@@ -33,10 +33,23 @@ class ScanRecord:
     expires_at: str
 
 
+def recorded_scan(report: ScanReport) -> RecordedScan:
+    """Return what the ledger keeps of a scan."""
+    return RecordedScan(
+        report.scanned_at, report.status, report.scan_type, report.severities, report.other
+    )
+
+
+def recorded_tags(report: ScanReport) -> tuple[str, ...]:
+    """Return the tags that the ledger keeps of an image."""
+    return tuple(filter(is_tag, report.tags))[:MOST_TAGS]
+
+
 def record_of(report: ScanReport, *, kept_for: timedelta, now: datetime) -> ScanRecord | None:
     """Return the record of a scan.
 
-    None if the report names no image that could exist in ECR. kept_for: time to live of the record.
+    None if the report names no image that could exist in ECR. kept_for: time to live of the record,
+    from now on: a date from outside would delete it early, or never.
     """
     image_digest = report.image_digest or ""
     if not could_exist(report.repository, image_digest):
@@ -45,10 +58,7 @@ def record_of(report: ScanReport, *, kept_for: timedelta, now: datetime) -> Scan
     if report.is_elsewhere:
         # No repository name contains a colon.
         repository = f"{report.account}:{report.region}:{repository}"
-    tags = tuple(filter(is_tag, report.tags))[:MOST_TAGS]
-    scan = RecordedScan(
-        report.scanned_at, report.status, report.scan_type, report.severities, report.other
-    )
+    tags = recorded_tags(report)
     return ScanRecord(
         repository=repository,
         image_digest=image_digest,
@@ -56,7 +66,7 @@ def record_of(report: ScanReport, *, kept_for: timedelta, now: datetime) -> Scan
         key=key_attributes(image_key(repository, image_digest)),
         scanned_at=str(encode(report.scanned_at)),
         latest=str(encode(now + CLOCK_SKEW)),
-        last_scan=attribute(scan),
+        last_scan=attribute(recorded_scan(report)),
         image_tags=attribute(tags),
-        expires_at=str(int(report.scanned_at.timestamp() + kept_for.total_seconds())),
+        expires_at=str(int((now + kept_for).timestamp())),
     )

@@ -31,8 +31,10 @@ class RecordPlatformsSettings(Settings):
 class ComposeNotificationSettings(ChannelSettings):
     """Settings of ComposeNotification."""
 
+    rescan_registry_state_machine: str
     ledger_table: str
     run_bucket: str
+    image_record_retention_days: RetentionDays
     critical_threshold: Threshold
     high_threshold: Threshold
     medium_threshold: Threshold

@@ -1,1 +1,3 @@
-"""The events that the workflows of ecr-rescan send each other, as types."""
+"""The events that ecr-rescan sends to the default event bus, as types."""
+
+SOURCE = "ecr-rescan"

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import boto3
 
+from own_events import SOURCE
 from own_events.rescan_finished import RescanFinished
 from own_events.scan_result_found import ScanResultFound
 
 if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
 
-SOURCE = "ecr-rescan"
 EVENTS_A_CALL = 10  # the most that PutEvents takes
 
 type OwnEvent = RescanFinished | ScanResultFound

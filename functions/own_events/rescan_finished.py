@@ -3,14 +3,12 @@
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import ClassVar, Self
+from typing import ClassVar
 
-from own_events.checked_fields import CheckedFields
 from runtime.messages import Json, encode
 
 MOST_PROBLEMS = 10  # an event names; summary.json has all
 MOST_REASONS = 15  # of an outcome
-LONGEST_PROBLEM = 500  # characters, also of a remark
 
 
 class RunChange(StrEnum):
@@ -34,11 +32,13 @@ class Problem:
 class RescanFinished:
     """The result of a run, small enough for any target of the event.
 
+    NotifyScan believes only the name of the run, and reads summary.json for the rest.
+
     images, reasons: counts by outcome, and by outcome and reason.
     problems: the first repositories that did not finish; repositories_not_done counts all.
     rerun: the execution input that reruns only those, and those that are deferred.
     summary_key: object in the run bucket with the full result.
-    scan_type: BASIC or ENHANCED. Version 0.3.0 leaves it out, and everything after it.
+    scan_type: BASIC or ENHANCED.
     change: compared with the run before; absent for a dry run and for chosen repositories.
     remark: what an operator must know about the run as a whole, such as why it rescanned nothing.
     deferred: the first repositories that the run has not reached; repositories_deferred counts all.
@@ -71,43 +71,7 @@ class RescanFinished:
         """Write the detail of the event."""
         return encode(self)
 
-    @classmethod
-    def read(cls, detail: CheckedFields) -> Self:
-        """Read the detail of an event."""
-        run, dry_run = detail.text("run"), detail.flag("dry_run")
-        is_to_rerun = detail.part("rerun").optional_text("rerun_of")
-        return cls(
-            run=run,
-            status=detail.text("status"),
-            dry_run=dry_run,
-            started_at=detail.time("started_at"),
-            ended_at=detail.time("ended_at"),
-            repositories=detail.number("repositories"),
-            repositories_gone=detail.number("repositories_gone"),
-            repositories_not_done=detail.number("repositories_not_done"),
-            problems=tuple(map(_problem, detail.parts("problems")[:MOST_PROBLEMS])),
-            images=detail.part("images").few_numbers(),
-            reasons={
-                outcome: reasons.few_numbers()
-                for outcome, reasons in detail.few_parts("reasons").items()
-            },
-            results_missing=detail.number("results_missing"),
-            results_found=detail.number("results_found"),
-            rerun=rerun_input(is_to_rerun, dry_run=dry_run) if is_to_rerun else None,
-            summary_key=detail.optional_text("summary_key"),
-            scan_type=detail.optional_text("scan_type"),
-            change=detail.optional_text("change"),
-            remark=detail.long_text("remark", most=LONGEST_PROBLEM),
-            repositories_deferred=detail.number("repositories_deferred"),
-            deferred=detail.texts("deferred")[:MOST_PROBLEMS],
-        )
-
 
 def rerun_input(run: str, *, dry_run: bool) -> dict[str, object]:
     """Return the execution input that reruns what a run has not finished."""
     return {"rerun_of": run, "dry_run": True} if dry_run else {"rerun_of": run}
-
-
-def _problem(told: CheckedFields) -> Problem:
-    problem = told.long_text("problem", most=LONGEST_PROBLEM)
-    return Problem(told.text("repository"), problem or "")

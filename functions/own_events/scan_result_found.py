@@ -1,10 +1,9 @@
 """The event Scan Result Found: ECR was asked for the result of a scan, and has returned it."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import ClassVar, Self
+from typing import ClassVar
 
-from own_events.checked_fields import CheckedFields
 from runtime.messages import Json, encode
 
 BASIC = "BASIC"
@@ -15,15 +14,17 @@ MOST_TAGS = 100  # per event, so that ten events fit the 256 KiB of one call
 class ScanResultFound:
     """The result of a scan, as ECR returned it.
 
+    NotifyScan believes only the names of repository and image digest, and asks ECR for the rest.
+
     The detail has the keys of ECR's own event, and `scanned-at`, `run`,
     `scan-type`, and `tagged-at`.
 
-    image_digest: empty when the event names none. image_tags: 100 at most are written.
+    image_tags: 100 at most are written.
     scanned_at: when the scan ended; for a failure without a date, when it was started. For enhanced
         scanning, which never ends, when ECR was asked.
     tagged_at: when the image had the tags, where that is not when ECR was asked.
     run: the run whose scan it is.
-    scan_type: BASIC or ENHANCED. Version 0.3.0 leaves it out, which is BASIC.
+    scan_type: BASIC or ENHANCED.
     """
 
     DETAIL_TYPE: ClassVar[str] = "Scan Result Found"
@@ -51,24 +52,3 @@ class ScanResultFound:
             "scan-type": self.scan_type,
             "tagged-at": encode(self.tagged_at.astimezone(UTC)) if self.tagged_at else None,
         }
-
-    @classmethod
-    def read(cls, detail: CheckedFields) -> Self:
-        """Read the detail of an event."""
-        found = cls.read_at(detail.time("scanned-at"), detail)
-        scan_type = detail.optional_text("scan-type") or BASIC
-        tagged_at = detail.time("tagged-at") if detail.optional_text("tagged-at") else None
-        run = detail.optional_text("run")
-        return replace(found, run=run, scan_type=scan_type, tagged_at=tagged_at)
-
-    @classmethod
-    def read_at(cls, at: datetime, detail: CheckedFields) -> Self:
-        """Read the detail of ECR's own event, which has the time outside of it."""
-        return cls(
-            repository=detail.text("repository-name"),
-            image_digest=detail.optional_text("image-digest") or "",
-            image_tags=tuple(filter(None, detail.texts("image-tags"))),
-            scan_status=detail.text("scan-status"),
-            severities=detail.part("finding-severity-counts").numbers(),
-            scanned_at=at,
-        )

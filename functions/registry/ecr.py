@@ -173,6 +173,18 @@ class EcrRegistry:
             status, findings.get("imageScanCompletedAt"), findings.get("findingSeverityCounts", {})
         )
 
+    def tags(self, repository: str, image_digest: str) -> tuple[str, ...]:
+        """Return the tags of an image."""
+        with _named_errors("DescribeImages", f"{repository}@{image_digest}"):
+            response = self._client.describe_images(
+                repositoryName=repository, imageIds=[{"imageDigest": image_digest}]
+            )
+        return tuple(
+            tag
+            for detail in response.get("imageDetails", ())
+            for tag in detail.get("imageTags", ())
+        )
+
     def findings(self, repository: str, image_digest: str) -> ScanFindings:
         """Read what the newest scan of an image found, 1,000 findings per call."""
         request: DescribeImageScanFindingsRequestTypeDef = {
@@ -201,6 +213,11 @@ class EcrRegistry:
             scan_type="ENHANCED" if is_enhanced else "BASIC",
             findings=tuple(enhanced if is_enhanced else basic),
             is_whole=not cursor,
+            scan=_last_scan(
+                page.get("imageScanStatus", {}),
+                found.get("imageScanCompletedAt"),
+                found.get("findingSeverityCounts", {}),
+            ),
         )
 
     def platforms(self, repository: str, digest: str) -> dict[str, str]:

@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from registry.images import LastScan
+
 # As ECR names them, the worst first.
 SEVERITIES = ("CRITICAL", "HIGH", "MEDIUM", "LOW", "INFORMATIONAL", "UNDEFINED")
 
@@ -46,12 +48,14 @@ class ScanFindings:
         nothing about the image.
     scan_type: BASIC or ENHANCED, by the list that ECR returned.
     is_whole: whether these are all findings; MOST_FINDINGS of registry.ecr are read.
+    scan: the scan itself; absent if ECR states no status and no time of it.
     """
 
     status: str
     scan_type: str = "BASIC"
     findings: tuple[Finding, ...] = ()
     is_whole: bool = True
+    scan: LastScan | None = None
 
 
 def severity_rank(severity: str) -> int:

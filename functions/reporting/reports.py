@@ -56,7 +56,11 @@ class Reason(StrEnum):
     NOT_AN_IMAGE = "the scan is not of an image in ECR"
     NOT_ENDED = "the scan has not ended"
     NO_RESULT = "the scan has no result"
+    GONE = "the image no longer exists"
+    ARCHIVED = "the image is archived"
     RUN_REPORTED_ALREADY = "the run itself has sent Rescan Finished"
+    UNKNOWN_RUN = "no run of this name is known"
+    OLD_RUN = "the run ended more than 15 days ago"
 
 
 # Tags that move from image to image: another tag of the same image, if it has one, says more.
@@ -98,7 +102,7 @@ class ScanReport:
     compared_with: the digest of the image that had the tag before, if it is compared with that.
     is_reminder: the same was reported before, at least RemindAfter ago.
     is_elsewhere: the registry is of another account or region than ours, and cannot be asked.
-    tagged_at: when the image had its tags, if that was before the result was asked for.
+    tagged_at: when the image had its tags, if that was not when the scan ended.
     remarks: what is missing from this report, and why.
     """
 
@@ -142,11 +146,6 @@ class ScanReport:
     def is_complete(self) -> bool:
         """Return whether the scan completed."""
         return self.status in _COMPLETE
-
-    @property
-    def is_rechecked(self) -> bool:
-        """Return whether the result was asked for after Amazon Inspector had found something."""
-        return self.status == "ACTIVE"
 
     @property
     def is_failed(self) -> bool:
@@ -489,10 +488,23 @@ class Deletion:
 
 
 @dataclass(frozen=True)
+class FoundImage:
+    """An image of this registry for which ECR is asked, because it may have a new result."""
+
+    repository: str
+    image_digest: str
+
+
+@dataclass(frozen=True)
 class Interpretation:
-    """What an event says: a report, or the reason why there is nothing to report."""
+    """What an event says: a report, or what is to be looked at, or why there is nothing to report.
+
+    finished_run: the name of a run whose summary is to be read.
+    """
 
     scan: ScanReport | None = None
     run: RunReport | None = None
+    found_image: FoundImage | None = None
+    finished_run: str | None = None
     deletion: Deletion | None = None
     silence: Reason | None = None

@@ -3,23 +3,16 @@
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
 from ledger.run_records import RecordStatus, RunRecord
-from own_events.rescan_finished import (
-    MOST_PROBLEMS,
-    MOST_REASONS,
-    Problem,
-    RescanFinished,
-    RunChange,
-    rerun_input,
-)
+from ledger.run_summaries import ImageCounts, SummaryDocument
+from own_events.rescan_finished import MOST_PROBLEMS, Problem, RunChange, rerun_input
 from rescan_registry.outcomes import RUN_TIME, SCAN_QUOTA, Decision, Outcome, Tally
 from rescan_registry.run_change import News
 from runtime.long_list import LongList
-from runtime.messages import Json, encode
 
 NEVER_REACHED = "not started, or stopped before it finished"
 # What ends the scans of a whole run, and not those of one repository.
@@ -35,7 +28,7 @@ class RunStatus(StrEnum):
 
 @dataclass(frozen=True)
 class RunSummary:
-    """The full result of a run: the document summary.json.
+    """The full result of a run, which becomes the document summary.json.
 
     change: compared with the run before; absent for a dry run and for chosen repositories.
     remark: what an operator must know about the run as a whole.
@@ -91,19 +84,9 @@ class RunSummary:
             )
         return " ".join(sentences) or f"Every repository is done, {self.repositories} in all."
 
-    def document(self) -> dict[str, Json]:
-        """Return the document without its long lists."""
-        lists = ("problems", "deferred")
-        names = [each.name for each in fields(self) if each.name not in lists]
-        return {name: encode(getattr(self, name)) for name in names}
-
-    def lists(self) -> Mapping[str, Iterable[str]]:
-        """Return the long lists of the document, their items as JSON."""
-        return {"problems": self.problems.texts(), "deferred": self.deferred.texts()}
-
-    def event(self, summary_key: str) -> RescanFinished:
-        """Return the event of the end of the run, with the first problems only."""
-        return RescanFinished(
+    def document(self) -> SummaryDocument:
+        """Return the document with the start of its long lists."""
+        return SummaryDocument(
             run=self.run,
             status=self.status,
             dry_run=self.dry_run,
@@ -112,21 +95,24 @@ class RunSummary:
             repositories=self.repositories,
             repositories_gone=self.repositories_gone,
             repositories_not_done=self.repositories_not_done,
-            problems=tuple(self.problems.start),
-            images={outcome.value: images for outcome, images in self.images.outcomes().items()},
-            reasons={
-                outcome.value: _few(reasons) for outcome, reasons in self.images.counts.items()
-            },
+            images=ImageCounts(
+                {outcome.value: reasons for outcome, reasons in self.images.counts.items()}
+            ),
             results_missing=self.results_missing,
             results_found=self.results_found,
             rerun=self.rerun,
-            summary_key=summary_key,
+            problems=tuple(self.problems.start),
             scan_type=self.scan_type,
             change=self.change,
             remark=self.remark,
             repositories_deferred=self.repositories_deferred,
+            begin_with=self.begin_with,
             deferred=tuple(self.deferred.start),
         )
+
+    def lists(self) -> Mapping[str, Iterable[str]]:
+        """Return the long lists of the document, their items as JSON."""
+        return {"problems": self.problems.texts(), "deferred": self.deferred.texts()}
 
 
 @dataclass(frozen=True)
@@ -246,15 +232,6 @@ def summary_of(facts: RunFacts, names: Iterable[str], records: Iterable[RunRecor
         problems=problems,
         deferred=deferred,
     )
-
-
-def _few(reasons: Mapping[str, int]) -> dict[str, int]:
-    """Return the most frequent reasons, and the sum of the others: ECR may have many codes."""
-    frequent = Counter(reasons).most_common()
-    others = sum(count for _, count in frequent[MOST_REASONS - 1 :])
-    if len(frequent) <= MOST_REASONS:
-        return dict(reasons)
-    return dict(sorted(frequent[: MOST_REASONS - 1])) | {"others": others}
 
 
 def _named(names: Iterable[str], in_all: int) -> str:

@@ -51,10 +51,11 @@ def summarize_rescan(
         moves_the_beginning=found.moves_the_beginning,
     )
     summary = summary_of(facts, _names(found, kept.bucket), kept.records.for_run(found.run))
-    summary_key = kept.bucket.write_summary(found.run, summary.document(), summary.lists())
+    document = summary.document()
+    summary_key = kept.bucket.write_summary(found.run, document, summary.lists())
     if summary.begin_with:
         kept.state.begin_with(summary.begin_with)
-    bus.put([summary.event(summary_key)], resources=[ended.execution_arn])
+    bus.put([document.event(summary_key)], resources=[ended.execution_arn])
     count(summary, metrics)  # last, because a retry would count the run twice
     return RunOutput.of(summary, summary_key)
 

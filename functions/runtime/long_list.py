@@ -1,10 +1,10 @@
-"""A list of any length in little memory."""
+"""Lists of any length in little memory."""
 
 import gzip
 import io
 import json
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from runtime.messages import encode
 
@@ -42,3 +42,13 @@ class LongList[T]:
         with gzip.GzipFile(fileobj=io.BytesIO(packed)) as lines:
             for line in lines:
                 yield line.decode().rstrip("\n")
+
+
+def json_list(items: Iterable[str]) -> Iterator[str]:
+    """Write a JSON list with each item on a line of its own, by which it is read again."""
+    yield "["
+    separator = "\n "
+    for item in items:
+        yield f"{separator}{item}"
+        separator = ",\n "
+    yield "\n]"

@@ -14,7 +14,7 @@ MODULES = sorted(FUNCTIONS.rglob("*.py"))
 MAY_IMPORT = {
     "runtime": {"runtime"},
     "registry": {"registry", "runtime"},
-    "ledger": {"ledger", "registry", "runtime"},
+    "ledger": {"ledger", "registry", "own_events", "runtime"},
     "own_events": {"own_events", "runtime"},
     "rescan_registry": {"rescan_registry", "own_events", "registry", "ledger", "runtime"},
     "reporting": {"reporting", "own_events", "registry", "ledger", "runtime"},

@@ -62,6 +62,7 @@ ALLOWED = {
     },
     "InterpretEventFunction": set(),
     "ComposeNotificationFunction": {
+        "ecr:DescribeImages",
         "ecr:DescribeImageScanFindings",
         "inspector2:ListCoverage",
         "inspector2:ListFindings",

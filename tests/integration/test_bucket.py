@@ -2,10 +2,12 @@
 
 import gzip
 import hashlib
+import io
 import json
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,7 +18,14 @@ from botocore.exceptions import ReadTimeoutError
 from ledger import bucket as module
 from ledger.bucket import RunBucket, StoredDocument
 from ledger.errors import LedgerUnavailable
-from runtime.messages import Json
+from ledger.run_records import RecordStatus
+from ledger.run_summaries import ImageCounts, SummaryDocument, read_summary, summary_texts
+from own_events.rescan_finished import Problem
+from rescan_registry.run_summary import summary_of
+from runtime.messages import Json, encode
+from tests.support.builders import any_facts, any_record
+
+ANY_SUMMARY = summary_of(any_facts(), ["team/api"], [])
 
 
 @pytest.fixture
@@ -55,17 +64,87 @@ def test_keeps_runs_apart(bucket: RunBucket) -> None:
 
 
 def test_writes_the_summary_beside_the_list(bucket: RunBucket) -> None:
-    lists = {"problems": ['{"repository": "a"}', '{"repository": "b"}'], "deferred": []}
-    key = bucket.write_summary("run-1", {"status": "FINISHED", "repositories": 2}, lists)
+    summary = summary_of(any_facts(), ["team/api", "team/web"], [])
+    key = bucket.write_summary("run-1", summary.document(), summary.lists())
     assert key == "runs/run-1/summary.json"
     written = kept(key)
     assert written["ContentType"] == "application/json"
-    assert json.loads(written["Body"].read()) == {
-        "status": "FINISHED",
-        "repositories": 2,
-        "problems": [{"repository": "a"}, {"repository": "b"}],
-        "deferred": [],
+    assert json.loads(written["Body"].read()) == encode(summary.document())
+
+
+@pytest.mark.parametrize("repositories", [0, 1, 9, 10, 11, 12_345])
+def test_reads_the_start_of_a_summary_as_it_was_written(
+    bucket: RunBucket, repositories: int
+) -> None:
+    """Longer than a piece that is read at a time, and with every kind of bracket in its texts."""
+    names = [f"team/{number:05}" for number in range(repositories)]
+    records = [
+        any_record(name, status=RecordStatus.FAILED, error="AccessDenied", cause='no ]}, {"a": [')
+        if number % 2
+        else any_record(name, status=RecordStatus.DEFERRED)
+        for number, name in enumerate(names)
+    ]
+    summary = summary_of(any_facts(moves_the_beginning=True), names, records)
+    bucket.write_summary("run-1", summary.document(), summary.lists())
+    assert bucket.summary("run-1") == summary.document()
+
+
+def test_reads_no_summary_of_a_run_that_is_not_kept(bucket: RunBucket) -> None:
+    assert bucket.summary("run-1") is None
+
+
+@pytest.mark.parametrize("problems", [0, 1, 10, 25])
+def test_reads_the_summary_of_version_0_3_0(bucket: RunBucket, problems: int) -> None:
+    """It wrote each problem on four lines, before the input of the rerun."""
+    written = {
+        "run": "run-1",
+        "status": "INCOMPLETE",
+        "dry_run": False,
+        "started_at": "2026-03-14T02:00:00+00:00",
+        "ended_at": "2026-03-14T03:00:00+00:00",
+        "repositories": 48,
+        "repositories_gone": 1,
+        "images": {"counts": {"STARTED": {"accepted": 3}}},
+        "results_missing": 2,
+        "results_found": 1,
+        "problems": [
+            {"repository": f"team/{number}", "problem": "AccessDenied: no }"}
+            for number in range(problems)
+        ],
+        "rerun": {"rerun_of": "run-1"},
     }
+    keep("runs/run-1/summary.json", json.dumps(written, indent=1).encode())
+    assert bucket.summary("run-1") == SummaryDocument(
+        run="run-1",
+        status="INCOMPLETE",
+        dry_run=False,
+        started_at=datetime(2026, 3, 14, 2, tzinfo=UTC),
+        ended_at=datetime(2026, 3, 14, 3, tzinfo=UTC),
+        repositories=48,
+        repositories_gone=1,
+        repositories_not_done=problems,
+        images=ImageCounts({"STARTED": {"accepted": 3}}),
+        results_missing=2,
+        results_found=1,
+        rerun={"rerun_of": "run-1"},
+        problems=tuple(
+            Problem(f"team/{number}", "AccessDenied: no }") for number in range(min(problems, 10))
+        ),
+    )
+
+
+def test_a_summary_of_many_megabytes_takes_little_memory(bucket: RunBucket) -> None:
+    names = (f"team/{number:06}" for number in range(100_000))
+    summary = summary_of(any_facts(), names, [])
+    texts = "".join(summary_texts(summary.document(), summary.lists())).encode()
+    assert len(texts) > 7_000_000
+    lines = io.BytesIO(texts)
+    tracemalloc.start()
+    try:
+        assert read_summary(lines) == summary.document()
+        assert tracemalloc.get_traced_memory()[1] < 500_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_reads_the_list_of_version_0_3_0(bucket: RunBucket) -> None:
@@ -246,7 +325,8 @@ def test_a_bucket_that_does_not_exist_is_unavailable(account: None) -> None:
     bucket = module.run_bucket("run-bucket")
     for call in (
         lambda: bucket.repositories("run-1"),
-        lambda: bucket.write_summary("run-1", {"run": "run-1"}, {}),
+        lambda: bucket.summary("run-1"),
+        lambda: bucket.write_summary("run-1", ANY_SUMMARY.document(), ANY_SUMMARY.lists()),
         lambda: bucket.write_image_outcomes("run-1", "team/api", "step-0001", []),
         lambda: bucket.write_waiting_images("run-1", "team/api", 1, []),
         lambda: bucket.waiting_images("run-1", "team/api", 1),

@@ -171,7 +171,7 @@ _TIMES = (
     "2026-03-14",
     "20260314T030000",
     "0001-01-02T00:00:00+00:00",
-    "9999-12-30T00:00:00Z",
+    "9999-06-29T00:00:00Z",
 )
 _RUN_STATUSES = ("FINISHED", "INCOMPLETE", "FAILED", "TIMED_OUT", "ABORTED")
 _REGIONS = ("eu-west-1", "us-east-1", "cn-north-1", "us-gov-west-1")

@@ -13,12 +13,13 @@ from ledger.errors import LedgerUnavailable
 from ledger.image_records import Attempt, ImageRecord, RecordedScan
 from ledger.run_records import RunRecord
 from ledger.run_state import LastRun
+from ledger.run_summaries import SummaryDocument, summary_key, summary_texts
 from own_events.event_bus import OwnEvent
 from registry.ecr import PAGE, ImagePage, RepositoryPage
 from registry.errors import EcrThrottled, EcrUnavailable, RepositoryNotFound
 from registry.images import Image, LastScan
 from rescan_registry.paced_calls import Pace, PacedCalls, Turn
-from runtime.messages import Json
+from runtime.messages import Json, decode
 
 type Page = Sequence[Image] | Exception
 
@@ -187,11 +188,17 @@ class FakeBucket:
         return None if names is None else iter(names)
 
     def write_summary(
-        self, run: str, summary: Mapping[str, Json], lists: Mapping[str, Iterable[str]]
+        self, run: str, document: SummaryDocument, lists: Mapping[str, Iterable[str]]
     ) -> str:
         """Keep a summary."""
-        long = {name: [json.loads(item) for item in items] for name, items in lists.items()}
-        return self._keep(f"runs/{run}/summary.json", {**summary, **long})
+        text = "".join(summary_texts(document, lists))
+        return self._keep(summary_key(run), json.loads(text))
+
+    def summary(self, run: str) -> SummaryDocument | None:
+        """Read a summary."""
+        self._answer("summary")
+        document = self.kept.get(summary_key(run))
+        return None if document is None else decode(SummaryDocument, document)
 
     def write_image_outcomes(
         self, run: str, repository: str, name: str, lines: Iterable[Json]

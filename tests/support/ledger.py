@@ -10,11 +10,13 @@ from ledger.announcements import Announcements
 from ledger.digest_entries import DigestChange, DigestEntries
 from ledger.errors import BaselineMoved, LedgerUnavailable
 from ledger.image_baselines import Baselines, Recall, StoredImage, TagPointer
-from ledger.image_records import Baseline, ImageRecord, RecordedScan
+from ledger.image_records import Baseline, ImageRecord, ImageRecords, RecordedScan
 from ledger.known_findings import KnownFindings, TooManyFindings, decoded, encoded
 from ledger.platforms import Child
 from notify_scan.interpreted_event import InterpretedEvent
 from notify_scan.new_baseline import Ledger
+from notify_scan.scan_record import recorded_scan
+from runtime import clock
 from tests.support.announcements import AnnouncementsInMemory
 
 type Name = tuple[str, str]  # repository and image digest, or tag
@@ -44,6 +46,7 @@ class LedgerInMemory:
     def as_ledger(self) -> Ledger:
         """Stand in for the table."""
         return Ledger(
+            cast("ImageRecords", self),
             cast("Baselines", self),
             cast("DigestEntries", self),
             cast("Announcements", self.announcements),
@@ -55,16 +58,28 @@ class LedgerInMemory:
         if asked is None or scan is None or self.is_lost:
             return interpreted
         self.calls["RecordScan"] += 1
-        before = self.kept.get((asked.repository, asked.image_digest))
-        at = datetime.fromisoformat(asked.scanned_at)
-        latest = datetime.fromisoformat(asked.latest)
-        if before and before.last_scan and at <= before.last_scan.scanned_at <= latest:
-            return interpreted
-        recorded = RecordedScan(at, scan.status, scan.scan_type, scan.severities, scan.other)
-        self.kept[asked.repository, asked.image_digest] = replace(
-            before or ImageRecord(asked.image_digest), last_scan=recorded, image_tags=asked.tags
-        )
+        self._note(asked.repository, asked.image_digest, recorded_scan(scan), asked.tags)
         return interpreted
+
+    def note_scan(
+        self,
+        repository: str,
+        digest: str,
+        scan: RecordedScan,
+        *,
+        expires_at: int,
+        tags: Sequence[str] = (),
+    ) -> None:
+        """Record what ECR has returned for an image, unless a newer scan is known."""
+        self._count("note_scan")
+        self.expiries[repository, digest] = expires_at
+        self._note(repository, digest, scan, tags)
+
+    def _note(self, repository: str, digest: str, scan: RecordedScan, tags: Sequence[str]) -> None:
+        before = self.kept.get((repository, digest), ImageRecord(digest))
+        if before.last_scan and scan.scanned_at <= before.last_scan.scanned_at <= clock.latest():
+            return
+        self.kept[repository, digest] = replace(before, last_scan=scan, image_tags=tuple(tags))
 
     def recall(self, repository: str, digest: str, tags: Sequence[str]) -> Recall:
         """Read what is known of an image and of its tags."""

@@ -13,6 +13,7 @@ from ledger.changes import ChangedFinding
 from ledger.risk_records import ExpiryNotices
 from notify_scan.interpreted_event import InterpretedEvent
 from notify_scan.notification import Composer
+from notify_scan.own_stack import OwnStack
 from notify_scan.scan_record import record_of
 from notify_scan.webhooks.request import request_for
 from notify_scan.webhooks.secrets import WebhookSecret
@@ -24,9 +25,10 @@ from reporting.channels.in_use import ChannelsInUse, Routing
 from reporting.channels.pagerduty import dedup_key
 from reporting.decision import NotificationPolicy
 from reporting.message import Message, plain
-from reporting.reports import Interpretation, Reason, RunReport, ScanReport, ScanType
+from reporting.reports import FoundImage, Interpretation, Reason, RunReport, ScanReport, ScanType
 from reporting.thresholds import Thresholds
-from tests.support.clock import LATER, NOW
+from tests.support.clock import NOW
+from tests.support.fakes import FakeBucket
 from tests.support.ledger import LedgerInMemory
 from tests.support.payloads import (
     chatbot_structure,
@@ -40,6 +42,7 @@ from tests.support.payloads import (
     teams_structure,
 )
 
+RESCAN_REGISTRY = "arn:aws:states:eu-central-1:123456789012:stateMachine:ecr-rescan-RescanRegistry"
 # The defaults of the template.
 DEFAULT_SETTINGS = {
     "CRITICAL_THRESHOLD": "0",
@@ -51,12 +54,16 @@ DEFAULT_SETTINGS = {
     "REMIND_AFTER": "30d",
     "NOTIFY_ON_RUN": "ALWAYS",
     "INCLUDE_FINDINGS": "true",
+    "RESCAN_REGISTRY_STATE_MACHINE": RESCAN_REGISTRY,
+    "IMAGE_RECORD_RETENTION_DAYS": "180",
     "DIGEST_CHANNELS": "SNS,CHATBOT,SLACK,TEAMS",
     "IMMEDIATE_FROM": "CRITICAL",
 }
 DEFAULT_THRESHOLDS: dict[str, int | None] = dict.fromkeys(("CRITICAL", "HIGH", "MEDIUM", "LOW"), 0)
 DIGEST = f"sha256:{7:064x}"
-EXECUTION = "arn:aws:states:eu-central-1:123456789012:execution:ecr-rescan-RescanRegistry:run-1"
+STACK = OwnStack(RESCAN_REGISTRY)
+EXECUTION = STACK.execution("run-1")
+KEPT_FOR = timedelta(days=180)
 EVERY_CHANNEL = ChannelsInUse(
     {
         Channel.SNS: "arn:aws:sns:eu-central-1:123456789012:notifications",
@@ -137,15 +144,17 @@ def any_notification_policy(**given: Any) -> NotificationPolicy:
 
 
 def interpreted_of(
-    report: ScanReport | RunReport | Reason, event: str = "event-1"
+    report: ScanReport | RunReport | FoundImage | Reason, event: str = "event-1"
 ) -> InterpretedEvent:
-    """Make an interpreted event with a report, or with the reason why there is none."""
+    """Make an interpreted event with a report, with an image to ask for, or with neither."""
     match report:
         case ScanReport():
-            record = record_of(report, kept_for=timedelta(days=180), now=LATER)
+            record = record_of(report, kept_for=KEPT_FOR, now=report.scanned_at)
             return InterpretedEvent(event, Interpretation(scan=report), record)
         case RunReport():
             return InterpretedEvent(event, Interpretation(run=report))
+        case FoundImage():
+            return InterpretedEvent(event, Interpretation(found_image=report))
     return InterpretedEvent(event, Interpretation(silence=report))
 
 
@@ -157,6 +166,9 @@ def any_composer(**given: Any) -> Composer:
         channels=EVERY_CHANNEL,
         registry=FakeScans().as_registry,
         ledger=LedgerInMemory().as_ledger,
+        bucket=FakeBucket().as_bucket,
+        stack=STACK,
+        kept_for=KEPT_FOR,
         now=NOW,
         attempt=0,
     )
@@ -197,17 +209,19 @@ class FakeAcceptedRisks:
 class FakeScans:
     """ECR, asked for findings and for the last scan of any image; an answer may be an error.
 
-    findings: of a completed basic scan, or what ECR returns.
+    findings: of a completed basic scan, or what ECR returns. tags: of the image.
     """
 
     def __init__(
         self,
         findings: Sequence[Finding] | ScanFindings | Exception = (),
         last_scan: LastScan | Exception | None = None,
+        tags: Sequence[str] | Exception = (),
     ) -> None:
         self.asked: list[tuple[str, str, str]] = []
         self._findings = findings
         self._last_scan = last_scan
+        self._tags = tags
 
     @classmethod
     def of(cls, report: ScanReport | RunReport | Reason) -> "FakeScans":
@@ -223,7 +237,15 @@ class FakeScans:
             raise self._findings
         if isinstance(self._findings, ScanFindings):
             return self._findings
-        return ScanFindings("COMPLETE", findings=tuple(self._findings))
+        scan = self._last_scan if isinstance(self._last_scan, LastScan) else None
+        return ScanFindings("COMPLETE", findings=tuple(self._findings), scan=scan)
+
+    def tags(self, repository: str, image_digest: str) -> tuple[str, ...]:
+        """Return the tags of the image."""
+        self.asked.append(("tags", repository, image_digest))
+        if isinstance(self._tags, Exception):
+            raise self._tags
+        return tuple(self._tags)
 
     def last_scan(self, repository: str, digest: str) -> LastScan | None:
         """Return the last scan."""
@@ -234,7 +256,7 @@ class FakeScans:
 
     @property
     def as_registry(self) -> EcrRegistry:
-        """Stand in where only these two calls are made."""
+        """Stand in where only these calls are made."""
         return cast("EcrRegistry", self)
 
 

@@ -21,6 +21,7 @@ from tests.support.cases import case_text
 from tests.support.clock import NOW
 from tests.support.reports import (
     EVERY_CHANNEL,
+    STACK,
     FakeAcceptedRisks,
     any_run_report,
     any_scan_report,
@@ -44,7 +45,7 @@ def due(
 ) -> list[NoticeReport]:
     interpreted = interpreted_of(report or any_scan_report(), event)
     fake: Any = document
-    return list(due_notices(document.in_force(now), interpreted, fake, now))
+    return list(due_notices(document.in_force(now), interpreted, fake, STACK, now))
 
 
 def expiring(number: int, on: str = "2026-03-13", text: str = "any") -> str:

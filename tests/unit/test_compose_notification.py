@@ -7,20 +7,25 @@ from typing import Any
 import pytest
 
 from accepted_risks.risks import AcceptedRisks
+from ledger.errors import LedgerUnavailable
 from notify_scan import compose_notification as module
 from notify_scan.compose_notification import Composition
+from notify_scan.interpreted_event import InterpretedEvent
 from notify_scan.notification import Notification
 from notify_scan.scan_details import RETRIES
 from registry.errors import EcrThrottled
 from registry.images import LastScan
-from reporting.channels.delivery import TRANSPORTS, Channel
+from reporting.channels.delivery import CLAIMED_FOR, TRANSPORTS, Channel
 from reporting.decision import NotifyOn, NotifyOnRun
-from reporting.reports import Reason, RunReport, ScanReport
+from reporting.reports import Interpretation, Reason, RunReport, ScanReport
+from rescan_registry.run_summary import RunSummary, summary_of
 from runtime import patterns
 from runtime.messages import decode
+from tests.support.builders import any_facts
 from tests.support.cases import case
 from tests.support.clock import NOW
 from tests.support.engine import any_lambda_context
+from tests.support.fakes import FakeBucket
 from tests.support.ledger import LedgerInMemory
 from tests.support.reports import (
     DEFAULT_NOTIFY_ON,
@@ -169,6 +174,46 @@ def test_words_a_run_for_every_channel() -> None:
     )
 
 
+def bucket_with(summary: RunSummary) -> FakeBucket:
+    bucket = FakeBucket()
+    bucket.write_summary(summary.run, summary.document(), summary.lists())
+    return bucket
+
+
+def of_run(run: str, bucket: FakeBucket, **given: Any) -> Notification:
+    interpreted = InterpretedEvent("event-1", Interpretation(finished_run=run))
+    return any_composer(bucket=bucket.as_bucket, **given).compose(interpreted)
+
+
+def test_names_the_messages_about_a_run_by_the_run() -> None:
+    """SummarizeRescan may be repeated, and then sends two events with ids of their own."""
+    unfinished = summary_of(any_facts(), ["team/api"], [])
+    reported = of_run("run-1", bucket_with(unfinished))
+    assert (reported.notify, reported.reason) == (True, "run did not finish")
+    assert {each.message_id for each in reported.deliveries} == {"run-run-1-INCOMPLETE"}
+    assert {each.channel for each in reported.deliveries} == {*Channel}
+    finished = of_run("run-1", bucket_with(summary_of(any_facts(), [], [])))
+    assert {each.message_id for each in finished.deliveries} == {"run-run-1-FINISHED"}
+
+
+def test_a_run_that_is_not_known_is_not_reported() -> None:
+    unknown = of_run("run-2", bucket_with(summary_of(any_facts(), [], [])))
+    assert unknown == Notification("run-2", notify=False, reason=Reason.UNKNOWN_RUN)
+
+
+def test_a_run_is_not_reported_when_no_claim_can_be_left_of_its_messages() -> None:
+    bucket = bucket_with(summary_of(any_facts(ended_at=NOW), [], []))
+    assert of_run("run-1", bucket, now=NOW + CLAIMED_FOR).notify
+    late = of_run("run-1", bucket, now=NOW + CLAIMED_FOR + timedelta(seconds=1))
+    assert late == Notification("run-1", notify=False, reason=Reason.OLD_RUN)
+
+
+def test_a_run_is_not_reported_while_the_bucket_does_not_answer() -> None:
+    for attempt in (0, RETRIES):
+        with pytest.raises(LedgerUnavailable):
+            of_run("run-1", FakeBucket(fails=["summary"]), attempt=attempt)
+
+
 def test_an_event_without_a_report_ends_with_its_reason() -> None:
     reason = Reason.RUN_REPORTED_ALREADY
     assert composed(reason) == Notification(about="", notify=False, reason=reason, deliveries=())
@@ -200,8 +245,9 @@ def test_answers_the_state_machine_with_deliveries(
         module, "accepted_risks_document", lambda bucket, table: FakeAcceptedRisks()
     )
     ledger = LedgerInMemory()
-    for name in ("baselines", "digest_entries"):
+    for name in ("baselines", "digest_entries", "image_records"):
         monkeypatch.setattr(module, name, lambda table: ledger)
+    monkeypatch.setattr(module, "run_bucket", lambda name: FakeBucket())
     monkeypatch.setattr(module, "announcements", lambda table: ledger.announcements)
     told: Any = module.handler(event, any_lambda_context())
     assert (told["notify"], told["reason"]) == (True, "above a threshold")

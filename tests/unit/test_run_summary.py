@@ -13,6 +13,7 @@ from rescan_registry.run_summary import (
     RunSummary,
     summary_of,
 )
+from runtime.messages import encode
 from tests.support.builders import any_facts, any_record
 
 
@@ -36,7 +37,7 @@ def test_is_finished_when_every_repository_is_done() -> None:
         any_record("team/old", status=RecordStatus.GONE, images={"STARTED": {"accepted": 1}}),
     ]
     done = report(["team/api", "team/old"], records)
-    assert done.document() == {
+    assert encode(done.document()) == {
         "run": "run-1",
         "status": "FINISHED",
         "dry_run": False,
@@ -54,6 +55,8 @@ def test_is_finished_when_every_repository_is_done() -> None:
         "results_found": 0,
         "rerun": None,
         "begin_with": None,
+        "problems": [],
+        "deferred": [],
     }
     assert {name: list(items) for name, items in done.lists().items()} == {
         "problems": [],
@@ -190,7 +193,7 @@ def test_a_deferred_repository_is_no_failure_but_is_rerun() -> None:
 def test_names_only_the_first_deferred_repositories() -> None:
     names = [f"team/{n:02}" for n in range(MOST_PROBLEMS + 3)]
     deferred = report(names, [late(name) for name in names])
-    assert deferred.event("any").deferred == tuple(names[:MOST_PROBLEMS])
+    assert deferred.document().event("any").deferred == tuple(names[:MOST_PROBLEMS])
     assert [json.loads(text) for text in deferred.lists()["deferred"]] == names
     assert "team/09 and 3 more. The next run begins with team/00. To rerun" in deferred.sentence()
 
@@ -229,12 +232,12 @@ def test_says_what_is_new_before_what_failed() -> None:
 def test_an_event_names_the_most_frequent_reasons_and_adds_up_the_others() -> None:
     reasons = {f"Code{n:02}": n for n in range(1, MOST_REASONS + 3)}
     record = failed("team/api", images={"FAILED": reasons})
-    told = report(["team/api"], [record]).event("any").reasons["FAILED"]
+    told = report(["team/api"], [record]).document().event("any").reasons["FAILED"]
     assert len(told) == MOST_REASONS
     assert told["others"] == 1 + 2 + 3
     assert sum(told.values()) == sum(reasons.values())
     few = failed("team/api", images={"FAILED": {"Code01": 1}})
-    assert report(["team/api"], [few]).event("any").reasons == {"FAILED": {"Code01": 1}}
+    assert report(["team/api"], [few]).document().event("any").reasons == {"FAILED": {"Code01": 1}}
 
 
 def test_only_a_run_over_the_registry_moves_the_beginning_of_the_next() -> None:

@@ -3,9 +3,8 @@ from typing import Any
 
 import pytest
 
-from notify_scan.events.fields import UnreadableScanEvent
 from notify_scan.events.scans import MOST_TAGS
-from reporting.reports import ScanReport, ScanType
+from reporting.reports import ScanReport
 from tests.support.cases import case
 from tests.support.events import interpreted, sample
 
@@ -65,41 +64,6 @@ def test_counts_severities_with_odd_names_as_other() -> None:
     scan = basic(**{"finding-severity-counts": counts})
     assert len(scan.severities) == 6 + 10
     assert scan.other == 5 + 5
-
-
-def found(**detail: Any) -> ScanReport:
-    return scan_of("scan_result_found_enhanced", **detail)
-
-
-def test_what_ecr_was_asked_for_counts_every_severity_of_an_enhanced_scan() -> None:
-    scan = found()
-    assert (scan.scan_type, scan.status, scan.is_complete) == (ScanType.ENHANCED, "ACTIVE", True)
-    assert scan.severities == {
-        "CRITICAL": 1,
-        "HIGH": 4,
-        "MEDIUM": 0,
-        "LOW": 17,
-        "INFORMATIONAL": 0,
-        "UNDEFINED": 0,
-        "UNTRIAGED": 2,
-    }
-    assert scan.other == 0
-
-
-def test_passes_on_that_inspector_no_longer_monitors_an_image() -> None:
-    scan = found(**{"scan-status": "SCAN_ELIGIBILITY_EXPIRED"})
-    assert (scan.status, scan.is_complete) == ("SCAN_ELIGIBILITY_EXPIRED", False)
-
-
-def test_what_was_found_without_a_type_was_found_by_a_basic_scan() -> None:
-    """Events of version 0.3.0 that are in flight during an update."""
-    assert found(**{"scan-type": None}).scan_type is ScanType.BASIC
-
-
-def test_refuses_an_unknown_scan_type() -> None:
-    said = "detail.scan-type must be BASIC or ENHANCED, not 'basic'"
-    with pytest.raises(UnreadableScanEvent, match=said):
-        found(**{"scan-type": "basic"})
 
 
 @pytest.mark.parametrize(

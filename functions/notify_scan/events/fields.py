@@ -1,6 +1,5 @@
 """Read the fields of an event one by one; one of the wrong type makes the event unreadable."""
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,9 +10,7 @@ from runtime.clock import is_future
 
 LONGEST = 300  # characters of a name; a tag has 300 at most in ECR's API, a repository 256
 LONGEST_REGION = 50
-FEW, SHORT = 16, 50  # names in an object of numbers, and characters of each
 MOST = 1_000_000_000_000
-_SHORT_NAME = re.compile(rf"[ !#-\[\]-~]{{1,{SHORT}}}")  # ASCII that JSON has no escapes for
 
 
 class UnreadableScanEvent(Exception):
@@ -68,12 +65,6 @@ class Fields:
         value = self.values.get(name)
         return Fields.of(f"{self.where}.{name}", {} if value is None else value, self.now)
 
-    def few_parts(self, name: str) -> dict[str, "Fields"]:
-        """Read an object of objects, where only a few names are known."""
-        inner = self.part(name)
-        inner._refuse_many()
-        return {key: inner.part(key) for key in inner.values}
-
     def number(self, name: str) -> int:
         """Read a whole number; 0 when it is absent."""
         value = self.values.get(name)
@@ -82,18 +73,6 @@ class Fields:
     def numbers(self) -> dict[str, int]:
         """Read all fields, each a whole number."""
         return {_text(self.where, name, MOST): self.number(name) for name in self.values}
-
-    def few_numbers(self) -> dict[str, int]:
-        """Read all fields, each a whole number, where only a few names are known."""
-        self._refuse_many()
-        return self.numbers()
-
-    def flag(self, name: str) -> bool:
-        """Read true or false; false when it is absent."""
-        value = self.values.get(name)
-        if value is None or isinstance(value, bool):
-            return bool(value)
-        raise UnreadableScanEvent(f"{self.where}.{name} must be true or false, not {_shown(value)}")
 
     def time(self, name: str) -> datetime:
         """Read a time in ISO 8601 that has come; in UTC where it names no zone."""
@@ -111,12 +90,6 @@ class Fields:
                 f"{self.where}.{name} must not be in the future, as {_shown(value)} is"
             )
         return time
-
-    def _refuse_many(self) -> None:
-        if len(self.values) > FEW or not all(map(_SHORT_NAME.fullmatch, self.values)):
-            raise UnreadableScanEvent(
-                f"{self.where} must have at most {FEW} names, each of 1 to {SHORT} plain characters"
-            )
 
     def _items(self, name: str) -> Iterator[tuple[str, object]]:
         value = self.values.get(name)

@@ -1,0 +1,45 @@
+"""Events of ecr-rescan itself, which anyone may send who may put events on the default bus.
+
+So they are hints: each is read for the name of what is to be looked at, and nothing else.
+"""
+
+import re
+
+from notify_scan.events.fields import LONGEST_REGION, Fields, UnreadableScanEvent
+from registry.images import could_exist
+from reporting.reports import FoundImage, Interpretation
+
+# https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html
+_RUN = re.compile(r"[A-Za-z0-9_-]{1,80}")
+
+
+def rescan_finished(event: Fields) -> Interpretation:
+    """Read which run a Rescan Finished event is of."""
+    run = event.part("detail").text("run")
+    if not _RUN.fullmatch(run):
+        raise UnreadableScanEvent(
+            f"{event.where}.detail.run must be the name of an execution, not {run!a}"
+        )
+    return Interpretation(finished_run=run)
+
+
+def scan_result_found(event: Fields) -> Interpretation:
+    """Read which image a Scan Result Found event is of."""
+    detail = event.part("detail")
+    image = FoundImage(detail.text("repository-name"), detail.text("image-digest"))
+    if not could_exist(image.repository, image.image_digest):
+        raise UnreadableScanEvent(
+            f"{detail.where} must have names that ECR accepts, "
+            f"not {image.repository!a} and {image.image_digest!a}"
+        )
+    return Interpretation(found_image=image)
+
+
+def refuse_others(event: Fields, *, account: str, region: str) -> None:
+    """Refuse an event of another account or Region, whose stack has a NotifyScan of its own."""
+    sender = event.text("account"), event.text("region", most=LONGEST_REGION)
+    if sender != (account, region):
+        raise UnreadableScanEvent(
+            f"{event.where} must be of account {account} in {region}, "
+            f"not of {sender[0]!a} in {sender[1]!a}"
+        )

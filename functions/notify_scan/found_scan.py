@@ -1,0 +1,143 @@
+"""A scan that ECR is asked for, because an event says that there may be a new result."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from ledger.image_baselines import Baselines, StoredImage
+from notify_scan.events.scans import MOST_TAGS, SILENT, severity_counts
+from notify_scan.own_stack import OwnStack
+from notify_scan.scan_details import EcrAnswer, is_retried
+from registry.ecr import EcrRegistry
+from registry.errors import (
+    ImageArchived,
+    ImageNotFound,
+    ImageNotScannable,
+    RepositoryNotFound,
+    ScanNotFound,
+)
+from registry.images import LastScan, unsupported_status
+from reporting import console_links
+from reporting.reports import FoundImage, Reason, ScanReport, ScanType
+from reporting.text import first
+from runtime.clock import is_future
+from runtime.log import logger
+
+_BASIC = frozenset({"COMPLETE", "FAILED"})
+# Amazon Inspector monitors the image, or has stopped to.
+_ENHANCED = frozenset({"ACTIVE", "SCAN_ELIGIBILITY_EXPIRED"})
+
+
+@dataclass(frozen=True)
+class FoundScan:
+    """A scan that ECR has been asked for, with its answer, which is not asked for again."""
+
+    report: ScanReport
+    answer: EcrAnswer
+
+
+@dataclass(frozen=True)
+class ScanLookup:
+    """Where a scan is looked up. attempt: number of retries so far.
+
+    Every method raises what ECR answers and what is no fact about the image: while there are
+    retries, EcrThrottled and EcrUnavailable are retried, and then the event is kept.
+    """
+
+    registry: EcrRegistry
+    baselines: Baselines
+    stack: OwnStack
+    now: datetime
+    attempt: int
+
+    def scan_of(self, image: FoundImage, *, by_name: bool) -> FoundScan | Reason:
+        """Ask ECR for the scan, or return why the image has none to report.
+
+        by_name: read the findings too, in the same calls.
+        """
+        try:
+            answer = self._answer(image, by_name=by_name)
+            if answer is None:
+                return Reason.NO_RESULT
+            if reason := _why_not(answer.scan):
+                return reason
+            stored = self._stored(image) if answer.scan.status == "FAILED" else None
+            scanned_at = self._scanned_at(answer.scan, stored)
+            if scanned_at is None:
+                return Reason.NO_RESULT
+            return FoundScan(self._report(image, answer.scan, scanned_at), answer)
+        except (ImageNotFound, RepositoryNotFound):
+            return Reason.GONE
+        except ImageArchived:
+            return Reason.ARCHIVED
+        except ImageNotScannable:
+            return Reason.UNSUPPORTED
+
+    def _answer(self, image: FoundImage, *, by_name: bool) -> EcrAnswer | None:
+        if not by_name:
+            scan = self.registry.last_scan(image.repository, image.image_digest)
+            return EcrAnswer(scan) if scan else None
+        try:
+            listed = self.registry.findings(image.repository, image.image_digest)
+        except ScanNotFound:
+            return None
+        return EcrAnswer(listed.scan, listed) if listed.scan else None
+
+    def _scanned_at(self, scan: LastScan, stored: StoredImage | None) -> datetime | None:
+        """Return when the scan ended: now, if Amazon Inspector scans the image all the time.
+
+        A date in the future would be the newest for ever, and counts as none. A failure has no date
+        of its own, and gets that of its start.
+        """
+        if scan.status in _ENHANCED:
+            return self.now
+        dated = scan.completed_at
+        if dated and not is_future(dated, self.now):
+            return dated
+        return stored.record.started_at if stored else None
+
+    def _report(self, image: FoundImage, scan: LastScan, scanned_at: datetime) -> ScanReport:
+        tags, tagged_at = self._tags(image)
+        shown = first(tags, len, MOST_TAGS)
+        severities, other = severity_counts(scan.severities)
+        account, region = self.stack.account, self.stack.region
+        return ScanReport(
+            account=account,
+            region=region,
+            repository=image.repository,
+            scan_type=ScanType.ENHANCED if scan.status in _ENHANCED else ScanType.BASIC,
+            status=scan.status,
+            scanned_at=scanned_at,
+            tagged_at=tagged_at,
+            link=console_links.image_page(region, account, image.repository, image.image_digest),
+            image_digest=image.image_digest,
+            tags=shown,
+            tags_omitted=len(tags) - len(shown),
+            severities=severities,
+            other=other,
+        )
+
+    def _tags(self, image: FoundImage) -> tuple[tuple[str, ...], datetime | None]:
+        """Return the tags of the image, and when it had them; those of the last scan if need be."""
+        try:
+            return self.registry.tags(image.repository, image.image_digest), self.now
+        except (ImageNotFound, RepositoryNotFound):
+            raise
+        except Exception as error:
+            if is_retried(error, self.attempt):
+                raise
+            logger.warning(
+                "tags not read, those of the last scan used", extra={"error": str(error)}
+            )
+            return self._stored(image).tags, None
+
+    def _stored(self, image: FoundImage) -> StoredImage:
+        return self.baselines.recall(image.repository, image.image_digest, ()).image
+
+
+def _why_not(scan: LastScan) -> Reason | None:
+    """Return why the answer of ECR is no result that is reported."""
+    if unsupported_status(scan):
+        return Reason.UNSUPPORTED
+    if scan.status in _BASIC | _ENHANCED:
+        return None
+    return SILENT.get(scan.status, Reason.NO_RESULT)

@@ -45,11 +45,14 @@ mutants: $(VENVS)/mutants/installed ## measure how many faults the tests of the 
 	$(VENVS)/mutants/bin/python -m tests.support.mutants $(ARGS)
 
 .PHONY: check
-check: $(VENVS)/dev/installed $(VENVS)/sam/installed ## lint, types, template, definitions
+check: $(VENVS)/dev/installed $(VENVS)/sam/installed $(VENVS)/checkov/installed ## lint, types, template, definitions
 	$(dev)/ruff format --check
 	$(dev)/ruff check
 	$(dev)/mypy
 	$(sam) validate --lint
+	PYTHONPATH=. $(VENVS)/sam/bin/python -m tests.support.expanded .aws-sam/expanded.json
+	$(VENVS)/checkov/bin/checkov --framework cloudformation --skip-download --quiet --compact \
+	  --file template.yaml .aws-sam/expanded.json
 	$(dev)/pytest --numprocesses=0 tests/contract
 
 .PHONY: audit
@@ -83,7 +86,7 @@ docs: $(VENVS)/dev/installed ## write the generated parts of the documents: pict
 
 .PHONY: lock
 lock: $(UV) ## compile requirements/ from pyproject.toml
-	for group in audit dev mutants local sam lambda-runtime oldest-sdk; do \
+	for group in audit checkov dev mutants local sam lambda-runtime oldest-sdk; do \
 	  $(UV) pip compile pyproject.toml --group $$group --upgrade --generate-hashes --no-header \
 	    --no-annotate --python-version 3.13 --quiet --output-file requirements/$$group.txt; \
 	done

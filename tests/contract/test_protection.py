@@ -162,6 +162,16 @@ def test_the_documented_command_shows_who_changed_the_accepted_risks() -> None:
     ]
 
 
+def test_a_skipped_check_has_its_reason_beside_the_resource() -> None:
+    text = (ROOT / "template.yaml").read_text()
+    skips = re.findall(r"^.*checkov:skip.*$", text, re.M)
+    assert skips
+    for skip in skips:
+        assert re.fullmatch(r"    # checkov:skip=CKV_AWS_[0-9]+:\w+( \S+){3,}", skip), skip
+    assert "--skip-check" not in (ROOT / "Makefile").read_text()
+    assert not list(ROOT.glob(".checkov*"))
+
+
 NOTIFYING = ("InterpretEvent", "ComposeNotification", "PostToWebhook")
 
 

@@ -1,0 +1,88 @@
+"""The template as SAM expands it, which is what CloudFormation gets, linted for every partition.
+
+It runs in the environment of SAM: `.venvs/sam/bin/python -m tests.support.expanded FILE`.
+"""
+
+import json
+import logging
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import boto3
+from cfnlint.api import ManualArgs, lint
+from samcli.yamlhelper import yaml_parse
+from samtranslator.parser.parser import Parser
+from samtranslator.translator.translator import Translator
+
+ROOT = Path(__file__).parents[2]
+REGIONS = (  # one of each partition
+    "eu-central-1",
+    "cn-north-1",
+    "us-gov-west-1",
+    "us-iso-east-1",
+    "us-isob-east-1",
+    "eu-isoe-west-1",
+    "us-isof-south-1",
+    "eusc-de-east-1",
+)
+UPLOADED = "s3://any/where"  # SAM expands a template after it has uploaded its files
+
+
+def expanded(region: str) -> str:
+    """Expand the template for a Region."""
+    template = yaml_parse((ROOT / "template.yaml").read_text())
+    template["Globals"]["Function"]["CodeUri"] = UPLOADED
+    for resource in template["Resources"].values():
+        if resource["Type"] == "AWS::Serverless::StateMachine":
+            resource["Properties"]["DefinitionUri"] = UPLOADED
+    session = boto3.Session(region_name=region)
+    translator = Translator(managed_policy_map={}, sam_parser=Parser(), boto_session=session)
+    found: Any = translator.translate(sam_template=template, parameter_values={})
+    for name, skipped in skips().items():
+        found["Resources"][name].setdefault("Metadata", {})["checkov"] = {"skip": skipped}
+    return json.dumps(found, indent=2)
+
+
+def skips() -> dict[str, list[dict[str, str]]]:
+    """Find the checks of checkov that comments skip, which SAM drops, by resource.
+
+    They are comments because SAM builds functions together only if their metadata is the same.
+    """
+    found: dict[str, list[dict[str, str]]] = {}
+    for line in (ROOT / "template.yaml").read_text().splitlines():
+        if resource := re.fullmatch(r"  (\w+):", line):
+            name = resource[1]
+        elif skip := re.fullmatch(r"    # checkov:skip=(\w+):(.+)", line):
+            found.setdefault(name, []).append({"id": skip[1], "comment": skip[2]})
+    return found
+
+
+def alike(templates: dict[str, str]) -> dict[str, list[str]]:
+    """Group Regions whose templates differ in nothing but the partition of managed policies."""
+    groups: dict[str, list[str]] = {}
+    for region, text in templates.items():
+        groups.setdefault(re.sub(r"arn:aws[a-z-]*:iam::aws:", "", text), []).append(region)
+    return {templates[regions[0]]: regions for regions in groups.values()}
+
+
+def main(file: str) -> int:
+    """Write the template of the first Region to a file, and lint those of all Regions."""
+    logging.getLogger("samtranslator").setLevel(logging.ERROR)  # warns of metrics that it keeps
+    templates = {region: expanded(region) for region in REGIONS}
+    Path(file).parent.mkdir(exist_ok=True)
+    Path(file).write_text(templates[REGIONS[0]])
+    matches = [
+        match
+        for text, regions in alike(templates).items()
+        for match in lint(text, config=ManualArgs(regions=regions))
+    ]
+    for match in matches:
+        print(match)  # noqa: T201 # the output of the command
+    print(f"{len(matches)} faults in the expanded template, in {len(REGIONS)} partitions")  # noqa: T201
+    return min(len(matches), 1)
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

@@ -14,7 +14,7 @@ import time
 import traceback
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -38,6 +38,7 @@ from local.cloud import moto_internals
 from local.cloud.moto_internals import Attempt, TaskFailure
 from local.registry.botocore_face import attach
 from local.registry.simulated_registry import SimulatedRegistry
+from operations.kept import Message, Taker, read
 from own_events.event_bus import event_bus
 from registry.ecr import ecr_registry
 from runtime.settings import loaded
@@ -190,6 +191,13 @@ class Engine:
         for started in self.notifications():
             self.wait(started)
         return execution
+
+    def redeliver(self, bodies: Sequence[Any]) -> list[Execution]:
+        """Give messages of the dead-letter queue to NotifyScan, as `make redeliver` does."""
+        messages = [Message(str(uuid.uuid4()), json.dumps(body), {}) for body in bodies]
+        kept = [read(message, {}) for message in messages]
+        assert {each.taker for each in kept} <= {Taker.NOTIFY_SCAN}
+        return [self.notify(each.content) for each in kept]
 
     @contextmanager
     def refusing_to_start(self) -> Iterator[None]:

@@ -4,16 +4,18 @@ tests/workflow/test_fault_matrix.py runs each row with the real definitions and 
 `make docs` writes the rows into docs/faults.md.
 """
 
-import io
+import contextlib
 import itertools
 import json
+import ssl
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from types import SimpleNamespace
 from typing import Any
+from unittest import mock
 
 import boto3
-import urllib3
 from botocore.exceptions import ReadTimeoutError
 
 from local.cloud.moto_internals import Attempt, TaskFailure
@@ -22,6 +24,7 @@ from notify_scan.webhooks.request import WebhookRequest
 from notify_scan.webhooks.secrets import WebhookSecret
 from reporting.channels.delivery import Channel
 from tests.support.engine import Answer, Engine, Refusal
+from tests.support.receivers import SECRETS
 
 type Break = Callable[[Engine], None]
 ALWAYS = 10_000  # times, more than anything is tried
@@ -44,7 +47,8 @@ class Kept(StrEnum):
     RUN = "what is not done yet; the next run does it"
     EVENT = "the event, in `Undelivered`; `make redeliver`"
     MESSAGE = "the message, in `Undelivered`; `make redeliver`"
-    CHANGES = "the changes, in the ledger; the next digest has them"
+    EXECUTION = "the execution, in the ledger; the next SendDigest starts it again"
+    CHANGES = "the changes, in the ledger; the next SendDigest sends them"
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,7 @@ class Row:
     without: what does not come though nothing is lost: repositories without a scan, channels
     without a message.
     twice: how many messages or events came twice.
+    sent: how many messages of a digest that fails were sent before.
     """
 
     begins: Begins
@@ -67,6 +72,7 @@ class Row:
     kept: Kept
     without: tuple[str, ...] = ()
     twice: int = 0
+    sent: int = 0
 
     @property
     def state(self) -> str:
@@ -92,14 +98,14 @@ def fails(
     failures = itertools.repeat(error, times)
 
     def breaks(deployed: Engine) -> None:
-        left = iter(failures)
+        left, otherwise = iter(failures), deployed.attempting
 
         def attempting(attempt: Attempt, perform: Callable[[], None]) -> None:
             is_meant = attempt.state == state and about in json.dumps(attempt.input)
             failure = next(left, None) if is_meant else None
             if failure and not after:
                 raise TaskFailure(failure)
-            perform()
+            otherwise(attempt, perform)
             if failure:
                 raise TaskFailure(failure)
 
@@ -163,22 +169,20 @@ def webhook_answers(
 ) -> Break:
     """Let a receiver answer with a status, as the real client takes it; 0: not at all."""
 
-    def request(*_: Any, **named: Any) -> Any:
-        if not status:
-            raise urllib3.exceptions.ReadTimeoutError(None, "any", "any")  # type: ignore[arg-type]
-        return urllib3.HTTPResponse(
-            io.BytesIO(b"no"),
-            status=status,
-            headers={"Retry-After": retry_after},
-            preload_content=named.get("preload_content", True),
-        )
-
-    pool: Any = type("Pool", (), {"request": staticmethod(request)})()
-    posted = WebhookRequest(channel, WebhookSecret("https://any.example"), b"any", {})
+    exchange = SimpleNamespace(
+        status=status,
+        retry_after=retry_after,
+        body=b"no",
+        trouble="timeout",
+        run_for=lambda _: None,
+    )
+    secret = WebhookSecret("https://any.example")
+    posted = WebhookRequest(channel, secret, b"any", {})
 
     def refused() -> Exception | None:
         try:
-            WebhookClient(pool).post(posted)
+            with mock.patch("notify_scan.webhooks.client.Exchange", return_value=exchange):
+                WebhookClient(ssl.create_default_context()).post(posted)
         except Exception as error:  # noqa: BLE001 # the answer, as the client names it
             return error
         return None
@@ -192,12 +196,35 @@ def webhook_answers(
     return breaks
 
 
+def unprocessed_once(deployed: Engine) -> None:
+    """Let BatchGetItem return nothing at first, and name all keys as not processed."""
+    left = iter([None])
+
+    def answering(body: str) -> dict[str, Any] | None:
+        if next(left, "none") is not None:
+            return None
+        asked = json.loads(body[body.index("{") :])["RequestItems"]
+        return {"Responses": {}, "UnprocessedKeys": asked}
+
+    deployed.answers["dynamodb.BatchGetItem"] = answering
+
+
 def secret_is_deleted(deployed: Engine) -> None:
     """Delete the secret of Slack."""
     del deployed
     boto3.client("secretsmanager").delete_secret(
         SecretId="SLACK-secret", ForceDeleteWithoutRecovery=True
     )
+
+
+def mend(deployed: Engine) -> None:
+    """End every fault."""
+    deployed.attempting = lambda _, perform: perform()
+    deployed.answers.clear()
+    deployed.receivers.trouble = lambda _: None
+    secrets = boto3.client("secretsmanager")
+    with contextlib.suppress(secrets.exceptions.ResourceExistsException):
+        secrets.create_secret(Name="SLACK-secret", SecretString=json.dumps(SECRETS[Channel.SLACK]))
 
 
 # The rows
@@ -218,6 +245,10 @@ def rows() -> Iterator[Row]:
     """Yield all rows, in the order of the definitions."""
     yield from _of_functions_of_runs()
     yield from _of_calls_of_runs()
+    yield from _of_functions_of_scans()
+    yield from _of_calls_of_scans()
+    yield from _of_deliveries()
+    yield from _of_digests()
 
 
 def _of_functions_of_runs() -> Iterator[Row]:
@@ -397,3 +428,365 @@ def _of_calls_of_runs() -> Iterator[Row]:
         hop, "entry failed, always", answers(operation, rejected), "EventRefused", 3, Kept.RUN
     )
     yield row(hop, "denied", answers(operation, DENIES), "AccessDeniedException", 0, Kept.RUN)
+
+
+def _of_functions_of_scans() -> Iterator[Row]:
+    for state, retries in (
+        ("InterpretEvent", (8, 5, 2, 2, 2, 2)),
+        ("ComposeNotification", (8, 5, 2, 2, 2, 2)),
+    ):
+        for error, attempts in zip(LAMBDA, retries, strict=True):
+            yield Row(
+                Begins.SCAN,
+                state,
+                f"{LAMBDA[error]} (`{error}`), always",
+                fails(state, error),
+                error,
+                attempts,
+                Kept.EVENT,
+            )
+        yield Row(
+            Begins.SCAN,
+            state,
+            f"killed after its work (`{KILLED}`), once",
+            fails(state, KILLED, 1, after=True),
+            None,
+            1,
+            Kept.NOTHING,
+        )
+    for error, attempts in (
+        ("Lambda.TooManyRequestsException", 8),
+        ("Lambda.ServiceException", 5),
+        (KILLED, 0),
+        ("States.Timeout", 0),
+    ):
+        yield Row(
+            Begins.SCAN,
+            "PostToWebhook",
+            f"{LAMBDA[error]} (`{error}`), always",
+            fails("PostToWebhook", error, about='"channel": "SLACK"'),
+            None,
+            attempts,
+            Kept.MESSAGE,
+        )
+    yield Row(
+        Begins.SCAN,
+        "PostToWebhook",
+        f"killed after its work (`{KILLED}`), once",
+        fails("PostToWebhook", KILLED, 1, after=True, about='"channel": "SLACK"'),
+        None,
+        0,
+        Kept.MESSAGE,
+        twice=1,
+    )
+
+
+def _of_calls_of_scans() -> Iterator[Row]:
+    done = None
+
+    def row(
+        hop: str, fault: str, breaks: Break, end: str | None, retries: int, kept: Kept, **more: Any
+    ) -> Row:
+        return Row(Begins.SCAN, hop, fault, breaks, end, retries, kept, **more)
+
+    down = "DynamoDB.InternalServerError"
+    for state, retries in (
+        ("NoteExecution", 2),
+        ("RecordScan", 4),
+        ("NoteDeliveries", 2),
+        ("ClaimDelivery", 4),
+        ("MarkDelivered", 4),
+        ("NoteLastDelivery", 4),
+        ("ForgetExecution", 4),
+    ):
+        hop = f"{state} → DynamoDB"
+        yield row(
+            hop, f"unavailable (`{down}`), always", fails(state, down), done, retries, Kept.NOTHING
+        )
+    yield row(
+        "RecordScan → DynamoDB",
+        "a newer scan is known",
+        fails("RecordScan", "DynamoDB.ConditionalCheckFailedException"),
+        done,
+        0,
+        Kept.NOTHING,
+    )
+    yield row(
+        "MarkDelivered → DynamoDB",
+        "timed out (`States.Timeout`), always",
+        fails("MarkDelivered", "States.Timeout"),
+        done,
+        4,
+        Kept.NOTHING,
+    )
+    hop, operation = "ComposeNotification → ECR", "ecr.DescribeImageScanFindings"
+    for fault, answer, retries in (
+        ("throttled, always", THROTTLES, 6),
+        ("unavailable, always", IS_DOWN, 6),
+        ("no answer, always", is_silent, 6),
+        ("answer cut off, always", CUT_OFF, 6),
+        ("denied", DENIES, 0),
+        ("image deleted", refuses("ImageNotFoundException"), 0),
+        ("repository deleted", refuses("RepositoryNotFoundException"), 0),
+        ("scan no longer kept", refuses("ScanNotFoundException"), 0),
+    ):
+        yield row(hop, fault, answers(operation, answer), done, retries, Kept.NOTHING)
+    hop = "ComposeNotification → DynamoDB"
+    yield row(
+        hop,
+        "BatchGetItem unavailable, always",
+        answers("dynamodb.BatchGetItem", refuses("InternalServerError", status=500)),
+        done,
+        6,
+        Kept.NOTHING,
+        without=("PAGERDUTY",),
+    )
+    yield row(
+        hop,
+        "BatchGetItem leaves keys out, once",
+        unprocessed_once,
+        done,
+        0,
+        Kept.NOTHING,
+    )
+    yield row(
+        hop,
+        "TransactWriteItems unavailable, always",
+        answers("dynamodb.TransactWriteItems", refuses("InternalServerError", status=500)),
+        done,
+        6,
+        Kept.NOTHING,
+        without=("PAGERDUTY",),
+    )
+    conflict = refuses("TransactionCanceledException", message="[TransactionConflict]")
+    yield row(
+        hop,
+        "conflict of transactions, once",
+        answers("dynamodb.TransactWriteItems", conflict, 1),
+        done,
+        1,
+        Kept.NOTHING,
+    )
+    yield row(
+        hop,
+        "conflict of transactions, always",
+        answers("dynamodb.TransactWriteItems", conflict),
+        "BaselineMoved",
+        6,
+        Kept.EVENT,
+    )
+    for fault, answer in (
+        ("unavailable, always", refuses("SlowDown", status=503)),
+        ("denied", refuses("AccessDenied", status=403)),
+    ):
+        yield row(
+            "ComposeNotification → S3",
+            fault,
+            answers("s3.GetObject", answer),
+            done,
+            0,
+            Kept.NOTHING,
+        )
+
+
+def _of_deliveries() -> Iterator[Row]:
+    done = None
+
+    def row(
+        hop: str, fault: str, breaks: Break, end: str | None, retries: int, kept: Kept, **more: Any
+    ) -> Row:
+        return Row(Begins.SCAN, hop, fault, breaks, end, retries, kept, **more)
+
+    hop = "PublishToTopic → SNS"
+    for fault, code, status in (
+        ("throttled, always", "Throttled", 429),
+        ("unavailable, always", "InternalError", 500),
+        ("topic deleted", "NotFound", 404),
+        ("denied", "AuthorizationError", 403),
+        ("key of the topic denied", "KMSAccessDenied", 400),
+    ):
+        breaks = answers("sns.Publish", refuses(code, status=status), about="NotificationTopic")
+        yield row(hop, fault, breaks, done, 4, Kept.MESSAGE)
+    yield row(
+        hop,
+        "timed out (`States.Timeout`), always",
+        fails("PublishToTopic", "States.Timeout", about='"channel": "SNS"'),
+        done,
+        0,
+        Kept.MESSAGE,
+    )
+    yield row(
+        hop,
+        "no answer, once, to what was published",
+        fails("PublishToTopic", "SNS.SdkClientException", 1, after=True),
+        done,
+        1,
+        Kept.NOTHING,
+        twice=1,
+    )
+    hop = "PutEvent → EventBridge"
+    for fault, error in (
+        ("unavailable, always", "EventBridge.InternalException"),
+        ("bus deleted", "EventBridge.ResourceNotFoundException"),
+        ("throttled, always", "EventBridge.ThrottlingException"),
+    ):
+        yield row(hop, fault, fails("PutEvent", error), done, 4, Kept.MESSAGE)
+    rejected = answers("eventbridge.PutEvents", says({"FailedEntryCount": 1, "Entries": [{}]}))
+    yield row(hop, "entry failed, always", rejected, done, 4, Kept.MESSAGE)
+    hop = "PostToWebhook → receiver"
+    for fault, status, wait, retries in (
+        ("404", 404, "", 0),
+        ("redirected (302)", 302, "", 0),
+        ("500, always", 500, "", 4),
+        ("408, always", 408, "", 4),
+        ("no answer, always", 0, "", 4),
+        ("429 for 5 s, always", 429, "5", 3),
+        ("429 for 45 s, always", 429, "45", 2),
+        ("429 for an hour", 429, "3600", 0),
+    ):
+        yield row(
+            hop, fault, webhook_answers(Channel.SLACK, status, wait), done, retries, Kept.MESSAGE
+        )
+    yield row(
+        hop,
+        "500, twice",
+        webhook_answers(Channel.SLACK, 500, times=2),
+        done,
+        2,
+        Kept.NOTHING,
+    )
+    yield row(
+        "PostToWebhook → Secrets Manager",
+        "secret deleted",
+        secret_is_deleted,
+        done,
+        0,
+        Kept.MESSAGE,
+    )
+    refused_of_sns = answers("sns.Publish", refuses("NotFound"), about="NotificationTopic")
+    for times, end, retries, kept in (
+        (2, done, 2, Kept.MESSAGE),
+        (ALWAYS, "DeliveryNotKept", 4, Kept.EXECUTION),
+    ):
+        yield row(
+            "KeepUndelivered → SQS",
+            f"refuses what no topic takes, {'always' if times == ALWAYS else 'twice'}",
+            of_both(refused_of_sns, answers("sqs.SendMessage", refuses("KMS.AccessDenied"), times)),
+            end,
+            retries,
+            kept,
+        )
+    yield row(
+        "MarkKept → DynamoDB",
+        "unavailable, always",
+        of_both(refused_of_sns, fails("MarkKept", "DynamoDB.InternalServerError")),
+        done,
+        4,
+        Kept.MESSAGE,
+    )
+    unusable = fails("InterpretEvent", "SettingsError")
+    for times, retries, kept in ((2, 2, Kept.EVENT), (ALWAYS, 4, Kept.EXECUTION)):
+        yield row(
+            "KeepEvent → SQS",
+            f"refuses what cannot be interpreted, {'always' if times == ALWAYS else 'twice'}",
+            of_both(unusable, answers("sqs.SendMessage", refuses("KMS.AccessDenied"), times)),
+            "SettingsError" if times == 2 else "SQS.SdkClientException",
+            retries,
+            kept,
+        )
+    yield row(
+        "ForgetKeptEvent → DynamoDB",
+        "unavailable, always",
+        of_both(unusable, fails("ForgetKeptEvent", "DynamoDB.InternalServerError")),
+        "SettingsError",
+        4,
+        Kept.EVENT,
+    )
+
+
+def _of_digests() -> Iterator[Row]:
+    def row(
+        hop: str, fault: str, breaks: Break, end: str | None, retries: int, kept: Kept, **more: Any
+    ) -> Row:
+        return Row(Begins.DIGEST, hop, fault, breaks, end, retries, kept, **more)
+
+    for state in ("RestartUnfinished", "ComposeDigest", "ForgetDigest"):
+        for error, retries in zip(LAMBDA, (30, 5, 2, 2, 2, 2), strict=True):
+            yield row(
+                state,
+                f"{LAMBDA[error]} (`{error}`), always",
+                fails(state, error),
+                error,
+                retries,
+                Kept.CHANGES,
+                sent=3 * (state == "ForgetDigest"),
+            )
+        yield row(
+            state,
+            f"killed after its work (`{KILLED}`), once",
+            fails(state, KILLED, 1, after=True),
+            None,
+            1,
+            Kept.NOTHING,
+        )
+    down = refuses("InternalServerError", status=500)
+    for hop, operation, about in (
+        ("RestartUnfinished → DynamoDB", "dynamodb.Query", "unfinished"),
+        ("ComposeDigest → DynamoDB", "dynamodb.Query", "digest#"),
+        ("ComposeDigest → DynamoDB, digest in progress", "dynamodb.PutItem", "digest-under-way"),
+        ("ComposeDigest → S3", "s3.PutObject", "digests/"),
+        ("ForgetDigest → S3", "s3.GetObject", "digests/"),
+        ("ForgetDigest → DynamoDB", "dynamodb.DeleteItem", "digest#"),
+        ("ForgetDigest → DynamoDB, claims", "dynamodb.BatchGetItem", "delivery#"),
+    ):
+        yield row(
+            hop,
+            "unavailable, always",
+            answers(operation, down, about=about),
+            "LedgerUnavailable",
+            9,
+            Kept.CHANGES,
+            sent=3 * hop.startswith("ForgetDigest"),
+        )
+    hop = "StartNotifyScan → Step Functions"
+    for error, times, end, retries, kept in (
+        ("StepFunctions.ExecutionLimitExceededException", ALWAYS, True, 8, Kept.CHANGES),
+        ("StepFunctions.StateMachineDoesNotExistException", ALWAYS, True, 8, Kept.CHANGES),
+        ("StepFunctions.ThrottlingException", 2, False, 2, Kept.NOTHING),
+    ):
+        yield row(
+            hop,
+            f"`{error}`, {'always' if times == ALWAYS else 'twice'}",
+            fails("StartNotifyScan", error, times),
+            error if end else None,
+            retries,
+            kept,
+        )
+    yield row(
+        hop,
+        "no answer, once, to what was started",
+        fails("StartNotifyScan", "StepFunctions.SdkClientException", 1, after=True),
+        None,
+        1,
+        Kept.NOTHING,
+    )
+    yield row(
+        "ForgetDigest → NotifyScan",
+        "a message is neither delivered nor kept",
+        of_both(
+            fails("PublishToTopic", "States.Timeout"),
+            answers("sqs.SendMessage", refuses("KMS.AccessDenied")),
+        ),
+        "DigestNotDelivered",
+        20,
+        Kept.CHANGES,
+        sent=2,
+    )
+    yield row(
+        "PublishToTopic → SNS, of a digest",
+        "topic deleted",
+        answers("sns.Publish", refuses("NotFound"), about="NotificationTopic"),
+        None,
+        4,
+        Kept.MESSAGE,
+    )

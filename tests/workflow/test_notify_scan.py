@@ -18,7 +18,7 @@ from notify_scan.webhooks.client import (
     WebhookThrottledForLong,
     WebhookUnavailable,
 )
-from operations.kept import read
+from operations.kept import Message, read
 from reporting.channels.delivery import Channel
 from tests.support.clock import NOW
 from tests.support.engine import Engine, Execution
@@ -268,7 +268,7 @@ def test_what_was_kept_goes_to_its_channel_alone_when_it_is_sent_again(
     (kept,) = deployed.undelivered()
     deployed.receivers.trouble = lambda _: None
     deployed.receivers.received.clear()
-    again = read(json.dumps(kept), "message-1").execution_input
+    again = read(Message("message-1", json.dumps(kept), {}), {}).content
     for _ in range(2):  # the queue may give a message out twice
         execution = deployed.notify(again)
         assert execution.status == "SUCCEEDED", execution.cause

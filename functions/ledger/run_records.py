@@ -42,6 +42,7 @@ class RunRecord:
     examples: one image per reason of FAILED; records of version 0.3.0 have none.
     results_missing, results_found: scans that a run has started and whose result did not arrive,
         and those of them whose result ECR returned when it was asked.
+    images_overdue: images that are still due although an earlier run should have scanned them.
     error, cause: of a failure, as Step Functions reports them.
     """
 
@@ -54,6 +55,7 @@ class RunRecord:
     examples: dict[str, Example] = field(default_factory=dict)
     results_missing: int = 0
     results_found: int = 0
+    images_overdue: int = 0
     error: str | None = None
     cause: str | None = None
 

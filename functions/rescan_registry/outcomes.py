@@ -37,6 +37,8 @@ RUN_TIME = Decision(Outcome.DEFERRED, "run time")
 IMAGE_GONE = Decision(Outcome.GONE, "image deleted")
 REPOSITORY_GONE = Decision(Outcome.GONE, "repository deleted")
 ARCHIVED = Decision(Outcome.ARCHIVED, "archived")
+# Of an image that is due, and still is after the run.
+STILL_DUE = frozenset({Outcome.DEFERRED, Outcome.FAILED})
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,12 @@
 """The progress of one repository in a run, passed from step to step."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import islice
 
 from ledger.run_records import Example, RecordStatus
-from rescan_registry.outcomes import REPOSITORY_GONE, Outcome, Tally
+from rescan_registry.outcomes import REPOSITORY_GONE, STILL_DUE, Decision, Outcome, Tally
 
 BATCH = 50  # images per batch: a crash strands no more, and most repositories have one batch
 MOST_EXAMPLES = 5  # of reasons of FAILED; a state holds no long list of them
@@ -42,11 +42,18 @@ class Batch:
     number: 1 is the first batch of the repository in this run.
     first: the number of the first image in the queue of StartImageScan; absent if the ledger does
         not answer.
+    overdue: how many of the images are overdue: the first ones.
     """
 
     number: int
     first: int | None
     image_digests: tuple[str, ...]
+    overdue: int = 0
+
+    def still_overdue(self, decisions: Mapping[str, Decision]) -> int:
+        """Count the overdue images that are still due, by decisions on some of the images."""
+        made = [decisions.get(digest) for digest in self.image_digests[: self.overdue]]
+        return sum(each is not None and each.outcome in STILL_DUE for each in made)
 
 
 @dataclass(frozen=True)
@@ -54,6 +61,7 @@ class BatchOutcome:
     """What became of a batch, at most a few hundred bytes.
 
     left: positions, in the batch, of the images for which ECR has given no answer.
+    overdue: overdue images of the batch that are still due.
     examples: by reason, for the first few reasons of FAILED.
     retries: how often the invocation was retried.
     error: name of the error, if the batch failed.
@@ -61,6 +69,7 @@ class BatchOutcome:
 
     tally: Tally = field(default_factory=Tally)
     left: tuple[int, ...] = ()
+    overdue: int = 0
     examples: dict[str, Example] = field(default_factory=dict)
     retries: int = 0
     error: str | None = None
@@ -97,6 +106,7 @@ class Progress:
     polls: how often it has waited in a row.
     results_missing: images whose scan a run started and whose result is overdue.
     results_found: those of them whose result ECR returned and NotifyScan receives.
+    overdue: overdue images that are still due.
     examples: by reason, for the first few reasons of FAILED.
     finished: nothing is left to start, to evaluate, or to list.
     repository_gone: the repository was deleted after it was listed.
@@ -121,6 +131,7 @@ class Progress:
     polls: int = 0
     results_missing: int = 0
     results_found: int = 0
+    overdue: int = 0
     tally: Tally = field(default_factory=Tally)
     examples: dict[str, Example] = field(default_factory=dict)
     finished: bool = False
@@ -147,19 +158,27 @@ class Progress:
         An image for which ECR has given no answer waits again, before all others. Batches that
         failed are not counted.
         """
-        tally, examples, left = self.tally, self.examples, list[str]()
+        tally, examples, left = self.tally, self.examples, list[DueImage]()
+        overdue = self.overdue
         for batch, outcome in self.ended_batches():
             if not outcome.error:
                 tally = tally.merged(outcome.tally)
+                overdue += outcome.overdue
                 both = examples | outcome.examples | examples  # the first one of each reason
                 examples = dict(islice(both.items(), MOST_EXAMPLES))
-                left += [batch.image_digests[position] for position in outcome.left]
+                left += [
+                    # A batch has no dates: that an image is overdue is what is left of its own.
+                    DueImage(batch.image_digests[position], _NEVER if is_overdue else None)
+                    for position in outcome.left
+                    for is_overdue in [position < batch.overdue]
+                ]
         return replace(
             self,
             batches=(),
             started=StartedBatches(),
-            waiting=(*map(DueImage, left), *self.waiting),
+            waiting=(*left, *self.waiting),
             asked=self.asked - len(left),
+            overdue=overdue,
             tally=tally,
             examples=examples,
         )

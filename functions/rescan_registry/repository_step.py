@@ -4,7 +4,7 @@ All pages are evaluated before the first batch. Otherwise the images that ECR li
 up the budget in every run, and older scans on later pages would never be renewed.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from math import ceil
@@ -22,6 +22,7 @@ from rescan_registry.outcomes import (
     RUN_TIME,
     SCAN_QUOTA,
     STARTED,
+    STILL_DUE,
     THROTTLED,
     Decision,
     Outcome,
@@ -38,7 +39,7 @@ from rescan_registry.progress import (
 )
 from rescan_registry.scan_history import ScanHistory
 from rescan_registry.selection import excluded_tags, left_out, newest
-from rescan_registry.staleness import ScanDates, why_not_due
+from rescan_registry.staleness import ScanDates, is_overdue, why_not_due
 
 OUT_OF_BUDGET = Decision(Outcome.DEFERRED, "repository budget")
 HISTORY_FULL = Decision(Outcome.DEFERRED, "execution history")
@@ -105,7 +106,9 @@ class RepositoryStep:
                 failure = _failure(outcome.error)
                 started = cache.started_by(self._work.run, batch.image_digests)
                 others = [digest for digest in batch.image_digests if digest not in started]
-                self._settle(dict.fromkeys(started, STARTED) | dict.fromkeys(others, failure))
+                decisions = dict.fromkeys(started, STARTED) | dict.fromkeys(others, failure)
+                self._settle(decisions)
+                self._count_overdue(batch.still_overdue(decisions))
                 if failure != THROTTLED:
                     for digest in others:
                         cache.note_attempt(digest, failure, at=self._now)
@@ -167,14 +170,14 @@ class RepositoryStep:
         The other images are not concerned: the next step continues with them.
         """
         undecided = self.progress.undecided
-        self._settle({image.image_digest: _failure(type(error).__name__) for image in undecided})
+        self._settle_all(undecided, _failure(type(error).__name__))
         self.progress = replace(self.progress, undecided=(), missing=0)
         return bool(undecided)
 
     def end(self, decision: Decision) -> None:
         """Defer every image that waits, and end before the other pages are listed, if any."""
         is_cut_short = not self.progress.is_decided
-        self._settle({image.image_digest: decision for image in self.progress.undecided})
+        self._settle_all(self.progress.undecided, decision)
         self._settle_waiting(decision)
         self.progress = replace(
             self.progress, undecided=(), missing=0, finished=True, cut_short=is_cut_short
@@ -188,7 +191,7 @@ class RepositoryStep:
 
     def end_with_repository(self) -> None:
         """Count what is left of a repository that was deleted in the meantime."""
-        self._settle({image.image_digest: REPOSITORY_GONE for image in self.progress.undecided})
+        self._settle_all(self.progress.undecided, REPOSITORY_GONE)
         self._settle_waiting(REPOSITORY_GONE)
         self.progress = replace(
             self.progress, undecided=(), missing=0, finished=True, repository_gone=True
@@ -250,13 +253,16 @@ class RepositoryStep:
                 self.progress, wait_seconds=turn.wait_seconds, polls=self.progress.polls + 1
             )
             return
-        digests = [image.image_digest for image in ready[: turn.count]]
+        taken = sorted(ready[: turn.count], key=self._is_overdue, reverse=True)
+        digests = [image.image_digest for image in taken]
+        overdue = sum(map(self._is_overdue, taken))
         made = self.progress.batches_made
         batches = tuple(
             Batch(
                 number=made + number,
                 first=None if turn.first is None else turn.first + start,
                 image_digests=tuple(digests[start : start + BATCH]),
+                overdue=min(BATCH, max(0, overdue - start)),
             )
             for number, start in enumerate(range(0, len(digests), BATCH), start=1)
         )
@@ -332,7 +338,7 @@ class RepositoryStep:
         """Defer the images that wait behind as many others."""
         most = max(0, most)
         kept, beyond = self.progress.waiting[:most], self.progress.waiting[most:]
-        self._settle(_all(beyond, OUT_OF_BUDGET))
+        self._settle_all(beyond, OUT_OF_BUDGET)
         self.progress = replace(self.progress, waiting=kept)
 
     def _leave_undecided(self, known: PageKnowledge, image_digests: Sequence[str]) -> None:
@@ -347,8 +353,20 @@ class RepositoryStep:
         )
 
     def _settle_waiting(self, decision: Decision) -> None:
-        self._settle(_all(self.progress.waiting, decision))
+        self._settle_all(self.progress.waiting, decision)
         self.progress = replace(self.progress, waiting=())
+
+    def _settle_all(self, images: Sequence[DueImage | UndecidedImage], decision: Decision) -> None:
+        """Settle images alike, and count those that stay overdue."""
+        self._settle({image.image_digest: decision for image in images})
+        if decision.outcome in STILL_DUE:
+            self._count_overdue(sum(map(self._is_overdue, images)))
+
+    def _is_overdue(self, image: DueImage | UndecidedImage) -> bool:
+        return is_overdue(image.since, self._policy, self._now)
+
+    def _count_overdue(self, images: int) -> None:
+        self.progress = replace(self.progress, overdue=self.progress.overdue + images)
 
     def _settle(self, decisions: Mapping[str, Decision | None]) -> None:
         """Count and note the images with a decision."""
@@ -373,7 +391,3 @@ def _known_of(progress: Progress) -> PageKnowledge:
 def _failure(error: str) -> Decision:
     """Return the outcome of the images of a batch that failed with an error."""
     return THROTTLED if error == EcrThrottled.__name__ else Decision(Outcome.FAILED, error)
-
-
-def _all(images: Iterable[DueImage], decision: Decision) -> dict[str, Decision]:
-    return {image.image_digest: decision for image in images}

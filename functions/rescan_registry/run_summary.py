@@ -35,6 +35,8 @@ class RunSummary:
     images: counted by outcome and reason, over all repositories.
     results_missing: scans of earlier runs whose result had not arrived when this run looked.
     results_found: those of them whose result ECR returned when it was asked.
+    images_overdue: images that are still due although an earlier run should have scanned them;
+        those of repositories that the run has not reached are not known.
     rerun: the execution input that takes only what is not done; of a dry run it is one too.
     problems: every repository that did not finish.
     deferred: every repository that the run has not reached, or not listed to its end.
@@ -56,6 +58,7 @@ class RunSummary:
     images: Tally
     results_missing: int
     results_found: int
+    images_overdue: int
     rerun: dict[str, object] | None
     begin_with: str | None
     problems: LongList[Problem]
@@ -181,7 +184,7 @@ def summary_of(facts: RunFacts, names: Iterable[str], records: Iterable[RunRecor
     deferred = LongList[str](most=MOST_PROBLEMS)
     images = Counter[tuple[str, str]]()
     is_cut_off = dict[str, bool]()  # by repository: the end of the run left some of it undone
-    gone = results_missing = results_found = 0
+    gone = results_missing = results_found = images_overdue = 0
     for record in records:
         for outcome, reasons in record.images.items():
             for reason, count in reasons.items():
@@ -196,6 +199,7 @@ def summary_of(facts: RunFacts, names: Iterable[str], records: Iterable[RunRecor
         gone += record.status is RecordStatus.GONE
         results_missing += record.results_missing
         results_found += record.results_found
+        images_overdue += record.images_overdue
     repositories, begin_with = 0, None
     for name in names:
         repositories += 1
@@ -227,6 +231,7 @@ def summary_of(facts: RunFacts, names: Iterable[str], records: Iterable[RunRecor
         ),
         results_missing=results_missing,
         results_found=results_found,
+        images_overdue=images_overdue,
         rerun=rerun_input(facts.run, dry_run=facts.dry_run) if problems or deferred else None,
         begin_with=begin_with if facts.moves_the_beginning else None,
         problems=problems,

@@ -84,6 +84,14 @@ def why_not_due(
     return None
 
 
+def is_overdue(since: datetime | None, policy: RescanPolicy, now: datetime) -> bool:
+    """Return whether an image that is due should have been scanned by an earlier run.
+
+    since: as in ScanDates. An image whose scan ECR has refused lately is not overdue by it.
+    """
+    return since is not None and now - since > policy.overdue_after
+
+
 def _why_not_renewed(
     last_scan: LastScan, dates: ScanDates, policy: RescanPolicy, now: datetime
 ) -> Decision | None:

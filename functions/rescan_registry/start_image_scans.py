@@ -52,6 +52,7 @@ def start_image_scans(
     return BatchOutcome(
         tally=Tally().plus(*decisions.values()),
         left=left,
+        overdue=work.batch.still_overdue(decisions),
         examples=starter.examples,
         retries=work.retry,
     )

@@ -46,11 +46,11 @@ def put(stack: Stack, entries: DigestEntries, *numbers: int) -> None:
     )
 
 
-def test_nothing_starts_a_digest_where_no_channel_gets_digests(stack: Stack) -> None:
+def test_it_is_started_every_day_also_where_no_channel_gets_digests(stack: Stack) -> None:
     schedules = stack.physical_names("AWS::Scheduler::Schedule")
     (schedule,) = [name for logical_id, name in schedules.items() if "Digest" in logical_id]
     described = stack.client("scheduler").get_schedule(Name=schedule)
-    assert described["State"] == "DISABLED"
+    assert described["State"] == "ENABLED"
     assert described["Target"]["Input"] == "{}"
 
 

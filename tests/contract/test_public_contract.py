@@ -142,11 +142,6 @@ def test_errors_of_deliveries() -> None:
     assert sorted(set(documented) - services) == sorted(raised - TOLERATED)
 
 
-def test_alarms() -> None:
-    documented = words(table(section("Alarms"), "alarm"))
-    assert sorted(documented) == sorted(resources("AWS::CloudWatch::Alarm"))
-
-
 def test_metrics(capsys: pytest.CaptureFixture[str]) -> None:
     report = summary_of(any_facts(run="r-1"), [], [])
     count(report, Metrics(namespace="any", service="any"))

@@ -25,6 +25,24 @@ MADE_OF_THE_STACK = {
     ),
     "Resources.NotifyScanLogs.Properties.LogGroupName": ("logs", "CreateLogGroup", "logGroupName"),
     "Resources.SendDigestLogs.Properties.LogGroupName": ("logs", "CreateLogGroup", "logGroupName"),
+    **{
+        f"Resources.{alarm}Alarm.Properties.Dimensions.Value": (
+            *("cloudwatch", "PutMetricAlarm", "Dimensions.Value"),
+        )
+        for alarm in ("ImagesOverdue", "ResultsMissing")
+    },
+    **{
+        f"Resources.{workflow}FailedAlarm.Properties.Namespace": (
+            *("cloudwatch", "PutMetricAlarm", "Namespace"),
+        )
+        for workflow in ("NotifyScan", "SendDigest")
+    },
+    **{
+        f"Resources.{workflow}Failures.Properties.MetricTransformations.MetricNamespace": (
+            *("logs", "PutMetricFilter", "metricTransformations.metricNamespace"),
+        )
+        for workflow in ("NotifyScan", "SendDigest")
+    },
 }
 # All others are made by CloudFormation, which shortens them. Functions and log groups are not among
 # the resources that a name could be forgotten for.
@@ -48,7 +66,7 @@ def fits(name: str, found: StringShape) -> bool:
     """Return whether a service takes a name."""
     limits = found.metadata
     pattern = limits.get("pattern", ".*")
-    return limits["min"] <= len(name) <= limits["max"] and bool(re.fullmatch(pattern, name))
+    return limits.get("min", 0) <= len(name) <= limits["max"] and bool(re.fullmatch(pattern, name))
 
 
 def named(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:

@@ -21,9 +21,7 @@ from tests.support.clock import NOW
 from tests.support.definition import (
     NOTIFY_SCAN,
     SEND_DIGEST,
-    WORKFLOWS,
     Function,
-    Workflow,
     functions,
 )
 from tests.support.settings import settings_now
@@ -161,36 +159,6 @@ def test_the_schedule_survives_a_second_stack_and_a_lost_call() -> None:
     assert properties["Input"] == "{}"
     assert properties["RetryPolicy"]["MaximumRetryAttempts"] > 0
     assert properties["DeadLetterConfig"]["Arn"] == {"Fn::GetAtt": ["Undelivered", "Arn"]}
-
-
-def test_alarms_watch_failed_late_missing_and_unstarted_runs() -> None:
-    alarms = resources("AWS::CloudWatch::Alarm")
-    assert {alarm["MetricName"] for alarm in alarms.values()} == {
-        "ExecutionsFailed",
-        "ExecutionsTimedOut",
-        "ExecutionsSucceeded",
-        "ApproximateNumberOfMessagesVisible",
-    }
-    missing = alarms["NoSuccessfulRunAlarm"]
-    assert missing["TreatMissingData"] == "breaching"
-    assert missing["EvaluationPeriods"] == 2
-    seven_days = 7 * 24 * 3_600  # the furthest that an alarm looks back
-    intervals = [int(each) for each in PARAMETERS["ScheduleIntervalSeconds"]["AllowedValues"]]
-    assert {interval % 60 for interval in intervals} == {0}
-    assert missing["EvaluationPeriods"] * max(intervals) <= seven_days
-    from_friday_to_monday = 3 * 24 * 3_600
-    assert max(intervals) == from_friday_to_monday
-
-
-@pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda workflow: workflow.name)
-def test_alarms_watch_every_state_machine(workflow: Workflow) -> None:
-    watched = {
-        alarm["MetricName"]
-        for alarm in resources("AWS::CloudWatch::Alarm").values()
-        if {"Ref": f"{workflow.name}StateMachine"}
-        in [each["Value"] for each in alarm["Dimensions"]]
-    }
-    assert watched >= {"ExecutionsFailed", "ExecutionsTimedOut"}
 
 
 def test_a_rule_loses_no_event() -> None:

@@ -755,7 +755,9 @@ def test_answers_the_state_machine_with_the_next_batches(
         "retry": 0,
     }
     answer = module.handler(event, any_lambda_context())
-    assert answer["batches"] == [{"number": 1, "first": 1, "image_digests": [image.digest]}]
+    assert answer["batches"] == [
+        {"number": 1, "first": 1, "image_digests": [image.digest], "overdue": 0}
+    ]
     assert answer["finished"] is True
     assert paces == [
         ("ledger-table", "DescribeImageScanFindings"),

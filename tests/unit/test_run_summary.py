@@ -53,6 +53,7 @@ def test_is_finished_when_every_repository_is_done() -> None:
         "images": {"counts": {"FRESH": {"young": 1}, "STARTED": {"accepted": 3}}},
         "results_missing": 0,
         "results_found": 0,
+        "images_overdue": 0,
         "rerun": None,
         "begin_with": None,
         "problems": [],

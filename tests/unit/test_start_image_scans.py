@@ -413,6 +413,7 @@ def test_returns_counts_and_positions_to_the_state_machine(
     assert module.handler(encode(work), any_lambda_context()) == {  # type: ignore[arg-type]
         "tally": {"counts": {"STARTED": {"accepted": 2}}},
         "left": [2],
+        "overdue": 0,
         "examples": {},
         "retries": 0,
         "error": None,

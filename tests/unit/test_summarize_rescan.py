@@ -185,6 +185,7 @@ def test_emits_a_metric_for_each_outcome_and_names_no_repository(
         "repositories_deferred",
         "results_missing",
         "results_found",
+        "images_overdue",
     }
     assert {metric["Unit"] for metric in directive["Metrics"]} == {"Count"}
     assert directive["Namespace"] == "EcrRescan"

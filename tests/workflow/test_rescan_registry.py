@@ -374,7 +374,7 @@ def test_says_that_an_empty_registry_has_nothing_to_rescan(deploy: Deploy) -> No
 
 
 def test_fails_once_when_no_name_matches_the_filter(deploy: Deploy) -> None:
-    """The alarm RunFailedAlarm counts failed executions."""
+    """The alarm RunEndedEarlyAlarm counts failed executions."""
     deployed = deploy(registry(repository("team/prod/api")), RepositoryFilter="prod/")
     execution = deployed.run()
     assert (execution.error, execution.states[-1]) == ("RescanIncomplete", "RescanIncomplete")

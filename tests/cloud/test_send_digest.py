@@ -86,6 +86,7 @@ def test_a_digest_left_half_done_is_sent_once_by_whoever_comes_next(
         content={"version": "1", "title": name},
         message_id=f"digest-{name}",
         claimed_until=str(int((datetime.now(UTC) + timedelta(days=15)).timestamp())),
+        claims_before="",  # a resumed digest has a lease of its own
     )
     started: list[str] = []
     put(stack, entries, 1, 2)

@@ -349,6 +349,9 @@ class Engine:
 
     def attempt(self, attempt: Attempt, perform: Callable[[], None]) -> None:
         """Let an attempt be made, unless its execution was killed, and count it."""
+        if attempt.state == "ForgetDigest":
+            # It waits for what SendDigest has started, but on the clock of the test no time passes.
+            self._wait_for_the_end_of(self.notifications())
         with self._ends:
             if attempt.execution in self._killed:
                 raise TaskFailure("Killed")
@@ -360,6 +363,11 @@ class Engine:
             with self._ends:
                 self._under_way[attempt.execution] -= 1
                 self._ends.notify_all()
+
+    def _wait_for_the_end_of(self, arns: list[str]) -> None:
+        with self._ends:
+            if not self._ends.wait_for(lambda: self._ended.issuperset(arns), DEADLINE):
+                raise TimeoutError(f"{self._ended.symmetric_difference(arns)} after {DEADLINE} s")
 
     def answer(self, client: Any) -> Callable[[], None]:
         """Let `answers` answer a client's calls first; return what ends this."""

@@ -39,6 +39,10 @@ if TYPE_CHECKING:
 MESSAGES_PER_CALL = 10
 
 
+class NotTakenError(Exception):
+    """What a message was for has refused it."""
+
+
 @dataclass(frozen=True)
 class Stack:
     """The dead-letter queue of a deployed stack, and what takes its messages."""
@@ -120,15 +124,20 @@ class Undelivered:
             )
         return [self._read(message) for message in messages]
 
-    def send_again(self) -> Iterator[Kept | UnknownMessageError]:
+    def send_again(self) -> Iterator[Kept | UnknownMessageError | NotTakenError]:
         """Give every message to its taker, and delete it.
 
-        Unknown messages are left in the queue, and are visible again after a minute.
+        Messages that are unknown or refused are left in the queue, and are visible again after a
+        minute. One that is refused keeps no other from being sent.
         """
         for message in self._messages():
             kept = self._read(message)
             if isinstance(kept, Kept):
-                self._takers.give(kept)
+                try:
+                    self._takers.give(kept)
+                except (ClientError, NotifyScanNotStarted) as refused:
+                    yield NotTakenError(f"{kept.taker} does not take: {refused}")
+                    continue
                 self._queues.delete_message(
                     QueueUrl=self._queue_url, ReceiptHandle=message["ReceiptHandle"]
                 )
@@ -193,7 +202,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if kept:
         console.print(_table(kept))
     for each in found:
-        if isinstance(each, UnknownMessageError):
+        if not isinstance(each, Kept):
             complaints.print(
                 Text(f"Left in the queue: a message that {each}", "yellow"), soft_wrap=True
             )

@@ -222,4 +222,5 @@ def test_what_alarms_cost_is_stated(capsys: pytest.CaptureFixture[str]) -> None:
     stated = re.findall(r"([0-9.]+) USD per month\*\* with", RUNBOOKS)
     assert [float(each) for each in stated] == [round(by_default, 2)]
     assert f"{len(ALARMS)} × 0.10 + {len(names)} × 0.30 × 30.4 / 730" in RUNBOOKS
+    assert f"cost {by_default:.2f} USD per month" in (ROOT / "README.md").read_text()
     assert f"with a run every hour, {monthly(3_600):.2f} USD" in RUNBOOKS.replace("\n", " ")

@@ -12,7 +12,7 @@ from moto import mock_aws
 
 from ledger.table import Table, ledger_table
 from operations.kept import UnknownMessageError
-from operations.redeliver import Stack, Takers, Undelivered, main
+from operations.redeliver import NotTakenError, Stack, Takers, Undelivered, main
 from operations.stack import StackNotFoundError
 from tests.support.template import REGION, resources
 
@@ -57,8 +57,12 @@ class FakeLambda:
 
     def __init__(self) -> None:
         self.invoked: list[tuple[str, str, Any]] = []
+        self.refuses = False
 
     def invoke(self, *, FunctionName: str, InvocationType: str, Payload: str) -> Any:  # noqa: N803
+        if self.refuses:
+            error: Any = {"Error": {"Code": "AccessDeniedException", "Message": "no permission"}}
+            raise ClientError(error, "Invoke")
         self.invoked.append((FunctionName, InvocationType, json.loads(Payload)))
 
 
@@ -214,6 +218,29 @@ def test_what_no_schedule_of_the_stack_starts_is_left(
     assert isinstance(found, UnknownMessageError)
     assert inputs(deployed.notify_scan_arn) == []
     assert left(deployed) == 1
+
+
+def test_what_is_refused_is_left_and_keeps_nothing_else_from_being_sent(
+    deployed: Stack,
+    undelivered: Undelivered,
+    functions: FakeLambda,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    functions.refuses = True
+    push = {"detail-type": "ECR Image Action", "detail": {"action-type": "PUSH"}}
+    put(deployed, kept(1), json.dumps(push), kept(2))
+    found = list(undelivered.send_again())
+    assert [str(each) for each in found if isinstance(each, NotTakenError)] == [
+        "RecordPlatforms does not take: An error occurred (AccessDeniedException) when calling "
+        "the Invoke operation: no permission"
+    ]
+    assert len(inputs(deployed.notify_scan_arn)) == 2
+    assert left(deployed) == 1
+    put(deployed, json.dumps(push))
+    assert main([]) == 0
+    assert "Left in the queue: a message that RecordPlatforms does not take" in " ".join(
+        capsys.readouterr().err.split()
+    )
 
 
 def test_a_message_that_the_queue_returns_twice_is_sent_once(

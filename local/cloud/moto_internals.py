@@ -290,7 +290,7 @@ def _runtime_patches(runtime: Runtime) -> list[Patch]:
     """Return patches that run tasks, backoffs and waits on the runtime of a test.
 
     Replaces: the calls of Lambda, sleeps, times of starts and states, names of nested
-    StartExecution calls, and the methods in which a state machine calls other services.
+    StartExecution calls, and the methods in which a Map reads its list and writes its results.
     Upstream: none, because these are the seams of a test engine; only the parameter names of
     nested executions are a fault, of which no issue is known.
     Remove when moto lets tests inject functions and a clock into executions.
@@ -307,7 +307,6 @@ def _runtime_patches(runtime: Runtime) -> list[Patch]:
         lambda_eval_utils,
     )
     from moto.stepfunctions.parser.asl.component.state.exec.state_task.service import (  # noqa: PLC0415
-        state_task_service,
         state_task_service_sfn,
     )
     from moto.stepfunctions.parser.asl.component.state.wait.wait_function.wait_function import (  # noqa: PLC0415
@@ -318,11 +317,6 @@ def _runtime_patches(runtime: Runtime) -> list[Patch]:
         Execution,
     )
 
-    calling = [
-        (state_task_service.StateTaskService, "_eval_execution"),
-        (read_from_s3.ResourceEvalS3, "eval_resource"),
-        (write_to_s3.ResourceEvalS3, "eval_resource"),
-    ]
     details_of = Execution.get_start_execution_details
     end = BaseExecutionWorkerCommunication.terminated
     starting = state_task_service_sfn.StateTaskServiceSfn
@@ -348,14 +342,6 @@ def _runtime_patches(runtime: Runtime) -> list[Patch]:
         del region, state_credentials
         return runtime.invoke(parameters)
 
-    def as_state_machine(call: Callable[..., None]) -> Callable[..., None]:
-        def evaluate(service: Any, env: Any) -> None:
-            machine = env.states.context_object.context_object_data["StateMachine"]["Name"]
-            with runtime.acting(f"{machine}StateMachine"):
-                call(service, env=env)
-
-        return evaluate
-
     def wait(_function: object, env: object, wait_seconds: float) -> None:
         del env  # moto passes it by name or by position
         runtime.wait_for(wait_seconds)
@@ -369,7 +355,10 @@ def _runtime_patches(runtime: Runtime) -> list[Patch]:
         Patch(state, "datetime", _clock_of(runtime)),
         Patch(retrier_decl, "time", SimpleNamespace(sleep=runtime.back_off)),
         Patch(WaitFunction, "_wait_interval", wait),
-        *(Patch(owner, name, as_state_machine(getattr(owner, name))) for owner, name in calling),
+        *(
+            Patch(owner, "eval_resource", _as_state_machine(owner.eval_resource, runtime))
+            for owner in (read_from_s3.ResourceEvalS3, write_to_s3.ResourceEvalS3)
+        ),
     ]
 
 
@@ -456,11 +445,24 @@ def _attempt_patches(runtime: Runtime, parents: dict[str, str]) -> list[Patch]:
 
     return [
         *(
-            Patch(kind, "_eval_execution", watched(kind._eval_execution))
+            Patch(
+                kind, "_eval_execution", watched(_as_state_machine(kind._eval_execution, runtime))
+            )
             for kind in (StateTaskLambda, StateTaskService)
         ),
         Patch(StateTaskServiceDynamoDB, "_from_error", named),
     ]
+
+
+def _as_state_machine(call: Callable[..., None], runtime: Runtime) -> Callable[[Any, Any], None]:
+    """Let the state machine of an execution be the caller of what a part of it calls."""
+
+    def call_as_state_machine(part: Any, env: Any) -> None:
+        machine = env.states.context_object.context_object_data["StateMachine"]["Name"]
+        with runtime.acting(f"{machine}StateMachine"):
+            call(part, env=env)
+
+    return call_as_state_machine
 
 
 def _child_patches(runtime: Runtime, parents: dict[str, str]) -> list[Patch]:

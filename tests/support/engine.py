@@ -24,6 +24,7 @@ from typing import Any
 from unittest import mock
 
 import boto3
+from aws_lambda_powertools.utilities.parameters import SecretsProvider
 from aws_lambda_powertools.utilities.parameters import base as parameters_read
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import ClientError
@@ -63,6 +64,7 @@ RESOURCES = {
     "ChatbotTopic": f"arn:aws:sns:{REGION}:{ACCOUNT}:ChatbotTopic",
     "Undelivered": f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/Undelivered",
     "NotifyScanStateMachine": f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:NotifyScan",
+    "RescanRegistryStateMachine": f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:RescanRegistry",
 }
 
 # The function or the state machine that makes a call; empty for a test.
@@ -527,6 +529,9 @@ def engine(
                 stack.callback(attach(used, registry))
             elif service_name == "dynamodb":
                 stack.callback(moto_internals.answer_directly(used))
+            elif service_name == "stepfunctions":
+                used.meta.events.register(_STARTING, _name)
+                stack.callback(used.meta.events.unregister, _STARTING, _name)
             elif service_name in ("events", "sns"):
                 stack.callback(deployed.receivers.watch(used))
         return used
@@ -546,8 +551,9 @@ def engine(
                 "notify_scan.post_to_webhook.webhook_client", return_value=deployed.receivers
             )
         )
-        stack.callback(_forget_secrets)
-        _forget_secrets()
+        providers = parameters_read.DEFAULT_PROVIDERS  # type: ignore[attr-defined] # no export
+        secrets = SecretsProvider(boto3_client=boto3.client("secretsmanager"))
+        stack.enter_context(mock.patch.dict(providers, secrets=secrets))
         factories = (
             accepted_risks_document,
             ecr_registry,
@@ -583,6 +589,14 @@ def _submit_as_caller(pool: Any, call: Any, /, *arguments: Any, **named: Any) ->
     return _submit(pool, contextvars.copy_context().run, call, *arguments, **named)
 
 
+_STARTING = "provide-client-params.stepfunctions.StartExecution"
+
+
+def _name(params: dict[str, Any], **_: object) -> None:
+    """Name an execution, as Step Functions does; moto confuses those without a name."""
+    params.setdefault("name", str(uuid.uuid4()))
+
+
 def _access_denied(need: Need) -> Any:
     """Refuse a call like IAM."""
     message = f"not authorized to perform: {need.action} on resource: {need.resource}"
@@ -590,13 +604,6 @@ def _access_denied(need: Need) -> Any:
         "Error": {"Code": "AccessDenied", "Message": message},
         "ResponseMetadata": {"HTTPStatusCode": 403, "RequestId": "any"},
     }
-
-
-def _forget_secrets() -> None:
-    """Clear the cache of secrets that functions have read, but keep their client."""
-    providers: Any = parameters_read.DEFAULT_PROVIDERS  # type: ignore[attr-defined] # no export
-    for provider in providers.values():
-        provider.clear_cache()
 
 
 def _failed(error: str, message: str, **more: Any) -> dict[str, Any]:

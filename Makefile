@@ -80,6 +80,10 @@ digest: $(VENVS)/dev/installed ## send the digest now, and say what was sent; op
 who-has: $(VENVS)/dev/installed ## list the images that have a vulnerability: CVE=CVE-2026-31337; options: ARGS='--help'
 	@PYTHONPATH=functions:. $(dev)/python -m operations.who_has $(CVE) $(ARGS)
 
+.PHONY: prove
+prove: $(VENVS)/dev/installed ## let AWS judge the state machines, without a deployment; options: ARGS='--help'
+	@$(dev)/python -m operations.prove $(ARGS)
+
 .PHONY: docs
 docs: $(VENVS)/dev/installed ## write the generated parts of the documents: pictures, tables
 	$(dev)/python -m tests.support.documents
@@ -95,7 +99,7 @@ lock: $(UV) ## compile requirements/ from pyproject.toml
 
 .PHONY: clean
 clean: ## remove everything that these targets made
-	rm -rf $(VENVS) .aws-sam .demo .coverage .hypothesis .mutants .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENVS) .aws-sam .demo .coverage .hypothesis .mutants .mypy_cache .prove .pytest_cache .ruff_cache
 
 .PHONY: cloud
 cloud: ## install what the local cloud needs

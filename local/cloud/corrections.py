@@ -89,6 +89,8 @@ def _parse_with_one(parser_class: Callable[[], Any]) -> Callable[[str], Any]:
 def correct_after_import() -> None:
     """Apply the corrections of what localemu looks up while it runs."""
     _use_own_s3_directory()
+    _mock_functions_in_test_state()
+    _keep_mocked_errors_of_tables()
     _resolve_ecr_arns()
     _resolve_table_arns()
     _serialize_table_calls()
@@ -107,6 +109,63 @@ def correct_after_import() -> None:
     _find_empty_lists()
     _transform_before_references()
     _collect_for_the_batching_window()
+
+
+def _mock_functions_in_test_state() -> None:
+    """Let TestState return the mock of a Task whose resource is the ARN of a function, as AWS does.
+
+    It mocks service integrations only, and would invoke the function.
+
+    Replaces: lambda_eval_utils.execute_lambda_function_integration.
+    Upstream: no issue is known.
+    Remove when TestState with a mock succeeds for a function that does not exist.
+    """
+    from localemu.services.stepfunctions.asl.component.state.state_execution.state_task import (  # noqa: PLC0415 # after the start
+        lambda_eval_utils,
+    )
+    from localemu.services.stepfunctions.asl.component.test_state.state.base_mock import (  # noqa: PLC0415
+        MockedBaseState,
+    )
+    from localemu.services.stepfunctions.asl.eval.test_state.environment import (  # noqa: PLC0415
+        TestStateEnvironment,
+    )
+
+    execute = lambda_eval_utils.execute_lambda_function_integration
+
+    def execute_or_mock(env: Any, **named: Any) -> None:
+        if isinstance(env, TestStateEnvironment) and env.is_test_state_mocked_mode():
+            MockedBaseState.do_mock(env)
+            env.stack.append({"Payload": env.stack.pop()})
+        else:
+            execute(env=env, **named)
+
+    lambda_eval_utils.execute_lambda_function_integration = execute_or_mock
+
+
+def _keep_mocked_errors_of_tables() -> None:
+    """Let TestState return a mocked error of a DynamoDB integration under its own name.
+
+    Every error that is no ClientError became DynamoDB.AmazonDynamoDBException, mocked ones too.
+
+    Replaces: state_task_service_dynamodb.StateTaskServiceDynamoDB._from_error.
+    Upstream: no issue is known.
+    Remove when TestState returns DynamoDB.ConditionalCheckFailedException that was mocked.
+    """
+    from localemu.services.stepfunctions.asl.component.common.error_name.failure_event import (  # noqa: PLC0415
+        FailureEventException,
+    )
+    from localemu.services.stepfunctions.asl.component.state.state_execution.state_task.service import (  # noqa: PLC0415, E501
+        state_task_service_dynamodb as module,
+    )
+
+    name_error = module.StateTaskServiceDynamoDB._from_error
+
+    def name_or_keep(task: Any, env: Any, ex: Exception) -> Any:
+        return (
+            ex.failure_event if isinstance(ex, FailureEventException) else name_error(task, env, ex)
+        )
+
+    module.StateTaskServiceDynamoDB._from_error = name_or_keep
 
 
 def _use_own_s3_directory() -> None:

@@ -60,8 +60,7 @@ class ScanLookup:
                 return Reason.NO_RESULT
             if reason := _why_not(answer.scan):
                 return reason
-            stored = self._stored(image) if answer.scan.status == "FAILED" else None
-            scanned_at = self._scanned_at(answer.scan, stored)
+            scanned_at = self._scanned_at(image, answer.scan)
             if scanned_at is None:
                 return Reason.NO_RESULT
             return FoundScan(self._report(image, answer.scan, scanned_at), answer)
@@ -82,18 +81,17 @@ class ScanLookup:
             return None
         return EcrAnswer(listed.scan, listed) if listed.scan else None
 
-    def _scanned_at(self, scan: LastScan, stored: StoredImage | None) -> datetime | None:
+    def _scanned_at(self, image: FoundImage, scan: LastScan) -> datetime | None:
         """Return when the scan ended: now, if Amazon Inspector scans the image all the time.
 
-        A date in the future would be the newest for ever, and counts as none. A failure has no date
-        of its own, and gets that of its start.
+        A date in the future would be the newest for ever, and counts as none. A failure may have no
+        date of its own, and gets that of its start.
         """
         if scan.status in _ENHANCED:
             return self.now
-        dated = scan.completed_at
-        if dated and not is_future(dated, self.now):
-            return dated
-        return stored.record.started_at if stored else None
+        if scan.completed_at and not is_future(scan.completed_at, self.now):
+            return scan.completed_at
+        return self._stored(image).record.started_at if scan.status == "FAILED" else None
 
     def _report(self, image: FoundImage, scan: LastScan, scanned_at: datetime) -> ScanReport:
         tags, tagged_at = self._tags(image)

@@ -5,7 +5,7 @@ The state RecordScan adds one UpdateItem, and each delivery two writes.
 
 import json
 from collections import Counter
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import boto3
@@ -15,16 +15,20 @@ from ledger.announcements import Announcements
 from ledger.changes import MOST_NAMED
 from ledger.digest_entries import DigestEntries
 from ledger.image_baselines import Baselines
+from ledger.image_records import ImageRecords
 from ledger.known_findings import LARGEST
 from ledger.table import Table
 from notify_scan.new_baseline import Ledger
 from notify_scan.notification import Notification
-from registry.findings import Finding
+from registry.findings import Finding, ScanFindings
+from registry.images import LastScan
 from reporting.channels.delivery import Channel
 from reporting.channels.in_use import ChannelsInUse, ImmediateFrom
+from reporting.reports import FoundImage, ScanReport
 from runtime.messages import encode
 from tests.support.clock import NOW
 from tests.support.reports import (
+    DIGEST,
     EVERY_CHANNEL,
     FakeScans,
     any_composer,
@@ -50,7 +54,9 @@ class Scanned:
     def __init__(self, name: str) -> None:
         client = boto3.client("dynamodb")
         table = Table(client, name)
-        self.ledger = Ledger(Baselines(table), DigestEntries(table), Announcements(table))
+        self.ledger = Ledger(
+            ImageRecords(table), Baselines(table), DigestEntries(table), Announcements(table)
+        )
         self.calls: Counter[str] = Counter()
         self.asked = 0
         self._scans = 0
@@ -63,7 +69,21 @@ class Scanned:
         severities = Counter(each.severity for each in found)
         at = NOW + self._scans * HOUR
         report = any_scan_report(severities=dict(severities), scanned_at=at)
-        scans = FakeScans(found)
+        return self._composed(report, FakeScans(found), at)
+
+    def look(self, found: list[Finding], status: str = "COMPLETE") -> Notification:
+        """Compose the notification about a scan that ECR is asked for."""
+        self._scans += 1
+        self.calls.clear()
+        at = NOW + self._scans * HOUR
+        counts = Counter(each.severity for each in found)
+        scan = LastScan(status, at, severities=dict(counts))
+        listed = ScanFindings(status, findings=tuple(found), scan=scan)
+        return self._composed(FoundImage("team/api", DIGEST), FakeScans(listed, tags=("v1",)), at)
+
+    def _composed(
+        self, report: ScanReport | FoundImage, scans: FakeScans, at: datetime
+    ) -> Notification:
         composer = any_composer(
             channels=SHIPPED, registry=scans.as_registry, ledger=self.ledger, now=at
         )
@@ -132,6 +152,17 @@ def test_urgent_news_take_a_claim_and_a_place_on_either_way(scanned: Scanned) ->
         "UpdateItem": 3,
     }
     assert scanned.asked == 1
+
+
+def test_a_scan_that_ecr_is_asked_for_takes_two_calls_of_ecr_and_is_written_once(
+    scanned: Scanned,
+) -> None:
+    """One for the scan and its findings, one for the tags. Events of ECR are written by a state."""
+    scanned.look(FOUND)
+    notification = scanned.look(FOUND)
+    assert (notification.reason, notification.deliveries) == ("unchanged", ())
+    assert scanned.calls == {"BatchGetItem": 1, "UpdateItem": 2}
+    assert scanned.asked == 2
 
 
 def test_a_clean_image_is_not_asked_about(scanned: Scanned) -> None:

@@ -453,7 +453,8 @@ def test_reads_all_that_is_shown_of_a_finding() -> None:
 
 def test_a_failed_scan_has_no_findings() -> None:
     found = ecr(scanned("last_result: failed")).findings("team/api", DIGEST)
-    assert found == ScanFindings("FAILED")
+    assert found.scan
+    assert found == ScanFindings("FAILED", scan=replace(found.scan, severities={}))
 
 
 class Showing(SimulatedRegistry):
@@ -544,7 +545,9 @@ def test_reads_a_finding_of_inspector_once_per_package() -> None:
         has_exploit=True,
     )
     of_libssl3 = replace(of_openssl, package="libssl3", version="1:3.0.11-1", fixed_in="")
-    assert found == ScanFindings("ACTIVE", "ENHANCED", (of_openssl, of_libssl3))
+    assert found == ScanFindings(
+        "ACTIVE", "ENHANCED", (of_openssl, of_libssl3), scan=LastScan("ACTIVE")
+    )
 
 
 def enhanced(*packages: dict[str, Any], **members: object) -> Showing:
@@ -598,7 +601,7 @@ def test_marks_what_a_rule_suppresses_and_leaves_out_what_is_closed() -> None:
 def test_an_image_of_which_all_findings_are_closed_was_scanned_by_inspector() -> None:
     closed = {**ENHANCED, "status": "CLOSED"}
     found = ecr(Showing(listing("COMPLETE", enhancedFindings=[closed]))).findings("any", DIGEST)
-    assert found == ScanFindings("COMPLETE", "ENHANCED")
+    assert found == ScanFindings("COMPLETE", "ENHANCED", scan=LastScan("COMPLETE"))
 
 
 def test_an_enhanced_finding_may_say_next_to_nothing() -> None:
@@ -617,7 +620,9 @@ def test_an_enhanced_finding_may_say_next_to_nothing() -> None:
 )
 def test_tells_the_scan_type_of_an_empty_list_by_the_status(status: str, scan_type: str) -> None:
     answer = listing(status, findings=[], enhancedFindings=[])
-    assert ecr(Showing(answer)).findings("any", DIGEST) == ScanFindings(status, scan_type)
+    assert ecr(Showing(answer)).findings("any", DIGEST) == ScanFindings(
+        status, scan_type, scan=LastScan(status)
+    )
 
 
 def test_a_basic_finding_makes_a_basic_scan_whatever_its_status() -> None:
@@ -629,6 +634,31 @@ def test_an_answer_without_a_status_is_complete_only_with_a_time() -> None:
     dated = {"imageScanFindings": {"imageScanCompletedAt": NOW}}
     assert ecr(Showing(dated)).findings("any", DIGEST).status == "COMPLETE"
     assert ecr(Showing({})).findings("any", DIGEST) == ScanFindings("")
+
+
+def test_reads_the_scan_with_its_findings() -> None:
+    """Both are known after one call; a scan that began between two pages is another one."""
+    last = {
+        "imageScanStatus": {"status": "FAILED", "description": "no such layer"},
+        "imageScanFindings": {"imageScanCompletedAt": NOW, "findingSeverityCounts": {"HIGH": 1}},
+    }
+    first = listing(findings=[{"name": "CVE-1"}])
+    found = ecr(Showing(first, last)).findings("any", DIGEST)
+    assert found.scan == LastScan("FAILED", NOW, "no such layer", {"HIGH": 1})
+
+
+def test_reads_the_tags_of_an_image() -> None:
+    registry = simulated("repositories: [{name: team/api, images: [{tags: [v1, v2]}, {tags: []}]}]")
+    tags = {
+        image.digest: ecr(registry).tags("team/api", image.digest)
+        for image in ecr(registry).images("team/api").images
+    }
+    assert sorted(tags.values()) == [(), ("v1", "v2")]
+    assert registry.calls == {"DescribeImages": 3}
+    with pytest.raises(errors.ImageNotFound):
+        ecr(registry).tags("team/api", f"sha256:{9:064x}")
+    with pytest.raises(errors.RepositoryNotFound):
+        ecr(registry).tags("team/web", DIGEST)
 
 
 def test_believes_the_status_of_the_last_page() -> None:

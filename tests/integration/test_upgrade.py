@@ -63,7 +63,10 @@ def ledger(ledger_table: str, run_bucket: str) -> Ledger:
     for key, text in kept["bucket"].items():
         boto3.client("s3").put_object(Bucket=run_bucket, Key=key, Body=text.encode())
     return Ledger(
-        baselines(ledger_table), digest_entries(ledger_table), announcements(ledger_table)
+        image_records(ledger_table),
+        baselines(ledger_table),
+        digest_entries(ledger_table),
+        announcements(ledger_table),
     )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from tests.support.definition import WORKFLOWS
 from tests.support.diagram import diagram
 from tests.support.errors import error_table, picture, state_table
+from tests.support.forged import forged_table
 from tests.support.parameters import parameter_tables
 from tests.support.template import ROOT
 from tests.support.third_parties import third_party_table
@@ -27,6 +28,7 @@ def generated() -> dict[Path, str]:
             "retries": state_table(),
         },
         DOCS / "third-party.md": {"third parties": third_party_table()},
+        DOCS / "architecture.md": {"events that are not what they seem": forged_table()},
         DOCS / "parameters.md": {"parameters": parameter_tables()},
     }
     return {path: _filled(path.read_text(), texts) for path, texts in parts.items()}

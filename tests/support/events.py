@@ -116,6 +116,7 @@ _LIKELY: dict[str, Sequence[Any]] = {
     "scan-status": ("COMPLETE", "COMPLETE", "FAILED", "INITIAL_SCAN_COMPLETE"),
     "account": ("123456789012",),
     "name": ("run-1",),
+    "run": ("run-1", "scheduled-2026-03-14"),
     "error": ("RescanIncomplete", "SettingsError", "States.Timeout", "Lambda.Unknown"),
 }
 # In the notation of the schema registry, with words of our own where it has but strings.
@@ -132,25 +133,10 @@ _SCHEMAS: dict[tuple[str, str], Callable[[], Any]] = {
         "instance-id?": "string",
         "version?": "string",
     },
-    ("ecr-rescan", "Rescan Finished"): lambda: {
-        "run": "string",
-        "status": "run status",
-        "dry_run?": "flag",
-        "started_at": "time",
-        "ended_at": "time",
-        "repositories": "number",
-        "repositories_gone?": "number",
-        "repositories_not_done": "number",
-        "problems?": [{"repository": "string", "problem?": "string"}],
-        "images?": "tally",
-        "reasons?": {"STARTED?": "tally", "FAILED?": "tally", "UNSUPPORTED?": "tally"},
-        "rerun?": {"rerun_of?": "string"},
-        "summary_key?": "string",
-        "scan_type?": "string",
-        "change?": "string",
-        "remark?": "string",
-        "repositories_deferred?": "number",
-        "deferred?": ["string"],
+    ("ecr-rescan", "Rescan Finished"): lambda: {"run": "string"},
+    ("ecr-rescan", "Scan Result Found"): lambda: {
+        "repository-name": "string",
+        "image-digest": "string",
     },
     ("aws.states", "Step Functions Execution Status Change"): lambda: {
         "executionArn": "execution",
@@ -164,7 +150,7 @@ _SCHEMAS: dict[tuple[str, str], Callable[[], Any]] = {
     # Of no use to NotifyScan, whose rules do not admit it.
     ("aws.inspector2", "Inspector2 Finding"): lambda: {"severity": "string"},
 }
-_WEIGHTS = (40, 25, 16, 13, 6)
+_WEIGHTS = (40, 25, 8, 8, 13, 6)
 _TIMES = (
     "2026-03-14T03:00:00Z",
     "2026-03-14T03:00:00.123456+05:30",
@@ -220,11 +206,6 @@ class Batch:
                 return self._fields(shape, badness)
             case "number":
                 return choice(self.numbers)
-            case "flag":
-                return choice((True, False))
-            case "tally":
-                named = chance.choices((*_RUN_STATUSES, "STARTED", "DEFERRED", "<b>`"), k=3)
-                return {each: chance.randrange(50) for each in named}
             case "time":
                 return choice(_TIMES)
             case "execution":

@@ -37,7 +37,7 @@ from send_digest import compose_digest, forget_digest
 from send_digest.digest import ComposedDigest, DigestRequest
 from send_digest.forget_digest import SentDigest
 from tests.support.definition import NOTIFY_SCAN
-from tests.support.reports import any_run_report
+from tests.support.reports import RESCAN_REGISTRY, any_run_report
 from tests.support.template import ACCOUNT, REGION, resolved, resources
 
 KEPT_FOR = timedelta(days=180)
@@ -49,6 +49,7 @@ EVERY_CHANNEL = {
     "TeamsWebhookSecretArn": "arn:teams",
     "WebhookSecretArn": "arn:webhook",
     "PagerDutySecretArn": "arn:pagerduty",
+    "RescanRegistryStateMachine": RESCAN_REGISTRY,
 }
 _FUNCTIONS = ("ComposeNotificationFunction", "ComposeDigestFunction", "ForgetDigestFunction")
 _TABLE, _BUCKET = "ledger-table", "run-bucket"

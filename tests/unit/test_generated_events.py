@@ -40,6 +40,7 @@ ENDS = {
     "run told",
     "run not told",
     "silence",
+    "hint",
     "unreadable",
 }
 NASTY = (*HOSTILE, *UNSENDABLE, *LONG, "CVE-2026-1")
@@ -103,8 +104,12 @@ def outcome_of(event: Any, chance: random.Random) -> tuple[str, Notification | N
     return "unreadable", None
 
 
-def passed(interpreted: InterpretedEvent, chance: random.Random) -> tuple[str, Notification]:
+def passed(interpreted: InterpretedEvent, chance: random.Random) -> tuple[str, Notification | None]:
     interpretation = interpreted.interpretation
+    if interpretation.finished_run or interpretation.found_image:
+        assert interpreted.record is None
+        passed_on(interpreted)
+        return "hint", None
     report = interpretation.scan or interpretation.run
     assert (report is None) == bool(interpretation.silence)
     composer = any_composer(

@@ -157,8 +157,8 @@ def test_what_is_found_again_after_monitoring_is_not_new(inspected: Inspected) -
     assert inspected.subjects() == before
 
 
-def test_ecr_is_asked_twice_per_image_however_many_events_come(deploy: Deploy) -> None:
-    """For status and counts by RecheckImages, and for the findings by ComposeNotification."""
+def test_ecr_is_asked_three_times_per_image_however_many_events_come(deploy: Deploy) -> None:
+    """For the status by RecheckImages, then for findings and for tags by ComposeNotification."""
     clock, found = Clock(), [{**OPENSSL, "name": f"CVE-2026-{n}"} for n in range(25)]
     described = registry(findings={"cves": found})
     described["repositories"][0]["images"][0] |= {"tags": "v{n}", "count": 12}
@@ -167,4 +167,7 @@ def test_ecr_is_asked_twice_per_image_however_many_events_come(deploy: Deploy) -
     assert len(events) == 300
     executions = inspected.notified(events)
     assert len(executions) == 12
-    assert Counter(inspected.deployed.registry.calls) == {"DescribeImageScanFindings": 24}
+    assert Counter(inspected.deployed.registry.calls) == {
+        "DescribeImageScanFindings": 24,
+        "DescribeImages": 12,
+    }

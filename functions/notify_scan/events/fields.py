@@ -32,7 +32,7 @@ class Fields:
     def of(cls, where: str, value: object, now: datetime) -> "Fields":
         """Take a JSON object."""
         if not isinstance(value, dict):
-            raise UnreadableScanEvent(f"{where} must be an object, not {_shown(value)}")
+            raise UnreadableScanEvent(f"{where} must be an object, not {shown(value)}")
         return cls(where, value, now)
 
     def text(self, name: str, *, most: int = LONGEST) -> str:
@@ -82,12 +82,12 @@ class Fields:
             time = (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
         except (ValueError, OverflowError) as error:
             raise UnreadableScanEvent(
-                f"{self.where}.{name} must be a time in ISO 8601, not {_shown(value)}"
+                f"{self.where}.{name} must be a time in ISO 8601, not {shown(value)}"
             ) from error
         # Recorded, it would be newer than every scan to come.
         if is_future(time, self.now):
             raise UnreadableScanEvent(
-                f"{self.where}.{name} must not be in the future, as {_shown(value)} is"
+                f"{self.where}.{name} must not be in the future, as {shown(value)} is"
             )
         return time
 
@@ -96,14 +96,14 @@ class Fields:
         if value is None:
             return
         if not isinstance(value, list):
-            raise UnreadableScanEvent(f"{self.where}.{name} must be a list, not {_shown(value)}")
+            raise UnreadableScanEvent(f"{self.where}.{name} must be a list, not {shown(value)}")
         for number, item in enumerate(value):
             yield f"{self.where}.{name}[{number}]", item
 
 
 def _text(where: str, value: object, most: int) -> str:
     if not isinstance(value, str):
-        raise UnreadableScanEvent(f"{where} must be a text, not {_shown(value)}")
+        raise UnreadableScanEvent(f"{where} must be a text, not {shown(value)}")
     if len(value) > most:
         raise UnreadableScanEvent(f"{where} has {len(value):,} characters, more than {most}")
     return sendable(value)
@@ -112,9 +112,10 @@ def _text(where: str, value: object, most: int) -> str:
 def _number(where: str, value: object) -> int:
     whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
     if isinstance(value, bool) or not whole or not 0 <= value <= MOST:  # type: ignore[operator]
-        raise UnreadableScanEvent(f"{where} must be a whole number from 0, not {_shown(value)}")
+        raise UnreadableScanEvent(f"{where} must be a whole number from 0, not {shown(value)}")
     return int(value)  # type: ignore[call-overload, no-any-return]
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
+    """Return the start of a value, for an error."""
     return trimmed(ascii(value), 60)

@@ -5,7 +5,7 @@ So they are hints: each is read for the name of what is to be looked at, and not
 
 import re
 
-from notify_scan.events.fields import LONGEST_REGION, Fields, UnreadableScanEvent
+from notify_scan.events.fields import LONGEST_REGION, Fields, UnreadableScanEvent, shown
 from registry.images import could_exist
 from reporting.reports import FoundImage, Interpretation
 
@@ -18,7 +18,7 @@ def rescan_finished(event: Fields) -> Interpretation:
     run = event.part("detail").text("run")
     if not _RUN.fullmatch(run):
         raise UnreadableScanEvent(
-            f"{event.where}.detail.run must be the name of an execution, not {run!a}"
+            f"{event.where}.detail.run must be the name of an execution, not {shown(run)}"
         )
     return Interpretation(finished_run=run)
 
@@ -30,7 +30,7 @@ def scan_result_found(event: Fields) -> Interpretation:
     if not could_exist(image.repository, image.image_digest):
         raise UnreadableScanEvent(
             f"{detail.where} must have names that ECR accepts, "
-            f"not {image.repository!a} and {image.image_digest!a}"
+            f"not {shown(image.repository)} and {shown(image.image_digest)}"
         )
     return Interpretation(found_image=image)
 
@@ -41,5 +41,5 @@ def refuse_others(event: Fields, *, account: str, region: str) -> None:
     if sender != (account, region):
         raise UnreadableScanEvent(
             f"{event.where} must be of account {account} in {region}, "
-            f"not of {sender[0]!a} in {sender[1]!a}"
+            f"not of {shown(sender[0])} in {shown(sender[1])}"
         )

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.template import ROOT, resources, template
+from tests.support.template import ROOT, resolved, resources, template
 
 PARAMETERS = template()["Parameters"]
 BUCKETS = resources("AWS::S3::Bucket")
@@ -186,5 +186,5 @@ def test_concurrency_is_reserved_for_what_notifies_and_by_default_for_nothing() 
     }
     assert reserving == {f"{name}Function": reserved for name in NOTIFYING}
     assert PARAMETERS["ReservedConcurrency"]["Default"] == 0
-    condition = template()["Conditions"]["ReservesConcurrency"]
-    assert condition == {"Fn::Not": [{"Fn::Equals": [{"Ref": "ReservedConcurrency"}, 0]}]}
+    assert resolved(reserved, {"ReservedConcurrency": "10"}) == "10"
+    assert resolved(reserved) == "AWS::NoValue"

@@ -111,7 +111,7 @@ def _holds(condition: Any, known: Mapping[str, str]) -> bool:
     ((function, operands),) = condition.items()
     if function == "Fn::Equals":
         left, right = _resolve(operands, known)
-        return bool(left == right)
+        return str(left) == str(right)  # CloudFormation compares texts
     if function == "Condition":
         return _holds(operands, known)
     decided = [_holds(operand, known) for operand in operands]

@@ -405,7 +405,8 @@ class Engine:
             self._running += 1
         try:
             if fault := self.faults.get(name):
-                fault(payload)
+                with self.acting(""):  # a fault is of the test
+                    fault(payload)
             module, _, attribute = properties["Handler"].rpartition(".")
             handler = getattr(importlib.import_module(module), attribute)
             with self.acting(f"{name}Function"):
@@ -436,7 +437,10 @@ class Engine:
 
     @contextmanager
     def acting(self, caller: str) -> Iterator[None]:
-        """Let a function or a state machine be the caller of what is called meanwhile."""
+        """Let a function or a state machine be the caller of what is called meanwhile.
+
+        An empty name is that of the test, which may do everything.
+        """
         token = _caller.set(caller)
         try:
             yield

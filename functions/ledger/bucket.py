@@ -83,9 +83,8 @@ class RunBucket:
     def summary(self, run: str) -> SummaryDocument | None:
         """Read the summary of a run in little memory; None when no such run is kept."""
         with unavailable():
-            try:
-                answer = self._client.get_object(Bucket=self.name, Key=summary_key(run))
-            except self._client.exceptions.NoSuchKey:
+            answer = self._get(summary_key(run))
+            if answer is None:
                 return None
             with contextlib.closing(answer["Body"]) as body:
                 return read_summary(body.iter_lines(_CHUNK))

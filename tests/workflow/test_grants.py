@@ -142,6 +142,9 @@ def runs(deploy: Deploy) -> Engine:
     for each in sent:
         event = event_of(deployed, each["DetailType"], json.loads(each["Detail"]), SOURCE)
         deployed.notify({**event, "resources": each.get("Resources", [])})
+    unknown = deployed.notify(event_of(deployed, "Rescan Finished", {"run": "long-ago"}, SOURCE))
+    assert unknown.output, unknown.cause
+    assert unknown.output["reason"] == "no run of this name is known"
     return deployed
 
 

@@ -68,3 +68,10 @@ def test_a_command_starts_as_make_starts_it(target: str) -> None:
     )
     assert ran.returncode == 0, ran.stderr
     assert f"usage: make {target}" in ran.stdout
+
+
+def test_every_target_says_what_it_does() -> None:
+    text = (ROOT / "Makefile").read_text()
+    phony = re.findall(r"^\.PHONY: (\S+)$", text, re.MULTILINE)
+    assert sorted(phony) == sorted({*re.findall(r"^([a-z-]+):.*## \w", text, re.MULTILINE)})
+    assert {"audit", "prove"} <= {*phony}

@@ -274,15 +274,21 @@ def _skip_disabled_rules() -> None:
 def _fill_condition_keys() -> None:
     """Fill condition keys that AWS fills; without them, correct policies deny everything.
 
-    aws:SecureTransport: the loopback interface stands for a TLS connection.
+    aws:SecureTransport: the loopback interface stands for a TLS connection. dynamodb:LeadingKeys:
+    each write of a transaction has its own, and needs the permission of its own kind alone.
 
-    Replaces: enforcer._build_conditions.
+    Replaces: enforcer._build_conditions, PolicyEvaluator.evaluate.
     Upstream: no issue is known.
-    Remove when localemu fills `aws:SecureTransport` and `events:source`.
+    Remove when localemu fills `aws:SecureTransport`, `events:source`, `s3:prefix`, and
+    `dynamodb:LeadingKeys`.
     """
     from localemu.services.iam_enforcement import enforcer  # noqa: PLC0415
+    from localemu.services.iam_enforcement.evaluator import (  # noqa: PLC0415
+        Decision,
+        PolicyEvaluator,
+    )
 
-    original = enforcer._build_conditions
+    original, evaluate = enforcer._build_conditions, PolicyEvaluator.evaluate
 
     def conditions(context: Any, caller: Any) -> dict[str, Any]:
         filled: dict[str, Any] = original(context, caller)
@@ -291,9 +297,51 @@ def _fill_condition_keys() -> None:
         sources = {entry.get("Source") for entry in entries if isinstance(entry, dict)}
         if context.operation.name == "PutEvents" and len(sources) == 1:
             filled["events:source"] = sources.pop()
+        if context.service.service_name == "dynamodb":
+            filled[_LEADING_KEYS] = _leading_keys(context.operation.name, context.service_request)
+        if prefix := (context.service_request or {}).get("Prefix"):
+            filled["s3:prefix"] = prefix
         return filled
 
+    def evaluate_with_keys(
+        evaluator: Any, *, action: str, conditions: dict[str, Any], **more: Any
+    ) -> Any:
+        if (by_action := conditions.get(_LEADING_KEYS)) is not None:
+            if by_action and action not in by_action:
+                return Decision.ALLOW  # a transaction without a write of this kind
+            conditions = {**conditions, _LEADING_KEYS: by_action.get(action)}
+        return evaluate(evaluator, action=action, conditions=conditions, **more)
+
     enforcer._build_conditions = conditions
+    PolicyEvaluator.evaluate = evaluate_with_keys
+
+
+_LEADING_KEYS = "dynamodb:LeadingKeys"
+
+
+def _leading_keys(operation: str, request: Any) -> dict[str, list[str]]:
+    """Return the partition keys of a call by the action that they need; of a Scan, none."""
+    if operation == "TransactWriteItems":
+        keys: dict[str, list[str]] = {}
+        for item in request["TransactItems"]:
+            for kind, part in item.items():
+                keys.setdefault(f"dynamodb:{kind}Item", []).append(_partition(part))
+        return keys
+    if operation == "BatchGetItem":
+        asked = [key for table in request["RequestItems"].values() for key in table["Keys"]]
+        return {f"dynamodb:{operation}": [key["pk"]["S"] for key in asked]}
+    if operation in ("GetItem", "PutItem", "UpdateItem", "DeleteItem", "Query"):
+        return {f"dynamodb:{operation}": [_partition(request)]}
+    return {}
+
+
+def _partition(request: Any) -> str:
+    """Return the partition key of an item, or that with which the condition of a query begins."""
+    item = request.get("Key") or request.get("Item")
+    if item:
+        return str(item["pk"]["S"])
+    name = request["KeyConditionExpression"].partition("=")[2].split()[0]
+    return str(request["ExpressionAttributeValues"][name]["S"])
 
 
 def _log_to_configured_group() -> None:

@@ -300,13 +300,21 @@ def test_counts_a_run_without_naming_repository_or_image(
     assert not re.search("secret|sha256", json.dumps(line))
 
 
+PARTITIONS = {
+    "a record": "run#attempt",
+    "the state of runs": "run-state",
+    "an image": "repository#attempt",
+    "a board": "pace#attempt",
+    "a digest": "digest#DAILY",
+}
+
+
 def everything_attempted(
     stack: Stack, repository: str
 ) -> dict[str, tuple[str, str, dict[str, Any]]]:
     """Name calls by the permission that they take; none of them does harm where it is allowed."""
     image = {"repositoryName": repository, "imageId": {"imageTag": "old"}}
     bucket, table = stack.outputs["RunBucketName"], stack.outputs["LedgerTableName"]
-    item = {"pk": {"S": "run#attempt"}}  # refused by DynamoDB itself: it has no sort key
     functions = stack.physical_names("AWS::Lambda::Function")
     attempts: dict[str, tuple[str, str, dict[str, Any]]] = {
         "read the scan type": ("ecr", "get_registry_scanning_configuration", {}),
@@ -324,26 +332,13 @@ def everything_attempted(
             "batch_delete_image",
             {"repositoryName": repository, "imageIds": [{"imageTag": "old"}]},
         ),
-        "get an item": ("dynamodb", "get_item", {"TableName": table, "Key": item}),
-        "get items": (
-            "dynamodb",
-            "batch_get_item",
-            {"RequestItems": {table: {"Keys": [item]}}},
-        ),
-        "put a record": ("dynamodb", "put_item", {"TableName": table, "Item": item}),
-        "update a record": ("dynamodb", "update_item", {"TableName": table, "Key": item}),
-        "delete a record": ("dynamodb", "delete_item", {"TableName": table, "Key": item}),
-        "query records": (
-            "dynamodb",
-            "query",
-            {
-                "TableName": table,
-                "KeyConditionExpression": "pk = :run",
-                "ExpressionAttributeValues": {":run": item["pk"]},
-            },
-        ),
         "scan the table": ("dynamodb", "scan", {"TableName": table}),
         "list the bucket": ("s3", "list_objects_v2", {"Bucket": bucket}),
+        "look for a list": (
+            "s3",
+            "list_objects_v2",
+            {"Bucket": bucket, "Prefix": "runs/attempt/repositories.json"},
+        ),
         "delete a list": (
             "s3",
             "delete_object",
@@ -356,6 +351,21 @@ def everything_attempted(
         ),
         "delete the log": ("logs", "delete_log_group", {"logGroupName": "/aws/lambda/none"}),
     }
+    for name, partition in PARTITIONS.items():
+        item = {"pk": {"S": partition}}  # refused by DynamoDB itself: it has no sort key
+        batch = {table: {"Keys": [item]}}
+        condition = {
+            "KeyConditionExpression": "pk = :pk",
+            "ExpressionAttributeValues": {":pk": item["pk"]},
+        }
+        attempts |= {
+            f"get {name}": ("dynamodb", "get_item", {"TableName": table, "Key": item}),
+            f"get several: {name}": ("dynamodb", "batch_get_item", {"RequestItems": batch}),
+            f"put {name}": ("dynamodb", "put_item", {"TableName": table, "Item": item}),
+            f"update {name}": ("dynamodb", "update_item", {"TableName": table, "Key": item}),
+            f"delete {name}": ("dynamodb", "delete_item", {"TableName": table, "Key": item}),
+            f"query {name}": ("dynamodb", "query", {"TableName": table, **condition}),
+        }
     for name, key in {
         "list": "runs/attempt/repositories.json",
         "list of waiting images": "runs/attempt/waiting/any/step-0001.json",
@@ -381,22 +391,24 @@ def everything_attempted(
     ("role", "allowed"),
     {
         "ListRepositoriesFunctionRole": {
-            *("read the scan type", "list repositories", "query records", "get an item"),
-            *("write a list", "read a list", "list the bucket"),
+            *("read the scan type", "list repositories", "query a record"),
+            *("get the state of runs", "write a list", "read a list", "look for a list"),
         },
         "FindStaleImagesFunctionRole": {
-            *("list images", "read findings", "query records", "update a record"),
-            *("get an item", "get items", "put an event of ecr-rescan"),
+            *("list images", "read findings", "query an image", "update an image"),
+            *("get several: an image", "get a board", "update a board"),
+            "put an event of ecr-rescan",
             *("write a list of waiting images", "read a list of waiting images"),
             "write a file of image outcomes",
         },
         "StartImageScansFunctionRole": {
-            *("start a scan", "get an item", "get items", "update a record"),
+            *("start a scan", "get several: an image", "update an image"),
+            *("get a board", "update a board"),
             "write a file of image outcomes",
         },
         "RecordRepositoryFunctionRole": {"put a record"},
         "SummarizeRescanFunctionRole": {
-            *("read a list", "query records", "get an item", "put a record"),
+            *("read a list", "query a record", "get the state of runs", "put the state of runs"),
             *("write a summary", "put an event of ecr-rescan"),
         },
         "RescanRegistryStateMachineRole": {

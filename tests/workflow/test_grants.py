@@ -380,3 +380,11 @@ def test_a_statement_on_the_ledger_names_its_partitions(owner: str) -> None:
         assert statement["Condition"].keys() == {"ForAllValues:StringLike"}
         patterns = statement["Condition"]["ForAllValues:StringLike"][LEADING_KEYS]
         assert all(not pattern.startswith("*") for pattern in patterns)
+
+
+@pytest.mark.parametrize("owner", owners())
+def test_a_bucket_is_listed_by_prefix_alone(owner: str) -> None:
+    for statement in statements_of(owner):
+        if "s3:ListBucket" in listed(statement.get("Action")):
+            ((_, keys),) = statement["Condition"].items()
+            assert keys.keys() == {PREFIX}

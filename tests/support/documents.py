@@ -8,6 +8,7 @@ from pathlib import Path
 from tests.support.definition import WORKFLOWS
 from tests.support.diagram import diagram
 from tests.support.errors import error_table, picture, state_table
+from tests.support.faults import Begins, fault_table
 from tests.support.forged import forged_table
 from tests.support.parameters import parameter_tables
 from tests.support.template import ROOT
@@ -29,6 +30,7 @@ def generated() -> dict[Path, str]:
         },
         DOCS / "third-party.md": {"third parties": third_party_table()},
         DOCS / "architecture.md": {"events that are not what they seem": forged_table()},
+        DOCS / "faults.md": {f"faults of {begins}": fault_table(begins) for begins in Begins},
         DOCS / "parameters.md": {"parameters": parameter_tables()},
     }
     return {path: _filled(path.read_text(), texts) for path, texts in parts.items()}

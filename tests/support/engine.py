@@ -90,6 +90,10 @@ class Refusal(Exception):
         }
 
 
+class FunctionKilled(BaseException):
+    """A function is killed in the middle of its work, so that no handler of errors runs."""
+
+
 @dataclass(frozen=True)
 class Child:
     """One child execution of the distributed Map, counted as AWS would."""
@@ -268,7 +272,7 @@ class Engine:
             output=json.loads(described["output"]) if "output" in described else None,
             error=described.get("error"),
             cause=described.get("cause"),
-            read_history=lambda: self._history(arn),
+            read_history=lambda: self.history(arn),
             children=children,
         )
 
@@ -278,7 +282,8 @@ class Engine:
         described = self._states.describe_map_run(mapRunArn=run["mapRunArn"])
         return float(described["toleratedFailurePercentage"])
 
-    def _history(self, arn: str) -> list[dict[str, Any]]:
+    def history(self, arn: str) -> list[dict[str, Any]]:
+        """Read the history of an execution."""
         pages = self._states.get_paginator("get_execution_history").paginate(executionArn=arn)
         return [dict(event) for page in pages for event in page["events"]]
 
@@ -412,6 +417,8 @@ class Engine:
             with self.acting(f"{name}Function"):
                 # Through JSON, as Lambda would pass it.
                 result = json.loads(json.dumps(handler(payload, any_lambda_context(name))))
+        except FunctionKilled:
+            return _failed("Sandbox.Timedout", "Task timed out")
         except Exception as error:  # noqa: BLE001 Lambda reports every exception
             trace = traceback.format_tb(error.__traceback__)
             return _failed(type(error).__name__, str(error), stackTrace=trace)
@@ -573,6 +580,11 @@ def engine(
         deployed.make_resources()
         yield deployed
         assert not deployed.judge.refused, f"roles do not allow {deployed.judge.refused[:3]}"
+
+
+def is_in_function() -> bool:
+    """Return whether a function is the caller, and not a state machine or a test."""
+    return _caller.get().endswith("Function")
 
 
 def any_lambda_context(name: str = "any") -> LambdaContext:

@@ -36,6 +36,7 @@ class Begins(StrEnum):
     RUN = "RescanRegistry"
     SCAN = "NotifyScan"
     DIGEST = "SendDigest"
+    EVENT = "functions of events"
 
 
 class Kept(StrEnum):
@@ -48,6 +49,8 @@ class Kept(StrEnum):
     EVENT = "the event, in `Undelivered`; `make redeliver`"
     MESSAGE = "the message, in `Undelivered`; `make redeliver`"
     EXECUTION = "the execution, in the ledger; the next SendDigest starts it again"
+    RETURNS = "the messages, in `InspectorFindings`, then in `Undelivered`"
+    DEAD_LETTER = "the event, in `Undelivered` after 2 more invocations; `make redeliver`"
     CHANGES = "the changes, in the ledger; the next SendDigest sends them"
 
 
@@ -83,6 +86,49 @@ class Row:
     def name(self) -> str:
         """What the test and the row of the table are called."""
         return f"{self.hop}: {self.fault}"
+
+
+def fault_table(begins: Begins) -> str:
+    """List the faults of a workflow, hop by hop, and what each comes to."""
+    lines = [
+        "| hop | fault | the operator sees | retries | where it is then |",
+        "| --- " * 5 + "|",
+    ]
+    last = ""
+    for row in rows():
+        if row.begins is begins:
+            hop, last = ("" if row.hop == last else row.hop), row.hop
+            lines.append(
+                f"| {hop} | {row.fault} | {_seen(row)} | {row.retries or '–'} | {_kept(row)} |"
+            )
+    return "\n".join([*lines, ""])
+
+
+def _seen(row: Row) -> str:
+    ends: dict[Begins, str] = {
+        Begins.RUN: "the run",
+        Begins.SCAN: "the execution",
+        Begins.DIGEST: "the execution",
+        Begins.EVENT: "the invocation",
+    }
+    if row.error:
+        return f"{ends[row.begins]} fails with `{row.error}`"
+    return {
+        Kept.MESSAGE: "a message in `Undelivered`",
+        Kept.NEXT_RUN: "deferred images in the summary",
+        Kept.RETURNS: "messages that stay in `InspectorFindings`",
+    }.get(row.kept, "–")
+
+
+def _kept(row: Row) -> str:
+    notes = [str(row.kept)]
+    if row.without == ("team/api",):
+        notes.append("no scan is started")
+    elif row.without:
+        notes.append(f"{', '.join(row.without)} gets no message")
+    if row.twice:
+        notes.append("one comes twice")
+    return "; ".join(notes)
 
 
 # What breaks
@@ -158,6 +204,11 @@ def of_both(*breaks: Break) -> Break:
     return all_break
 
 
+WRITES = ("PutItem", "UpdateItem", "TransactWriteItems", "BatchWriteItem")
+REJECTED = {
+    "FailedEntryCount": 1,
+    "Entries": [{"ErrorCode": "InternalFailure", "ErrorMessage": "any"}],
+}
 THROTTLES = refuses("ThrottlingException")
 IS_DOWN = refuses("ServerException", status=500)
 DENIES = refuses("AccessDeniedException")
@@ -209,6 +260,17 @@ def unprocessed_once(deployed: Engine) -> None:
     deployed.answers["dynamodb.BatchGetItem"] = answering
 
 
+def lists_an_image(deployed: Engine) -> None:
+    """Let ECR return an index of one image."""
+    manifest = {
+        "manifests": [
+            {"digest": f"sha256:{1:064x}", "platform": {"os": "linux", "architecture": "arm64"}}
+        ]
+    }
+    answer = {"images": [{"imageManifest": json.dumps(manifest)}]}
+    answers("ecr.BatchGetImage", says(answer))(deployed)
+
+
 def secret_is_deleted(deployed: Engine) -> None:
     """Delete the secret of Slack."""
     del deployed
@@ -249,6 +311,7 @@ def rows() -> Iterator[Row]:
     yield from _of_calls_of_scans()
     yield from _of_deliveries()
     yield from _of_digests()
+    yield from _of_functions_of_events()
 
 
 def _of_functions_of_runs() -> Iterator[Row]:
@@ -417,12 +480,7 @@ def _of_calls_of_runs() -> Iterator[Row]:
             Kept.RUN,
         )
     hop, operation = "SummarizeRescan → EventBridge", "eventbridge.PutEvents"
-    rejected = says(
-        {
-            "FailedEntryCount": 1,
-            "Entries": [{"ErrorCode": "InternalFailure", "ErrorMessage": "any"}],
-        }
-    )
+    rejected = says(REJECTED)
     yield row(hop, "entry failed, once", answers(operation, rejected, 1), done, 1, Kept.NOTHING)
     yield row(
         hop, "entry failed, always", answers(operation, rejected), "EventRefused", 3, Kept.RUN
@@ -772,7 +830,7 @@ def _of_digests() -> Iterator[Row]:
     )
     yield row(
         "ForgetDigest → NotifyScan",
-        "a message is neither delivered nor kept",
+        "a message is not delivered, and not kept",
         of_both(
             fails("PublishToTopic", "States.Timeout"),
             answers("sqs.SendMessage", refuses("KMS.AccessDenied")),
@@ -789,4 +847,38 @@ def _of_digests() -> Iterator[Row]:
         None,
         4,
         Kept.MESSAGE,
+    )
+
+
+def _of_functions_of_events() -> Iterator[Row]:
+    def row(hop: str, fault: str, breaks: Break, end: str | None, kept: Kept, **more: Any) -> Row:
+        return Row(Begins.EVENT, hop, fault, breaks, end, 0, kept, **more)
+
+    hop, operation = "RecheckImages → ECR", "ecr.DescribeImageScanFindings"
+    for fault, answer, kept in (
+        ("throttled, always", THROTTLES, Kept.RETURNS),
+        ("unavailable, always", IS_DOWN, Kept.RETURNS),
+        ("denied", DENIES, Kept.RETURNS),
+        ("image deleted", refuses("ImageNotFoundException"), Kept.NOTHING),
+    ):
+        yield row(hop, fault, answers(operation, answer), None, kept)
+    rejected = answers("eventbridge.PutEvents", says(REJECTED))
+    hop = "RecheckImages → EventBridge"
+    yield row(hop, "entry failed, always", rejected, "EventRefused", Kept.RETURNS)
+    hop, operation = "RecordPlatforms → ECR", "ecr.BatchGetImage"
+    for fault, answer, end, kept in (
+        ("throttled, always", THROTTLES, "EcrThrottled", Kept.DEAD_LETTER),
+        ("unavailable, always", IS_DOWN, "EcrUnavailable", Kept.DEAD_LETTER),
+        ("denied", DENIES, "AccessDenied", Kept.DEAD_LETTER),
+        ("answer without an image", says({"images": []}), "UnreadableIndex", Kept.DEAD_LETTER),
+        ("index deleted", refuses("ImageNotFoundException"), None, Kept.NOTHING),
+    ):
+        yield row(hop, fault, answers(operation, answer), end, kept)
+    down = refuses("InternalServerError", status=500)
+    yield row(
+        "RecordPlatforms → DynamoDB",
+        "unavailable, always",
+        of_both(*(answers(f"dynamodb.{name}", down) for name in WRITES), lists_an_image),
+        "LedgerUnavailable",
+        Kept.DEAD_LETTER,
     )

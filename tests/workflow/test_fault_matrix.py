@@ -1,6 +1,7 @@
 """Each fault at each hop: what is seen, how often it is retried, and where what it held up is."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
@@ -10,10 +11,13 @@ import pytest
 
 from local.cloud.moto_internals import Attempt
 from reporting.channels.delivery import Channel
+from tests.support import template
 from tests.support.digests import any_change, put_change
 from tests.support.engine import Engine, Execution
+from tests.support.events import sample
 from tests.support.faults import Begins, Kept, Row, mend, rows
 from tests.support.receivers import ALL_CHANNELS
+from tests.support.template import ACCOUNT, REGION
 from tests.workflow.conftest import Deploy
 
 IMAGES = [
@@ -164,3 +168,62 @@ def test_a_digest(row: Row, deploy: Deploy) -> None:
     assert_recovered(deployed, row, channels)
     assert list(deployed.entries.changes_of("DAILY")) == []
     assert deployed.entries.under_way("DAILY") is None
+
+
+CVE = {"name": "CVE-2026-1", "severity": "high", "package": "openssl", "version": "3.0"}
+INSPECTED = {
+    "account": ACCOUNT,
+    "region": REGION,
+    "scanning": "ENHANCED",
+    "repositories": [
+        {
+            "name": "team/api",
+            "images": [{"tags": "v1", "inspector": "active", "findings": {"cves": [CVE]}}],
+        }
+    ],
+}
+
+
+def finding_of(deployed: Engine) -> dict[str, Any]:
+    (digest, *_) = deployed.registry.repositories["team/api"].images
+    event = sample("inspector2_finding")
+    text = json.dumps(event["detail"]["resources"])
+    resources = re.sub(r"sha256:[0-9a-f]{64}", digest, text)
+    name = event["detail"]["resources"][0]["details"]["awsEcrContainerImage"]["repositoryName"]
+    detail = event["detail"] | {"resources": json.loads(resources.replace(name, "team/api"))}
+    return {**event, "account": ACCOUNT, "region": REGION, "detail": detail}
+
+
+@of(Begins.EVENT)
+def test_a_function_of_events(row: Row, deploy: Deploy) -> None:
+    deployed = deploy(INSPECTED)
+    function = row.state
+    if function == "RecheckImages":
+        deployed.clock.move(timedelta(hours=1))
+        deployed.registry.inspect()
+        body = json.dumps(finding_of(deployed))
+        event = {"Records": [{"messageId": "any", "body": body}]}
+    else:
+        event = sample("ecr_image_action_push_index") | {"time": EVENT["time"]}
+    row.breaks(deployed)
+
+    answer = deployed.invoke(
+        {
+            "FunctionName": template.arn(f"{function}Function"),
+            "Payload": json.dumps(event),
+        }
+    )
+
+    payload = answer["Payload"]
+    assert payload.get("errorType") == row.error, payload
+    functions = template.resources("AWS::Serverless::Function")
+    queues = template.resources("AWS::SQS::Queue")
+    if row.kept is Kept.RETURNS:
+        returned = payload.get("batchItemFailures", [{"itemIdentifier": "any"}])
+        assert returned == [{"itemIdentifier": "any"}]
+        redrive = queues["InspectorFindings"]["RedrivePolicy"]
+        assert "Undelivered" in json.dumps(redrive["deadLetterTargetArn"])
+    elif row.kept is Kept.DEAD_LETTER:
+        assert "Undelivered" in json.dumps(functions[f"{function}Function"]["DeadLetterQueue"])
+    else:
+        assert payload.get("batchItemFailures", []) == []

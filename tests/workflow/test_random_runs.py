@@ -25,6 +25,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from ledger.run_records import RunRecord
 from ledger.unfinished_executions import FINISHED_WITHIN, unfinished_executions
 from local.registry.registry_file import parse
 from reporting.channels.delivery import Channel
@@ -34,6 +35,7 @@ from tests.support.engine import Engine, engine
 from tests.support.faults import mend
 from tests.support.receivers import ALL_CHANNELS, SECRET_PARTS
 from tests.support.template import ACCOUNT, REGION
+from tests.workflow.conftest import Deploy
 
 IMAGES = 40  # more than an example scans
 # One channel of each transport.
@@ -237,3 +239,54 @@ def test_no_message_is_lost(life: type[Life], size: settings) -> None:
     finally:
         print(life.__name__, life.tally)  # noqa: T201 # pytest shows it with -rP
     assert life.tally.kills > 0
+
+
+OLD = [{"tags": "v{n}", "count": 3, "scanned": "8d"}, {"tags": "fresh", "scanned": "1d"}]
+REPOSITORIES = ("team/a", "team/b", "team/c")
+DUE, SCANNABLE = 3, 4
+
+
+def is_complete(record: RunRecord) -> bool:
+    """Return whether every image has exactly one outcome."""
+    return sum(sum(each.values()) for each in record.images.values()) == SCANNABLE
+
+
+def run_by_chance(deployed: Engine, request: dict[str, Any]) -> dict[str, Any]:
+    """Run, check what the run says about itself, and return what to run next."""
+    run = deployed.run(request)
+    records = deployed.records(run.name)
+    done = {name for name, record in records.items() if record.is_done}
+    assert all(is_complete(records[name]) for name in done)
+    if run.error == "RescanIncomplete":
+        assert run.cause
+        rerun: dict[str, Any] = json.loads(run.cause[run.cause.index('{"rerun_of"') :])
+        assert rerun == {"rerun_of": run.name}
+        named = [name for name in REPOSITORIES if name in run.cause]
+        assert set(named) == set(deployed.document(f"runs/{run.name}/repositories.json")) - done
+        return rerun
+    return {}
+
+
+@pytest.mark.no_cover
+@pytest.mark.parametrize(
+    "examples", [6, pytest.param(100, marks=pytest.mark.scale, id="100 examples")]
+)
+def test_runs_converge_and_count_every_scan_once(examples: int, deploy: Deploy) -> None:
+    tally = Tally()
+    for seed in range(examples):
+        described = [{"name": name, "images": OLD} for name in REPOSITORIES]
+        deployed = deploy({"repositories": described}, MaxConcurrency="2")
+        Chaos(deployed, seed, tally).begin()
+        request: dict[str, Any] = {}
+        for _ in range(2):
+            request = run_by_chance(deployed, request)
+        mend(deployed)
+        for _ in range(2):
+            if (last := deployed.run(request)).status == "SUCCEEDED":
+                break
+            request = {}
+        assert last.status == "SUCCEEDED", (seed, last.cause)
+        assert len(deployed.registry.started) == DUE * len(REPOSITORIES)
+        assert set(deployed.registry.started.values()) == {1}, seed
+    print("runs", tally)  # noqa: T201 # pytest shows it with -rP
+    assert tally.kills > 0

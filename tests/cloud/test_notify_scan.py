@@ -304,6 +304,25 @@ def test_each_role_may_do_its_own_work_and_nothing_else(people: People, reposito
     )["ARN"]
     own = people.engine.client("secretsmanager").describe_secret(SecretId="ecr-rescan/slack")["ARN"]
     digest = f"sha256:{0:064x}"
+    table = people.stack.outputs["LedgerTableName"]
+
+    def key(partition: str) -> dict[str, Any]:
+        return {"pk": {"S": partition}, "sk": {"S": "any"}}
+
+    def get(partition: str) -> tuple[str, str, dict[str, Any]]:
+        return "dynamodb", "get_item", {"TableName": table, "Key": key(partition)}
+
+    def get_several(*partitions: str) -> tuple[str, str, dict[str, Any]]:
+        keys = [key(each) for each in partitions]
+        return "dynamodb", "batch_get_item", {"RequestItems": {table: {"Keys": keys}}}
+
+    def update_and_put(updated: str, put: str) -> tuple[str, str, dict[str, Any]]:
+        """Make a transaction that DynamoDB cancels, if it is allowed."""
+        part = {"TableName": table, "ConditionExpression": "attribute_exists(pk)"}
+        update = {**part, "Key": key(updated), "UpdateExpression": "REMOVE any_attribute"}
+        items = [{"Update": update}, {"Put": {**part, "Item": key(put)}}]
+        return "dynamodb", "transact_write_items", {"TransactItems": items}
+
     attempts: dict[str, tuple[str, str, dict[str, Any]]] = {
         "its secret": ("secretsmanager", "get_secret_value", {"SecretId": own}),
         "another secret": ("secretsmanager", "get_secret_value", {"SecretId": other}),
@@ -317,14 +336,12 @@ def test_each_role_may_do_its_own_work_and_nothing_else(people: People, reposito
             "start_image_scan",
             {"repositoryName": repository, "imageId": {"imageDigest": digest}},
         ),
-        "recall": (
-            "dynamodb",
-            "get_item",
-            {
-                "TableName": people.stack.outputs["LedgerTableName"],
-                "Key": {"pk": {"S": "any"}, "sk": {"S": "any"}},
-            },
-        ),
+        "an image": get("repository#any"),
+        "accepted risks": get("accepted-risks"),
+        "images": get_several("repository#any"),
+        "images and a run": get_several("repository#any", "run#any"),
+        "an image and a digest": update_and_put("repository#any", "digest#DAILY"),
+        "a run and a digest": update_and_put("run#any", "digest#DAILY"),
         "publish": (
             "sns",
             "publish",
@@ -343,10 +360,12 @@ def test_each_role_may_do_its_own_work_and_nothing_else(people: People, reposito
     }
     allowed = {
         "InterpretEventFunctionRole": set[str](),
-        "ComposeNotificationFunctionRole": {"findings", "recall"},
+        "ComposeNotificationFunctionRole": {
+            *("findings", "accepted risks", "images", "an image and a digest"),
+        },
         "PostToWebhookFunctionRole": {"its secret"},
         "RecheckImagesFunctionRole": {"findings", "its queue"},
-        "RecordPlatformsFunctionRole": {"recall"},
+        "RecordPlatformsFunctionRole": {"an image"},
         "NotifyScanStateMachineRole": {"publish"},
     }
     for role, expected in allowed.items():

@@ -17,6 +17,7 @@ from local.cloud.engine import Engine
 from local.receivers.inbox import Inbox, Received
 from local.receivers.subscribers import Delivered, Subscribers
 from local.receivers.webhook_services import Answer
+from tests.support.definition import NOTIFY_SCAN
 from tests.support.mailbox import Mailbox
 from tests.support.payloads import (
     complaints_about_chatbot,
@@ -200,7 +201,7 @@ def test_what_people_know_is_told_once(people: People, repository: str) -> None:
 def test_a_scan_of_an_instance_starts_nothing(people: People, repository: str) -> None:
     """What the rules of the stack let through goes to a queue as well, event by event."""
     rules = people.stack.physical_names("AWS::Events::Rule").items()
-    starting = [name for logical_id, name in rules if logical_id.startswith("NotifyScan")]
+    starting = [name for logical_id, name in rules if logical_id in NOTIFY_SCAN.rules]
     sources = ("aws.ecr", "aws.inspector2")
     with Mailbox(people.engine).join(*starting) as let_through, Mailbox(people.engine) as all_of:
         all_of.watch(*sources)
@@ -269,6 +270,7 @@ def redeliver(people: People, *options: str) -> str:
         cwd=ROOT,
         env={
             **os.environ,
+            "PYTHONPATH": "functions:.",
             "AWS_ENDPOINT_URL": people.engine.url,
             "AWS_ACCESS_KEY_ID": DEPLOYER_ACCESS_KEY,
             "AWS_SECRET_ACCESS_KEY": "any",

@@ -228,7 +228,7 @@ def _quiet_moto(log: io.StringIO) -> Iterator[None]:
     "size",
     [
         pytest.param(sizes(3, 10), id="30 steps"),
-        pytest.param(sizes(45, 12), id="540 steps", marks=pytest.mark.scale),
+        pytest.param(sizes(60, 12), id="720 steps", marks=pytest.mark.scale),
     ],
 )
 @pytest.mark.parametrize("life", [Life, LifeOfDigests])

@@ -357,7 +357,7 @@ class Engine:
     def attempt(self, attempt: Attempt, perform: Callable[[], None]) -> None:
         """Let an attempt be made, unless its execution was killed, and count it."""
         if attempt.state == "ForgetDigest":
-            # It waits for what SendDigest has started, but on the clock of the test no time passes.
+            # It waits for what SendDigest has started, but on the clock of a test no time passes.
             self._wait_for_the_end_of(self.notifications())
         with self._ends:
             if attempt.execution in self._killed:
@@ -491,7 +491,12 @@ class Engine:
             time.sleep(seconds / 100)  # for invocations under way to end, which take real time
 
     def wait_for(self, seconds: float) -> None:
-        """Note how long a state waits, and let it pass on the clock of the test."""
+        """Note how long a state waits, and let it pass on the clock of the test.
+
+        What SendDigest has started ends first: on the clock of the test, it takes no time.
+        """
+        if NOTIFY_SCAN in self._machines:
+            self._wait_for_the_end_of(self.notifications())
         with self._lock:
             self.waits.append(seconds)
         self.clock.sleep(seconds)

@@ -147,8 +147,7 @@ class Life(RuleBasedStateMachine):
     def recover(self) -> None:
         """Mend everything, let the digest of the next day be sent, and redeliver what is kept.
 
-        NotifyScan is started again beside that digest, and by redelivery after it, so what it only
-        notes for a digest is in the one after it.
+        What is redelivered after that digest, and only noted for a digest, is in the one after it.
         """
         mend(self.deployed)
         self.deployed.clock.move(timedelta(hours=24))

@@ -127,6 +127,18 @@ def test_a_message_is_sent_wherever_its_execution_is_killed(
         assert ("SLACK" in record().last_deliveries) != is_unrecorded
 
 
+@pytest.mark.parametrize("state", ["InterpretEvent", "ComposeNotification"])
+def test_the_next_digest_has_a_change_that_was_not_composed(deploy: Deploy, state: str) -> None:
+    deployed = deploy(REGISTRY, **SLACK_DAILY)
+    killed_at(deployed, state, after=False)
+    deployed.notify(scan_event())
+    digest = next_day(deployed)
+    assert digest.states[:3] == ["RestartUnfinished", "IsAnythingRestarted", "WaitForRestarted"]
+    assert deployed.waits == [300]
+    (message,) = deployed.receivers.of(Channel.SLACK)
+    assert "Digest" in json.dumps(message)
+
+
 def test_an_event_is_not_started_again_while_it_may_be_in_progress(deploy: Deploy) -> None:
     deployed = deploy(REGISTRY, **SLACK)
     killed_at(deployed, "PostToWebhook", after=False)

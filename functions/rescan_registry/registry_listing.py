@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from registry.ecr import EcrRegistry, RepositoryPage
@@ -18,8 +18,9 @@ _LONGEST_WAIT = 10.0  # seconds
 class Waiting:
     """How time passes; tests pass their own."""
 
-    now: Callable[[], datetime] = clock.now
-    sleep: Callable[[float], None] = clock.sleep
+    # Looked up with every use: a test replaces the clock after this module is imported.
+    now: Callable[[], datetime] = field(default_factory=lambda: clock.now)
+    sleep: Callable[[float], None] = field(default_factory=lambda: clock.sleep)
     chance: Callable[[], float] = random.random
 
 

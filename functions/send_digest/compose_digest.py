@@ -58,7 +58,7 @@ def compose_digest(
 
 @entrypoint(DigestRequest)
 def handler(request: DigestRequest) -> ComposedDigest:
-    """Run as ComposeDigest, first state of SendDigest."""
+    """Run as ComposeDigest, once nothing is unfinished."""
     settings = ComposeDigestSettings.load()
     return compose_digest(
         request,

@@ -1,7 +1,6 @@
 """Executions of the state machine NotifyScan, started again."""
 
 import functools
-import json
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -10,7 +9,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from ledger.unfinished_executions import UnfinishedExecution
 from reporting.channels.delivery import with_new_lease
-from runtime.messages import Json
+from runtime.messages import Json, wire
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
@@ -44,7 +43,7 @@ class NotifyScanExecutions:
             started_with = {**started_with, "deliveries": leased}
         try:
             self._client.start_execution(
-                stateMachineArn=self._state_machine, input=json.dumps(started_with)
+                stateMachineArn=self._state_machine, input=wire(started_with).decode()
             )
         except (ClientError, BotoCoreError) as error:
             raise NotifyScanNotStarted(str(error)) from error

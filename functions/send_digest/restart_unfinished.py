@@ -6,7 +6,11 @@ from datetime import timedelta
 from ledger.unfinished_executions import UnfinishedExecutions, unfinished_executions
 from runtime import clock
 from runtime.entrypoint import entrypoint
-from send_digest.notify_scan_executions import NotifyScanExecutions, notify_scan_executions
+from send_digest.notify_scan_executions import (
+    NotifyScanExecutions,
+    NotifyScanNotStarted,
+    notify_scan_executions,
+)
 from send_digest.settings import RestartUnfinishedSettings
 
 RESTART_FOR = timedelta(seconds=240)  # of the 300 s of the function
@@ -24,7 +28,7 @@ class RestartedExecutions:
     """The output of RestartUnfinished.
 
     restarted: number of executions that were started again; each may send a message once more that
-        was delivered and not marked. left: number of those that the next digest restarts.
+        was delivered and not marked. left: number of those for which there was no time.
     """
 
     restarted: int
@@ -36,16 +40,24 @@ def restart_unfinished(
 ) -> RestartedExecutions:
     """Start each again, and remove it only then, so that it cannot be lost.
 
-    Raises NotifyScanNotStarted and LedgerUnavailable; a retry restarts those that are left.
+    Raises LedgerUnavailable, and NotifyScanNotStarted if one could not be started, after all others
+    were; a retry restarts those that are left.
     """
     now, restarted, left = clock.now(), 0, 0
+    refusals = list[NotifyScanNotStarted]()
     for execution in unfinished.ended_early(now):
         if clock.now() - now >= RESTART_FOR:
             left += 1
             continue
-        executions.start_again(execution, clock.now())
+        try:
+            executions.start_again(execution, clock.now())
+        except NotifyScanNotStarted as error:
+            refusals.append(error)
+            continue
         unfinished.forget(execution.name)
         restarted += 1
+    if refusals:
+        raise refusals[0]
     return RestartedExecutions(restarted, left)
 
 

@@ -6,11 +6,17 @@ from typing import Any, cast
 import pytest
 from botocore.exceptions import ClientError
 
-from ledger.unfinished_executions import UnfinishedExecution, UnfinishedExecutions
+from ledger.unfinished_executions import (
+    FINISHED_WITHIN,
+    UnfinishedExecution,
+    UnfinishedExecutions,
+)
+from reporting.channels.delivery import LEASE
 from send_digest import restart_unfinished as module
 from send_digest.notify_scan_executions import NotifyScanExecutions, NotifyScanNotStarted
 from send_digest.restart_unfinished import RestartedExecutions, restart_unfinished
 from tests.support.clock import NOW, Clock
+from tests.support.definition import NOTIFY_SCAN
 from tests.support.engine import any_lambda_context
 from tests.support.template import ROOT
 
@@ -36,12 +42,12 @@ class FakeUnfinished:
 class FakeStates:
     """Starts executions, each of which takes some seconds, or refuses to."""
 
-    def __init__(self, clock: Clock, seconds: float = 0, *, refuses: bool = False) -> None:
+    def __init__(self, clock: Clock, seconds: float = 0, *, refuses: str = "") -> None:
         self._clock, self._seconds, self._refuses = clock, seconds, refuses
         self.started: list[Any] = []
 
     def start_execution(self, *, stateMachineArn: str, input: str) -> None:  # noqa: A002, N803
-        if self._refuses:
+        if self._refuses and self._refuses in input:
             refusal: Any = {"Error": {"Code": "StateMachineDeleting", "Message": "any"}}
             raise ClientError(refusal, "StartExecution")
         assert stateMachineArn == MACHINE
@@ -89,10 +95,12 @@ def test_takes_over_the_claims_of_messages(clock: Clock, given: dict[str, Any]) 
 
 
 def test_forgets_nothing_that_it_could_not_start(clock: Clock) -> None:
-    kept = FakeUnfinished(unfinished("a", event=EVENT))
+    other = unfinished("b", event={"id": "event-2"})
+    kept = FakeUnfinished(unfinished("a", event=EVENT), other)
+    states = FakeStates(clock, refuses="event-1")
     with pytest.raises(NotifyScanNotStarted, match="StateMachineDeleting"):
-        restarted(kept, FakeStates(clock, refuses=True))
-    assert kept.forgotten == []
+        restarted(kept, states)
+    assert (states.started, kept.forgotten) == ([other.event], ["b"])
 
 
 def test_leaves_the_rest_to_the_next_digest_when_its_time_is_over(clock: Clock) -> None:
@@ -113,3 +121,9 @@ def test_answers_the_state_machine_with_counts(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(module, "unfinished_executions", lambda table: FakeUnfinished())
     monkeypatch.setattr(module, "notify_scan_executions", lambda arn: None)
     assert module.handler(event, any_lambda_context()) == {"restarted": 0, "left": 0}
+
+
+def test_every_claim_of_what_is_started_again_has_expired() -> None:
+    life = timedelta(seconds=NOTIFY_SCAN.definition["TimeoutSeconds"])
+    assert life + LEASE < FINISHED_WITHIN
+    assert life < LEASE

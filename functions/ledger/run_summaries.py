@@ -42,6 +42,7 @@ class SummaryDocument:
     remark: what an operator must know about the run as a whole.
     results_missing: scans of earlier runs whose result had not arrived when this run looked.
     results_found: those of them whose result ECR returned when it was asked.
+    images_overdue: images that are still due although an earlier run should have scanned them.
     rerun: the execution input that takes only what is not done; of a dry run it is one too.
     begin_with: the repository with which the next run begins, if this one did not get to the end.
     problems: repositories that did not finish; repositories_not_done counts all.
@@ -65,6 +66,7 @@ class SummaryDocument:
     change: str | None = None
     remark: str | None = None
     repositories_deferred: int = 0
+    images_overdue: int = 0
     begin_with: str | None = None
     deferred: tuple[str, ...] = ()
 

@@ -17,5 +17,6 @@ def count(summary: RunSummary, metrics: Metrics) -> None:
     metrics.add_metric("repositories_deferred", MetricUnit.Count, summary.repositories_deferred)
     metrics.add_metric("results_missing", MetricUnit.Count, summary.results_missing)
     metrics.add_metric("results_found", MetricUnit.Count, summary.results_found)
-    metrics.add_metric("images_overdue", MetricUnit.Count, summary.images_overdue)
+    if summary.change is not None:  # of a run over the whole registry: others would end the alarm
+        metrics.add_metric("images_overdue", MetricUnit.Count, summary.images_overdue)
     metrics.flush_metrics()

@@ -109,6 +109,7 @@ class RunSummary:
             change=self.change,
             remark=self.remark,
             repositories_deferred=self.repositories_deferred,
+            images_overdue=self.images_overdue,
             begin_with=self.begin_with,
             deferred=tuple(self.deferred.start),
         )

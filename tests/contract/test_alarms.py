@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from aws_lambda_powertools import Metrics
 
+from own_events.rescan_finished import RunChange
+from rescan_registry.run_change import News
 from rescan_registry.run_metrics import count
 from rescan_registry.run_summary import summary_of
 from tests.support.builders import any_facts
@@ -46,7 +48,7 @@ def own_metrics(capsys: pytest.CaptureFixture[str]) -> tuple[set[str], list[str]
     """Return the names, dimensions, and namespace of the metrics that a run sends."""
     namespace = template()["Globals"]["Function"]["Environment"]["Variables"]
     metrics = Metrics(namespace=namespace["POWERTOOLS_METRICS_NAMESPACE"], service="any")
-    count(summary_of(any_facts(run="r-1"), [], []), metrics)
+    count(summary_of(any_facts(news=News(RunChange.UNCHANGED)), [], []), metrics)
     (written,) = json.loads(capsys.readouterr().out)["_aws"]["CloudWatchMetrics"]
     (dimensions,) = written["Dimensions"]
     return {each["Name"] for each in written["Metrics"]}, dimensions, written["Namespace"]

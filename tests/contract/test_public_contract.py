@@ -22,6 +22,7 @@ from reporting.reports import (
     ScanReport,
 )
 from rescan_registry.outcomes import Outcome
+from rescan_registry.run_change import News
 from rescan_registry.run_metrics import count
 from rescan_registry.run_summary import summary_of
 from tests.support.builders import any_facts
@@ -143,7 +144,7 @@ def test_errors_of_deliveries() -> None:
 
 
 def test_metrics(capsys: pytest.CaptureFixture[str]) -> None:
-    report = summary_of(any_facts(run="r-1"), [], [])
+    report = summary_of(any_facts(news=News(RunChange.UNCHANGED)), [], [])
     count(report, Metrics(namespace="any", service="any"))
     (written,) = json.loads(capsys.readouterr().out)["_aws"]["CloudWatchMetrics"]
     names = [metric["Name"] for metric in written["Metrics"]]

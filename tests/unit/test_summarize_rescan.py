@@ -205,6 +205,14 @@ def test_emits_a_metric_for_each_outcome_and_names_no_repository(
     assert "sha256:" not in line
 
 
+def test_does_not_say_of_a_dry_run_how_many_images_are_overdue(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """It would end the alarm of a run that has left some."""
+    summary(*half_done(), found=replace(FOUND, dry_run=True))
+    assert "images_overdue" not in capsys.readouterr().out
+
+
 def test_raises_when_the_event_is_refused_after_the_summary_is_written() -> None:
     bucket, records = half_done()
     with pytest.raises(EventRefused):

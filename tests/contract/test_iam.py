@@ -95,7 +95,7 @@ def rules_of(queue: str) -> list[dict[str, Any]]:
     assert statement["Principal"] == {"Service": "events.amazonaws.com"}
     assert statement["Action"] == "sqs:SendMessage"
     assert statement["Resource"] == {"Fn::GetAtt": [queue, "Arn"]}
-    assert statement["Condition"].keys() == {"ArnEquals", "StringEquals"}
+    assert statement["Condition"].keys() == {"ArnEquals"}
     admitted = statement["Condition"]["ArnEquals"]["aws:SourceArn"]
     return admitted if isinstance(admitted, list) else [admitted]
 

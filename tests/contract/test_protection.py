@@ -56,7 +56,13 @@ def test_a_service_is_let_in_for_this_account_alone(kind: str, name: str) -> Non
         assert statement["Effect"] == "Allow"
         assert statement["Principal"].keys() == {"Service"}
         account = {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}
-        assert statement["Condition"]["StringEquals"] == account
+        if statement["Principal"]["Service"] == "events.amazonaws.com":
+            # AWS documents no other key for queues, and an ARN of ours names the account:
+            # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-resource-based.html
+            assert statement["Condition"].keys() == {"ArnEquals"}
+            assert statement["Condition"]["ArnEquals"].keys() == {"aws:SourceArn"}
+        else:
+            assert statement["Condition"]["StringEquals"] == account
 
 
 def test_data_outlives_the_stack_unless_its_first_deployment_fails() -> None:

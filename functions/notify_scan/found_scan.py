@@ -1,7 +1,7 @@
 """A scan that ECR is asked for, because an event says that there may be a new result."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from ledger.image_baselines import Baselines, StoredImage
 from notify_scan.events.scans import MOST_TAGS, SILENT, severity_counts
@@ -15,7 +15,7 @@ from registry.errors import (
     RepositoryNotFound,
     ScanNotFound,
 )
-from registry.images import LastScan, unsupported_status
+from registry.images import Image, LastScan, unsupported_status
 from reporting import console_links
 from reporting.reports import FoundImage, Reason, ScanReport, ScanType
 from reporting.text import first
@@ -27,12 +27,20 @@ _BASIC = frozenset({"COMPLETE", "FAILED"})
 _ENHANCED = frozenset({"ACTIVE", "SCAN_ELIGIBILITY_EXPIRED"})
 
 
+# What was pushed in this time is news, no matter which event speaks of it first.
+PUSHED_LATELY = timedelta(days=1)
+
+
 @dataclass(frozen=True)
 class FoundScan:
-    """A scan that ECR has been asked for, with its answer, which is not asked for again."""
+    """A scan that ECR has been asked for, with its answer, which is not asked for again.
+
+    is_of_old_image: the image was pushed more than a day ago.
+    """
 
     report: ScanReport
     answer: EcrAnswer
+    is_of_old_image: bool = False
 
 
 @dataclass(frozen=True)
@@ -63,7 +71,13 @@ class ScanLookup:
             scanned_at = self._scanned_at(image, answer.scan)
             if scanned_at is None:
                 return Reason.NO_RESULT
-            return FoundScan(self._report(image, answer.scan, scanned_at), answer)
+            described = self._described(image)
+            pushed_at = described.pushed_at if described else None
+            return FoundScan(
+                self._report(image, answer.scan, scanned_at, described),
+                answer,
+                is_of_old_image=pushed_at is not None and self.now - pushed_at > PUSHED_LATELY,
+            )
         except (ImageNotFound, RepositoryNotFound):
             return Reason.GONE
         except ImageArchived:
@@ -93,8 +107,10 @@ class ScanLookup:
             return scan.completed_at
         return self._stored(image).record.started_at if scan.status == "FAILED" else None
 
-    def _report(self, image: FoundImage, scan: LastScan, scanned_at: datetime) -> ScanReport:
-        tags, tagged_at = self._tags(image)
+    def _report(
+        self, image: FoundImage, scan: LastScan, scanned_at: datetime, described: Image | None
+    ) -> ScanReport:
+        tags = described.tags if described else self._stored(image).tags
         shown = first(tags, len, MOST_TAGS)
         severities, other = severity_counts(scan.severities)
         account, region = self.stack.account, self.stack.region
@@ -105,7 +121,7 @@ class ScanLookup:
             scan_type=ScanType.ENHANCED if scan.status in _ENHANCED else ScanType.BASIC,
             status=scan.status,
             scanned_at=scanned_at,
-            tagged_at=tagged_at,
+            tagged_at=self.now if described else None,
             link=console_links.image_page(region, account, image.repository, image.image_digest),
             image_digest=image.image_digest,
             tags=shown,
@@ -114,10 +130,10 @@ class ScanLookup:
             other=other,
         )
 
-    def _tags(self, image: FoundImage) -> tuple[tuple[str, ...], datetime | None]:
-        """Return the tags of the image, and when it had them; those of the last scan if need be."""
+    def _described(self, image: FoundImage) -> Image | None:
+        """Return the image with its tags; None if ECR does not answer to the last."""
         try:
-            return self.registry.tags(image.repository, image.image_digest), self.now
+            return self.registry.image(image.repository, image.image_digest)
         except (ImageNotFound, RepositoryNotFound):
             raise
         except Exception as error:
@@ -126,7 +142,7 @@ class ScanLookup:
             logger.warning(
                 "tags not read, those of the last scan used", extra={"error": str(error)}
             )
-            return self._stored(image).tags, None
+            return None
 
     def _stored(self, image: FoundImage) -> StoredImage:
         return self.baselines.recall(image.repository, image.image_digest, ()).image

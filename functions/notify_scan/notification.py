@@ -12,7 +12,7 @@ from ledger.image_baselines import StoredImage
 from ledger.image_records import Note
 from notify_scan.compared_scan import ComparedScan, compared, compared_again
 from notify_scan.finished_run import report_of
-from notify_scan.found_scan import ScanLookup
+from notify_scan.found_scan import FoundScan, ScanLookup
 from notify_scan.incidents import (
     IncidentChange,
     ended_by_deletion,
@@ -26,7 +26,7 @@ from notify_scan.interpreted_event import InterpretedEvent
 from notify_scan.known_image import KnownImage, recall
 from notify_scan.new_baseline import Conclusion, Ledger, keep_up, remember, with_note
 from notify_scan.own_stack import OwnStack
-from notify_scan.scan_details import RETRIES, CompletedScan, EcrAnswer, completed
+from notify_scan.scan_details import RETRIES, CompletedScan, completed
 from notify_scan.scan_record import ScanRecord, record_of, recorded_scan, recorded_tags
 from registry.ecr import EcrRegistry
 from registry.errors import ImageArchived, ImageNotFound, ImageNotScannable, RepositoryNotFound
@@ -72,7 +72,7 @@ class Composer:
 
     kept_for: time to live of the record of an image.
     attempt: number of retries so far; the last one continues without ECR and the ledger.
-    found: what ECR has answered, if the event is a hint to ask for a scan.
+    found: the scan that ECR has returned, if the event is a hint to ask for it.
     """
 
     policy: NotificationPolicy
@@ -85,7 +85,7 @@ class Composer:
     kept_for: timedelta
     now: datetime
     attempt: int
-    found: EcrAnswer | None = None
+    found: FoundScan | None = None
 
     def compose(self, interpreted: InterpretedEvent) -> Notification:
         """Decide on the report, complete it from ECR, format it, and update the ledger.
@@ -145,7 +145,7 @@ class Composer:
             return Notification(about, notify=False, reason=found)
         self._record(image, found.report)
         asked = record_of(found.report, kept_for=self.kept_for, now=self.now)
-        return replace(self, found=found.answer)._of_scan(event, found.report, asked)
+        return replace(self, found=found)._of_scan(event, found.report, asked)
 
     def _record(self, image: FoundImage, scan: ScanReport) -> None:
         """Store the scan if it is newer than the stored one, as RecordScan does."""
@@ -241,16 +241,18 @@ class Composer:
             by_name=by_name,
             attempt=self.attempt,
             risks=accepted.by_vulnerability,
-            answer=self.found,
+            answer=self.found.answer if self.found else None,
         )
 
     def _concluded(self, known: KnownImage, result: ComparedScan, decision: Decision) -> Conclusion:
         """Decide what is sent immediately, and what becomes of incidents."""
         if note := known.note:
             return _as_noted(note, result, decision, known)
-        # What was there before ecr-rescan looked is no news; what is pushed is.
-        is_asked_for = known.stored.record.started_by is not None or self.found is not None
-        is_first_sight = known.before is None and is_asked_for
+        # What was there before ecr-rescan looked is no news; what is pushed is. Anyone can send a
+        # hint, so that the push decides and not the event that speaks of it first.
+        is_old = self.found is not None and self.found.is_of_old_image
+        was_there = known.stored.record.started_by is not None or is_old
+        is_first_sight = known.before is None and was_there
         may_be_sent = decision.notify and not is_first_sight
         is_immediate = may_be_sent and self.channels.has_digest and self._has_place(result)
         conclusion = Conclusion(

@@ -1,5 +1,6 @@
 """The event Rescan Finished: a run of RescanRegistry has ended and reports its result."""
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -7,6 +8,8 @@ from typing import ClassVar
 
 from runtime.messages import Json, encode
 
+# https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html
+_EXECUTION_NAME = re.compile(r"[^\s<>{}\[\]?*\"#%\\^|~`$&,;:/\x00-\x1f\x7f-\x9f]{1,80}")
 MOST_PROBLEMS = 10  # an event names; summary.json has all
 MOST_REASONS = 15  # of an outcome
 
@@ -70,6 +73,11 @@ class RescanFinished:
     def detail(self) -> Json:
         """Write the detail of the event."""
         return encode(self)
+
+
+def is_execution_name(text: str) -> bool:
+    """Return whether Step Functions accepts a text as the name of an execution."""
+    return bool(_EXECUTION_NAME.fullmatch(text))
 
 
 def rerun_input(run: str, *, dry_run: bool) -> dict[str, object]:

@@ -173,17 +173,13 @@ class EcrRegistry:
             status, findings.get("imageScanCompletedAt"), findings.get("findingSeverityCounts", {})
         )
 
-    def tags(self, repository: str, image_digest: str) -> tuple[str, ...]:
-        """Return the tags of an image."""
+    def image(self, repository: str, image_digest: str) -> Image | None:
+        """Return an image as a listing shows it; None if ECR shows nothing of it."""
         with _named_errors("DescribeImages", f"{repository}@{image_digest}"):
             response = self._client.describe_images(
                 repositoryName=repository, imageIds=[{"imageDigest": image_digest}]
             )
-        return tuple(
-            tag
-            for detail in response.get("imageDetails", ())
-            for tag in detail.get("imageTags", ())
-        )
+        return next(map(_image, response.get("imageDetails", ())), None)
 
     def findings(self, repository: str, image_digest: str) -> ScanFindings:
         """Read what the newest scan of an image found, 1,000 findings per call."""

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from datetime import timedelta
 
+from own_events.rescan_finished import is_execution_name
 from registry.images import ECR_DAY
 from runtime import durations
 
@@ -15,8 +16,6 @@ _IGNORED = "Comment"  # the console prefills the input with one; pressing Start 
 # https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_Repository.html
 _PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _REPOSITORY_NAME = re.compile(rf"{_PART}(?:/{_PART})*")
-# https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html
-_EXECUTION_NAME = re.compile(r"[^\s<>{}\[\]?*\"#%\\^|~`$&,;:/\x00-\x1f\x7f-\x9f]{1,80}")
 
 
 class InvalidRescanRequest(Exception):
@@ -119,7 +118,7 @@ def _rescan_after(value: object) -> timedelta | None:
 def _execution_name(value: object) -> str | None:
     if value is None:
         return None
-    if not (isinstance(value, str) and _EXECUTION_NAME.fullmatch(value)):
+    if not (isinstance(value, str) and is_execution_name(value)):
         raise InvalidRescanRequest(
             "rerun_of must be the name of an execution of this state machine "
             f"(its name, not its ARN), not {_shown(value)}"

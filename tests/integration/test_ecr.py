@@ -647,18 +647,16 @@ def test_reads_the_scan_with_its_findings() -> None:
     assert found.scan == LastScan("FAILED", NOW, "no such layer", {"HIGH": 1})
 
 
-def test_reads_the_tags_of_an_image() -> None:
+def test_reads_one_image_as_a_listing_shows_it() -> None:
     registry = simulated("repositories: [{name: team/api, images: [{tags: [v1, v2]}, {tags: []}]}]")
-    tags = {
-        image.digest: ecr(registry).tags("team/api", image.digest)
-        for image in ecr(registry).images("team/api").images
-    }
-    assert sorted(tags.values()) == [(), ("v1", "v2")]
+    listed = ecr(registry).images("team/api").images
+    assert [ecr(registry).image("team/api", image.digest) for image in listed] == list(listed)
+    assert sorted(image.tags for image in listed) == [(), ("v1", "v2")]
     assert registry.calls == {"DescribeImages": 3}
     with pytest.raises(errors.ImageNotFound):
-        ecr(registry).tags("team/api", f"sha256:{9:064x}")
+        ecr(registry).image("team/api", f"sha256:{9:064x}")
     with pytest.raises(errors.RepositoryNotFound):
-        ecr(registry).tags("team/web", DIGEST)
+        ecr(registry).image("team/web", DIGEST)
 
 
 def test_believes_the_status_of_the_last_page() -> None:

@@ -19,7 +19,7 @@ from notify_scan.webhooks.request import request_for
 from notify_scan.webhooks.secrets import WebhookSecret
 from registry.ecr import EcrRegistry
 from registry.findings import Finding, ScanFindings
-from registry.images import LastScan
+from registry.images import Image, LastScan
 from reporting.channels.delivery import Channel, Delivery
 from reporting.channels.in_use import ChannelsInUse, Routing
 from reporting.channels.pagerduty import dedup_key
@@ -209,7 +209,7 @@ class FakeAcceptedRisks:
 class FakeScans:
     """ECR, asked for findings and for the last scan of any image; an answer may be an error.
 
-    findings: of a completed basic scan, or what ECR returns. tags: of the image.
+    findings: of a completed basic scan, or what ECR returns. tags, pushed_at: of the image.
     """
 
     def __init__(
@@ -217,11 +217,13 @@ class FakeScans:
         findings: Sequence[Finding] | ScanFindings | Exception = (),
         last_scan: LastScan | Exception | None = None,
         tags: Sequence[str] | Exception = (),
+        pushed_at: datetime = NOW - timedelta(days=30),
     ) -> None:
         self.asked: list[tuple[str, str, str]] = []
         self._findings = findings
         self._last_scan = last_scan
         self._tags = tags
+        self._pushed_at = pushed_at
 
     @classmethod
     def of(cls, report: ScanReport | RunReport | Reason) -> "FakeScans":
@@ -240,12 +242,12 @@ class FakeScans:
         scan = self._last_scan if isinstance(self._last_scan, LastScan) else None
         return ScanFindings("COMPLETE", findings=tuple(self._findings), scan=scan)
 
-    def tags(self, repository: str, image_digest: str) -> tuple[str, ...]:
-        """Return the tags of the image."""
-        self.asked.append(("tags", repository, image_digest))
+    def image(self, repository: str, image_digest: str) -> Image:
+        """Return the image with its tags."""
+        self.asked.append(("image", repository, image_digest))
         if isinstance(self._tags, Exception):
             raise self._tags
-        return tuple(self._tags)
+        return Image(image_digest, self._pushed_at, tuple(self._tags))
 
     def last_scan(self, repository: str, digest: str) -> LastScan | None:
         """Return the last scan."""

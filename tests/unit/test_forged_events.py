@@ -12,7 +12,7 @@ from notify_scan.events.fields import UnreadableScanEvent
 from registry.ecr import EcrRegistry
 from registry.errors import ImageNotFound
 from registry.findings import Finding, ScanFindings
-from registry.images import LastScan
+from registry.images import Image, LastScan
 from reporting.channels.delivery import Channel
 from reporting.reports import Reason
 from rescan_registry.run_summary import summary_of
@@ -45,22 +45,24 @@ class Ecr:
 
     def __init__(self) -> None:
         self.found: Sequence[Finding] = FOUND
+        self.status = "COMPLETE"
         self.scanned_at = NOW
 
     def findings(self, repository: str, image_digest: str) -> ScanFindings:
         """Return what the scan found."""
         if (repository, image_digest) != (REPOSITORY, DIGEST):
             raise ImageNotFound("any")
-        scan = LastScan("COMPLETE", self.scanned_at, severities={"CRITICAL": 1, "HIGH": 2})
-        return ScanFindings("COMPLETE", findings=tuple(self.found), scan=scan)
+        scan = LastScan(self.status, self.scanned_at, severities={"CRITICAL": 1, "HIGH": 2})
+        kind = "ENHANCED" if self.status == "ACTIVE" else "BASIC"
+        return ScanFindings(self.status, kind, findings=tuple(self.found), scan=scan)
 
     def last_scan(self, repository: str, digest: str) -> LastScan | None:
         """Return the scan."""
         return self.findings(repository, digest).scan
 
-    def tags(self, repository: str, image_digest: str) -> tuple[str, ...]:
-        """Return the tag."""
-        return ("v1",)
+    def image(self, repository: str, image_digest: str) -> Image:
+        """Return the image with its tag."""
+        return Image(image_digest, NOW - HOUR, ("v1",))
 
 
 class Stack:
@@ -124,6 +126,18 @@ def test_is_refused_or_harmless(stack: Stack, forgery: Forgery) -> None:
     assert stack.ledger.findings.items() >= findings.items()
     assert (stack.sent == sent) != forgery.is_true
     assert_the_next_scan_is_reported(stack, NOW + HOUR)
+
+
+@pytest.mark.parametrize("status", ["COMPLETE", "ACTIVE"])
+def test_a_forged_event_that_comes_first_keeps_no_image_from_being_reported(
+    monkeypatch: pytest.MonkeyPatch, status: str
+) -> None:
+    """A principal that sees a push can be faster than the scan."""
+    stack = Stack()
+    stack.ecr.status = status
+    monkeypatch.setattr("runtime.clock.now", lambda: stack.now)
+    assert stack.receive(FORGERIES["result_of_2099"].event()) == Reason.NEW
+    assert {channel for channel, _ in stack.sent} >= {Channel.SLACK, Channel.SNS}
 
 
 def assert_the_next_scan_is_reported(stack: Stack, at: datetime) -> None:

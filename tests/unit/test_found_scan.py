@@ -2,6 +2,7 @@
 
 import io
 import json
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -21,7 +22,7 @@ from registry.errors import (
     RepositoryNotFound,
     ScanNotFound,
 )
-from registry.findings import ScanFindings
+from registry.findings import Finding, ScanFindings
 from registry.images import LastScan
 from reporting.channels.delivery import Channel
 from reporting.reports import FoundImage, Reason
@@ -88,10 +89,10 @@ class Registry:
         return [call for call, *_ in self.scans.asked]
 
 
-def found(scan: LastScan, **given: Any) -> Registry:
+def found(scan: LastScan, findings: Sequence[Finding] = SOME, **given: Any) -> Registry:
     status = scan.status if scan.status in ("ACTIVE", "FAILED") else "COMPLETE"
     kind = "ENHANCED" if status == "ACTIVE" else "BASIC"
-    listed = ScanFindings(status, kind, findings=tuple(SOME), scan=scan)
+    listed = ScanFindings(status, kind, findings=tuple(findings), scan=scan)
     return Registry(FakeScans(listed, scan, **{"tags": ("v1", "latest"), **given}))
 
 
@@ -99,7 +100,7 @@ def found(scan: LastScan, **given: Any) -> Registry:
 def test_stores_a_basic_scan_as_ecr_has_it_with_two_calls(by_name: bool) -> None:
     registry = found(BASIC)
     assert registry.look(by_name=by_name).reason is Reason.NEW
-    assert registry.asked == ["findings" if by_name else "last scan", "tags"]
+    assert registry.asked == ["findings" if by_name else "last scan", "image"]
     assert registry.record.last_scan == RecordedScan(
         NOW - HOUR,
         "COMPLETE",
@@ -125,6 +126,16 @@ def test_a_first_result_is_a_baseline_and_sends_nothing_at_once() -> None:
         (change,) = registry.ledger.digest
         assert change.is_first_sight
         assert {each.channel for each in notification.deliveries} == WITHOUT_DIGEST
+
+
+def test_a_first_result_of_what_was_pushed_is_news_however_it_is_found() -> None:
+    """Or a forged event that comes before that of ECR would keep it from being reported."""
+    for scan in (BASIC, ENHANCED):
+        registry = found(scan, [any_finding("CVE-1", "CRITICAL")], pushed_at=NOW - 23 * HOUR)
+        notification = registry.look()
+        (change,) = registry.ledger.digest
+        assert (change.is_first_sight, change.is_told) == (False, True)
+        assert {each.channel for each in notification.deliveries} == set(SHIPPED.targets)
 
 
 def test_a_second_look_finds_nothing_new() -> None:
@@ -172,7 +183,7 @@ def test_says_why_a_scan_failed_with_the_answer_that_it_has() -> None:
     registry = found(LastScan("FAILED", NOW - HOUR, "no such layer"))
     notification = registry.look()
     assert notification.reason is Reason.FAILED
-    assert registry.asked == ["findings", "tags"]
+    assert registry.asked == ["findings", "image"]
     assert registry.record.baseline.image_state.failed
 
 

@@ -189,6 +189,7 @@ ENDED = "execution_failed"
             "../run-1",
             "detail.run must be the name of an execution, not '../run-1'",
         ),
+        (RUN, "detail.run", "a:b", "detail.run must be the name of an execution, not 'a:b'"),
         (RUN, "detail.run", "r" * 81, "detail.run must be the name of an execution, not 'rrr"),
         (RUN, "account", "999999999999", "must be of account 123456789012 in eu-central-1, not of"),
         (RUN, "region", "eu-west-1", "not of '123456789012' in 'eu-west-1'"),
@@ -356,3 +357,11 @@ def test_keeps_silent_on_a_run_that_has_reported_itself() -> None:
     event = sample("execution_failed")
     event["detail"]["error"] = "RescanIncomplete"
     assert interpreted(event) == Interpretation(silence=Reason.RUN_REPORTED_ALREADY)
+
+
+def test_takes_every_name_that_step_functions_takes() -> None:
+    """https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html."""
+    for name in ("nightly.2026-11-25", "rerun+1", "r", "a" * 80, "run_(1)"):
+        event = sample("rescan_finished")
+        event["detail"]["run"] = name
+        assert interpreted_event(event).interpretation.finished_run == name

@@ -3,20 +3,16 @@
 So they are hints: each is read for the name of what is to be looked at, and nothing else.
 """
 
-import re
-
 from notify_scan.events.fields import LONGEST_REGION, Fields, UnreadableScanEvent, shown
+from own_events.rescan_finished import is_execution_name
 from registry.images import could_exist
 from reporting.reports import FoundImage, Interpretation
-
-# https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html
-_RUN = re.compile(r"[A-Za-z0-9_-]{1,80}")
 
 
 def rescan_finished(event: Fields) -> Interpretation:
     """Read which run a Rescan Finished event is of."""
     run = event.part("detail").text("run")
-    if not _RUN.fullmatch(run):
+    if not is_execution_name(run):
         raise UnreadableScanEvent(
             f"{event.where}.detail.run must be the name of an execution, not {shown(run)}"
         )

@@ -78,7 +78,10 @@ def _sent(output: dict[str, Any]) -> str:
     if output["messages"]:
         channels = counted(output["messages"], "channel", "channels")
         images = counted(output["images"], "image", "images")
-        return f"Sent the digest {output['digest']} to {channels}: {images}."
+        return (
+            f"The digest {output['digest']} went to {channels}: {images}. What a channel did not "
+            "accept is in the dead-letter queue Undelivered."
+        )
     if removed := output.get("removed"):
         changes = counted(removed, "change", "changes")
         return (

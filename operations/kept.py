@@ -92,7 +92,7 @@ def _unstarted(message: Message, scheduled: Mapping[str, Taker]) -> Kept:
     target = message.attributes.get("TARGET_ARN", "")
     if target not in scheduled:
         raise UnknownMessageError(
-            f"would start {target[:120]!r}, which no schedule of the stack does"
+            f"is for {target[:120]!r}, which no schedule of this stack starts"
         )
     taker = scheduled[target]
     at = _line(message.attributes.get("SCHEDULED_TIME", ""))

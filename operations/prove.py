@@ -125,8 +125,8 @@ def judge_definition(machine: Machine, states: "SFNClient") -> Verdict:
     )
     result, diagnostics = answer["result"], answer["diagnostics"]
     different = () if result == "OK" else (f"result is {result}",)
-    told = {"result": result, "diagnostics": diagnostics}
-    return Verdict(machine.name, "", f"definition, {kind}", {"result": "OK"}, told, different)
+    answered = {"result": result, "diagnostics": diagnostics}
+    return Verdict(machine.name, "", f"definition, {kind}", {"result": "OK"}, answered, different)
 
 
 def judge_state(case: Case, states: "SFNClient") -> Verdict:
@@ -137,13 +137,13 @@ def judge_state(case: Case, states: "SFNClient") -> Verdict:
     except ClientError as error:
         if error.response["Error"]["Code"] not in ABOUT_A_DEFINITION:
             raise
-        told: Any = {"refused": str(error)}
+        answered: Any = {"refused": str(error)}
         different: tuple[str, ...] = ("the test was refused",)
     else:
         answer.pop("ResponseMetadata", None)
-        told = answer
+        answered = answer
         different = tuple(differences(case.expected, answer))
-    return Verdict(case.machine, case.state, case.about, asdict(case.expected), told, different)
+    return Verdict(case.machine, case.state, case.about, asdict(case.expected), answered, different)
 
 
 def differences(expected: Outcome, answer: dict[str, Any]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""`make redeliver`: give the messages in the dead-letter queue Undelivered to what they were for.
+"""`make redeliver`: send each message in the dead-letter queue Undelivered to its original target.
 
 A delivery or an event starts its own execution of NotifyScan, a run or a digest that was not
 started is started, a finding goes back to the queue InspectorFindings, and a pushed index to
@@ -40,7 +40,7 @@ MESSAGES_PER_CALL = 10
 
 
 class NotTakenError(Exception):
-    """What a message was for has refused it."""
+    """The original target of a message has refused it."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Takers:
         }
 
     def give(self, kept: Kept) -> None:
-        """Give a message to its taker; of several starts of one state machine, make one."""
+        """Send a message to its taker; of several starts of one state machine, make one."""
         content = json.dumps(kept.content)
         match kept.taker:
             case Taker.NOTIFY_SCAN:
@@ -125,7 +125,7 @@ class Undelivered:
         return [self._read(message) for message in messages]
 
     def send_again(self) -> Iterator[Kept | UnknownMessageError | NotTakenError]:
-        """Give every message to its taker, and delete it.
+        """Send every message to its taker, and delete it.
 
         Messages that are unknown or refused are left in the queue, and are visible again after a
         minute. One that is refused keeps no other from being sent.
@@ -136,7 +136,7 @@ class Undelivered:
                 try:
                     self._takers.give(kept)
                 except (ClientError, NotifyScanNotStarted) as refused:
-                    yield NotTakenError(f"{kept.taker} does not take: {refused}")
+                    yield NotTakenError(f"{kept.taker} refused: {refused}")
                     continue
                 self._queues.delete_message(
                     QueueUrl=self._queue_url, ReceiptHandle=message["ReceiptHandle"]
@@ -206,13 +206,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
             complaints.print(
                 Text(f"Left in the queue: a message that {each}", "yellow"), soft_wrap=True
             )
-    done = "in the queue" if options.list else "sent again; what fails again returns to the queue"
-    console.print(f"{len(kept)} {done}." if kept else "The queue Undelivered is empty.")
+    console.print(_summary(len(found), None if options.list else len(kept)))
     if unfinished:
         executions = counted(unfinished, "execution", "executions")
         done = "can be started again" if options.list else "started again"
         console.print(f"{executions} of NotifyScan that did not finish: {done}.")
-    return 0
+    return 1 if any(isinstance(each, NotTakenError) for each in found) else 0
+
+
+def _summary(found: int, sent: int | None) -> str:
+    """Say how many messages there were, and how many of them were sent, unless only listed."""
+    queue = "dead-letter queue Undelivered"
+    if not found:
+        return f"The {queue} is empty."
+    if sent is None:
+        return f"{found} in the {queue}."
+    if left := found - sent:
+        return f"{sent} sent again, {left} left in the {queue}."
+    return f"{sent} sent again; what fails again returns to the queue."
 
 
 def _unfinished(stack: Stack, executions: NotifyScanExecutions, options: argparse.Namespace) -> int:
@@ -238,9 +249,9 @@ def _options() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="make redeliver",
         usage="make redeliver [ARGS='[--stack NAME] [--list]']",
-        description="Give the messages in the dead-letter queue Undelivered of a stack to what "
-        "they were for. Uses the AWS credentials and the Region of your environment, or of "
-        "~/.aws/config.",
+        description="Send each message in the dead-letter queue Undelivered of a stack to its "
+        "original target. Uses the AWS credentials and the Region of your environment, or of "
+        "~/.aws/config. The exit code is 1 if a target has refused a message.",
     )
     parser.add_argument(
         "--stack", default="ecr-rescan", help="name of the stack (default: ecr-rescan)"

@@ -20,6 +20,7 @@ SENT = {
     "is_resumed": False,
     "removed": 1_300,
 }
+NOT_ACCEPTED = "What a channel did not accept is in the dead-letter queue Undelivered."
 type Deployed = Callable[..., str]
 
 
@@ -67,8 +68,11 @@ def ending_with(output: object) -> dict[str, object]:
 @pytest.mark.parametrize(
     ("output", "words"),
     [
-        (SENT, "Sent the digest digest-1 to 4 channels: 1,204 images."),
-        (SENT | {"images": 1, "messages": 1}, "Sent the digest digest-1 to 1 channel: 1 image."),
+        (SENT, f"The digest digest-1 went to 4 channels: 1,204 images. {NOT_ACCEPTED}"),
+        (
+            SENT | {"images": 1, "messages": 1},
+            f"The digest digest-1 went to 1 channel: 1 image. {NOT_ACCEPTED}",
+        ),
         (
             SENT | {"images": 0, "messages": 0, "removed": 2},
             "Nothing to send: 2 changes cancelled each other out, were sent immediately, or have "

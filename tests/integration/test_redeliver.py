@@ -231,16 +231,16 @@ def test_what_is_refused_is_left_and_keeps_nothing_else_from_being_sent(
     put(deployed, kept(1), json.dumps(push), kept(2))
     found = list(undelivered.send_again())
     assert [str(each) for each in found if isinstance(each, NotTakenError)] == [
-        "RecordPlatforms does not take: An error occurred (AccessDeniedException) when calling "
+        "RecordPlatforms refused: An error occurred (AccessDeniedException) when calling "
         "the Invoke operation: no permission"
     ]
     assert len(inputs(deployed.notify_scan_arn)) == 2
     assert left(deployed) == 1
     put(deployed, json.dumps(push))
-    assert main([]) == 0
-    assert "Left in the queue: a message that RecordPlatforms does not take" in " ".join(
-        capsys.readouterr().err.split()
-    )
+    assert main([]) == 1
+    printed = capsys.readouterr()
+    assert "Left in the queue: a message that RecordPlatforms refused" in printed.err
+    assert printed.out.strip() == "0 sent again, 1 left in the dead-letter queue Undelivered."
 
 
 def test_a_message_that_the_queue_returns_twice_is_sent_once(
@@ -288,19 +288,37 @@ def test_leaves_what_comes_meanwhile_for_the_next_time(
 def test_shows_what_was_sent(deployed: Stack, capsys: pytest.CaptureFixture[str]) -> None:
     put(deployed, kept(1), "something else")
     assert main(["--list"]) == 0
-    assert "1 in the queue." in capsys.readouterr().out
+    assert "2 in the dead-letter queue Undelivered." in capsys.readouterr().out
     assert main([]) == 0
     printed = capsys.readouterr()
     assert "SLACK" in printed.out
     assert "image 1" in printed.out
     assert "WebhookRefused: 404" in printed.out
-    assert "1 sent again" in printed.out
+    assert "1 sent again, 1 left in the dead-letter queue Undelivered." in printed.out
     assert "Left in the queue: a message that is not JSON" in printed.err
+
+
+def test_says_that_what_fails_again_returns(
+    deployed: Stack, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put(deployed, kept(1))
+    assert main([]) == 0
+    assert "1 sent again; what fails again returns to the queue." in capsys.readouterr().out
+
+
+def test_a_queue_with_nothing_but_unknown_messages_is_not_empty(
+    deployed: Stack, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put(deployed, "something else", "{}")
+    assert main([]) == 0
+    assert capsys.readouterr().out.strip() == (
+        "0 sent again, 2 left in the dead-letter queue Undelivered."
+    )
 
 
 def test_says_so_when_nothing_is_kept(deployed: Stack, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 0
-    assert capsys.readouterr().out.strip() == "The queue Undelivered is empty."
+    assert capsys.readouterr().out.strip() == "The dead-letter queue Undelivered is empty."
 
 
 @pytest.mark.parametrize("delivered", [False, True], ids=["event", "deliveries"])

@@ -141,12 +141,12 @@ def test_a_start_says_what_it_can() -> None:
 
 @pytest.mark.parametrize("target", [f"{MACHINE}:Other", f"{MACHINE}:Rescan:1", ""])
 def test_nothing_is_started_that_the_stack_does_not_start(target: str) -> None:
-    with pytest.raises(UnknownMessageError, match="which no schedule of the stack does"):
+    with pytest.raises(UnknownMessageError, match="which no schedule of this stack starts"):
         kept("{}", **UNSTARTED, TARGET_ARN=target)
 
 
 def test_a_start_without_a_target_is_unknown() -> None:
-    with pytest.raises(UnknownMessageError, match="would start ''"):
+    with pytest.raises(UnknownMessageError, match="is for ''"):
         kept("{}", **UNSTARTED)
 
 

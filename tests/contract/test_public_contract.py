@@ -26,15 +26,15 @@ from rescan_registry.run_change import News
 from rescan_registry.run_metrics import count
 from rescan_registry.run_summary import summary_of
 from tests.support.builders import any_facts
-from tests.support.definition import RESCAN_REGISTRY
+from tests.support.definition import NOTIFY_SCAN, RESCAN_REGISTRY
 from tests.support.errors import LEAVES
 from tests.support.template import ROOT, resources, template
 
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
 CODE = "".join(path.read_text() for path in (ROOT / "functions").rglob("*.py"))
 OF_POWERTOOLS = {"function_name", "function_request_id"}
-# The last attempt of ComposeNotification goes without ECR and without the ledger.
-TOLERATED = {"EcrThrottled", "EcrUnavailable", "LedgerUnavailable"}
+# https://docs.aws.amazon.com/step-functions/latest/dg/cw-logs.html
+OF_STEP_FUNCTIONS = {"type", "execution_arn", "details.error"}
 
 
 def section(heading: str) -> str:
@@ -111,7 +111,7 @@ def test_log_fields() -> None:
     listed = section("Metrics and log fields").partition("Every log line of a function has")[2]
     named = {*", ".join(queried).split(", "), *re.findall(r"`(\w+)`", listed)}
     assert len(named) > 8
-    for name in named - OF_POWERTOOLS:
+    for name in named - OF_POWERTOOLS - OF_STEP_FUNCTIONS:
         assert re.search(rf'"{name}"|^    {name}: ', CODE, re.M), name
 
 
@@ -137,10 +137,18 @@ def test_errors_of_runs() -> None:
 
 def test_errors_of_deliveries() -> None:
     documented = words(table(section("Undelivered notifications"), "error"))
-    raised = {*LEAVES["InterpretEvent"], *LEAVES["ComposeNotification"], *LEAVES["PostToWebhook"]}
+    functions = ("InterpretEvent", "ComposeNotification", "PostToWebhook", "RecordPlatforms")
+    raised = {name for function in functions for name in LEAVES[function]}
     services = {name for name in documented if name.endswith("…")}
     assert services == {"SNS.…", "Sns.…", "EventBridge.…"}
-    assert sorted(set(documented) - services) == sorted(raised - TOLERATED)
+    of_aws = {name for name in documented if "." in name} - services
+    assert of_aws <= {
+        name
+        for state in NOTIFY_SCAN.states
+        for retrier in state.body.get("Retry", [])
+        for name in retrier["ErrorEquals"]
+    }
+    assert sorted(set(documented) - services - of_aws) == sorted(raised)
 
 
 def test_metrics(capsys: pytest.CaptureFixture[str]) -> None:

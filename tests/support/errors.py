@@ -46,6 +46,8 @@ LEAVES: dict[str, tuple[str, ...]] = {
         "SettingsError",
         "EcrThrottled",
         "EcrUnavailable",
+        "AccessDenied",
+        "EcrError",
         "LedgerUnavailable",
         "BaselineMoved",
     ),

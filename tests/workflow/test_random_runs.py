@@ -224,19 +224,20 @@ def _quiet_moto(log: io.StringIO) -> Iterator[None]:
 
 @pytest.mark.no_cover
 @pytest.mark.parametrize(
-    "size",
+    ("size", "least"),
     [
-        pytest.param(sizes(3, 10), id="30 steps"),
-        pytest.param(sizes(60, 12), id="720 steps", marks=pytest.mark.scale),
+        pytest.param(sizes(3, 10), 10, id="30 steps"),
+        pytest.param(sizes(60, 12), 500, id="720 steps", marks=pytest.mark.scale),
     ],
 )
 @pytest.mark.parametrize("life", [Life, LifeOfDigests])
-def test_no_message_is_lost(life: type[Life], size: settings) -> None:
+def test_no_message_is_lost(life: type[Life], size: settings, least: int) -> None:
     life.tally = Tally()
     try:
         run_state_machine_as_test(life, settings=size)  # type: ignore[no-untyped-call]
     finally:
         print(life.__name__, life.tally)  # noqa: T201 # pytest shows it with -rP
+    assert life.tally.executions >= least
     assert life.tally.kills > 0
 
 

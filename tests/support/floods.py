@@ -219,6 +219,10 @@ class Installation:
     def _send(self, deliveries: tuple[Delivery, ...]) -> None:
         for each in deliveries:
             self.sent.setdefault((each.channel, each.message_id), Sent(self.now, each))
+            ledger_table(_TABLE).put(
+                (f"delivery#{each.message_id}", f"channel#{each.channel}"),
+                {"claimed_at": self.now, "delivered_at": self.now},
+            )
 
     @property
     def _records(self) -> ImageRecords:

@@ -351,19 +351,6 @@ def test_keeps_what_may_be_left_by_number() -> None:
     assert not images.scan(scan(A, C, scan_type=ENHANCED)).notify
 
 
-@pytest.mark.parametrize(("status", "is_immediate"), [("ACTIVE", False), ("COMPLETE", True)])
-def test_is_no_urgent_news_what_was_there_before_it_was_first_asked_for(
-    status: str, is_immediate: bool
-) -> None:
-    images = Images()
-    first = images.scan(scan(A, status=status, scan_type=ENHANCED))
-    assert first.notify
-    assert (Channel.SLACK in {each.channel for each in first.deliveries}) is is_immediate
-    change = images.change_of(images.last_event)
-    assert change
-    assert change.is_first_sight is not is_immediate
-
-
 def test_names_what_a_moved_tag_has_brought_that_could_not_be_read_at_first() -> None:
     images = Images()
     images.scan(scan(A))

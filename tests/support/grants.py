@@ -122,13 +122,15 @@ def needs_of(service: str, operation: str, parameters: Mapping[str, Any]) -> Ite
 def _of_ledger(operation: str, parameters: Mapping[str, Any]) -> Iterator[Need]:
     """Return what a call of DynamoDB needs.
 
-    A transaction needs what its writes need, each for its own key:
+    A transaction needs what its writes need:
     https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis-iam.html
+    Whether each counts with its own key or with those of all is not documented. Here it is all.
     """
     if operation == "TransactWriteItems":
-        for item in parameters["TransactItems"]:
-            for kind, part in item.items():
-                yield from _of_ledger(f"{kind}Item", part)
+        parts = [part for item in parameters["TransactItems"] for part in item.items()]
+        keys = [_partition(part) for _, part in parts]
+        for kind, part in parts:
+            yield _of_table(f"{kind}Item", part["TableName"], keys)
     elif operation == "BatchGetItem":
         for table, asked in parameters["RequestItems"].items():
             yield _of_table(operation, table, [key["pk"]["S"] for key in asked["Keys"]])

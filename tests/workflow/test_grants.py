@@ -353,7 +353,7 @@ def listing(*prefixes: str) -> Need:
         ("ComposeNotificationFunction", of_key("BatchGetItem", "announced#a", "run#b"), False),
         ("ComposeNotificationFunction", of_key("DeleteItem", "announced#any"), True),
         ("ComposeNotificationFunction", of_key("DeleteItem", "budget#any"), False),
-        ("ComposeNotificationFunction", of_key("DeleteItem", "digest#DAILY"), False),
+        ("ComposeNotificationFunction", of_key("DeleteItem", "digest-under-way"), False),
         ("ComposeNotificationFunction", listing("accepted-risks.yaml"), True),
         ("ComposeNotificationFunction", listing("accepted-risks.yaml.bak"), False),
         ("ComposeNotificationFunction", listing(), False),

@@ -53,6 +53,7 @@ DIGESTS = {
 
 
 def sizes(examples: int, steps: int) -> settings:
+    """Set the number of lives, and of their steps: 10 at most, which one digest can name."""
     return settings(
         max_examples=examples,
         stateful_step_count=steps,
@@ -227,7 +228,7 @@ def _quiet_moto(log: io.StringIO) -> Iterator[None]:
     ("size", "least"),
     [
         pytest.param(sizes(3, 10), 10, id="30 steps"),
-        pytest.param(sizes(60, 12), 500, id="720 steps", marks=pytest.mark.scale),
+        pytest.param(sizes(100, 10), 500, id="1,000 steps", marks=pytest.mark.scale),
     ],
 )
 @pytest.mark.parametrize("life", [Life, LifeOfDigests])

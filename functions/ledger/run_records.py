@@ -14,7 +14,7 @@ import ledger.client  # noqa: F401 # with the start of a function, which has mor
 from ledger.table import Table, ledger_table
 from runtime.messages import decode
 
-LONGEST_PROBLEM = 500  # characters
+LONGEST_PROBLEM = 500  # characters, also of a remark
 
 
 class RecordStatus(StrEnum):

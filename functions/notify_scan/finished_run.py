@@ -1,5 +1,6 @@
 """The report on a run that has written its summary."""
 
+from ledger.run_records import LONGEST_PROBLEM
 from ledger.run_summaries import SummaryDocument
 from notify_scan.own_stack import OwnStack
 from own_events.rescan_finished import Problem
@@ -8,7 +9,6 @@ from reporting.reports import RunReport
 from reporting.text import first, sendable, trimmed
 
 MOST_OF_PROBLEMS = 4_000  # characters of all: a state, and an event, have 256 KiB
-LONGEST_PROBLEM = 500  # characters, also of a remark
 
 
 def report_of(summary: SummaryDocument, stack: OwnStack) -> RunReport:

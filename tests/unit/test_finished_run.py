@@ -3,9 +3,9 @@ from datetime import timedelta
 
 import pytest
 
-from ledger.run_records import RecordStatus
+from ledger.run_records import LONGEST_PROBLEM, RecordStatus
 from ledger.run_summaries import ImageCounts, SummaryDocument
-from notify_scan.finished_run import LONGEST_PROBLEM, report_of
+from notify_scan.finished_run import report_of
 from own_events.rescan_finished import MOST_REASONS, Problem, RunChange
 from reporting.reports import RunReport
 from rescan_registry.run_change import News

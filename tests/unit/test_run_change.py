@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from ledger.run_records import LONGEST_PROBLEM
 from ledger.run_state import LastRun
-from notify_scan.finished_run import LONGEST_PROBLEM
 from own_events.rescan_finished import RunChange
 from rescan_registry.repository_choice import (
     ENHANCED_SCANNING,

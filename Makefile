@@ -14,6 +14,7 @@ export SAM_CLI_TELEMETRY := 0
 check build: export AWS_DEFAULT_REGION ?= eu-central-1
 
 dev := $(VENVS)/dev/bin
+cli := PYTHONPATH=. $(VENVS)/cli/bin/python -m cli
 sam := PATH="$(CURDIR)/$(VENVS)/dev/bin:$$PATH" $(VENVS)/sam/bin/sam
 
 .PHONY: help
@@ -90,7 +91,7 @@ docs: $(VENVS)/dev/installed ## write the generated parts of the documents: pict
 
 .PHONY: lock
 lock: $(UV) ## compile requirements/ from pyproject.toml
-	for group in audit checkov dev mutants local sam lambda-runtime oldest-sdk; do \
+	for group in audit checkov cli dev mutants local sam lambda-runtime oldest-sdk; do \
 	  $(UV) pip compile pyproject.toml --group $$group --upgrade --generate-hashes --no-header \
 	    --no-annotate --python-version 3.13 --quiet --output-file requirements/$$group.txt; \
 	done
@@ -125,8 +126,8 @@ $(VENVS)/%/installed: requirements/%.txt | $(UV)
 	$(require_cache)
 	$(UV) venv --quiet --clear --python $(PYTHON) $(VENVS)/$*
 	$(UV) pip sync --quiet --python $(VENVS)/$*/bin/python --require-hashes $<
-	@# localemu finds its plugins by the entry points of this project.
-	$(if $(filter local,$*),$(UV) pip install --quiet --python $(VENVS)/local/bin/python --no-deps --no-build-isolation --editable .)
+	@# localemu finds its plugins by the entry points of local/pyproject.toml.
+	$(if $(filter local,$*),$(UV) pip install --quiet --python $(VENVS)/local/bin/python --no-deps --no-build-isolation --editable local)
 	@touch $@
 
-$(VENVS)/local/installed: pyproject.toml
+$(VENVS)/local/installed: local/pyproject.toml

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from cli import VERSION
 from tests.support.template import ROOT, template
 from tests.support.third_parties import DEPLOYED, third_parties
 
@@ -65,7 +66,9 @@ def test_tests_and_local_functions_speak_the_same_boto3() -> None:
 def test_one_python_everywhere() -> None:
     version = (ROOT / ".python-version").read_text().strip()
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert project["requires-python"] == f"=={version}.*"
+    local = tomllib.loads((ROOT / "local" / "pyproject.toml").read_text())["project"]
+    assert project["requires-python"] == ">=3.12"
+    assert local["requires-python"] == f"=={version}.*"
     assert template()["Globals"]["Function"]["Runtime"] == f"python{version}"
 
 
@@ -75,4 +78,5 @@ def test_one_version_everywhere() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     heading = re.search(r"^## (.+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
     assert heading
-    assert project["version"] == heading[1] == version
+    assert project["version"] == heading[1] == version == VERSION
+    assert template()["Outputs"]["Version"]["Value"] == version

@@ -68,7 +68,7 @@ def test_every_kind_of_text_is_read() -> None:
     paths = {passage.path for passage in read}
     assert {"README.md", "CHANGELOG.md", "template.yaml", "Makefile"} <= paths
     folders = {path.partition("/")[0] for path in paths if "/" in path}
-    assert folders == {"docs", "functions", "local", "operations", "statemachine", "tests"}
+    assert folders == {"cli", "docs", "functions", "local", "operations", "statemachine", "tests"}
 
 
 def test_released_versions_stay_as_they_were() -> None:

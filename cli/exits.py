@@ -1,0 +1,25 @@
+"""How a command ends: its exit codes, and the errors that become one sentence."""
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """The exit codes of every command. 130 is that of Ctrl-C."""
+
+    DONE = 0
+    BAD = 1  # the question is answered, and the answer is bad
+    USAGE = 2
+    REFUSED = 3  # AWS refused or did not answer, or there is no such stack
+    INCOMPLETE = 4  # part of the answer is missing, or part of the work is left
+
+
+class CommandError(Exception):
+    """A command cannot continue. The text is one sentence, or two: what happened, what to do."""
+
+    code = ExitCode.REFUSED
+
+
+class UsageError(CommandError):
+    """What the operator has given cannot be used."""
+
+    code = ExitCode.USAGE

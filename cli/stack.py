@@ -1,0 +1,170 @@
+"""The deployed stack that a command is about: its outputs, its parameters, and AWS beside it."""
+
+import functools
+import os
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from cli import VERSION
+from cli.aws_errors import note_action
+from cli.exits import CommandError
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudformation.type_defs import StackTypeDef
+
+CONNECTIONS = 16  # calls that a command has under way at most
+OUTPUT_OF_EVERY_VERSION = "RescanRegistryArn"  # since 0.3.0, and of no other application
+
+
+@dataclass(frozen=True)
+class Address:
+    """Which stack is meant, as the options say. region, profile: absent means AWS's own rules."""
+
+    stack: str
+    region: str | None = None
+    profile: str | None = None
+
+
+class Account:
+    """The account and the Region in which a command works, with the operator's credentials."""
+
+    def __init__(self, address: Address) -> None:
+        self._session = boto3.Session(
+            profile_name=address.profile, region_name=address.region or os.environ.get("AWS_REGION")
+        )
+
+    @functools.cached_property
+    def identity(self) -> Mapping[str, str]:
+        """Return who is asking, as GetCallerIdentity says: Account and Arn."""
+        answer = self.client("sts").get_caller_identity()
+        return {"Account": answer["Account"], "Arn": answer["Arn"]}
+
+    @property
+    def region(self) -> str:
+        """Return the Region; raise NoRegionError if nothing names one."""
+        return str(self.client("cloudformation").meta.region_name)
+
+    def client(self, service: str, *, region: str | None = None) -> Any:
+        """Make the client of a service, once; region: another one than that of the stack."""
+        return self._client(service, region)
+
+    @functools.cache  # noqa: B019 # one account lives as long as the command
+    def _client(self, service: str, region: str | None) -> Any:
+        client: Any = self._session.client(service, region_name=region, config=_config())  # type: ignore[call-overload]
+        client.meta.events.register("after-call", note_action)
+        return client
+
+
+class Stack:
+    """A deployed stack of ecr-rescan."""
+
+    def __init__(self, account: Account, description: "StackTypeDef") -> None:
+        self.account = account
+        self.name = description["StackName"]
+        self.status: str = description["StackStatus"]
+        self.outputs: Mapping[str, str] = {
+            each["OutputKey"]: each["OutputValue"] for each in description.get("Outputs", [])
+        }
+        self.parameters: Mapping[str, str] = {
+            each["ParameterKey"]: each.get("ParameterValue", "")
+            for each in description.get("Parameters", [])
+        }
+
+    @property
+    def version(self) -> str:
+        """Return the version that is deployed; before 0.4.0, stacks did not say it."""
+        return self.outputs.get("Version", "0.3.0")
+
+    def client(self, service: str) -> Any:
+        """Make the client of a service, once."""
+        return self.account.client(service)
+
+    def output(self, name: str) -> str:
+        """Return an output; raise CommandError if the stack is of a version without it."""
+        return self._value(self.outputs, "output", name)
+
+    def parameter(self, name: str) -> str:
+        """Return a parameter; raise CommandError if the stack is of a version without it."""
+        return self._value(self.parameters, "parameter", name)
+
+    def physical_names(self, kind: str) -> dict[str, str]:
+        """Return the physical names of the resources of a kind, by logical ID."""
+        pages = self.client("cloudformation").get_paginator("list_stack_resources")
+        return {
+            each["LogicalResourceId"]: each["PhysicalResourceId"]
+            for page in pages.paginate(StackName=self.name)
+            for each in page["StackResourceSummaries"]
+            if each["ResourceType"] == kind and "PhysicalResourceId" in each
+        }
+
+    def _value(self, values: Mapping[str, str], what: str, name: str) -> str:
+        if name not in values:
+            raise CommandError(
+                f"The stack {self.name} is of version {self.version} and has no {what} {name}, "
+                f"which this command needs: deploy {VERSION} with make deploy."
+            )
+        return values[name]
+
+
+def open_stack(account: Account, address: Address, *, looks_elsewhere: bool = False) -> Stack:
+    """Find a stack by name; raise CommandError if there is none, or it is another application.
+
+    looks_elsewhere: name the other Regions of the account that have a stack of this name.
+    """
+    description = _description(account, address.stack, account.region)
+    if description is None:
+        where = f"{account.region} of {account.identity['Account']}"
+        elsewhere = _elsewhere(account, address.stack) if looks_elsewhere else ()
+        hint = (
+            f" It is in {', '.join(elsewhere)}: add --region {elsewhere[0]}." if elsewhere else ""
+        )
+        raise CommandError(f"There is no stack {address.stack} in {where}.{hint}")
+    stack = Stack(account, description)
+    if OUTPUT_OF_EVERY_VERSION not in stack.outputs:
+        raise CommandError(
+            f"The stack {stack.name} has status {stack.status} and not the outputs of ecr-rescan: "
+            "give the name of its stack with --stack, or deploy it with make deploy."
+        )
+    return stack
+
+
+def _description(account: Account, stack: str, region: str) -> "StackTypeDef | None":
+    cloudformation = account.client("cloudformation", region=region)
+    try:
+        (description,) = cloudformation.describe_stacks(StackName=stack)["Stacks"]
+    except ClientError as error:
+        if "does not exist" in str(error):
+            return None
+        raise
+    return description  # type: ignore[no-any-return]
+
+
+def _elsewhere(account: Account, stack: str) -> tuple[str, ...]:
+    """Name the other Regions with such a stack: a help only, and no reason to fail."""
+    try:
+        answer = account.client("ec2").describe_regions()
+        regions = [each["RegionName"] for each in answer["Regions"]]
+        others = sorted({*regions} - {account.region})
+        with ThreadPoolExecutor(max_workers=len(others) or 1) as pool:
+            found = pool.map(lambda region: _description(account, stack, region), others)
+            return tuple(region for region, each in zip(others, found, strict=True) if each)
+    except (BotoCoreError, ClientError):
+        return ()
+
+
+def _config() -> Config:
+    """Wait for a busy service; a prefix would make the address of a local cloud unreachable."""
+    return Config(
+        retries={"mode": "adaptive", "total_max_attempts": 8},
+        connect_timeout=5,
+        read_timeout=30,
+        max_pool_connections=CONNECTIONS,
+        inject_host_prefix="AWS_ENDPOINT_URL" not in os.environ,
+        user_agent_extra=f"ecr-rescan/{VERSION}",
+    )

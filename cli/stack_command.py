@@ -1,0 +1,69 @@
+"""A command about a deployed stack: the options that every such command has, and how it ends."""
+
+import functools
+import os
+import sys
+from typing import Any
+
+import click
+from typer.core import TyperCommand, TyperOption
+
+PANEL = "Stack and output"
+FORMATS = ("table", "json", "csv")
+
+
+class StackCommand(TyperCommand):
+    """A command with the options of all commands; its context holds a Call instead of them."""
+
+    def __init__(self, *arguments: Any, params: list[click.Parameter], **keywords: Any) -> None:
+        super().__init__(*arguments, params=[*params, *_options()], **keywords)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command, and end with a sentence and an exit code where it raises an error."""
+        given = {option.name: ctx.params.pop(option.name) for option in _options() if option.name}
+        # These take half a second, which help and completion need not wait for.
+        from cli.aws_errors import in_a_sentence  # noqa: PLC0415
+        from cli.call import Call  # noqa: PLC0415
+        from cli.exits import CommandError  # noqa: PLC0415
+        from cli.output import Format, Output  # noqa: PLC0415
+        from cli.stack import Address  # noqa: PLC0415
+
+        output = Output(Format(given["form"]), color=not given["no_color"])
+        address = Address(given["stack"], given["region"], given["profile"])
+        ctx.obj = Call(address, output, is_confirmed=given["yes"])
+        try:
+            with in_a_sentence(given["profile"] or os.environ.get("AWS_PROFILE")):
+                return super().invoke(ctx)
+        except CommandError as error:
+            if given["debug"]:
+                raise
+            output.complain(str(error))
+            sys.exit(error.code)
+
+
+@functools.cache
+def _options() -> tuple[TyperOption, ...]:
+    option = functools.partial(TyperOption, rich_help_panel=PANEL)
+    return (
+        option(
+            param_decls=["--stack", "-s"],
+            envvar="ECR_RESCAN_STACK",
+            default="ecr-rescan",
+            show_default=True,
+            help="Name of the stack.",
+        ),
+        option(param_decls=["--region"], help="Region of the stack.", metavar="REGION"),
+        option(
+            param_decls=["--profile"], help="Profile of your AWS configuration.", metavar="NAME"
+        ),
+        option(
+            param_decls=["form", "--output", "-o"],
+            type=click.Choice(FORMATS),
+            default="table",
+            show_default=True,
+            help="Form of the answer.",
+        ),
+        option(param_decls=["--yes", "-y"], is_flag=True, help="Answer yes to every question."),
+        option(param_decls=["--no-color"], is_flag=True, help="Use no colors; also NO_COLOR."),
+        option(param_decls=["--debug"], is_flag=True, help="Show the traceback of an error."),
+    )

@@ -21,9 +21,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from cli.kept_messages import Kept, Message, Taker, UnknownMessageError, read
 from ledger.errors import LedgerUnavailable
 from ledger.unfinished_executions import unfinished_executions
-from operations.kept import Kept, Message, Taker, UnknownMessageError, read
 from operations.stack import StackNotFoundError, outputs_of
 from reporting.phrases import counted
 from runtime import clock

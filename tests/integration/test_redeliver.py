@@ -10,8 +10,8 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
+from cli.kept_messages import UnknownMessageError
 from ledger.table import Table, ledger_table
-from operations.kept import UnknownMessageError
 from operations.redeliver import NotTakenError, Stack, Takers, Undelivered, main
 from operations.stack import StackNotFoundError
 from tests.support.template import REGION, resources

@@ -31,6 +31,7 @@ from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from accepted_risks.document import accepted_risks_document
+from cli.kept_messages import Message, Taker, read
 from ledger.bucket import run_bucket
 from ledger.digest_entries import DigestEntries, digest_entries
 from ledger.run_records import RunRecord, run_records
@@ -39,7 +40,6 @@ from local.cloud import moto_internals
 from local.cloud.moto_internals import Attempt, TaskFailure
 from local.registry.botocore_face import attach
 from local.registry.simulated_registry import SimulatedRegistry
-from operations.kept import Message, Taker, read
 from own_events.event_bus import event_bus
 from registry.ecr import ecr_registry
 from runtime.settings import loaded

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from cli.kept_messages import Message, read
 from local.registry.simulated_registry import SimulatedRegistry
 from notify_scan.webhooks.client import (
     WebhookRefused,
@@ -18,7 +19,6 @@ from notify_scan.webhooks.client import (
     WebhookThrottledForLong,
     WebhookUnavailable,
 )
-from operations.kept import Message, read
 from reporting.channels.delivery import Channel
 from tests.support.clock import NOW
 from tests.support.engine import Engine, Execution

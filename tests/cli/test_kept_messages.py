@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from operations.kept import Kept, Message, Taker, UnknownMessageError, read
+from cli.kept_messages import Kept, Message, Taker, UnknownMessageError, read
 
 DELIVERY = {
     "channel": "SLACK",

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from reporting.text import visible
+
 MOST_CHARACTERS = 200
 # What EventBridge, its Scheduler, and Lambda call the reason, as attributes of a message:
 # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-dlq.html
@@ -144,5 +146,4 @@ def _subject(event: Any) -> str:
 
 def _line(text: object) -> str:
     """Put text from outside into one line that no terminal takes for a command."""
-    line = " ".join(str(text).split())[:MOST_CHARACTERS]
-    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in line)
+    return visible(" ".join(str(text).split())[:MOST_CHARACTERS])

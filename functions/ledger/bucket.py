@@ -225,14 +225,14 @@ def _list_key(run: str) -> str:
 
 
 def _waiting_key(run: str, repository: str, step: int) -> str:
-    return f"runs/{run}/waiting/{_folder(repository)}/step-{step:04}.json"
+    return f"runs/{run}/waiting/{folder_of(repository)}/step-{step:04}.json"
 
 
 def _outcomes_key(run: str, repository: str, name: str) -> str:
-    return f"runs/{run}/images/{_folder(repository)}/{name}.ndjson.gz"
+    return f"runs/{run}/images/{folder_of(repository)}/{name}.ndjson.gz"
 
 
-def _folder(repository: str) -> str:
+def folder_of(repository: str) -> str:
     """Return a name that makes a repository one folder, though its own name has slashes."""
     return hashlib.sha256(repository.encode()).hexdigest()
 

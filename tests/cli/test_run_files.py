@@ -1,0 +1,187 @@
+"""The files of runs in the run bucket, as the functions write them."""
+
+import gzip
+import json
+from datetime import timedelta
+from typing import Any
+
+import boto3
+import pytest
+from moto.s3 import models
+
+from cli.run_files import ImageLine, RunFiles
+from cli.stack import Account, Address, Stack, open_stack
+from ledger.bucket import RunBucket
+from ledger.run_summaries import ImageCounts, SummaryDocument, summary_key
+from tests.cli.conftest import StackInMemory
+from tests.support.clock import NOW
+
+A, B = "sha256:" + "a" * 64, "sha256:" + "b" * 64
+
+
+def summary(run: str, **changes: Any) -> SummaryDocument:
+    """Make the summary of a run that did everything."""
+    return SummaryDocument(
+        **{
+            "run": run,
+            "status": "FINISHED",
+            "dry_run": False,
+            "started_at": NOW - timedelta(minutes=18),
+            "ended_at": NOW,
+            "repositories": 2,
+            "repositories_gone": 0,
+            "repositories_not_done": 0,
+            "images": ImageCounts({"STARTED": {"accepted": 3}}),
+            "results_missing": 0,
+            "results_found": 0,
+            "rerun": None,
+            "problems": (),
+            "is_whole": True,
+            **changes,
+        }
+    )
+
+
+@pytest.fixture
+def opened(stack: StackInMemory) -> Stack:
+    """Open the stack as a command does."""
+    address = Address("ecr-rescan")
+    return open_stack(Account(address), address)
+
+
+@pytest.fixture
+def bucket(stack: StackInMemory) -> RunBucket:
+    """Return the run bucket, as the functions write into it."""
+    return RunBucket(boto3.client("s3"), "run-bucket")
+
+
+@pytest.fixture
+def ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let each summary be written a minute after the one before it."""
+    minutes = iter(range(1_000))
+    monkeypatch.setattr(
+        models, "utcnow", lambda: NOW.replace(tzinfo=None) + timedelta(minutes=next(minutes))
+    )
+
+
+def write(bucket: RunBucket, document: SummaryDocument) -> None:
+    """Write a summary as SummarizeRescan does."""
+    lists = {"problems": [], "deferred": []}
+    bucket.write_summary(document.run, document, lists)
+
+
+@pytest.mark.usefixtures("ends")
+def test_summaries_are_of_the_runs_that_ended_last(opened: Stack, bucket: RunBucket) -> None:
+    for run in ("z-first", "m-second", "a-third"):
+        write(bucket, summary(run))
+    bucket.write_repositories("running", ["team/api"])
+
+    files = RunFiles(opened)
+
+    assert [each.run for each in files.summaries(2)] == ["a-third", "m-second"]
+    assert files.ended_runs == ("a-third", "m-second", "z-first")
+
+
+@pytest.mark.usefixtures("ends")
+def test_the_newest_run_can_be_one_over_the_whole_registry(
+    opened: Stack, bucket: RunBucket
+) -> None:
+    write(bucket, summary("whole"))
+    write(bucket, summary("chosen", is_whole=False))
+
+    files = RunFiles(opened)
+
+    newest, whole = files.newest(whole=False), files.newest(whole=True)
+    assert newest
+    assert whole
+    assert (newest.run, whole.run) == ("chosen", "whole")
+
+
+def test_without_a_run_there_is_no_newest(opened: Stack) -> None:
+    assert RunFiles(opened).newest(whole=False) is None
+
+
+def test_lines_of_an_image_are_merged_and_that_of_the_batch_decides(
+    opened: Stack, bucket: RunBucket
+) -> None:
+    line = {"repository": "team/api", "image_digest": A}
+    bucket.write_image_outcomes(
+        "run", "team/api", "batch-0001", [line | {"outcome": "STARTED", "reason": "accepted"}]
+    )
+    bucket.write_image_outcomes(
+        "run",
+        "team/api",
+        "step-0001",
+        [
+            line
+            | {
+                "image_tags": ["v1"],
+                "last_scan_at": "2026-03-06T03:00:00+00:00",
+                "pushed_at": "2026-01-01T00:00:00+00:00",
+                "pulled_at": None,
+                "age_days": 8.0,
+                "severities": {"CRITICAL": 1},
+                "a field of a later version": 1,
+            }
+        ],
+    )
+    bucket.write_image_outcomes(
+        "run", "team/api", "step-0002", [line | {"outcome": "DEFERRED", "reason": "run time"}]
+    )
+    bucket.write_image_outcomes(
+        "run", "team/web", "step-0001", [{"repository": "team/web", "image_digest": B}]
+    )
+
+    files = RunFiles(opened)
+
+    (image,) = files.images("run", "team/api")
+    assert image == ImageLine(
+        repository="team/api",
+        image_digest=A,
+        image_tags=("v1",),
+        last_scan_at=NOW - timedelta(days=8),
+        pushed_at=NOW.replace(month=1, day=1, hour=0),
+        age_days=8.0,
+        severities={"CRITICAL": 1},
+        outcome="STARTED",
+        reason="accepted",
+    )
+    assert {each.repository for each in files.images("run")} == {"team/api", "team/web"}
+    assert files.damaged == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"not gzip",
+        gzip.compress(b'{"repository": "team/api"}\n'),
+        gzip.compress(b"[1]\n"),
+        gzip.compress(b'{"repository": 1, "image_digest": "x"}\n'),
+        gzip.compress(b"{}\n")[:-9],
+        gzip.compress(b"\xff\n"),
+        gzip.compress(json.dumps({"repository": "r", "image_digest": "d"}).encode())[:10]
+        + b"\xff" * 20,
+    ],
+)
+def test_a_damaged_file_is_named_and_the_others_are_read(
+    opened: Stack, bucket: RunBucket, body: bytes
+) -> None:
+    line = {"repository": "team/api", "image_digest": A}
+    bucket.write_image_outcomes("run", "team/api", "step-0001", [line])
+    key = next(iter(RunFiles(opened)._keys("runs/run/images/"))).replace("step-0001", "step-0002")
+    boto3.client("s3").put_object(Bucket="run-bucket", Key=key, Body=body)
+
+    files = RunFiles(opened)
+
+    assert [each.image_digest for each in files.images("run")] == [A]
+    assert files.damaged == [key]
+
+
+def test_a_damaged_summary_is_named(opened: Stack, bucket: RunBucket) -> None:
+    write(bucket, summary("good"))
+    boto3.client("s3").put_object(Bucket="run-bucket", Key=summary_key("bad"), Body=b"{}\n")
+
+    files = RunFiles(opened)
+
+    assert [each.run for each in files.summaries(10)] == ["good"]
+    assert files.damaged == [summary_key("bad")]

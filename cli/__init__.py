@@ -10,5 +10,4 @@ _HERE = Path(__file__).parent
 _FUNCTIONS = next(
     path for path in (_HERE / "_functions", _HERE.parent / "functions") if path.is_dir()
 )
-if str(_FUNCTIONS) not in sys.path:
-    sys.path.insert(0, str(_FUNCTIONS))
+sys.path.insert(0, str(_FUNCTIONS))

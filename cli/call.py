@@ -47,7 +47,7 @@ class Call:
         if self.is_confirmed:
             return True
         if not self.output.complaints.is_terminal:
-            raise UsageError(f"{question} Give --yes, because nobody can be asked here.")
+            raise UsageError(f"{question} Give --yes, because this is not a terminal.")
         from rich.prompt import Confirm  # noqa: PLC0415
 
         return Confirm.ask(question, console=self.output.complaints, default=False)

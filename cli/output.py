@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
 from reporting.text import visible
-from runtime.messages import Json, encode
+from runtime.messages import encode
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -63,7 +63,7 @@ class Output:
                 sys.stdout.write(f"{json.dumps(encode(written), indent=2, ensure_ascii=False)}\n")
             case Format.CSV:
                 sys.stdout.write(csv_text(answer.rows()))
-            case Format.TABLE:
+            case _:
                 answer.show(self.console)
 
     def complain(self, sentence: str) -> None:
@@ -149,8 +149,3 @@ def age(since: datetime, now: datetime) -> str:
     if seconds < 2 * 3_600:
         return f"{seconds / 60:.0f} min"
     return f"{seconds / 3_600:.0f} h" if seconds < 48 * 3_600 else f"{seconds / 86_400:.0f} d"
-
-
-def json_of(value: object) -> Json:
-    """Return the JSON form of a value."""
-    return encode(value)

@@ -117,7 +117,7 @@ def open_stack(account: Account, address: Address, *, looks_elsewhere: bool = Fa
 
     looks_elsewhere: name the other Regions of the account that have a stack of this name.
     """
-    description = _description(account, address.stack, account.region)
+    description = _description(account, address.stack)
     if description is None:
         where = f"{account.region} of {account.identity['Account']}"
         elsewhere = _elsewhere(account, address.stack) if looks_elsewhere else ()
@@ -134,7 +134,7 @@ def open_stack(account: Account, address: Address, *, looks_elsewhere: bool = Fa
     return stack
 
 
-def _description(account: Account, stack: str, region: str) -> "StackTypeDef | None":
+def _description(account: Account, stack: str, region: str | None = None) -> "StackTypeDef | None":
     cloudformation = account.client("cloudformation", region=region)
     try:
         (description,) = cloudformation.describe_stacks(StackName=stack)["Stacks"]

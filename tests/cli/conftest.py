@@ -14,6 +14,7 @@ from moto import mock_aws
 from typer.testing import CliRunner
 
 from cli.__main__ import app
+from cli.stack import Account
 from tests.support.clock import NOW
 from tests.support.template import REGION, resources, template
 
@@ -27,48 +28,54 @@ MACHINE = json.dumps({"StartAt": "End", "States": {"End": {"Type": "Succeed"}}})
 
 @dataclass
 class StackInMemory:
-    """The stack as CloudFormation describes it, and real resources of moto behind its outputs."""
+    """The stack as CloudFormation describes it, with real resources of moto behind its outputs.
+
+    resources: physical names by kind and logical ID. status: of the stack; None if there is none.
+    """
 
     outputs: dict[str, str] = field(default_factory=dict)
+    parameters: dict[str, str] = field(default_factory=dict)
+    resources: dict[str, dict[str, str]] = field(default_factory=dict)
+    status: str | None = "CREATE_COMPLETE"
 
-    def deploy(self, **parameters: str) -> None:
-        """Make the stack, with the defaults of all other parameters."""
+    def description(self, account: Account, name: str, region: str | None = None) -> Any:
+        """Return what DescribeStacks does, with the defaults of all parameters that are not set."""
+        if self.status is None or (name, region or account.region) != (NAME, REGION):
+            return None
         declared = template()["Parameters"]
-        body = {
-            "Parameters": {name: {"Type": "String"} for name in declared},
-            "Resources": {},
-            "Outputs": {name: {"Value": value} for name, value in self.outputs.items()},
+        values = {name: str(each["Default"]) for name, each in declared.items()} | self.parameters
+        return {
+            "StackName": NAME,
+            "StackStatus": self.status,
+            "Outputs": _listed(self.outputs, "Output"),
+            "Parameters": _listed(values, "Parameter"),
         }
-        values = {name: str(each["Default"]) for name, each in declared.items()} | parameters
-        cloudformation: Any = boto3.client("cloudformation")
-        try:
-            cloudformation.delete_stack(StackName=NAME)
-        finally:
-            cloudformation.create_stack(
-                StackName=NAME,
-                TemplateBody=json.dumps(body),
-                Parameters=[
-                    {"ParameterKey": name, "ParameterValue": value}
-                    for name, value in values.items()
-                ],
-            )
+
+
+def _listed(values: Mapping[str, str], what: str) -> list[dict[str, str]]:
+    return [{f"{what}Key": name, f"{what}Value": value} for name, value in values.items()]
 
 
 @pytest.fixture
-def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Give an account of moto's, and the clock of the tests."""
+def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give credentials, a Region, and the clock of the tests, and no account to use them in."""
     monkeypatch.setenv("AWS_REGION", REGION)
     monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
     monkeypatch.delenv("AWS_PROFILE", raising=False)
     monkeypatch.setattr("runtime.clock.now", lambda: NOW)
+
+
+@pytest.fixture
+def aws(credentials: None) -> Iterator[None]:
+    """Give an account of moto's."""
     with mock_aws():
         yield
 
 
 @pytest.fixture
-def stack(aws: None) -> StackInMemory:
+def stack(aws: None, monkeypatch: pytest.MonkeyPatch) -> StackInMemory:
     """Deploy a stack: ledger, run bucket, queues, topics and state machines, all of them empty."""
     declared = resources("AWS::DynamoDB::Table")["LedgerTable"]
     boto3.client("dynamodb").create_table(
@@ -99,7 +106,10 @@ def stack(aws: None) -> StackInMemory:
             "Version": "0.4.0",
         }
     )
-    stack.deploy()
+    monkeypatch.setattr("cli.stack._description", stack.description)
+    monkeypatch.setattr(
+        "cli.stack.Stack.physical_names", lambda _, kind: stack.resources.get(kind, {})
+    )
     return stack
 
 

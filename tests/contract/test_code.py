@@ -38,6 +38,8 @@ LOCAL_MAY_IMPORT: dict[str, set[str]] = {
     "page": {"receivers"},
     "demo": {"registry", "cloud", "receivers", "page"},
 }
+# What CloudFormation takes for a parameter is one rule; the module imports nothing of cli/.
+LOCAL_MAY_IMPORT_OF_CLI = {"cli.template_parameters"}
 ADAPTERS = {
     "registry/ecr.py",
     "ledger/bucket.py",
@@ -74,6 +76,8 @@ def test_imports_between_the_folders_of_the_local_cloud_run_one_way() -> None:
         folder = path.relative_to(LOCAL).parts[0]
         for module in imported_modules(path):
             package, _, rest = module.partition(".")
+            if module in LOCAL_MAY_IMPORT_OF_CLI:
+                continue
             assert package not in {*MAY_IMPORT, "cli", "operations", "tests"}, (path, module)
             if package == "local":
                 arrows[folder] |= {rest.partition(".")[0]} - {folder}

@@ -48,7 +48,7 @@ def test_does_not_disturb_the_registry() -> None:
         ("RescanAfter: soon", "`RescanAfter` is 'soon', but must be a duration such as 7d"),
         ("MaxConcurrency: 0", "`MaxConcurrency` is '0', but must be a whole number from 1 to 1000"),
         ("SlackWebhookSecretArn:", "`SlackWebhookSecretArn` must be a text"),
-        ('RescanAfter: ""', "`RescanAfter` must be a text"),
+        ('RescanAfter: ""', "`RescanAfter` is '', but must be a duration such as 7d"),
         ("ImageSelection: SOME", "must be one of ANY, TAGGED, UNTAGGED"),
     ],
 )

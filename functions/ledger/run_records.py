@@ -5,6 +5,7 @@ failures itself (RecordFailure), so its definition shares the names of the attri
 """
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -15,6 +16,7 @@ from ledger.table import Table, ledger_table
 from runtime.messages import decode
 
 LONGEST_PROBLEM = 500  # characters, also of a remark
+MOST_OLDEST = 10  # images that are named because their last scan is the oldest
 
 
 class RecordStatus(StrEnum):
@@ -32,6 +34,51 @@ class Example:
 
     image_digest: str
     message: str
+
+
+@dataclass(frozen=True)
+class OldImage:
+    """An image with an old scan. at: when its last scan ended or, if never scanned, its push."""
+
+    repository: str
+    image_digest: str
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Freshness:
+    """How old the last scans of images were, before this run started any.
+
+    scannable: images that a run can scan; all other numbers are of these.
+    overdue: those that the run has left without a new scan although they are overdue.
+    never: those without a scan that has ended.
+    oldest_at: when the oldest of the last scans ended. Of an image never scanned, the push counts.
+    oldest: the images with the oldest dates, the oldest first.
+    severities: findings of the last scans, by severity.
+    images_with: images with such findings, by severity.
+    """
+
+    scannable: int = 0
+    overdue: int = 0
+    never: int = 0
+    oldest_at: datetime | None = None
+    oldest: tuple[OldImage, ...] = ()
+    severities: dict[str, int] = field(default_factory=dict)
+    images_with: dict[str, int] = field(default_factory=dict)
+
+    def merged(self, other: "Freshness") -> "Freshness":
+        """Return the freshness of the images of both."""
+        dates = [each for each in (self.oldest_at, other.oldest_at) if each]
+        by_age = sorted((*self.oldest, *other.oldest), key=lambda image: image.at)
+        return Freshness(
+            scannable=self.scannable + other.scannable,
+            overdue=self.overdue + other.overdue,
+            never=self.never + other.never,
+            oldest_at=min(dates, default=None),
+            oldest=tuple(by_age[:MOST_OLDEST]),
+            severities=dict(Counter(self.severities) + Counter(other.severities)),
+            images_with=dict(Counter(self.images_with) + Counter(other.images_with)),
+        )
 
 
 @dataclass(frozen=True)

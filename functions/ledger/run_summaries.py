@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from ledger.run_records import Freshness
 from own_events.rescan_finished import MOST_PROBLEMS, MOST_REASONS, Problem, RescanFinished
 from runtime.long_list import json_list
 from runtime.messages import Json, decode, encode
@@ -44,6 +45,8 @@ class SummaryDocument:
     results_found: those of them whose result ECR returned when it was asked.
     images_overdue: images that are still due although an earlier run should have scanned them.
     rerun: the execution input that takes only what is not done; of a dry run it is one too.
+    is_whole: the run was over all repositories that RepositoryFilter selects.
+    freshness: absent where no repository was listed because of enhanced scanning.
     begin_with: the repository with which the next run begins, if this one did not get to the end.
     problems: repositories that did not finish; repositories_not_done counts all.
     deferred: repositories that the run has not reached; repositories_deferred counts all.
@@ -67,6 +70,8 @@ class SummaryDocument:
     remark: str | None = None
     repositories_deferred: int = 0
     images_overdue: int = 0
+    is_whole: bool = False
+    freshness: Freshness | None = None
     begin_with: str | None = None
     deferred: tuple[str, ...] = ()
 

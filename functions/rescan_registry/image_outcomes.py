@@ -26,7 +26,10 @@ class ImageOutcomes:
     def note_images(self, images: Iterable[Image]) -> None:
         """Note the images of a page."""
         for image in images:
-            self._line(image.digest)["image_tags"] = list(image.tags)
+            line = self._line(image.digest)
+            line["image_tags"] = list(image.tags)
+            dates = {"pushed_at": image.pushed_at, "pulled_at": image.pulled_at}
+            line.update({name: encode(date) for name, date in dates.items() if date})
 
     def note_scans(self, scans: Mapping[str, LastScan | None]) -> None:
         """Note the last scans of images, by digest."""
@@ -34,7 +37,9 @@ class ImageOutcomes:
             if scan and scan.completed_at:
                 age = (self._now - scan.completed_at) / timedelta(days=1)
                 self._line(image_digest).update(
-                    last_scan_at=encode(scan.completed_at), age_days=round(age, 1)
+                    last_scan_at=encode(scan.completed_at),
+                    age_days=round(age, 1),
+                    severities=encode(scan.severities),
                 )
 
     def note(self, decisions: Mapping[str, Decision]) -> None:

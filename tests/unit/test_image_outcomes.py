@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from registry.images import LastScan
 from rescan_registry.image_outcomes import ImageOutcomes
 from rescan_registry.outcomes import ARCHIVED, Decision, Outcome
 from runtime.log import logger
@@ -25,18 +26,23 @@ def line_of(**known: Any) -> dict[str, Any]:
 
 
 def test_have_one_line_per_image_with_all_that_is_known() -> None:
-    fresh, archived = any_image(tags=("v1", "latest")), any_image(tags=())
+    fresh = any_image(tags=("v1", "latest"), pushed_at=days_ago(90), pulled_at=days_ago(1))
+    archived = any_image(tags=(), pushed_at=None)
+    scan = LastScan("COMPLETE", days_ago(6.04), severities={"HIGH": 2})
     outcomes = any_outcomes()
     outcomes.note_images([fresh, archived])
     outcomes.note({archived.digest: ARCHIVED})
-    outcomes.note_scans({fresh.digest: scanned(days_ago(6.04))})
+    outcomes.note_scans({fresh.digest: scan})
     outcomes.note({fresh.digest: FRESH})
     assert list(outcomes.lines()) == [
         line_of(
             image_digest=fresh.digest,
             image_tags=["v1", "latest"],
+            pushed_at="2025-12-14T03:00:00+00:00",
+            pulled_at="2026-03-13T03:00:00+00:00",
             last_scan_at=(NOW - timedelta(days=6.04)).isoformat(timespec="seconds"),
             age_days=6.0,
+            severities={"HIGH": 2},
             outcome="FRESH",
             reason="scanned within RescanAfter",
         ),
@@ -46,7 +52,7 @@ def test_have_one_line_per_image_with_all_that_is_known() -> None:
 
 @pytest.mark.parametrize("scan", [None, scanned(None, "IN_PROGRESS")])
 def test_have_no_date_where_none_is_known(scan: Any) -> None:
-    due, outcomes = any_image(), any_outcomes()
+    due, outcomes = any_image(pushed_at=None), any_outcomes()
     outcomes.note_images([due])
     outcomes.note_scans({due.digest: scan})
     assert list(outcomes.lines()) == [line_of(image_digest=due.digest, image_tags=["v1"])]

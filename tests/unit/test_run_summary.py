@@ -54,6 +54,8 @@ def test_is_finished_when_every_repository_is_done() -> None:
         "results_missing": 0,
         "results_found": 0,
         "images_overdue": 0,
+        "is_whole": False,
+        "freshness": None,
         "rerun": None,
         "begin_with": None,
         "problems": [],

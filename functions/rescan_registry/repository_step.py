@@ -38,12 +38,11 @@ from rescan_registry.progress import (
     UndecidedImage,
 )
 from rescan_registry.scan_history import ScanHistory
-from rescan_registry.selection import excluded_tags, left_out, newest
+from rescan_registry.selection import decisions_on
 from rescan_registry.staleness import ScanDates, is_overdue, why_not_due
 
 OUT_OF_BUDGET = Decision(Outcome.DEFERRED, "repository budget")
 HISTORY_FULL = Decision(Outcome.DEFERRED, "execution history")
-NOT_AMONG_NEWEST = Decision(Outcome.EXCLUDED, "not among the newest")
 DRY_RUN = Decision(Outcome.DUE, "dry run")
 
 IMAGES_A_STEP = 1_000  # that a state holds beside what else it does, in batches
@@ -313,17 +312,7 @@ class RepositoryStep:
             images |= {image.digest: image for image in page.images}
         images = {d: image for d, image in images.items() if d[_KNOWN_BY] not in seen}
 
-        tags = excluded_tags(images.values(), self._policy)
-        decisions = {
-            image.digest: left_out(image, self._policy, self._now, tags)
-            for image in images.values()
-        }
-        kept = [image for image in images.values() if decisions[image.digest] is None]
-        if most:
-            older = {image.digest for image in kept}
-            kept = newest(kept, most)
-            older -= {image.digest for image in kept}
-            decisions |= dict.fromkeys(older, NOT_AMONG_NEWEST)
+        decisions = decisions_on(images.values(), self._policy, self._now)
         self._outcomes.note_images(images.values())
         self._settle(decisions)
         self.progress = replace(
@@ -332,7 +321,7 @@ class RepositoryStep:
             listed=not page.cursor,
             last_page=tuple(d[_KNOWN_BY] for d in images) if page.cursor else (),
         )
-        return kept
+        return [image for image in images.values() if decisions[image.digest] is None]
 
     def _defer_beyond(self, most: int) -> None:
         """Defer the images that wait behind as many others."""

@@ -10,7 +10,25 @@ from rescan_registry.policy import ImageSelection, RescanPolicy
 from runtime.patterns import QUICK, PatternTooSlow, matching_texts
 from runtime.settings import SettingsError
 
+NOT_AMONG_NEWEST = Decision(Outcome.EXCLUDED, "not among the newest")
 _UNKNOWN = datetime.max.replace(tzinfo=UTC)
+
+
+def decisions_on(
+    images: Collection[Image], policy: RescanPolicy, now: datetime
+) -> dict[str, Decision | None]:
+    """Return by digest why an image is not evaluated, or None if it is.
+
+    images: of a page, or of all pages for MaxImagesPerRepository. Raises SettingsError.
+    """
+    tags = excluded_tags(images, policy)
+    decisions = {image.digest: left_out(image, policy, now, tags) for image in images}
+    if policy.max_images_per_repository:
+        kept = [image for image in images if decisions[image.digest] is None]
+        among = newest(kept, policy.max_images_per_repository)
+        older = {image.digest for image in kept} - {image.digest for image in among}
+        decisions |= dict.fromkeys(older, NOT_AMONG_NEWEST)
+    return decisions
 
 
 def left_out(

@@ -47,12 +47,12 @@ from rescan_registry.repository_step import (
     IMAGES_A_STEP,
     MOST_EVENTS,
     MOST_RETRIES,
-    NOT_AMONG_NEWEST,
     OUT_OF_BUDGET,
     RepositoryInRun,
     RepositoryStep,
     Surroundings,
 )
+from rescan_registry.selection import NOT_AMONG_NEWEST
 from tests.support.builders import (
     FakeHistory,
     any_cache,

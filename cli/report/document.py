@@ -16,15 +16,18 @@ class Freshness(StrEnum):
     INSIDE = "inside"
     DUE = "due"  # older than RescanAfter, by at most two intervals of the schedule
     OVERDUE = "overdue"  # older: two runs have missed it
-    NEVER = "never"  # never scanned, and pushed at most two intervals ago
+    NEVER = "never"  # never scanned, and pushed too lately to be overdue
     NONE = "none"  # cannot be scanned, or is excluded: in no denominator
 
 
 @dataclass(frozen=True)
 class Acceptance:
-    """The entry of accepted risks that accepts a finding. by: who has accepted it."""
+    """What accepts a finding: an entry of accepted risks, or a rule of Amazon Inspector.
 
-    until: date
+    until: the last day; absent for such a rule. by: who has accepted it.
+    """
+
+    until: date | None
     by: str
     reason: str
 
@@ -55,6 +58,7 @@ class ReportedFinding:
     version: of the package, where the ledger names it.
     is_seen_later: it may be older than first_seen, the day of the first scan that was read.
     notified: by channel, when it was first notified of this finding; empty if no channel was.
+    notified_before: channels that may have been notified earlier than that: "on or before".
     details: with --details only.
     """
 
@@ -66,6 +70,7 @@ class ReportedFinding:
     is_seen_later: bool = False
     accepted: Acceptance | None = None
     notified: Mapping[str, datetime] = field(default_factory=dict)
+    notified_before: frozenset[str] = frozenset()
     details: Details | None = None
 
 
@@ -140,6 +145,7 @@ class Totals:
     """The numbers of a report. They count all images, regardless of those selected for the table.
 
     images: all. scannable: without those of Freshness.NONE. inside, due, overdue, never: of these.
+    oldest_hours: age of the oldest last scan; of an image never scanned, the push counts.
     images_with, findings: by severity, open ones. accepted: findings. not_scannable: by outcome.
     not_notified: images with open critical findings of which no channel was notified.
     """

@@ -35,6 +35,7 @@ __all__ = ["EcrError", "Message", "SimulatedRegistry", "utc_now"]
 type Message = dict[str, Any]
 
 DAY = timedelta(hours=24)
+SCAN_TYPE_VERSION = "BASIC_SCAN_TYPE_VERSION"  # the account setting
 SCANNABLE_ARTIFACTS = {
     IMAGE_CONFIG,
     "application/vnd.docker.container.image.v1+json",
@@ -94,6 +95,7 @@ class SimulatedRegistry:
             )
         )
         self._operations = {
+            "GetAccountSetting": self._get_account_setting,
             "GetRegistryScanningConfiguration": self._get_registry_scanning_configuration,
             "DescribeRepositories": self._describe_repositories,
             "DescribeImages": self._describe_images,
@@ -230,6 +232,12 @@ class SimulatedRegistry:
             "registryId": self.settings.account,
             "scanningConfiguration": {"scanType": self.settings.scan_type, "rules": rules},
         }
+
+    def _get_account_setting(self, request: Message, _now: datetime) -> Message:
+        name = request["name"]
+        if name != SCAN_TYPE_VERSION:
+            refuse_parameter("name", f"only {SCAN_TYPE_VERSION} is simulated")
+        return {"name": name, "value": "AWS_NATIVE"}
 
     def _describe_repositories(self, request: Message, _now: datetime) -> Message:
         names = request.get("repositoryNames")

@@ -703,6 +703,13 @@ def test_a_basic_registry_says_so() -> None:
     assert configuration["scanningConfiguration"] == {"scanType": "BASIC", "rules": []}
 
 
+def test_basic_scanning_is_that_of_aws() -> None:
+    setting = Bench("- {name: team/api}").call("GetAccountSetting", name="BASIC_SCAN_TYPE_VERSION")
+    assert setting == {"name": "BASIC_SCAN_TYPE_VERSION", "value": "AWS_NATIVE"}
+    with pytest.raises(EcrError, match="only BASIC_SCAN_TYPE_VERSION is simulated"):
+        SimulatedRegistry().call("GetAccountSetting", {"name": "REGISTRY_POLICY_SCOPE"})
+
+
 def test_an_operation_that_is_not_simulated_is_named_with_those_that_are() -> None:
     with pytest.raises(EcrError, match=r"not support PutImage\. It supports .*StartImageScan"):
         SimulatedRegistry().call("PutImage", {})

@@ -17,7 +17,7 @@ CACHED_FOR = 300  # seconds, after which a secret that was changed is in use eve
 PAGERDUTY = "https://events.pagerduty.com/v2/enqueue"
 
 # The parameter that names the secret of a channel.
-_PARAMETERS = {
+PARAMETERS = {
     Channel.SLACK: "SlackWebhookSecretArn",
     Channel.TEAMS: "TeamsWebhookSecretArn",
     Channel.WEBHOOK: "WebhookSecretArn",
@@ -68,7 +68,7 @@ class WebhookSecrets:
         if not arn:
             raise WebhookSecretUnusable(
                 f"{channel} is not configured: deploy the stack with "
-                f"{_PARAMETERS.get(channel, 'a webhook channel')}"
+                f"{PARAMETERS.get(channel, 'a webhook channel')}"
             )
         try:
             content = parameters.get_secret(arn, transform="json", max_age=CACHED_FOR)
@@ -78,10 +78,14 @@ class WebhookSecrets:
             ) from error
         except TransformParameterError:
             content = None  # not chained: its message contains the secret
-        return _secret(channel, content, arn)
+        return secret_of(channel, content, arn)
 
 
-def _secret(channel: Channel, content: object, arn: str) -> WebhookSecret:
+def secret_of(channel: Channel, content: object, arn: str) -> WebhookSecret:
+    """Read what a secret holds.
+
+    Raises WebhookSecretUnusable, which names the secret and nothing of its content.
+    """
     values = content if isinstance(content, dict) else {}
     key_name = _KEYS.get(channel, "")
     url = values.get("url", PAGERDUTY if channel is Channel.PAGERDUTY else "")

@@ -2,9 +2,11 @@
 
 import functools
 import os
+import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -35,6 +37,8 @@ class Account:
     """The account and the Region in which a command works, with the operator's credentials."""
 
     def __init__(self, address: Address) -> None:
+        self.address = address
+        self._making = threading.Lock()  # boto3 makes clients in one thread at a time only
         self._session = boto3.Session(
             profile_name=address.profile, region_name=address.region or os.environ.get("AWS_REGION")
         )
@@ -52,7 +56,8 @@ class Account:
 
     def client(self, service: str, *, region: str | None = None) -> Any:
         """Make the client of a service, once; region: another one than that of the stack."""
-        return self._client(service, region)
+        with self._making:
+            return self._client(service, region)
 
     @functools.cache  # noqa: B019 # one account lives as long as the command
     def _client(self, service: str, region: str | None) -> Any:
@@ -68,6 +73,7 @@ class Stack:
         self.account = account
         self.name = description["StackName"]
         self.status: str = description["StackStatus"]
+        self.created_at: datetime = description["CreationTime"]
         self.outputs: Mapping[str, str] = {
             each["OutputKey"]: each["OutputValue"] for each in description.get("Outputs", [])
         }

@@ -47,6 +47,7 @@ class StackInMemory:
         return {
             "StackName": NAME,
             "StackStatus": self.status,
+            "CreationTime": NOW,
             "Outputs": _listed(self.outputs, "Output"),
             "Parameters": _listed(values, "Parameter"),
         }

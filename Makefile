@@ -104,7 +104,7 @@ clean: ## remove everything that these targets made
 
 .PHONY: cloud
 cloud: ## install what the local cloud needs
-cloud: $(VENVS)/local/installed $(VENVS)/lambda-runtime/installed $(VENVS)/sam/installed
+cloud: $(VENVS)/cli/installed $(VENVS)/lambda-runtime/installed $(VENVS)/local/installed $(VENVS)/sam/installed
 
 define require_python
 @$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13))' 2>/dev/null || { \

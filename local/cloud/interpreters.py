@@ -21,6 +21,11 @@ def lambda_runtime_python() -> Path:
     return _program("LAMBDA_RUNTIME_PYTHON", ".venvs/lambda-runtime/bin/python")
 
 
+def command_line_python() -> Path:
+    """Return the interpreter of the environment with what the command line needs."""
+    return _program("COMMAND_LINE_PYTHON", ".venvs/cli/bin/python")
+
+
 def sam_command() -> Path:
     """Return the SAM CLI."""
     return _program("SAM_COMMAND", ".venvs/sam/bin/sam")

@@ -1,10 +1,13 @@
 """`make demo`: deploy ecr-rescan to the local cloud and run it on a simulated registry."""
 
 import argparse
+import contextlib
 import json
+import signal
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,7 @@ from local.cloud import stack_parameters
 from local.cloud.deployment import Application, DeploymentError, deploy
 from local.cloud.engine import Engine, EngineError
 from local.cloud.interpreters import REPOSITORY, EnvironmentMissingError
+from local.demo.command_line import CommandLine, Ran, unexpected_in_commands
 from local.demo.digests import DigestNotSentError, DigestSender
 from local.demo.display import (
     DemoDisplay,
@@ -45,6 +49,7 @@ from local.demo.messages import (
     refused_by_channel,
 )
 from local.demo.run import OutcomesDisagreeError, RescanRun, RunTimeoutError, RunWatch
+from local.demo.tour import REPORT, Tour, TourStoppedError
 from local.demo.weeks import Week, let_time_pass, weeks_of
 from local.receivers.inbox import CHANNELS as CHANNELS_OF_THE_INBOX
 from local.receivers.inbox import Received
@@ -98,6 +103,8 @@ class Plan:
     parameters: dict[str, str]
     input: Any
     json_path: Path | None
+    has_tour: bool = False
+    is_kept: bool = False
 
     @classmethod
     def of(cls, options: argparse.Namespace) -> "Plan":
@@ -120,6 +127,8 @@ class Plan:
             parameters=asked,
             input=first_input,
             json_path=options.json,
+            has_tour=options.tour,
+            is_kept=options.keep,
         )
 
     def summary(self) -> str:
@@ -141,6 +150,7 @@ class Observed:
     notifications: Notifications
     requests: tuple[Received, ...]
     delivered: Delivered
+    commands: tuple[Ran, ...]
 
 
 class Story:
@@ -258,6 +268,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         OutcomesDisagreeError,
         SceneTimeoutError,
         DigestNotSentError,
+        TourStoppedError,
     ) as error:
         return _complain(complaints, str(error), 1)
     except (BotoCoreError, ClientError, OSError) as error:
@@ -276,9 +287,17 @@ def _demonstrate(plan: Plan, console: Console) -> str | None:
         engine = Engine(lambda_environment=receivers.inbox.environment)
         try:
             observed = _observe(plan, engine, receivers, display, console)
+            unexpected = _conclude(plan, observed, display, console)
+            if plan.is_kept:
+                _keep(engine, console)
         finally:
             engine.keep_log(REPOSITORY / ENGINE_LOG)
             engine.stop()
+    return unexpected
+
+
+def _conclude(plan: Plan, observed: Observed, display: DemoDisplay, console: Console) -> str | None:
+    """Show all runs together, and what to look at. Return what was not as scripted, or None."""
     console.print()
     console.print(Text("All runs together", "bold"))
     console.print(summary_of(observed.notifications))
@@ -293,6 +312,7 @@ def _demonstrate(plan: Plan, console: Console) -> str | None:
         Script.of(plan.registry).unexpected(observed.runs[: len(observed.runs) - observed.weeks])
         or unexpected_in_messages(observed.notifications)
         or observed.unexpected_later
+        or unexpected_in_commands(observed.commands)
     )
     if plan.json_path:
         document = document_of(
@@ -303,6 +323,7 @@ def _demonstrate(plan: Plan, console: Console) -> str | None:
             notifications=observed.notifications,
             unexpected=unexpected,
         )
+        document["commands"] = [vars(ran) for ran in observed.commands]
         plan.json_path.write_text(json.dumps(document, indent=2) + "\n")
     console.print()
     console.print(_what_to_look_at(pictures, plan.json_path), soft_wrap=True)
@@ -314,6 +335,7 @@ def _what_to_look_at(pictures: str, json_path: Path | None) -> Text:
     """Return the closing lines: files to look at, the page of all messages first."""
     lines = [
         f"Open {INBOX_DIRECTORY / PAGE} in a browser: every notification as its receiver shows it.",
+        f"Open {REPORT} in a browser: the report on the registry, as an auditor gets it.",
         pictures,
         f"Log of the local cloud: {ENGINE_LOG}",
     ]
@@ -375,8 +397,40 @@ def _observe(
         unexpected = unexpected or rechecks.unexpected()
     requests = receivers.inbox.received
     notifications = story.notifications(requests)
-    delivered = story.delivered
-    return Observed(parameters, runs, len(weeks), unexpected, notifications, requests, delivered)
+    tour = Tour(CommandLine(engine), receivers.inbox, partial(_show_command, console))
+    console.print()
+    console.print(Text("The command line", "bold"))
+    tour.all() if plan.has_tour else tour.report()
+    return Observed(
+        parameters=parameters,
+        runs=runs,
+        weeks=len(weeks),
+        unexpected_later=unexpected,
+        notifications=notifications,
+        requests=requests,
+        delivered=story.delivered,
+        commands=tuple(tour.commands),
+    )
+
+
+def _show_command(console: Console, ran: Ran) -> None:
+    """Print a command and what it has written, as a terminal of 80 columns shows it."""
+    console.print(Text(f"$ {ran.command}", "bold"))
+    console.print(Text(f"{ran.out}{ran.err}".rstrip()), soft_wrap=True)
+    console.print(Text(f"(exit code {ran.code})", "dim"))
+    console.print()
+
+
+def _keep(engine: Engine, console: Console) -> None:
+    """Keep the account until the operator interrupts, and say how to use it."""
+    settings = "".join(f"\nexport {name}={value}" for name, value in engine.environment.items())
+    console.print(
+        Text(f"The account is kept. In another terminal, use it with these settings:{settings}"),
+        soft_wrap=True,
+    )
+    console.print(Text("Ctrl-C ends it."))
+    with contextlib.suppress(KeyboardInterrupt):
+        signal.pause()
 
 
 def _run(
@@ -407,7 +461,8 @@ def _run(
 def _options() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="make demo",
-        usage="make demo [ARGS='[--registry FILE.yaml] [--input JSON] [--json FILE]']",
+        usage="make demo [ARGS='[--registry FILE.yaml] [--input JSON] [--json FILE] "
+        "[--tour] [--keep]']",
         description="Deploy ecr-rescan to a local AWS account, run it on a simulated registry,\n"
         "rerun what failed, and show every notification. Needs no AWS account and no Docker.",
         epilog=EXAMPLES,
@@ -428,6 +483,12 @@ def _options() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--json", type=Path, metavar="FILE", help="also write all results to a JSON file"
+    )
+    parser.add_argument(
+        "--tour", action="store_true", help="also run every command of the command line"
+    )
+    parser.add_argument(
+        "--keep", action="store_true", help="keep the account until Ctrl-C, to use it yourself"
     )
     return parser
 

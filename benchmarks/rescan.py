@@ -14,9 +14,10 @@ from datetime import UTC, datetime, timedelta
 from functools import cache, partial
 from typing import Any, cast
 
-from benchmarks import prices
 from benchmarks.limits import Kind, Limit
 from benchmarks.virtual_time import Process, Signal, Simulation, Timeout
+from cli.cost import READ_UNITS_A_PAGE, UNITS_A_SCAN
+from cli.prices import Usage
 from rescan_registry import pacing
 from rescan_registry.image_cache import ImageCache
 from rescan_registry.image_outcomes import ImageOutcomes
@@ -170,16 +171,14 @@ class Account:
     def result(self) -> Result:
         """Sum up."""
         limit, started, boards = self.limit, max(1, self.started), self.boards
-        usd = (
-            self.transitions * prices.TRANSITION
-            + self.invocations * prices.INVOCATION
-            + self.lambda_seconds * prices.LAMBDA_SECOND
-            + boards.writes * prices.WRITE_UNIT
-            + boards.reads * prices.READ_UNIT
-            + self.started * prices.SCAN_NOTE
-            + self.puts * prices.PUT
-            + self.pages * prices.PAGE_OF_RECORDS
-        )
+        usd = Usage(
+            transitions=self.transitions,
+            invocations=self.invocations,
+            seconds=self.lambda_seconds,
+            write_units=boards.writes + UNITS_A_SCAN * self.started,
+            read_units=boards.reads + READ_UNITS_A_PAGE * self.pages,
+            puts=self.puts,
+        ).usd()
         due = self.shape.repositories * self.shape.due
         ours = limit.rate / (2 if limit.kind is Kind.OTHERS_HALF else 1)
         return Result(

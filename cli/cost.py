@@ -83,7 +83,7 @@ class Speed:
 
     @property
     def most_drawn(self) -> int:
-        """Return how many scans a step hands out at most."""
+        """Return how many scans the batches of a step have at most."""
         return min(IMAGES_A_STEP, math.ceil(self.queue / BATCH) * BATCH)
 
 
@@ -108,7 +108,7 @@ def run_cost(sizes: Mapping[Size, int], speed: Speed) -> RunCost:
     repositories = sum(sizes.values())
     due = sum(size.due * count for size, count in sizes.items())
     pages = sum(size.pages * count for size, count in sizes.items())
-    steps, batches = _handed_out(sizes, speed)
+    steps, batches = _batches(sizes, speed)
     polls = steps * _polls(due / steps, _callers(sizes), speed) if steps else 0.0
     more_steps = max(0, steps - sum(count for size, count in sizes.items() if size.due))
     seconds = due / speed.rate
@@ -181,8 +181,8 @@ def enhanced_usd_a_month(images: int, *, pushed: int = 0) -> float:
     return pushed * usd["enhanced_first_scan"] + images * RUNS_A_MONTH / 7 * usd["enhanced_rescan"]
 
 
-def _handed_out(sizes: Mapping[Size, int], speed: Speed) -> tuple[int, int]:
-    """Return how many steps hand out scans, and how many batches these are."""
+def _batches(sizes: Mapping[Size, int], speed: Speed) -> tuple[int, int]:
+    """Return how many steps have batches, and how many these are."""
     steps = batches = 0
     for size, count in sizes.items():
         full, rest = divmod(size.due, speed.most_drawn)
@@ -223,7 +223,7 @@ def _seconds_waiting(
 
 
 def _traces(repositories: int, seconds: float) -> float:
-    """Return how many executions X-Ray records by its default: one a second, and 5 % more."""
+    """Return how many executions X-Ray records by its default: one per second, and 5 % more."""
     executions = repositories + 1
     reservoir = min(executions, seconds + 1)
     return reservoir + 0.05 * (executions - reservoir)

@@ -48,7 +48,7 @@ class Usage:
     traces: float = 0
 
     def times(self, count: float) -> Self:
-        """Return so many times this."""
+        """Multiply."""
         return type(self)(**{name: count * value for name, value in vars(self).items()})
 
     def plus(self, other: "Usage") -> Self:

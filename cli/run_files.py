@@ -18,7 +18,7 @@ from ledger.run_summaries import SummaryDocument, summary_key
 from runtime.messages import Json, decode
 
 _RUNS = "runs/"
-# Folders that are read ahead of the one that is returned: they have some 1,000 images each.
+# Folders that are read ahead of the one that is returned: they have about 1,000 images each.
 _READ_AHEAD = 4 * CONNECTIONS
 _MALFORMED = (
     AttributeError,
@@ -54,7 +54,7 @@ class ImageLine:
 class RunFiles:
     """The runs that the bucket of a stack keeps.
 
-    damaged: the keys of files that could not be read. The other files are read all the same, so
+    damaged: the keys of files that could not be read. The other files are read nevertheless, so
     that an answer without them is incomplete.
     """
 

@@ -32,7 +32,7 @@ class Call:
     def header(self) -> Mapping[str, object]:
         """Return what the JSON form of every answer begins with."""
         return {
-            "stack": self.stack.name,
+            "stack": self.address.stack,
             "account": self.account.identity["Account"],
             "region": self.account.region,
             "made_at": clock.now(),

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mypy_boto3_cloudformation.type_defs import StackTypeDef
 
 CONNECTIONS = 16  # calls that a command has under way at most
+PARAMETERS_OF_OURS = {"RepositoryFilter", "RescanAfter"}  # since 0.3.0, and no one else's
 OUTPUT_OF_EVERY_VERSION = "RescanRegistryArn"  # since 0.3.0, and of no other application
 
 
@@ -74,6 +75,7 @@ class Stack:
         self.name = description["StackName"]
         self.status: str = description["StackStatus"]
         self.created_at: datetime = description["CreationTime"]
+        self.changed_at: datetime = description.get("LastUpdatedTime", self.created_at)
         self.outputs: Mapping[str, str] = {
             each["OutputKey"]: each["OutputValue"] for each in description.get("Outputs", [])
         }
@@ -123,7 +125,7 @@ def open_stack(account: Account, address: Address, *, looks_elsewhere: bool = Fa
 
     looks_elsewhere: name the other Regions of the account that have a stack of this name.
     """
-    description = _description(account, address.stack)
+    description = describe(account, address.stack)
     if description is None:
         where = f"{account.region} of {account.identity['Account']}"
         elsewhere = _elsewhere(account, address.stack) if looks_elsewhere else ()
@@ -140,7 +142,26 @@ def open_stack(account: Account, address: Address, *, looks_elsewhere: bool = Fa
     return stack
 
 
-def _description(account: Account, stack: str, region: str | None = None) -> "StackTypeDef | None":
+def existing(account: Account, name: str) -> Stack | None:
+    """Return a stack of ecr-rescan in any state, also without outputs; None if there is none.
+
+    Raises CommandError if it is of another application.
+    """
+    description = describe(account, name, account.region)
+    if description is None:
+        return None
+    stack = Stack(account, description)
+    # A stack whose first change set was not executed has no parameters yet.
+    if stack.status != "REVIEW_IN_PROGRESS" and not stack.parameters.keys() >= PARAMETERS_OF_OURS:
+        raise CommandError(
+            f"The stack {name} in {account.region} is of another application: give another name "
+            "with --stack, or in the file of answers."
+        )
+    return stack
+
+
+def describe(account: Account, stack: str, region: str | None = None) -> "StackTypeDef | None":
+    """Return what CloudFormation says of a stack; None if there is none."""
     cloudformation = account.client("cloudformation", region=region)
     try:
         (description,) = cloudformation.describe_stacks(StackName=stack)["Stacks"]
@@ -158,7 +179,7 @@ def _elsewhere(account: Account, stack: str) -> tuple[str, ...]:
         regions = [each["RegionName"] for each in answer["Regions"]]
         others = sorted({*regions} - {account.region})
         with ThreadPoolExecutor(max_workers=len(others) or 1) as pool:
-            found = pool.map(lambda region: _description(account, stack, region), others)
+            found = pool.map(lambda region: describe(account, stack, region), others)
             return tuple(region for region, each in zip(others, found, strict=True) if each)
     except (BotoCoreError, ClientError):
         return ()

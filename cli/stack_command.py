@@ -8,6 +8,7 @@ from typing import Any
 import click
 from typer.core import TyperCommand, TyperOption
 
+DEFAULT_STACK = "ecr-rescan"
 PANEL = "Stack and output"
 FORMATS = ("table", "json", "csv")
 
@@ -48,7 +49,7 @@ def _options() -> tuple[TyperOption, ...]:
         option(
             param_decls=["--stack", "-s"],
             envvar="ECR_RESCAN_STACK",
-            default="ecr-rescan",
+            default=DEFAULT_STACK,
             show_default=True,
             help="Name of the stack.",
         ),

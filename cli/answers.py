@@ -1,0 +1,128 @@
+"""The file of answers: which stack, where, and its parameters, as SAM reads them, too."""
+
+import difflib
+import json
+import textwrap
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cli.exits import UsageError
+from cli.template_parameters import Parameter, Template
+from reporting.text import visible
+
+WIDTH = 100
+PARAMETERS = "[default.deploy.parameters.parameter_overrides]"
+_HEAD = f"""\
+# The answers of ecr-rescan deploy: which stack, in which Region, with which parameters.
+# A parameter that is not named keeps its value in the stack; of a new stack, its default.
+# docs/parameters.md explains each. No secret belongs here: only the ARNs of secrets.
+version = 0.1
+
+[default.global.parameters]
+stack_name = {{stack}}
+{{region}}
+
+[default.deploy.parameters]
+capabilities = "CAPABILITY_IAM"
+confirm_changeset = true
+resolve_s3 = true
+# tags = "application=ecr-rescan team=platform"
+
+{PARAMETERS}
+"""
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a file says. region: absent means that of the operator."""
+
+    stack: str
+    region: str | None
+    parameters: Mapping[str, str]
+
+
+def read_answers(file: Path) -> Answers:
+    """Read a file of answers; raise UsageError if SAM could not, or would take it for another."""
+    try:
+        document = tomllib.loads(file.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(f"{file} cannot be read: {visible(str(error))}") from error
+    settings = {
+        **_table(file, document, "default", "global", "parameters"),
+        **_table(file, document, "default", "deploy", "parameters"),
+    }
+    given = _table(file, document, "default", "deploy", "parameters", "parameter_overrides")
+    # SAM ends with a traceback.
+    if not isinstance(settings.get("tags", ""), str):
+        raise UsageError(f'{file}: tags must be text, such as tags = "team=platform cost=1234"')
+    return Answers(
+        stack=_text(file, "stack_name", settings.get("stack_name", "ecr-rescan")),
+        region=_text(file, "region", settings["region"]) if "region" in settings else None,
+        parameters={name: _text(file, name, value) for name, value in given.items()},
+    )
+
+
+def answers_text(answers: Answers, template: Template) -> str:
+    """Write a file of answers: what is given, and everything else as a comment."""
+    region = f"region = {_toml(answers.region)}" if answers.region else '# region = "eu-central-1"'
+    grouped = {name for names in template.groups.values() for name in names}
+    others = tuple(name for name in template.parameters if name not in grouped)
+    groups = {**template.groups, **({"Others": others} if others else {})}
+    parts = [_HEAD.format(stack=_toml(answers.stack), region=region)]
+    for title, names in groups.items():
+        parts.append(f"# ---- {title} {'-' * (WIDTH - 8 - len(title))}\n")
+        parts += (
+            _entry(name, template.parameters[name], answers.parameters.get(name)) for name in names
+        )
+    return "\n".join(parts)
+
+
+def check_parameters(file: Path, answers: Answers, template: Template) -> None:
+    """Raise UsageError for parameters that SAM would ignore, and values AWS would refuse."""
+    refused = [*_refusals(answers.parameters, template)]
+    if refused:
+        raise UsageError(f"{file} has {len(refused)} wrong:\n" + "\n".join(refused))
+
+
+def _refusals(given: Mapping[str, str], template: Template) -> Iterator[str]:
+    for name, value in given.items():
+        shown = visible(f'{name} = "{value}"')
+        if name not in template.parameters:
+            close = difflib.get_close_matches(name, template.parameters, n=1)
+            meant = f"did you mean {close[0]}?" if close else "docs/parameters.md lists all."
+            yield f"  {shown}: there is no such parameter; {meant}"
+        elif accepted := template.parameters[name].refusal(value):
+            yield f"  {shown}: must be {accepted}"
+        elif value[:1] in {'"', "'"} and value[:1] == value[-1:]:
+            yield f"  {shown}: SAM would take away the quotes in the text"
+
+
+def _entry(name: str, parameter: Parameter, value: str | None) -> str:
+    lines = textwrap.wrap(parameter.description, WIDTH - 2)
+    comment = "".join(f"# {line}\n" for line in lines)
+    if value is None:
+        return f"{comment}# {name} = {_toml(parameter.default)}\n"
+    return f"{comment}{name} = {_toml(value)}\n"
+
+
+def _table(file: Path, document: Mapping[str, Any], *path: str) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = document
+    for key in path:
+        found = found.get(key, {})
+        if not isinstance(found, dict):
+            raise UsageError(f"{file}: {'.'.join(path)} must be a table, begun by {PARAMETERS}")
+    return found
+
+
+def _text(file: Path, name: str, value: object) -> str:
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise UsageError(f'{file}: {name} must be text in quotes, such as {name} = "…"')
+    return str(value)
+
+
+def _toml(value: str) -> str:
+    """Write a text as a basic string of TOML, which has the escapes of JSON, and one more."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", r"\u007f")

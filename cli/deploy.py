@@ -1,0 +1,185 @@
+"""Deploy from a checkout: the answers in a file, checks before the build, then make and SAM."""
+
+import textwrap
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from cli import questions
+from cli.answers import Answers, answers_text, check_parameters, read_answers
+from cli.call import Call
+from cli.checkout import Checkout, checkout_here
+from cli.deployed import Deployed, Written, options_for
+from cli.exits import CommandError, ExitCode, UsageError
+from cli.stack import Stack, existing
+from cli.stack_command import DEFAULT_STACK
+from cli.stack_events import failures
+from cli.template_parameters import Template
+from registry.ecr import EcrRegistry
+from reporting.text import visible
+
+PLANNED = "REVIEW_IN_PROGRESS"  # a first change set, which was not executed
+ONLY_DELETABLE = {"CREATE_FAILED", "DELETE_FAILED", "ROLLBACK_COMPLETE", "ROLLBACK_FAILED"}
+ENHANCED = """\
+This registry has enhanced scanning: Amazon Inspector scans its images. ecr-rescan will start no \
+scan, and notify of what Amazon Inspector finds (docs/first-day.md#with-enhanced-scanning)."""
+
+
+def init(call: Call, file: Path) -> ExitCode:
+    """Ask what the stack needs, and write the file of answers."""
+    if file.exists():
+        raise UsageError(f"{file} exists: edit it, then deploy; or give another with --config.")
+    written = _write(call, file, checkout_here().template)
+    call.answer(written)
+    return ExitCode.DONE
+
+
+def deploy(call: Call, file: Path) -> ExitCode:
+    """Deploy what the file says; the first time, make the file."""
+    checkout = checkout_here()
+    template = checkout.template
+    if not file.exists():
+        if not call.output.complaints.is_terminal:
+            raise UsageError(
+                f"There is no {file}: run ecr-rescan init, or see docs/deploying.md for CI."
+            )
+        _write(call, file, template).show(call.output.complaints)
+    answers = read_answers(file)
+    call = _about(call, answers, file)
+    check_parameters(file, answers, template)
+    identity = call.account.identity
+    where = f"{call.account.region} of {identity['Account']}"
+    call.output.complain(f"The stack {answers.stack} in {where}, as {identity['Arn']}")
+    stack = _updatable(call)
+    if not call.is_confirmed and not call.output.complaints.is_terminal:
+        raise UsageError(
+            "deploy shows what it would change, and asks. Give --yes where no one can answer."
+        )
+    if stack is None and _has_enhanced_scanning(call) and not call.confirm(f"{ENHANCED} Deploy?"):
+        return ExitCode.BAD
+    if stack is not None:
+        _show_kept(call, stack, answers, template)
+    checkout.build()
+    return _deploy_built(call, checkout, file, stack)
+
+
+def _write(call: Call, file: Path, template: Template) -> Written:
+    """Write the file of a stack that exists, or of the answers to some questions."""
+    stack = _updatable(call)
+    parameters: Mapping[str, str]
+    if stack is None:
+        parameters = questions.ask(call.output, call.account, call.address.stack, template)
+    else:
+        parameters = stack.parameters
+        gone = sorted(stack.parameters.keys() - template.parameters.keys())
+        if gone:
+            call.output.complain(
+                f"This version has no {', '.join(gone)}: docs/upgrading.md says what replaces them."
+            )
+    answers = Answers(
+        call.address.stack,
+        call.account.region,
+        {
+            name: parameters[name]
+            for name, each in template.parameters.items()
+            if parameters.get(name, each.default) != each.default
+        },
+    )
+    file.write_text(answers_text(answers, template), "utf-8")
+    return Written(file, answers)
+
+
+def _about(call: Call, answers: Answers, file: Path) -> Call:
+    """Return the call about the stack in the file; raise UsageError if options name another."""
+    given = call.address
+    if given.stack not in {DEFAULT_STACK, answers.stack}:
+        raise UsageError(f"{file} is of the stack {answers.stack}, and --stack is {given.stack}.")
+    if answers.region and given.region not in {None, answers.region}:
+        raise UsageError(f"{file} is of {answers.region}, and --region is {given.region}.")
+    return replace(
+        call, address=replace(given, stack=answers.stack, region=answers.region or given.region)
+    )
+
+
+def _updatable(call: Call) -> Stack | None:
+    """Return the stack if there is one; raise CommandError if it cannot be updated."""
+    account, name = call.account, call.address.stack
+    stack = existing(account, name)
+    if stack is None or stack.status == PLANNED:
+        return None
+    options = options_for(name, account.region)
+    if stack.status in ONLY_DELETABLE:
+        raise CommandError(
+            f"The stack {name} is in {stack.status}, and can only be deleted: run "
+            f"ecr-rescan undeploy{options}, then deploy again."
+        )
+    if stack.status == "UPDATE_ROLLBACK_FAILED":
+        raise CommandError(
+            f"The stack {name} is in {stack.status}: repair what the last events name, then run "
+            f"aws cloudformation continue-update-rollback --stack-name {name} "
+            f"--region {account.region}"
+        )
+    if stack.status.endswith("_IN_PROGRESS"):
+        raise CommandError(
+            f"The stack {name} is in {stack.status}: deploy again when that has ended."
+        )
+    return stack
+
+
+def _has_enhanced_scanning(call: Call) -> bool:
+    return EcrRegistry(call.account.client("ecr")).scan_type() == "ENHANCED"
+
+
+def _show_kept(call: Call, stack: Stack, answers: Answers, template: Template) -> None:
+    """Show what the stack has and the file does not name: CloudFormation keeps such values."""
+    kept = {
+        name: stack.parameters[name]
+        for name, each in template.parameters.items()
+        if name not in answers.parameters
+        and stack.parameters.get(name, each.default) != each.default
+    }
+    if not kept:
+        return
+    lines = [
+        f'{name} = "{visible(value)}", not "{template.parameters[name].default}"'
+        for name, value in kept.items()
+    ]
+    call.output.complain(
+        "Kept, because the file does not name them; to reset one, write its default there:\n  "
+        + "\n  ".join(lines)
+    )
+
+
+def _deploy_built(call: Call, checkout: Checkout, file: Path, before: Stack | None) -> ExitCode:
+    account, name = call.account, call.address.stack
+    options = ["--stack-name", name, "--region", account.region]
+    options += ["--no-confirm-changeset"] if call.is_confirmed else ["--confirm-changeset"]
+    options += ["--profile", call.address.profile] if call.address.profile else []
+    code = checkout.deploy(file, *options)
+    after = existing(account, name)
+    if code:
+        raise CommandError(_failed(call, before, after))
+    if after is None or after.status == PLANNED:
+        call.output.complain("Nothing was deployed.")
+        return ExitCode.BAD
+    has_changed = before is None or before.changed_at != after.changed_at
+    call.answer(Deployed(after, account.region, has_changed, is_new=before is None))
+    return ExitCode.DONE
+
+
+def _failed(call: Call, before: Stack | None, after: Stack | None) -> str:
+    """Say how a deployment failed, what the stack is like now, and what to do."""
+    is_untouched = (
+        before is not None and after is not None and before.changed_at == after.changed_at
+    )
+    if after is None or after.status == PLANNED or is_untouched:
+        return "sam deploy failed before it changed anything: what it says is above."
+    if after.status in ONLY_DELETABLE:
+        undeploy = f"ecr-rescan undeploy{options_for(after.name, call.account.region)}"
+        advice = f"Repair that, run {undeploy}, and deploy again."
+    elif after.status == "UPDATE_ROLLBACK_COMPLETE":
+        advice = "The stack is as before: repair that, and deploy again."
+    else:
+        advice = "Repair that, and deploy again."
+    reasons = textwrap.indent("\n".join(failures(call.account, after.name)), "  ")
+    return f"The stack {after.name} is in {after.status}:\n{reasons}\n{advice}"

@@ -47,7 +47,7 @@ _OF_AWS = (BotoCoreError, ClientError)
 _OF_ADAPTERS = (AccessDenied, EcrError, EcrThrottled, EcrUnavailable, LedgerUnavailable)
 # Where IAM has another name than the API.
 _IAM = {
-    "monitoring:": "cloudwatch:",
+    "monitoring": "cloudwatch",
     "s3:HeadBucket": "s3:ListBucket",
     "s3:HeadObject": "s3:GetObject",
     "s3:ListObjectsV2": "s3:ListBucket",
@@ -100,9 +100,13 @@ def note_action(parsed: dict[str, Any], model: OperationModel, **_: object) -> N
     A handler of botocore's event after-call.
     """
     if error := parsed.get("Error"):
-        action = f"{model.service_model.signing_name}:{model.name}"
-        service = action[: action.index(":") + 1]
-        error["Action"] = _IAM.get(action) or action.replace(service, _IAM.get(service, service))
+        error["Action"] = action_of(model)
+
+
+def action_of(model: OperationModel) -> str:
+    """Return the action that a call needs, as IAM names it."""
+    service, operation = model.service_model.signing_name, model.name
+    return _IAM.get(f"{service}:{operation}") or f"{_IAM.get(service, service)}:{operation}"
 
 
 def _of_an_answer(error: ClientError, profile: str | None) -> CommandError:

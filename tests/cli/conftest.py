@@ -1,6 +1,7 @@
 """The command line against an account in memory, with a stack of the parameters' defaults."""
 
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -9,14 +10,16 @@ from unittest import mock
 
 import boto3
 import pytest
+from botocore.client import BaseClient
 from click.testing import Result
 from moto import mock_aws
 from typer.testing import CliRunner
 
 from cli.__main__ import app
+from cli.aws_errors import action_of
 from cli.stack import Account
 from tests.support.clock import NOW
-from tests.support.template import REGION, resources, template
+from tests.support.template import REGION, ROOT, resources, template
 
 type Run = Callable[..., Result]
 NAME = "ecr-rescan"
@@ -114,12 +117,40 @@ def stack(aws: None, monkeypatch: pytest.MonkeyPatch) -> StackInMemory:
     return stack
 
 
+def documented_actions() -> dict[str, set[str]]:
+    """Read the actions of each command in docs/cli.md, those of every command under ""."""
+    _, _, section = (ROOT / "docs" / "cli.md").read_text().partition("\n## Permissions\n")
+    actions: dict[str, set[str]] = {}
+    for line in re.findall(r"^\|(.+)\|$", section, re.MULTILINE):
+        commands, listed, *_ = line.split("|")
+        names = re.findall(r"`([a-z-]+)", commands) or [""] * ("every command" in commands)
+        for name in names:
+            actions.setdefault(name, set()).update(re.findall(r"`([a-z0-9]+:\w+)`", listed))
+    return actions
+
+
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run a command in this process, in 80 columns, and return what it has written."""
+    """Run a command in this process, in 80 columns, and return what it has written.
+
+    Every call of AWS that it makes is one of those that docs/cli.md lists for the command.
+    """
+    called: set[str] = set()
+    call = BaseClient._make_api_call  # type: ignore[attr-defined]
+
+    def noted(client: Any, operation: str, parameters: Any) -> Any:
+        called.add(action_of(client.meta.service_model.operation_model(operation)))
+        return call(client, operation, parameters)
 
     def run(*arguments: str, width: int = 80, env: Mapping[str, str] | None = None) -> Result:
         monkeypatch.setenv("COLUMNS", str(width))
-        return CliRunner().invoke(app, [*arguments], env=env, prog_name="ecr-rescan")
+        called.clear()
+        with monkeypatch.context() as patches:
+            patches.setattr(BaseClient, "_make_api_call", noted)
+            result = CliRunner().invoke(app, [*arguments], env=env, prog_name="ecr-rescan")
+        documented = documented_actions()
+        missing = called - documented[""] - documented.get(arguments[0], set())
+        assert not missing, f"docs/cli.md, Permissions: {arguments[0]} also calls {missing}"
+        return result
 
     return run

@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 from cli.__main__ import app
 from cli.aws_errors import action_of
 from cli.stack import Account
+from tests.cli.recorded import Recorded
 from tests.support.clock import NOW
 from tests.support.template import REGION, ROOT, resources, template
 
@@ -154,3 +155,9 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
         return result
 
     return run
+
+
+@pytest.fixture
+def recorded(aws: None, monkeypatch: pytest.MonkeyPatch) -> Recorded:
+    """Prescribe answers of AWS."""
+    return Recorded(monkeypatch)

@@ -1,0 +1,131 @@
+"""The executions of RescanRegistry, as Step Functions keeps them for 90 days."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import islice
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from cli.stack import Stack
+from runtime import clock
+
+REDRIVABLE_FOR = timedelta(days=14)  # after the end
+SUCCEEDED, RUNNING = "SUCCEEDED", "RUNNING"
+_UNDER_WAY = (RUNNING, "PENDING_REDRIVE")
+_MAP_STOPPED = "States.ExceedToleratedFailureThreshold"
+
+
+@dataclass(frozen=True)
+class Execution:
+    """An execution. What only DescribeExecution says is absent in a list.
+
+    run_input: as it was started. redrive: whether AWS can redrive it, or why not.
+    """
+
+    name: str
+    arn: str
+    status: str
+    started_at: datetime
+    ended_at: datetime | None = None
+    run_input: str = "{}"
+    error: str = ""
+    cause: str = ""
+    is_redrivable: bool = False
+    not_redrivable_because: str = ""
+
+    @property
+    def is_running(self) -> bool:
+        """Return whether it has not ended."""
+        return self.status in _UNDER_WAY
+
+    @property
+    def has_failed(self) -> bool:
+        """Return whether it has ended, and not well."""
+        return not self.is_running and self.status != SUCCEEDED
+
+    @property
+    def was_stopped(self) -> bool:
+        """Return whether it ended before its last state: by its tolerance, by time, or by hand."""
+        return self.has_failed and (self.error == _MAP_STOPPED or self.status != "FAILED")
+
+
+@dataclass(frozen=True)
+class MapProgress:
+    """How many repositories of a run have ended, and how many of these did not succeed."""
+
+    repositories: int
+    ended: int
+    failed: int
+
+
+class Executions:
+    """The executions of the state machine RescanRegistry of a stack."""
+
+    def __init__(self, stack: Stack) -> None:
+        self._client: Any = stack.client("stepfunctions")
+        self.machine = stack.output("RescanRegistryArn")
+
+    def arn(self, run: str) -> str:
+        """Return the ARN of an execution by its name."""
+        return f"{self.machine.replace(':stateMachine:', ':execution:')}:{run}"
+
+    def start(self, kind: str, run_input: object) -> str:
+        """Start an execution, and return its name. kind: what the name begins with."""
+        name = f"{kind}-{clock.now():%Y%m%dT%H%M%SZ}"
+        self._client.start_execution(
+            stateMachineArn=self.machine, name=name, input=json.dumps(run_input)
+        )
+        return name
+
+    def find(self, run: str) -> Execution | None:
+        """Describe an execution; None when there is none of this name."""
+        try:
+            found = self._client.describe_execution(executionArn=self.arn(run))
+        except ClientError as error:
+            if error.response["Error"]["Code"] in ("ExecutionDoesNotExist", "InvalidArn"):
+                return None
+            raise
+        return Execution(
+            name=run,
+            arn=found["executionArn"],
+            status=found["status"],
+            started_at=found["startDate"],
+            ended_at=found.get("stopDate"),
+            run_input=found.get("input", "{}"),
+            error=found.get("error", ""),
+            cause=found.get("cause", ""),
+            is_redrivable=found.get("redriveStatus") == "REDRIVABLE",
+            not_redrivable_because=found.get("redriveStatusReason", ""),
+        )
+
+    def newest(self, most: int) -> list[Execution]:
+        """List the executions that were started last, newest first."""
+        return list(islice(self._all(), most))
+
+    def progress(self, run: str) -> MapProgress | None:
+        """Count the repositories of a run; None before its Map has begun."""
+        maps = self._client.list_map_runs(executionArn=self.arn(run))["mapRuns"]
+        if not maps:
+            return None
+        counts = self._client.describe_map_run(mapRunArn=maps[0]["mapRunArn"])["itemCounts"]
+        failed = counts["failed"] + counts["timedOut"] + counts["aborted"]
+        return MapProgress(counts["total"], counts["succeeded"] + failed, failed)
+
+    def redrive(self, execution: Execution) -> None:
+        """Continue an execution where it has ended."""
+        self._client.redrive_execution(executionArn=execution.arn)
+
+    def _all(self) -> Iterator[Execution]:
+        pages = self._client.get_paginator("list_executions").paginate(stateMachineArn=self.machine)
+        for page in pages:
+            for each in page["executions"]:
+                yield Execution(
+                    name=each["name"],
+                    arn=each["executionArn"],
+                    status=each["status"],
+                    started_at=each["startDate"],
+                    ended_at=each.get("stopDate"),
+                )

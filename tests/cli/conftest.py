@@ -111,7 +111,7 @@ def stack(aws: None, monkeypatch: pytest.MonkeyPatch) -> StackInMemory:
             "Version": "0.4.0",
         }
     )
-    monkeypatch.setattr("cli.stack._description", stack.description)
+    monkeypatch.setattr("cli.stack.describe", stack.description)
     monkeypatch.setattr(
         "cli.stack.Stack.physical_names", lambda _, kind: stack.resources.get(kind, {})
     )

@@ -1,0 +1,179 @@
+"""The headline of the page, and its answers to the five questions of an auditor."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from cli.report.document import Freshness, Report, ReportedImage
+from cli.report.vulnerabilities import FirstNotified, Since, Vulnerability
+from cli.report.wording import ago, channel, duration, name_of
+from reporting.phrases import counted
+
+_NOTHING = "—"
+_IMAGES = "image", "images"
+
+
+@dataclass(frozen=True)
+class Phrase:
+    """A part of the headline. tone: of its colour; empty for that of the text."""
+
+    text: str
+    tone: str = ""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The answer to one question of an auditor. unit: what follows the large figure."""
+
+    question: str
+    figure: str
+    unit: str = ""
+    sentences: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    tone: str = ""
+
+
+def headline(report: Report) -> Iterator[Phrase]:
+    """Yield the headline in parts."""
+    totals = report.totals
+    if not totals.images:
+        yield Phrase("No image was found in the registry.")
+        return
+    critical = totals.images_with.get("CRITICAL", 0)
+    if critical:
+        yield Phrase(counted(critical, *_IMAGES), "critical")
+        yield Phrase(f" {'has' if critical == 1 else 'have'} open critical findings")
+    else:
+        yield Phrase("No image has an open critical finding")
+    if not totals.scannable:
+        yield Phrase(".")
+    elif totals.overdue:
+        yield Phrase(", and ")
+        yield Phrase(f"{totals.overdue:,}", "overdue")
+        yield Phrase(f" {'was' if totals.overdue == 1 else 'were'} not scanned in time.")
+    elif totals.inside == totals.scannable:
+        yield Phrase(f", and all were scanned within {duration(report.rescan_after)}.")
+    else:
+        yield Phrase(", and no scan is overdue.")
+
+
+def answers(report: Report, critical: Sequence[Vulnerability]) -> tuple[Answer, ...]:
+    """Answer the questions. critical: the open critical vulnerabilities, if known by name."""
+    return (
+        _which(report, critical),
+        _since_when(report, critical),
+        _who_was_notified(report),
+        _when_scanned(report),
+        _is_inside(report),
+    )
+
+
+def _which(report: Report, critical: Sequence[Vulnerability]) -> Answer:
+    images = report.totals.images_with.get("CRITICAL", 0)
+    names = {each.name for each in critical}
+    repositories = {name for each in critical for name in each.repositories}
+    exploited = {each.name for each in critical if each.is_exploited}
+    spread = (
+        f"{counted(len(names), 'vulnerability', 'vulnerabilities')} in "
+        f"{counted(len(repositories), 'repository', 'repositories')}."
+    )
+    return Answer(
+        "Which images have critical findings now?",
+        f"{images:,}",
+        f"of {counted(report.totals.images, *_IMAGES)}",
+        (spread,) if critical else (),
+        (f"{len(exploited):,} of them known to be exploited.",) if exploited else (),
+        "critical" if images else "inside",
+    )
+
+
+def _since_when(report: Report, critical: Sequence[Vulnerability]) -> Answer:
+    question = "Since when?"
+    if not report.totals.images_with.get("CRITICAL", 0):
+        return Answer(question, _NOTHING, sentences=("No critical finding is open.",))
+    if not critical:
+        said = "The counts of these findings are recorded, and not their names."
+        return Answer(question, "Unknown", sentences=(said,))
+    oldest = min(critical, key=lambda each: Since.order(each.since))
+    package = f" in {oldest.package}" if oldest.package else ""
+    return Answer(
+        question,
+        f"{oldest.since.days:,}",
+        f"{'day' if oldest.since.days == 1 else 'days'}, the oldest",
+        (f"{oldest.name}{package}, {oldest.since}.",),
+    )
+
+
+def _who_was_notified(report: Report) -> Answer:
+    images, left = report.totals.images_with.get("CRITICAL", 0), report.totals.not_notified
+    question = "Who was notified?"
+    if not images:
+        return Answer(question, _NOTHING, sentences=("No critical finding is open.",))
+    channels = Counter(
+        name
+        for image in report.images
+        if image.open_counts().get("CRITICAL", 0)
+        for first in [FirstNotified.of_image(image, "CRITICAL")]
+        if first
+        for name in first.channels
+    )
+    named = [f"{channel(name)} {count:,}" for name, count in channels.most_common()]
+    readers = [f"{count:,} by {protocol}" for protocol, count in sorted(report.subscribers.items())]
+    return Answer(
+        question,
+        f"{images - left:,}",
+        f"of {counted(images, *_IMAGES)}",
+        (
+            *([f"{', '.join(named)}."] if named else []),
+            *([f"Subscribers of the topic now: {', '.join(readers)}."] if readers else []),
+        ),
+        (f"{left:,} without a notification.",) if left else (),
+        "overdue" if left else "",
+    )
+
+
+def _when_scanned(report: Report) -> Answer:
+    question = "When was each last scanned?"
+    images = [image for image in report.images if image.freshness is not Freshness.NONE]
+    scanned = [(age, image) for image in images for age in _ages(image)]
+    never = len(images) - len(scanned)
+    warnings = (f"{counted(never, *_IMAGES)} never scanned yet.",) if never else ()
+    if not scanned:
+        return Answer(question, _NOTHING, "", ("No scan is recorded.",), warnings)
+    hours, oldest = max(scanned, key=lambda each: each[0])
+    half = ago(median(age for age, _ in scanned))
+    return Answer(
+        question,
+        ago(hours),
+        "ago, the oldest",
+        (f"{name_of(oldest)}.", f"Half of them within {half}; each one is listed below."),
+        warnings,
+        oldest.freshness.value if oldest.freshness is not Freshness.INSIDE else "",
+    )
+
+
+def _ages(image: ReportedImage) -> Iterator[float]:
+    if image.scanned_at is not None and image.age_hours is not None:
+        yield image.age_hours
+
+
+def _is_inside(report: Report) -> Answer:
+    totals = report.totals
+    question = f"Is the registry inside its RescanAfter of {duration(report.rescan_after)}?"
+    outside = totals.images - totals.scannable
+    left_out = [f"{counted(outside, *_IMAGES)} not scannable: not counted."] if outside else []
+    if not totals.scannable:
+        return Answer(question, _NOTHING, "", ("No image has to be scanned.", *left_out))
+    is_inside = totals.inside == totals.scannable
+    due = [f"{totals.due:,} due: the next two runs are in time."] if totals.due else []
+    # Rounded down: 100.0 % means all.
+    share = 1_000 * totals.inside // totals.scannable / 10
+    return Answer(
+        question,
+        "Yes" if is_inside else "No",
+        f"{share} % of {counted(totals.scannable, *_IMAGES)}",
+        (*due, *left_out),
+        (f"{totals.overdue:,} overdue.",) if totals.overdue else (),
+        "inside" if is_inside else "overdue" if totals.overdue else "due",
+    )

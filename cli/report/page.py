@@ -1,0 +1,61 @@
+"""The report as one page: a file that needs no network, and runs no script but its own."""
+
+import base64
+import hashlib
+from importlib.resources import files
+
+from jinja2 import DictLoader, Environment, StrictUndefined
+from markupsafe import Markup
+
+from cli.report.contents import contents
+from cli.report.document import Report
+from cli.report.wording import ago, channel, short
+from reporting.text import visible
+
+_FILES = files("cli.report") / "page_files"
+
+
+def page(report: Report) -> str:
+    """Return the HTML of a report."""
+    style, script = (
+        Markup(_FILES.joinpath(name).read_text("utf-8"))  # noqa: S704 # ours
+        for name in ("report.css", "report.js")
+    )
+    environment = Environment(
+        loader=DictLoader(
+            {
+                name: _FILES.joinpath(name).read_text("utf-8")
+                for name in ("report.html.j2", "charts.j2")
+            }
+        ),
+        autoescape=True,
+        finalize=_shown,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "ago": ago,
+        "channel": channel,
+        "minute": "{:%Y-%m-%d %H:%M} UTC".format,
+        "day": "{:%Y-%m-%d}".format,
+        "number": "{:,}".format,
+        "short": short,
+    }
+    return environment.get_template("report.html.j2").render(
+        all=contents(report),
+        style=style,
+        script=script,
+        style_hash=_hash(style),
+        script_hash=_hash(script),
+    )
+
+
+def _shown(value: object) -> object:
+    """Make text from outside visible; what is ours is Markup."""
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _hash(text: str) -> str:
+    """Return the hash of a script or style, as a content security policy names it."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"

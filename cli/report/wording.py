@@ -1,0 +1,64 @@
+"""Ages, names and links as the page writes them."""
+
+from datetime import timedelta
+
+from cli.report.document import ReportedFinding, ReportedImage
+from reporting.phrases import counted
+
+_CHANNELS = {
+    "SNS": "email",
+    "SLACK": "Slack",
+    "TEAMS": "Teams",
+    "CHATBOT": "Amazon Q",
+    "WEBHOOK": "webhook",
+    "EVENTBRIDGE": "EventBridge",
+    "PAGERDUTY": "PagerDuty",
+}
+_SHOWN_OF_IMAGE_DIGEST = 12
+
+
+def duration(length: timedelta) -> str:
+    """Write a duration in days if it is whole days, else in hours."""
+    hours = round(length / timedelta(hours=1))
+    return counted(hours // 24, "day", "days") if hours % 24 == 0 else f"{hours:,} h"
+
+
+def ago(hours: float) -> str:
+    """Write an age in one unit."""
+    if hours < 2:
+        return f"{hours * 60:.0f} min"
+    return f"{hours:.0f} h" if hours < 48 else f"{hours / 24:,.0f} d"
+
+
+def channel(name: str) -> str:
+    """Return the name of a channel as its readers know it."""
+    return _CHANNELS.get(name, name)
+
+
+def name_of(image: ReportedImage) -> str:
+    """Return the repository and the first tag, or the start of the image digest."""
+    if image.tags:
+        return f"{image.repository}:{image.tags[0]}"
+    return f"{image.repository}@{short(image.image_digest)}"
+
+
+def short(image_digest: str) -> str:
+    """Return as much of an image digest as operators read."""
+    return image_digest.removeprefix("sha256:")[:_SHOWN_OF_IMAGE_DIGEST]
+
+
+def link_of(finding: ReportedFinding) -> str:
+    """Return where a vulnerability is described; empty if that is unknown."""
+    link = finding.details.link if finding.details else ""
+    if link.startswith(("https://", "http://")):
+        return link
+    kind, _, rest = finding.name.partition("-")
+    if not (rest.isascii() and rest.replace("-", "").isalnum()):
+        return ""
+    match kind:
+        case "CVE":
+            return f"https://www.cve.org/CVERecord?id={finding.name}"
+        case "GHSA":
+            return f"https://github.com/advisories/{finding.name}"
+        case _:
+            return ""

@@ -83,6 +83,7 @@ def app_of(work: Callable[[Call], object]) -> typer.Typer:
 
 
 def find(call: Call) -> None:
+    assert call.stack.name == call.address.stack
     call.answer(Where())
 
 

@@ -41,11 +41,18 @@ class TooManyFindings(Exception):
 
 @dataclass(frozen=True)
 class KnownFinding:
-    """A finding that was there at the last scan."""
+    """A finding that was there at the last scan.
+
+    revision: of the baseline that brought it; 0 where it is not known.
+    origin: the digest of the image whose baseline that was, if this image has taken its tag; empty
+        for the image itself.
+    """
 
     severity: str
     first_seen: date
     is_accepted: bool = False
+    revision: int = 0
+    origin: str = ""
 
 
 @dataclass(frozen=True)
@@ -96,6 +103,19 @@ class KnownFindings:
     def change_of(self, event_id: str) -> NotedChange | None:
         """Return what an event has changed, if it is one of the last few."""
         return next((each for each in self.changes if each.event_id == event_id), None)
+
+    def handed_on(self, owner: str, heir: str) -> "KnownFindings":
+        """Return the findings as another image has them, which is compared with their owner.
+
+        owner, heir: image digests.
+        """
+
+        def origin(each: KnownFinding) -> str:
+            came_with = each.origin or owner
+            return "" if came_with == heir else came_with
+
+        handed = {key: replace(each, origin=origin(each)) for key, each in self.findings.items()}
+        return replace(self, findings=handed)
 
     def reduced_to(self, left: Mapping[FindingKey, KnownFinding], today: date) -> "KnownFindings":
         """Return only those findings that are left; the others have gone."""
@@ -185,12 +205,19 @@ def to_store(
 
 def encoded(known: KnownFindings) -> bytes:
     """Compress the content of an item."""
+    origins = ["", *sorted({each.origin for each in known.findings.values()} - {""})]
     content = [
         _VERSION,
         known.since.toordinal(),
         _by_package(
             {
-                key: (_coded(each.severity), each.first_seen.toordinal(), int(each.is_accepted))
+                key: (
+                    _coded(each.severity),
+                    each.first_seen.toordinal(),
+                    int(each.is_accepted),
+                    each.revision,
+                    origins.index(each.origin),
+                )
                 for key, each in known.findings.items()
             }
         ),
@@ -201,13 +228,14 @@ def encoded(known: KnownFindings) -> bytes:
             }
         ),
         [encode(each) for each in known.changes],
+        origins,
     ]
     return zlib.compress(json.dumps(content, separators=(",", ":")).encode())
 
 
 def decoded(found: bytes) -> KnownFindings:
     """Read the content of an item; raises ValueError for one that this version cannot read."""
-    version, since, present, gone, changes = json.loads(_unpacked(found))
+    version, since, present, gone, changes, origins = json.loads(_unpacked(found))
     if version != _VERSION:
         raise ValueError(f"version {version}, not {_VERSION}")
     day = date.fromordinal
@@ -216,7 +244,9 @@ def decoded(found: bytes) -> KnownFindings:
         scan_type="",
         since=day(since),
         findings={
-            (row[0], package): KnownFinding(_severity(row[1]), day(row[2]), bool(row[3]))
+            (row[0], package): KnownFinding(
+                _severity(row[1]), day(row[2]), bool(row[3]), row[4], origins[row[5]]
+            )
             for package, rows in present.items()
             for row in rows
         },

@@ -106,7 +106,7 @@ def compared(
 ) -> ComparedScan:
     """Compare a scan by name where that is possible, and by number otherwise."""
     report, today = scan.report, now.date()
-    present = _present(scan, known.findings_before or known.stored.findings, today)
+    present = _present(scan, known, today)
     by_number, by_name = known.before, known.before_by_name
     if present is not None and (by_number is None or by_name or by_number.is_found_empty):
         image_state = _state(report, counted_unaccepted(present), thresholds)
@@ -170,32 +170,42 @@ def compared_again(
 
 
 def _present(
-    scan: CompletedScan, before: KnownFindings | None, today: date
+    scan: CompletedScan, known: KnownImage, today: date
 ) -> dict[FindingKey, KnownFinding] | None:
-    """Return the findings of a scan with the day of their first sight."""
+    """Return the findings of a scan with the day of their first sight and what brought them."""
     if scan.findings is None:
         return None
-    first: dict[str, date] = {}
-    for (name, _), each in before.findings.items() if before else ():
-        first[name] = min(each.first_seen, first.get(name, today))
+    before = known.findings_before or known.stored.findings
+    were = before.findings if before else {}
+    had_gone = before.gone if before else {}
+    first: dict[str, KnownFinding] = {}
+    for (name, _), each in were.items():
+        if name not in first or each.first_seen < first[name].first_seen:
+            first[name] = each
 
-    def seen_on(key: FindingKey) -> date:
-        known = before and (before.findings.get(key) or before.gone.get(key))
-        return known.first_seen if known else first.get(key[0], today)
+    def seen(key: FindingKey, severity: str) -> KnownFinding:
+        is_accepted = key in scan.accepted
+        same = were.get(key) or first.get(key[0])
+        dated = were.get(key) or had_gone.get(key) or same
+        first_seen = dated.first_seen if dated else today
+        if same and not (same.is_accepted and not is_accepted):
+            return KnownFinding(severity, first_seen, is_accepted, same.revision, same.origin)
+        # New, back, or no longer accepted: what was delivered before does not say so.
+        return KnownFinding(severity, first_seen, is_accepted, known.next_revision)
 
-    return {
-        key: KnownFinding(finding.severity, seen_on(key), key in scan.accepted)
-        for key, finding in scan.findings.items()
-    }
+    return {key: seen(key, finding.severity) for key, finding in scan.findings.items()}
 
 
 def _with_dates_of_renamed(
     present: dict[FindingKey, KnownFinding], moved: Moved, before: KnownFindings | None
 ) -> dict[FindingKey, KnownFinding]:
     known = before.findings if before else {}
-    dates = {key: known[was].first_seen for key, was in moved.renamed.items()}
+    earlier = {key: known[was] for key, was in moved.renamed.items()}
     return present | {
-        key: replace(present[key], first_seen=first_seen) for key, first_seen in dates.items()
+        key: replace(
+            present[key], first_seen=was.first_seen, revision=was.revision, origin=was.origin
+        )
+        for key, was in earlier.items()
     }
 
 

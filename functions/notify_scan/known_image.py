@@ -1,6 +1,6 @@
 """What was known of an image before an event."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -68,6 +68,17 @@ class KnownImage:
         return Seen(named, findings.findings, findings.gone)
 
     @property
+    def next_revision(self) -> int:
+        """Return the revision of the baseline that the event leaves, or has left before."""
+        baseline = self.stored.record.baseline
+        if baseline is None:
+            return 1
+        for age, note in enumerate(baseline.notes):
+            if note is self.note:
+                return baseline.revision - age
+        return baseline.revision + 1
+
+    @property
     def findings_before(self) -> KnownFindings | None:
         """Return the findings by name that the scan is compared with."""
         return self._compared.findings
@@ -120,10 +131,19 @@ def recall(
     images = [each for each in baselines.images(repository, others) if each.record.baseline]
     return replace(
         known,
-        predecessor=max(images, key=_scanned_at, default=None),
+        predecessor=_predecessor(images, asked.image_digest),
         superseded=tuple(_without_tags(images, asked, baselines)),
         is_superseded=_is_superseded(recalled.image, asked, pointers, tagged_at),
     )
+
+
+def _predecessor(images: Sequence[StoredImage], image_digest: str) -> StoredImage | None:
+    """Return the newest of some images, with its findings as another image takes them over."""
+    newest = max(images, key=_scanned_at, default=None)
+    if newest is None or newest.findings is None:
+        return newest
+    findings = newest.findings.handed_on(newest.record.image_digest, image_digest)
+    return replace(newest, findings=findings)
 
 
 def _earlier_owners(

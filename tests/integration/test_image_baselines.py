@@ -280,10 +280,10 @@ def damaged(**given: Any) -> dict[str, Any]:
         (damaged(found=b"not compressed"), "incorrect header check"),
         (damaged(found=encoded(FINDINGS)[:-30]), "cut off"),
         (damaged(found=zlib.compress(b"[1,1,{}")), "JSONDecodeError"),
-        (damaged(found=zlib.compress(b"[2,1,{},{},[]]")), "version 2, not 1"),
+        (damaged(found=zlib.compress(b"[2,1,{},{},[],[]]")), "version 2, not 1"),
         (damaged(found=zlib.compress(b"[1,1,{}]")), "not enough values"),
-        (damaged(found=zlib.compress(b'[1,1,{"p":[["CVE-1",9,1,0]]},{},[]]')), "IndexError"),
-        (damaged(found=zlib.compress(b"[1,1,[],{},[]]")), "AttributeError"),
+        (damaged(found=zlib.compress(b'[1,1,{"p":[["CVE-1",9,1,0]]},{},[],[]]')), "IndexError"),
+        (damaged(found=zlib.compress(b"[1,1,[],{},[],[]]")), "AttributeError"),
         (damaged(found=zlib.compress(b"0" * 9_000_000)), "more than 8,388,608 bytes"),
     ],
 )

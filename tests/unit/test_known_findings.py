@@ -39,12 +39,16 @@ notes = st.builds(
     st.builds(FindingsChange, new=st.lists(changed, max_size=3).map(tuple)),
     st.none() | st.sampled_from(Cause),
 )
+origins = st.sampled_from(["", f"sha256:{1:064x}", f"sha256:{2:064x}"])
+known_finding = st.builds(
+    KnownFinding, severities, days, st.booleans(), st.integers(0, 9_999), origins
+)
 known = st.builds(
     KnownFindings,
     revision=st.just(0),
     scan_type=st.just(""),
     since=days,
-    findings=st.dictionaries(keys, st.builds(KnownFinding, severities, days, st.booleans())),
+    findings=st.dictionaries(keys, known_finding),
     gone=st.dictionaries(keys, st.builds(GoneFinding, severities, days, days)),
     changes=st.lists(notes, max_size=MOST_CHANGES).map(tuple),
 )
@@ -59,6 +63,21 @@ def test_reads_what_it_writes(known: KnownFindings) -> None:
 def test_keeps_every_severity(severity: str) -> None:
     known = KnownFindings(0, "", TODAY, {KEY: replace(KNOWN, severity=severity)})
     assert decoded(encoded(known)) == known
+
+
+def test_keeps_what_brought_a_finding() -> None:
+    brought = replace(KNOWN, revision=7, origin=f"sha256:{9:064x}")
+    known = KnownFindings(0, "", TODAY, {KEY: brought, ("CVE-2", "zlib"): KNOWN})
+    assert decoded(encoded(known)) == known
+
+
+def test_hands_findings_on_with_the_image_that_they_came_with() -> None:
+    known = KnownFindings(3, "BASIC", TODAY, {KEY: KNOWN, ("CVE-2", "zlib"): KNOWN})
+    second = known.handed_on("first", "second")
+    assert {each.origin for each in second.findings.values()} == {"first"}
+    third = second.handed_on("second", "third")
+    assert {each.origin for each in third.findings.values()} == {"first"}
+    assert third.handed_on("third", "first") == known
 
 
 def after(

@@ -66,8 +66,25 @@ build: $(VENVS)/dev/installed $(VENVS)/sam/installed ## build the application fo
 	$(dev)/python -m operations.lean_packages .aws-sam/build
 
 .PHONY: deploy
-deploy: build ## build and deploy to AWS
-	$(sam) deploy --guided
+deploy: $(VENVS)/cli/installed ## deploy to AWS; asks at the first time; options: ARGS='--help'
+	@$(cli) deploy $(ARGS)
+
+.PHONY: undeploy
+undeploy: $(VENVS)/cli/installed ## delete the stack, and say what is kept; options: ARGS='--help'
+	@$(cli) undeploy $(ARGS)
+
+.PHONY: package
+package: build ## write what AWS takes without SAM into dist/: the expanded template, and its files
+	rm -rf dist/ecr-rescan
+	@PYTHONPATH=. $(VENVS)/sam/bin/python -m operations.package .aws-sam/build dist
+
+.PHONY: publish
+publish: build ## publish a release: S3_BUCKET=, HOME_PAGE_URL=, SOURCE_CODE_URL=
+	@$(dev)/python -m operations.publishable .aws-sam/build/template.yaml .aws-sam/build/release.json \
+	  '$(HOME_PAGE_URL)' '$(SOURCE_CODE_URL)'
+	$(sam) package --template-file .aws-sam/build/release.json --s3-bucket '$(S3_BUCKET)' \
+	  --output-template-file .aws-sam/release.yaml
+	$(sam) publish --template .aws-sam/release.yaml
 
 .PHONY: redeliver
 redeliver: $(VENVS)/dev/installed ## send the messages in the dead-letter queue Undelivered again; options: ARGS='--help'
@@ -100,7 +117,7 @@ lock: $(UV) ## compile requirements/ from pyproject.toml
 
 .PHONY: clean
 clean: ## remove everything that these targets made
-	rm -rf $(VENVS) .aws-sam .demo .coverage .hypothesis .mutants .mypy_cache .prove .pytest_cache .ruff_cache
+	rm -rf $(VENVS) .aws-sam .demo dist .coverage .hypothesis .mutants .mypy_cache .prove .pytest_cache .ruff_cache
 
 .PHONY: cloud
 cloud: ## install what the local cloud needs

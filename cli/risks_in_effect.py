@@ -1,11 +1,14 @@
 """The accepted risks in effect, as the functions have them, read without writing anything."""
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from datetime import date
 
 from accepted_risks.risks import (
     DOCUMENT,
     MOST_BYTES,
     TOO_LARGE,
+    AcceptedRisk,
     AcceptedRisks,
     UnusableAcceptedRisks,
 )
@@ -13,6 +16,8 @@ from cli.stack import Stack
 from ledger.bucket import RunBucket
 from ledger.risk_records import RiskRecords
 from ledger.table import Table
+from reporting.text import visible
+from runtime.patterns import QUICK, PatternTooSlow, matching_texts
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,33 @@ def risks_in_effect(stack: Stack) -> RisksInEffect:
         return RisksInEffect(AcceptedRisks.read(document.content))
     except UnusableAcceptedRisks as error:
         return RisksInEffect(_last_valid(stack), str(error))
+
+
+@dataclass(frozen=True)
+class Acceptances:
+    """What is accepted, by repository and vulnerability. remarks: which entries are not applied."""
+
+    by_repository: Mapping[str, Mapping[str, AcceptedRisk]]
+    remarks: tuple[str, ...] = ()
+
+
+def acceptances(risks: AcceptedRisks, repositories: Collection[str], on: date) -> Acceptances:
+    """Return what is accepted in some repositories, as the functions accept it in each of them."""
+    patterns = dict.fromkeys(risk.repositories for risk in risks.entries if risk.repositories)
+    matching: dict[str, list[str]] = {repository: [] for repository in repositories}
+    remarks = list[str]()
+    for pattern in patterns:
+        try:
+            found = matching_texts(pattern, repositories, whole=True)
+        except PatternTooSlow:
+            remarks.append(
+                f"Accepted risks in {visible(pattern)} are not applied: it must be {QUICK}."
+            )
+            continue
+        for repository in found:
+            matching[repository].append(pattern)
+    accepted = {name: risks.accepted_where(which, on) for name, which in matching.items()}
+    return Acceptances(accepted, tuple(remarks))
 
 
 def _last_valid(stack: Stack) -> AcceptedRisks:

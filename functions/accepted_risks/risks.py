@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Never, Self
@@ -88,10 +88,7 @@ class AcceptedRisks:
             raise UnusableAcceptedRisks(f"{DOCUMENT}, {error}") from error
 
     def in_force(self, repository: str, on: date) -> RisksOfRepository:
-        """Return what is accepted in a repository on a day.
-
-        Of several entries for the same vulnerability, the one that expires last.
-        """
+        """Return what is accepted in a repository on a day."""
         valid = [risk for risk in self.entries if not risk.is_expired(on)]
         patterns = dict.fromkeys(risk.repositories for risk in valid if risk.repositories)
         remark = None
@@ -105,11 +102,21 @@ class AcceptedRisks:
                 f"{trimmed(slow.vulnerability, _LONGEST_SHOWN)} must be {QUICK}, "
                 f"not {trimmed(repr(error.pattern), _LONGEST_SHOWN)}."
             )
+        return RisksOfRepository(self.accepted_where(matching, on), remark)
+
+    def accepted_where(self, matching: Collection[str], on: date) -> dict[str, AcceptedRisk]:
+        """Return what is accepted on a day where some patterns match, by vulnerability.
+
+        Of several entries for the same vulnerability, the one that expires last.
+        """
         picked = [
-            risk for risk in valid if risk.repositories is None or risk.repositories in matching
+            risk
+            for risk in self.entries
+            if not risk.is_expired(on)
+            and (risk.repositories is None or risk.repositories in matching)
         ]
         picked.sort(key=lambda risk: (risk.expires, risk.id))
-        return RisksOfRepository({risk.vulnerability: risk for risk in picked}, remark)
+        return {risk.vulnerability: risk for risk in picked}
 
     def expired(self, on: date) -> tuple[AcceptedRisk, ...]:
         """Return the entries whose last day is over."""

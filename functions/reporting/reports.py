@@ -66,7 +66,7 @@ class Reason(StrEnum):
 # Tags that move from image to image: another tag of the same image, if it has one, says more.
 _MOVING_TAGS = {"latest", "stable", "main", "master", "prod", "dev"}
 # ACTIVE: Amazon Inspector monitors the image, and ECR returns its findings.
-_COMPLETE = {"COMPLETE", "INITIAL_SCAN_COMPLETE", "ACTIVE"}
+COMPLETE = {"COMPLETE", "INITIAL_SCAN_COMPLETE", "ACTIVE"}
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ class ScanReport:
     @property
     def is_complete(self) -> bool:
         """Return whether the scan completed."""
-        return self.status in _COMPLETE
+        return self.status in COMPLETE
 
     @property
     def is_failed(self) -> bool:

@@ -38,12 +38,16 @@ class PatternTooSlow(Exception):
         self.matching = frozenset(matching)
 
 
-def matching_texts(pattern: str, texts: Iterable[str]) -> frozenset[str]:
-    """Return the texts that a pattern matches from their start, or raise PatternTooSlow."""
+def matching_texts(pattern: str, texts: Iterable[str], *, whole: bool = False) -> frozenset[str]:
+    """Return the texts that a pattern matches from their start, or raise PatternTooSlow.
+
+    whole: only those that it matches to their end.
+    """
     listed = list(texts)
     if _is_quick(pattern):
-        return frozenset(text for text in listed if re.match(pattern, text))
-    (found,) = _found_apart([pattern], listed, whole=False)
+        match = re.fullmatch if whole else re.match
+        return frozenset(text for text in listed if match(pattern, text))
+    (found,) = _found_apart([pattern], listed, whole=whole)
     return frozenset(listed[place] for place in found)
 
 

@@ -90,6 +90,13 @@ def test_matches_in_a_real_process() -> None:
     ]
     assert matching_texts(r"(\w+[-/]?)+-prod$", texts) == {texts[0], texts[3]}
     assert matching_texts("(a+)+", []) == frozenset()
+
+
+@pytest.mark.parametrize("pattern", ["a.*", "a+b?c*.*"])  # matched here, and in a process
+def test_matches_whole_texts_where_that_is_asked_for(pattern: str) -> None:
+    texts = ["a", "ab\n", "b"]
+    assert matching_texts(pattern, texts) == {"a", "ab\n"}
+    assert matching_texts(pattern, texts, whole=True) == {"a"}
     pair = ["(sh|op)+/.*", "s.*", "(a+)+", ".*api"]
     assert matching_patterns(pair, "shop/web") == {"(sh|op)+/.*", "s.*"}
 

@@ -1,0 +1,221 @@
+"""What the ledger knows of all images, read from the whole table.
+
+The notes in baselines are left out: with them, reading takes five times as long.
+"""
+
+import gc
+import zlib
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+from ledger.attributes import Item, Key, attributes, plain
+from ledger.changes import LISTS
+from ledger.image_records import ImageRecord, image_record
+from ledger.known_findings import (
+    KnownFinding,
+    KnownFindings,
+    UnreadableFindings,
+    known_findings,
+    mentions,
+)
+from ledger.notified_images import SLOTS, NotifiedImage, notified_image
+from ledger.platforms import Child, child
+from ledger.table import unavailable
+from registry.findings import FindingKey, severity_rank
+from reporting.channels.delivery import Channel
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+SEGMENTS = 8  # of the table, read at the same time
+_PARTITION = "repository#"
+_KINDS = ("image", "child", "notified", "findings")
+_NAMES = (
+    *("pk", "sk"),
+    # Of the record of an image; the second name of an attribute is that of version 0.3.0.
+    *("last_scan", "last_attempt", "image_tags", "started_at", "started_by", "names_missing"),
+    *("baseline.image_state", "baseline.standing", "baseline.notified_at", "baseline.told_at"),
+    *("baseline.revision", "baseline.incident", "baseline.was_tagged"),
+    # Of its findings, and of an image that an index lists.
+    *("found", "revision", "scan_type", "expires_at", "platform", "tags"),
+    *(f"{channel}_{slot}" for channel in Channel for slot in ("first", *range(SLOTS))),
+)
+
+
+@dataclass(frozen=True)
+class WantedFindings:
+    """Which findings are kept in memory.
+
+    lowest: severity. names: vulnerabilities that are kept at any severity.
+    mentioning: a vulnerability in lower case; the findings of images without it are not read.
+    """
+
+    lowest: str
+    names: frozenset[str] = frozenset()
+    mentioning: str = ""
+
+    def keeps(self, name: str, finding: KnownFinding) -> bool:
+        """Return whether a finding is kept: also one that may be accepted, to be counted so."""
+        return (
+            severity_rank(finding.severity) <= severity_rank(self.lowest)
+            or name in self.names
+            or finding.is_accepted
+            or bool(self.mentioning)
+        )
+
+
+@dataclass(frozen=True)
+class NamedFindings:
+    """The findings of an image by name.
+
+    since: the day of the first scan that was read; what was seen then may be older.
+    counts: all of them, by severity. kept: those that are wanted.
+    versions: of packages, where a change names them.
+    """
+
+    scan_type: str
+    since: date
+    counts: Mapping[str, int]
+    kept: Mapping[FindingKey, KnownFinding]
+    versions: Mapping[FindingKey, str]
+
+
+@dataclass
+class Inventory:
+    """All images of the ledger, by repository and digest. A record may be there without findings.
+
+    searched: how many images have findings by name.
+    unreadable: images whose findings cannot be read. read_units: as DynamoDB counts them.
+    """
+
+    records: dict[Key, ImageRecord] = field(default_factory=dict)
+    findings: dict[Key, NamedFindings] = field(default_factory=dict)
+    children: dict[Key, Child] = field(default_factory=dict)
+    notified: dict[Key, NotifiedImage] = field(default_factory=dict)
+    searched: int = 0
+    unreadable: list[str] = field(default_factory=list)
+    read_units: float = 0.0
+
+    @property
+    def is_empty(self) -> bool:
+        """Return whether the ledger knows no image."""
+        return not (self.records or self.searched)
+
+    def add(self, other: "Inventory") -> None:
+        """Add what another part of the table holds."""
+        self.records |= other.records
+        self.findings |= other.findings
+        self.children |= other.children
+        self.notified |= other.notified
+        self.searched += other.searched
+        self.unreadable += other.unreadable
+        self.read_units += other.read_units
+
+
+def read_inventory(client: "DynamoDBClient", table: str, wanted: WantedFindings) -> Inventory:
+    """Read the whole table; raise LedgerUnavailable if it does not answer."""
+    inventory = Inventory()
+    with ThreadPoolExecutor(SEGMENTS) as pool:
+        parts = [_Part(client, table, wanted, number) for number in range(SEGMENTS)]
+        for part in pool.map(_Part.read, parts):
+            inventory.add(part)
+    inventory.unreadable.sort()
+    # What was read is kept to the end: looking for garbage in it doubles the time.
+    gc.freeze()
+    return inventory
+
+
+class _Part:
+    """The reading of one segment of the table."""
+
+    def __init__(
+        self, client: "DynamoDBClient", table: str, wanted: WantedFindings, segment: int
+    ) -> None:
+        self._client = client
+        self._table = table
+        self._wanted = wanted
+        self._segment = segment
+        self._found = Inventory()
+
+    def read(self) -> Inventory:
+        """Read the segment."""
+        for item in self._items():
+            self._take(item)
+        return self._found
+
+    def _items(self) -> Iterator[Item]:
+        kinds = {f":{kind}": f"{kind}#" for kind in _KINDS}
+        parts = {part for name in _NAMES for part in name.split(".")}
+        request: Any = {
+            "TableName": self._table,
+            "FilterExpression": " OR ".join(f"begins_with(sk, {kind})" for kind in kinds),
+            "ExpressionAttributeValues": attributes(kinds),
+            # DynamoDB reserves hundreds of words as names.
+            "ProjectionExpression": ", ".join(f"#{name.replace('.', '.#')}" for name in _NAMES),
+            "ExpressionAttributeNames": {f"#{part}": part for part in parts},
+            "Segment": self._segment,
+            "TotalSegments": SEGMENTS,
+            "ReturnConsumedCapacity": "TOTAL",
+        }
+        with unavailable():
+            for page in self._client.get_paginator("scan").paginate(**request):
+                consumed = page.get("ConsumedCapacity", {})
+                self._found.read_units += consumed.get("CapacityUnits", 0.0)
+                yield from map(plain, page["Items"])
+
+    def _take(self, item: Item) -> None:
+        kind, _, image_digest = item["sk"].partition("#")
+        key = item["pk"].removeprefix(_PARTITION), image_digest
+        match kind:
+            case "image":
+                self._found.records[key] = _record(item)
+            case "child":
+                self._found.children[key] = child(item)
+            case "notified":
+                self._found.notified[key] = notified_image(item)
+            case _:
+                self._take_findings(key, item)
+
+    def _take_findings(self, key: Key, item: Item) -> None:
+        self._found.searched += 1
+        try:
+            # Few images have it, and reading all findings takes twenty times as long.
+            if mentions(item["found"], self._wanted.mentioning):
+                self._found.findings[key] = self._named(known_findings(item))
+        except (UnreadableFindings, ValueError, TypeError, KeyError, zlib.error):
+            self._found.unreadable.append("@".join(key))
+
+    def _named(self, known: KnownFindings) -> NamedFindings:
+        return NamedFindings(
+            scan_type=known.scan_type,
+            since=known.since,
+            counts=Counter(each.severity for each in known.findings.values()),
+            kept={
+                key: finding
+                for key, finding in known.findings.items()
+                if self._wanted.keeps(key[0], finding)
+            },
+            versions=_versions(known),
+        )
+
+
+def _record(item: Item) -> ImageRecord:
+    """Read the record of an image, whose baseline comes without its notes."""
+    if baseline := item.get("baseline"):
+        item = item | {"baseline": baseline | {"notes": []}}
+    return image_record(item)
+
+
+def _versions(known: KnownFindings) -> dict[FindingKey, str]:
+    """Return the versions of packages as the newest change that names a finding has them."""
+    return {
+        finding.key: finding.version
+        for change in reversed(known.changes)
+        for listed in LISTS
+        for finding in getattr(change.by_name, listed)
+        if finding.version and finding.key in known.findings
+    }

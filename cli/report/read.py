@@ -1,0 +1,329 @@
+"""Read the state of the registry: from ECR, from the ledger, and from the files of runs."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+
+from cli.aws_errors import NotAllowed, in_a_sentence
+from cli.exits import CommandError, UsageError
+from cli.policy import lowest_severity, policy_of
+from cli.report.document import Report, ReportedImage, ReportedRun
+from cli.report.images import ENHANCED, Known, Rules, by_severity, reported_image
+from cli.report.inventory import Inventory, WantedFindings, read_inventory
+from cli.report.listing import ListedImage, Lister, Listing, matching, repositories_of
+from cli.report.totals import histogram_of, totals_of, worst_first
+from cli.risks_in_effect import RisksInEffect, acceptances, risks_in_effect
+from cli.run_files import ImageLine, RunFiles
+from cli.stack import Stack
+from ledger.attributes import Key
+from ledger.image_records import ImageRecord
+from ledger.notified_images import NotifiedImage
+from ledger.run_summaries import SummaryDocument
+from registry.ecr import EcrRegistry
+from registry.images import Image
+from rescan_registry.outcomes import Decision, Outcome
+from rescan_registry.policy import RescanPolicy
+from runtime import clock
+
+MOST_RUNS = 30  # of the trend
+LATEST = "latest"
+_BASIC = "BASIC"
+_BY_THE_LISTING = frozenset({Outcome.UNSCANNABLE, Outcome.ARCHIVED, Outcome.EXCLUDED})
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Which images a report is about.
+
+    repository: a pattern, matched from the start. as_of_run: the name of a run, or latest: the
+    images that it has found; absent: those that ECR has now.
+    """
+
+    repository: str | None = None
+    as_of_run: str | None = None
+
+
+@dataclass(frozen=True)
+class Affected:
+    """The images that have a vulnerability. Of their findings, only those of it are listed.
+
+    images: those that exist, the worst first.
+    elsewhere: of other accounts and Regions, which are not asked whether they exist.
+    gone: how many images had it at their last scan, and no longer exist.
+    searched: how many images have findings by name in the ledger.
+    """
+
+    vulnerability: str
+    images: tuple[ReportedImage, ...]
+    elsewhere: tuple[ReportedImage, ...]
+    gone: int
+    searched: int
+    read_units: float
+    missing: tuple[str, ...]
+
+
+def read(stack: Stack, scope: Scope) -> Report:
+    """Read the report of a stack.
+
+    Raises CommandError if the ledger is empty or AWS refuses, and UsageError for a pattern or a run
+    that cannot be used.
+    """
+    sources = _Sources.of(stack, scope)
+    with ThreadPoolExecutor(1) as pool:
+        reading = pool.submit(sources.inventory)
+        runs = sources.files.summaries(MOST_RUNS)
+        run = sources.run_of(runs)
+        lines = sources.lines(run)
+        listing = sources.existing(lines)
+        scan_type = sources.scan_type(run)
+        inventory = reading.result()
+    if inventory.is_empty and not runs:
+        raise CommandError(
+            "The ledger is empty: no run has ended yet. ecr-rescan status shows when one does."
+        )
+    rules, remarks = sources.rules(scan_type, {each.repository for each in listing.images})
+    images = worst_first(_reported(listing.images, inventory, lines, rules))
+    subscribers, not_counted = _subscribers(stack)
+    return Report(
+        stack=stack.name,
+        account=stack.account.identity["Account"],
+        region=stack.account.region,
+        made_at=sources.now,
+        version=stack.version,
+        scan_type=scan_type,
+        rescan_after=sources.policy.rescan_after,
+        interval=sources.policy.schedule_interval,
+        lowest=sources.lowest,
+        as_of_run=run.run if run and scope.as_of_run else None,
+        totals=totals_of(images, listing.repositories),
+        histogram=(
+            () if scan_type == ENHANCED else histogram_of(images, sources.policy, sources.now)
+        ),
+        images=images,
+        runs=tuple(map(_reported_run, runs)),
+        subscribers=subscribers,
+        read_units=inventory.read_units,
+        missing=(*listing.missing, *sources.missing(inventory), *remarks, *not_counted),
+    )
+
+
+def read_affected(stack: Stack, scope: Scope, vulnerability: str) -> Affected:
+    """Read which images have a vulnerability, by its name in any case.
+
+    Raises as read does.
+    """
+    sources = _Sources.of(stack, scope)
+    wanted = vulnerability.casefold()
+    inventory = sources.inventory(mentioning=wanted)
+    having = {
+        key
+        for key, known in inventory.findings.items()
+        if any(name.casefold() == wanted for name, _ in known.kept)
+    }
+    # No repository of this registry has a colon in its name.
+    near = {key for key in having if ":" not in key[0]}
+    near_in = matching({repository for repository, _ in near}, scope.repository)
+    run = sources.run_of(sources.files.summaries(MOST_RUNS)) if scope.as_of_run else None
+    lines = sources.lines(run)
+    listing = sources.existing(lines, among=near_in)
+    rules, remarks = sources.rules(sources.scan_type(run), {key[0] for key in having}, wanted)
+    listed = [each for each in listing.images if (each.repository, each.image.digest) in having]
+    far = matching({repository for repository, _ in having - near}, scope.repository)
+    elsewhere = [
+        ListedImage(repository, Image(digest, tags=_tags(inventory, (repository, digest))))
+        for repository, digest in having - near
+        if repository in far
+    ]
+    return Affected(
+        vulnerability=vulnerability,
+        images=worst_first(_reported(listed, inventory, lines, rules)),
+        elsewhere=worst_first(_reported(elsewhere, inventory, lines, rules)),
+        gone=sum(key[0] in near_in for key in near) - len(listed),
+        searched=inventory.searched,
+        read_units=inventory.read_units,
+        missing=(*listing.missing, *sources.missing(inventory), *remarks),
+    )
+
+
+@dataclass(frozen=True)
+class _Sources:
+    """Where a report is read, with clients that were made in one thread."""
+
+    stack: Stack
+    scope: Scope
+    files: RunFiles
+    registry: EcrRegistry
+    policy: RescanPolicy
+    lowest: str
+    risks: RisksInEffect
+    now: datetime
+
+    @classmethod
+    def of(cls, stack: Stack, scope: Scope) -> "_Sources":
+        """Open the sources; raise UsageError for a pattern that cannot be used."""
+        matching((), scope.repository)
+        now = clock.now()
+        for service in ("dynamodb", "sns"):
+            stack.client(service)
+        return cls(
+            stack=stack,
+            scope=scope,
+            files=RunFiles(stack),
+            registry=EcrRegistry(stack.client("ecr")),
+            policy=policy_of(stack, now),
+            lowest=lowest_severity(stack),
+            risks=risks_in_effect(stack),
+            now=now,
+        )
+
+    def inventory(self, mentioning: str = "") -> Inventory:
+        """Read the ledger."""
+        names = frozenset(risk.vulnerability for risk in self.risks.risks.entries)
+        return read_inventory(
+            self.stack.client("dynamodb"),
+            self.stack.output("LedgerTableName"),
+            WantedFindings(self.lowest, names, mentioning),
+        )
+
+    def run_of(self, runs: Collection[SummaryDocument]) -> SummaryDocument | None:
+        """Return the run that knows the outcomes of images, and which images there were.
+
+        runs: newest first. Raises UsageError for a run that is not kept.
+        """
+        newest = next((each for each in runs if each.is_whole), next(iter(runs), None))
+        if self.scope.as_of_run in (None, LATEST):
+            run = newest
+        else:
+            run = self.files.summary(self.scope.as_of_run)
+        if run is None and self.scope.as_of_run:
+            raise UsageError(
+                f"There is no run {self.scope.as_of_run} that has ended and is kept. "
+                "ecr-rescan status lists the last ones."
+            )
+        return run
+
+    def lines(self, run: SummaryDocument | None) -> Mapping[Key, ImageLine]:
+        """Read what a run has found out about each image."""
+        lines = self.files.images(run.run) if run else ()
+        return {(line.repository, line.image_digest): line for line in lines}
+
+    def existing(
+        self, lines: Mapping[Key, ImageLine], among: Collection[str] | None = None
+    ) -> Listing:
+        """Return the images that exist, or those that a run has found.
+
+        among: repositories; absent: those that RepositoryFilter selects.
+        """
+        if self.scope.as_of_run:
+            names = {key[0] for key in lines} if among is None else {*among}
+            chosen = matching(names, self.scope.repository)
+            found = [_found(line) for line in lines.values() if line.repository in chosen]
+            return Listing(len(chosen), tuple(each for each in found if each))
+        if among is None:
+            among = repositories_of(self.registry, self.stack.parameter("RepositoryFilter"))
+        lister = Lister(self.registry, self.policy, self.now)
+        return lister.list_images(matching(among, self.scope.repository))
+
+    def scan_type(self, run: SummaryDocument | None) -> str:
+        """Return the scan type of the registry, now or at a run."""
+        if run and self.scope.as_of_run:
+            return run.scan_type or _BASIC
+        return self.registry.scan_type()
+
+    def rules(
+        self, scan_type: str, repositories: Collection[str], only: str = ""
+    ) -> tuple[Rules, tuple[str, ...]]:
+        """Return by what images are judged, and which accepted risks are not applied."""
+        accepted = acceptances(self.risks.risks, repositories, self.now.date())
+        rules = Rules(self.policy, scan_type, accepted.by_repository, self.now, self.lowest, only)
+        refused = (self.risks.refusal,) if self.risks.refusal else ()
+        return rules, (*refused, *accepted.remarks)
+
+    def missing(self, inventory: Inventory) -> Iterable[str]:
+        """Say what could not be read of the ledger and of the files of runs."""
+        for image in inventory.unreadable:
+            yield f"The findings of {image} are missing: the ledger's item cannot be read."
+        for key in self.files.damaged:
+            yield f"A file of a run is damaged: {key}"
+
+
+def _reported(
+    images: Iterable[ListedImage],
+    inventory: Inventory,
+    lines: Mapping[Key, ImageLine],
+    rules: Rules,
+) -> Iterable[ReportedImage]:
+    delivered: dict[str, dict[str, NotifiedImage]] = defaultdict(dict)
+    for (repository, digest), notified in inventory.notified.items():
+        delivered[repository][digest] = notified
+    for each in images:
+        key = each.repository, each.image.digest
+        known = Known(
+            record=inventory.records.get(key, ImageRecord(each.image.digest)),
+            findings=inventory.findings.get(key),
+            child=inventory.children.get(key),
+            line=lines.get(key),
+            notified=inventory.notified.get(key),
+            origins=delivered.get(each.repository, {}),
+        )
+        yield reported_image(each, known, rules)
+
+
+def _found(line: ImageLine) -> ListedImage | None:
+    """Return an image as a run has found it; None for one that was deleted meanwhile."""
+    if line.outcome == Outcome.GONE:
+        return None
+    return ListedImage(
+        line.repository,
+        Image(line.image_digest, line.pushed_at, line.image_tags, line.pulled_at),
+        next(
+            (Decision(each, line.reason or "") for each in _BY_THE_LISTING if each == line.outcome),
+            None,
+        ),
+    )
+
+
+def _tags(inventory: Inventory, key: Key) -> tuple[str, ...]:
+    record = inventory.records.get(key)
+    return record.image_tags if record else ()
+
+
+def _reported_run(run: SummaryDocument) -> ReportedRun:
+    fresh = run.freshness
+    oldest = (run.ended_at - fresh.oldest_at).total_seconds() if fresh and fresh.oldest_at else None
+    return ReportedRun(
+        run=run.run,
+        status=run.status,
+        is_dry_run=run.dry_run,
+        started_at=run.started_at,
+        ended_at=run.ended_at,
+        repositories=run.repositories,
+        repositories_not_done=run.repositories_not_done,
+        outcomes=run.images.outcomes(),
+        is_whole=run.is_whole,
+        scannable=fresh.scannable if fresh else None,
+        overdue=fresh.overdue if fresh else None,
+        oldest_hours=None if oldest is None else round(oldest / 3_600, 1),
+        images_with=by_severity(fresh.images_with) if fresh else {},
+        findings=by_severity(fresh.severities) if fresh else {},
+    )
+
+
+def _subscribers(stack: Stack) -> tuple[Mapping[str, int], tuple[str, ...]]:
+    """Count the subscribers of the topic of notifications by protocol, as of now."""
+    topic = stack.outputs.get("NotificationTopicArn")
+    if topic is None:
+        return {}, ()
+    counts: dict[str, int] = defaultdict(int)
+    pages = stack.client("sns").get_paginator("list_subscriptions_by_topic")
+    try:
+        with in_a_sentence():
+            for page in pages.paginate(TopicArn=topic):
+                for each in page["Subscriptions"]:
+                    if each["SubscriptionArn"] != "PendingConfirmation":
+                        counts[each["Protocol"]] += 1
+    except NotAllowed as error:
+        return {}, (f"The subscribers of notifications are missing: {error}",)
+    return dict(counts), ()

@@ -94,10 +94,6 @@ redeliver: $(VENVS)/dev/installed ## send the messages in the dead-letter queue 
 digest: $(VENVS)/dev/installed ## send the digest now, and say what was sent; options: ARGS='--help'
 	@PYTHONPATH=functions:. $(dev)/python -m operations.digest $(ARGS)
 
-.PHONY: who-has
-who-has: $(VENVS)/dev/installed ## list the images that have a vulnerability: CVE=CVE-2026-31337; options: ARGS='--help'
-	@PYTHONPATH=functions:. $(dev)/python -m operations.who_has $(CVE) $(ARGS)
-
 .PHONY: prove
 prove: $(VENVS)/dev/installed ## let AWS judge the state machines, without a deployment; options: ARGS='--help'
 	@$(dev)/python -m operations.prove $(ARGS)

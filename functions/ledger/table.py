@@ -101,26 +101,6 @@ class Table:
             )
         return list(map(plain, answer["Items"])), "LastEvaluatedKey" in answer
 
-    def scan(
-        self, prefix: str, *, segment: int, segments: int
-    ) -> Iterator[tuple[list[Item], float]]:
-        """Read the items of a part of the table whose sort key has a prefix, page by page.
-
-        The second value is what DynamoDB counts for the page, in read request units: it reads all
-        items of the part. Consistent only eventually.
-        """
-        with unavailable():
-            for page in self._client.get_paginator("scan").paginate(
-                TableName=self._name,
-                FilterExpression="begins_with(sk, :prefix)",
-                ExpressionAttributeValues=attributes({":prefix": prefix}),
-                Segment=segment,
-                TotalSegments=segments,
-                ReturnConsumedCapacity="TOTAL",
-            ):
-                units = page.get("ConsumedCapacity", {}).get("CapacityUnits", 0.0)
-                yield list(map(plain, page["Items"])), units
-
     def put(
         self,
         key: Key,

@@ -56,7 +56,7 @@ def test_installs_where_nothing_is_missing(tmp_path: Path) -> None:
     assert (tmp_path / "dev" / "installed").exists()
 
 
-@pytest.mark.parametrize("target", ["redeliver", "digest", "who-has"])
+@pytest.mark.parametrize("target", ["redeliver", "digest"])
 def test_a_command_starts_as_make_starts_it(target: str) -> None:
     """Its modules are found: pytest has a path of its own."""
     (line,) = re.findall(rf"^{target}:.*\n\t@(.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)

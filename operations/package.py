@@ -75,7 +75,7 @@ def _nowhere(_path: str) -> str:
 
 
 def _package_of_a_function(build: Path) -> Path:
-    """Return one of the packages, which are all the same."""
+    """Return one of the packages, which are equal."""
     return min(path for path in build.iterdir() if path.is_dir())
 
 

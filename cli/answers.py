@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import re
 import textwrap
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -15,6 +16,9 @@ from reporting.text import visible
 
 WIDTH = 100
 PARAMETERS = "[default.deploy.parameters.parameter_overrides]"
+# What SAM takes for its own notation of a parameter (samcli/cli/types.py).
+_WRAPPED = re.compile(r"""(?s:"|'|".*"|'.*')""")
+_ESCAPED = re.compile(r"""\\[ "']""")
 _HEAD = f"""\
 # The answers of ecr-rescan deploy: which stack, in which Region, with which parameters.
 # A parameter that is not named keeps its value in the stack; of a new stack, its default.
@@ -96,8 +100,8 @@ def _refusals(given: Mapping[str, str], template: Template) -> Iterator[str]:
             yield f"  {shown}: there is no such parameter; {meant}"
         elif accepted := template.parameters[name].refusal(value):
             yield f"  {shown}: must be {accepted}"
-        elif value[:1] in {'"', "'"} and value[:1] == value[-1:]:
-            yield f"  {shown}: SAM would take away the quotes in the text"
+        elif _WRAPPED.fullmatch(value) or _ESCAPED.search(value):
+            yield f"  {shown}: SAM would take quotes or backslashes out of it"
 
 
 def _entry(name: str, parameter: Parameter, value: str | None) -> str:

@@ -48,8 +48,10 @@ _OF_ADAPTERS = (AccessDenied, EcrError, EcrThrottled, EcrUnavailable, LedgerUnav
 # Where IAM has another name than the API.
 _IAM = {
     "monitoring": "cloudwatch",
+    "s3:DeleteObjects": "s3:DeleteObjectVersion",
     "s3:HeadBucket": "s3:ListBucket",
     "s3:HeadObject": "s3:GetObject",
+    "s3:ListObjectVersions": "s3:ListBucketVersions",
     "s3:ListObjectsV2": "s3:ListBucket",
 }
 

@@ -143,12 +143,17 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
         called.add(action_of(client.meta.service_model.operation_model(operation)))
         return call(client, operation, parameters)
 
-    def run(*arguments: str, width: int = 80, env: Mapping[str, str] | None = None) -> Result:
+    def run(
+        *arguments: str,
+        width: int = 80,
+        env: Mapping[str, str] | None = None,
+        given: str | None = None,
+    ) -> Result:
         monkeypatch.setenv("COLUMNS", str(width))
         called.clear()
         with monkeypatch.context() as patches:
             patches.setattr(BaseClient, "_make_api_call", noted)
-            result = CliRunner().invoke(app, [*arguments], env=env, prog_name="ecr-rescan")
+            result = CliRunner().invoke(app, [*arguments], input=given, env=env, prog_name="ecr-rescan")
         documented = documented_actions()
         missing = called - documented[""] - documented.get(arguments[0], set())
         assert not missing, f"docs/cli.md, Permissions: {arguments[0]} also calls {missing}"

@@ -138,7 +138,7 @@ def _when_scanned(report: Report) -> Answer:
     images = [image for image in report.images if image.freshness is not Freshness.NONE]
     scanned = [(age, image) for image in images for age in _ages(image)]
     never = len(images) - len(scanned)
-    warnings = (f"{counted(never, *_IMAGES)} never scanned yet.",) if never else ()
+    warnings = (f"{counted(never, *_IMAGES)} never scanned.",) if never else ()
     if not scanned:
         return Answer(question, _NOTHING, "", ("No scan is recorded.",), warnings)
     hours, oldest = max(scanned, key=lambda each: each[0])

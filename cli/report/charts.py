@@ -10,10 +10,10 @@ from reporting.phrases import counted
 
 WIDTH, BASE = 560, 210  # of a drawing, and where its axis is
 _LEFT = 40  # of it are the labels of the grid
-_RIGHT = 112  # of it are the labels of lines
 _TOP_OF_BARS, _TOP_OF_LINES = 52, 12
 _MOST_GRID_LINES = 4
 _GAP_OF_LABELS = 19
+_CHARACTER = 9.6  # is as wide in the largest type
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class Trend:
     lines: tuple[TrendLine, ...]
     runs: tuple[Run, ...]
     ticks: tuple[Tick, ...]
-    right: float = WIDTH - _RIGHT
+    right: float
 
 
 def histogram(bins: Sequence[AgeBin], limits: Mapping[str, timedelta]) -> Histogram | None:
@@ -127,7 +127,7 @@ def histogram(bins: Sequence[AgeBin], limits: Mapping[str, timedelta]) -> Histog
         _grid(most, height),
         tuple(bars),
         tuple(
-            Limit(x, 16 + 19 * row, label, is_before=x + 10 * len(label) > WIDTH)
+            Limit(x, 16 + 19 * row, label, is_before=x + _CHARACTER * len(label) > WIDTH)
             for row, (label, age) in enumerate(limits.items())
             for x in [round(_LEFT + step * _place(bins, age / timedelta(days=1)), 1)]
         ),
@@ -149,7 +149,9 @@ def trend(runs: Sequence[ReportedRun]) -> Trend | None:
     }
     most = max(1, *map(max, values.values()))
     height = BASE - _TOP_OF_LINES
-    places = _places([run.started_at for run in kept])
+    labels = {name: f"{of[-1]:,} {name}" for name, of in values.items()}
+    right = WIDTH - 12 - _CHARACTER * max(map(len, labels.values()))
+    places = _places([run.started_at for run in kept], right)
     lines = {
         name: [
             (x, round(BASE - height * value / most, 1)) for x, value in zip(places, of, strict=True)
@@ -162,15 +164,16 @@ def trend(runs: Sequence[ReportedRun]) -> Trend | None:
         tuple(
             TrendLine(
                 name,
-                f"{values[name][-1]:,} {name}",
+                labels[name],
                 " ".join(f"{x},{y}" for x, y in points),
                 *points[-1],
                 label_y=ends[name],
             )
             for name, points in lines.items()
         ),
-        _bands(kept, places),
+        _bands(kept, places, right),
         _ticks(kept, places),
+        round(right, 1),
     )
 
 
@@ -209,12 +212,11 @@ def _grid(most: int, height: float) -> tuple[GridLine, ...]:
     )
 
 
-def _places(times: Sequence[datetime]) -> list[float]:
+def _places(times: Sequence[datetime], right: float) -> list[float]:
     """Return where times are on the horizontal axis."""
     length = (times[-1] - times[0]) / timedelta(seconds=1) or 1
-    width = WIDTH - _LEFT - _RIGHT
     return [
-        round(_LEFT + width * ((each - times[0]) / timedelta(seconds=1)) / length, 1)
+        round(_LEFT + (right - _LEFT) * ((each - times[0]) / timedelta(seconds=1)) / length, 1)
         for each in times
     ]
 
@@ -229,9 +231,9 @@ def _apart(ends: Mapping[str, float]) -> dict[str, float]:
     return placed
 
 
-def _bands(runs: Sequence[ReportedRun], places: Sequence[float]) -> tuple[Run, ...]:
+def _bands(runs: Sequence[ReportedRun], places: Sequence[float], right: float) -> tuple[Run, ...]:
     between = [(left + right) / 2 for left, right in pairwise(places)]
-    edges = [_LEFT, *between, WIDTH - _RIGHT + 8]
+    edges = [_LEFT, *between, right + 8]
     return tuple(
         Run(
             round(left, 1),

@@ -18,7 +18,7 @@ from cli.report.vulnerabilities import (
     vulnerabilities,
     worst,
 )
-from cli.report.wording import duration, link_of, name_of
+from cli.report.wording import HOUR, ago, duration, link_of, name_of
 from registry.findings import SEVERITIES
 from reporting.phrases import counted
 
@@ -106,8 +106,8 @@ def contents(report: Report) -> Contents:
     images = _shown(report.images)
     limit = report.rescan_after + 2 * report.interval
     limits = {
-        f"RescanAfter: {duration(report.rescan_after)}": report.rescan_after,
-        f"overdue after {duration(limit)}": limit,
+        f"RescanAfter: {ago(report.rescan_after / HOUR)}": report.rescan_after,
+        f"overdue: > {ago(limit / HOUR)}": limit,
     }
     return Contents(
         report=report,

@@ -15,11 +15,12 @@ _CHANNELS = {
     "PAGERDUTY": "PagerDuty",
 }
 _SHOWN_OF_IMAGE_DIGEST = 12
+HOUR = timedelta(hours=1)
 
 
 def duration(length: timedelta) -> str:
     """Write a duration in days if it is whole days, else in hours."""
-    hours = round(length / timedelta(hours=1))
+    hours = round(length / HOUR)
     return counted(hours // 24, "day", "days") if hours % 24 == 0 else f"{hours:,} h"
 
 

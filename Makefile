@@ -87,12 +87,8 @@ publish: build ## publish a release: S3_BUCKET=, HOME_PAGE_URL=, SOURCE_CODE_URL
 	$(sam) publish --template .aws-sam/release.yaml
 
 .PHONY: redeliver
-redeliver: $(VENVS)/dev/installed ## send the messages in the dead-letter queue Undelivered again; options: ARGS='--help'
-	@PYTHONPATH=functions:. $(dev)/python -m operations.redeliver $(ARGS)
-
-.PHONY: digest
-digest: $(VENVS)/dev/installed ## send the digest now, and say what was sent; options: ARGS='--help'
-	@PYTHONPATH=functions:. $(dev)/python -m operations.digest $(ARGS)
+redeliver: $(VENVS)/cli/installed ## send the messages in the dead-letter queue Undelivered again; options: ARGS='--help'
+	@$(cli) undelivered send $(ARGS)
 
 .PHONY: prove
 prove: $(VENVS)/dev/installed ## let AWS judge the state machines, without a deployment; options: ARGS='--help'

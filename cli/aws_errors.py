@@ -24,6 +24,7 @@ from cli.exits import CommandError
 from ledger.errors import LedgerUnavailable
 from registry.errors import AccessDenied, EcrError, EcrThrottled, EcrUnavailable
 from reporting.text import visible
+from send_digest.notify_scan_executions import NotifyScanNotStarted
 
 _NOT_ALLOWED = {
     "AccessDenied",
@@ -44,15 +45,24 @@ _ACTION = re.compile(r"not authorized to perform:? ([a-z0-9-]+:\w+)(?: on resour
 _EXPIRED_SSO = (SSOTokenLoadError, TokenRetrievalError, UnauthorizedSSOTokenError)
 _OF_AWS = (BotoCoreError, ClientError)
 # Errors of the functions' adapters, each with the error of AWS as its cause.
-_OF_ADAPTERS = (AccessDenied, EcrError, EcrThrottled, EcrUnavailable, LedgerUnavailable)
+_OF_ADAPTERS = (
+    AccessDenied,
+    EcrError,
+    EcrThrottled,
+    EcrUnavailable,
+    LedgerUnavailable,
+    NotifyScanNotStarted,
+)
 # Where IAM has another name than the API.
 _IAM = {
+    "lambda:Invoke": "lambda:InvokeFunction",
     "monitoring": "cloudwatch",
     "s3:DeleteObjects": "s3:DeleteObjectVersion",
     "s3:HeadBucket": "s3:ListBucket",
     "s3:HeadObject": "s3:GetObject",
     "s3:ListObjectVersions": "s3:ListBucketVersions",
     "s3:ListObjectsV2": "s3:ListBucket",
+    "sqs:ChangeMessageVisibilityBatch": "sqs:ChangeMessageVisibility",
 }
 
 

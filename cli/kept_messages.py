@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from ledger.deliveries import DeliveryKey
 from reporting.text import visible
 
 MOST_CHARACTERS = 200
@@ -47,6 +48,7 @@ class Kept:
     about: the image, the run or the digest.
     why: what went wrong, in one line.
     content: what the taker is given, so that it retries this message and nothing else.
+    delivery: what NotifyScan claims to send it; absent for what is more, or less, than one message.
     """
 
     what: str
@@ -54,6 +56,7 @@ class Kept:
     why: str
     taker: Taker
     content: Any
+    delivery: DeliveryKey | None = None
 
 
 def read(message: Message, scheduled: Mapping[str, Taker]) -> Kept:
@@ -72,10 +75,14 @@ def read(message: Message, scheduled: Mapping[str, Taker]) -> Kept:
         case {"delivery": {"channel": str(channel), "about": str(about)} as delivery}:
             # The claim of the failed delivery still exists, and a message that the queue returns
             # twice must be sent once.
-            again = {**delivery, "message_id": f"redelivery-{message.message_id}"}
-            why = _cause(content)
+            claim = DeliveryKey(f"redelivery-{message.message_id}", channel)
             return Kept(
-                _line(channel), _line(about), why, Taker.NOTIFY_SCAN, {"deliveries": [again]}
+                _line(channel.lower()),
+                _line(about),
+                _cause(content),
+                Taker.NOTIFY_SCAN,
+                {"deliveries": [{**delivery, "message_id": claim.message_id}]},
+                claim,
             )
         case {"event": event, "error": str()}:
             return Kept(_kind(event), _subject(event), _cause(content), Taker.NOTIFY_SCAN, event)

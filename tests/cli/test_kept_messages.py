@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 
 from cli.kept_messages import Kept, Message, Taker, UnknownMessageError, read
+from ledger.deliveries import DeliveryKey
 
 DELIVERY = {
     "channel": "SLACK",
@@ -53,11 +54,12 @@ def test_a_delivery_is_tried_alone() -> None:
     cause = json.dumps({"errorMessage": "SLACK returned 503", "errorType": "WebhookUnavailable"})
     message = {"delivery": DELIVERY, "error": "WebhookUnavailable", "cause": cause}
     assert kept(message) == Kept(
-        what="SLACK",
+        what="slack",
         about="2 critical in team/api:v1",
         why="WebhookUnavailable: SLACK returned 503",
         taker=Taker.NOTIFY_SCAN,
         content={"deliveries": [{**DELIVERY, "message_id": "redelivery-id-1"}]},
+        delivery=DeliveryKey("redelivery-id-1", "SLACK"),
     )
 
 

@@ -199,7 +199,7 @@ class Engine:
         return execution
 
     def redeliver(self, bodies: Sequence[Any]) -> list[Execution]:
-        """Give messages of the dead-letter queue to NotifyScan, as `make redeliver` does."""
+        """Give messages of the dead-letter queue to NotifyScan, as the command line does."""
         messages = [Message(str(uuid.uuid4()), json.dumps(body), {}) for body in bodies]
         kept = [read(message, {}) for message in messages]
         assert {each.taker for each in kept} <= {Taker.NOTIFY_SCAN}

@@ -46,11 +46,13 @@ class Kept(StrEnum):
     RERUN = "the repository is named in the cause; the rerun does it"
     NEXT_RUN = "the images are deferred; the next run does them"
     RUN = "what is not done yet; the next run does it"
-    EVENT = "the event, in `Undelivered`; `make redeliver`"
-    MESSAGE = "the message, in `Undelivered`; `make redeliver`"
+    EVENT = "the event, in `Undelivered`; `ecr-rescan undelivered send`"
+    MESSAGE = "the message, in `Undelivered`; `ecr-rescan undelivered send`"
     EXECUTION = "the execution, in the ledger; the next SendDigest starts it again"
     RETURNS = "the messages, in `InspectorFindings`, then in `Undelivered`"
-    DEAD_LETTER = "the event, in `Undelivered` after 2 more invocations; `make redeliver`"
+    DEAD_LETTER = (
+        "the event, in `Undelivered` after 2 more invocations; `ecr-rescan undelivered send`"
+    )
     CHANGES = "the changes, in the ledger; the next SendDigest sends them"
 
 

@@ -83,7 +83,7 @@ def test_starts_an_event_again_as_it_came(clock: Clock) -> None:
         {"event": EVENT, "deliveries": [DELIVERY]},
         {"event": {"deliveries": [DELIVERY], "started_by": "any"}},
     ],
-    ids=["composed", "sent by SendDigest or make redeliver"],
+    ids=["composed", "sent by SendDigest or ecr-rescan undelivered send"],
 )
 def test_takes_over_the_claims_of_messages(clock: Clock, given: dict[str, Any]) -> None:
     states = FakeStates(clock)

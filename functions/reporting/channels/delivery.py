@@ -48,7 +48,7 @@ LEASE = timedelta(minutes=6)
 class Delivery:
     """A message in the format of its channel, with everything needed to send or redeliver it.
 
-    about: the title of the message, shown by `make redeliver ARGS=--list`.
+    about: the title of the message, shown by `ecr-rescan undelivered`.
     message_id: the same each time the same message is composed; together with the channel, the key
         of the delivery claim. claimed_until: seconds since 1970.
     claims_before: a claim that is older than this time, and has no mark, is taken over.

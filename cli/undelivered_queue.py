@@ -1,0 +1,108 @@
+"""The dead-letter queue Undelivered: take its messages, hide them while they wait, delete them."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import batched
+from typing import TYPE_CHECKING
+
+from cli.kept_messages import Message
+from runtime import clock
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+    from mypy_boto3_sqs.type_defs import MessageTypeDef
+
+MESSAGES_PER_CALL = 10
+KEPT_FOR = timedelta(days=14)  # MessageRetentionPeriod of the queue
+HIDDEN_FOR = timedelta(minutes=15)
+# SQS hides a message 12 hours at most; at one per second, the slowest pace, these take under 6.
+MOST = 20_000
+
+
+@dataclass(frozen=True)
+class TakenMessage:
+    """A message that the queue hides from others. receipt: what names it to the queue."""
+
+    message: Message
+    receipt: str
+    sent_at: datetime
+
+    @property
+    def kept_until(self) -> datetime:
+        """Return when the queue deletes it."""
+        return self.sent_at + KEPT_FOR
+
+
+class UndeliveredQueue:
+    """The queue of a stack."""
+
+    def __init__(self, client: "SQSClient", url: str) -> None:
+        self._client = client
+        self._url = url
+        self._hidden: dict[str, TakenMessage] = {}
+
+    @contextmanager
+    def taken(self) -> Iterator[tuple[TakenMessage, ...]]:
+        """Take the messages that are in the queue now, at most MOST; show it again what is left."""
+        self._hidden = {}
+        try:
+            began = clock.now()
+            for each in self._received():
+                self._hidden[each.message.message_id] = each
+            yield tuple(each for each in self._hidden.values() if each.sent_at <= began)
+        finally:
+            self._set_visibility(timedelta(0))
+
+    def hide(self) -> None:
+        """Hide what is taken for HIDDEN_FOR from now."""
+        self._set_visibility(HIDDEN_FOR)
+
+    def delete(self, taken: TakenMessage) -> None:
+        """Delete a message."""
+        self._client.delete_message(QueueUrl=self._url, ReceiptHandle=taken.receipt)
+        del self._hidden[taken.message.message_id]
+
+    def _received(self) -> Iterator[TakenMessage]:
+        """Receive each message once, until the queue returns none that is new."""
+        seen = set[str]()
+        while len(seen) < MOST:
+            answer = self._client.receive_message(
+                QueueUrl=self._url,
+                MaxNumberOfMessages=MESSAGES_PER_CALL,
+                VisibilityTimeout=int(HIDDEN_FOR.total_seconds()),
+                WaitTimeSeconds=1,
+                MessageSystemAttributeNames=["SentTimestamp"],
+                MessageAttributeNames=["All"],
+            )
+            received = answer.get("Messages", [])
+            new = [each for each in received if each["MessageId"] not in seen]
+            if not new:
+                return
+            seen.update(each["MessageId"] for each in new)
+            yield from map(_taken, new)
+
+    def _set_visibility(self, hidden_for: timedelta) -> None:
+        """Hide what is taken, or show it. One that the queue shows already needs neither."""
+        seconds = int(hidden_for.total_seconds())
+        for some in batched(self._hidden.values(), MESSAGES_PER_CALL, strict=False):
+            self._client.change_message_visibility_batch(
+                QueueUrl=self._url,
+                Entries=[
+                    {"Id": str(place), "ReceiptHandle": each.receipt, "VisibilityTimeout": seconds}
+                    for place, each in enumerate(some)
+                ],
+            )
+
+
+def _taken(received: "MessageTypeDef") -> TakenMessage:
+    attributes = {
+        name: value.get("StringValue", "")
+        for name, value in received.get("MessageAttributes", {}).items()
+    }
+    return TakenMessage(
+        Message(received["MessageId"], received["Body"], attributes),
+        received["ReceiptHandle"],
+        datetime.fromtimestamp(int(received["Attributes"]["SentTimestamp"]) / 1000, UTC),
+    )

@@ -69,7 +69,9 @@ class Freshness:
     def merged(self, other: "Freshness") -> "Freshness":
         """Return the freshness of the images of both."""
         dates = [each for each in (self.oldest_at, other.oldest_at) if each]
-        by_age = sorted((*self.oldest, *other.oldest), key=lambda image: image.at)
+        by_age = sorted(
+            (*self.oldest, *other.oldest), key=lambda image: (image.at, image.image_digest)
+        )
         return Freshness(
             scannable=self.scannable + other.scannable,
             overdue=self.overdue + other.overdue,
@@ -89,7 +91,7 @@ class RunRecord:
     examples: one image per reason of FAILED; records of version 0.3.0 have none.
     results_missing, results_found: scans that a run has started and whose result did not arrive,
         and those of them whose result ECR returned when it was asked.
-    images_overdue: images that are still due although an earlier run should have scanned them.
+    freshness: of its images; absent if they were not evaluated, or are deleted.
     error, cause: of a failure, as Step Functions reports them.
     """
 
@@ -102,7 +104,7 @@ class RunRecord:
     examples: dict[str, Example] = field(default_factory=dict)
     results_missing: int = 0
     results_found: int = 0
-    images_overdue: int = 0
+    freshness: Freshness | None = None
     error: str | None = None
     cause: str | None = None
 

@@ -43,8 +43,8 @@ class SummaryDocument:
     remark: what an operator must know about the run as a whole.
     results_missing: scans of earlier runs whose result had not arrived when this run looked.
     results_found: those of them whose result ECR returned when it was asked.
-    images_overdue: images that are still due although an earlier run should have scanned them.
     rerun: the execution input that takes only what is not done; of a dry run it is one too.
+    repositories_unknown: those whose images are not, or not all, in `freshness`.
     is_whole: the run was over all repositories that RepositoryFilter selects.
     freshness: absent where no repository was listed because of enhanced scanning.
     begin_with: the repository with which the next run begins, if this one did not get to the end.
@@ -69,7 +69,7 @@ class SummaryDocument:
     change: str | None = None
     remark: str | None = None
     repositories_deferred: int = 0
-    images_overdue: int = 0
+    repositories_unknown: int = 0
     is_whole: bool = False
     freshness: Freshness | None = None
     begin_with: str | None = None

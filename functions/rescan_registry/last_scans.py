@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from ledger.image_records import ImageRecord, RecordedScan
 from registry.images import Image, LastScan, unsupported_status
-from rescan_registry.staleness import UNSUPPORTED, ScanDates, newest
+from rescan_registry.staleness import UNSUPPORTED, ScanDates, newest, newest_ended
 from runtime.clock import CLOCK_SKEW
 
 # A scan takes minutes and its event seconds. Without a result for this long, ECR is asked for it.
@@ -40,6 +40,11 @@ def scan_dates(image: Image, record: ImageRecord) -> ScanDates:
         since=newest(image.pushed_at, accepted_at, scanned_at, attempted_at),
         accepted_at=accepted_at,
         last_attempt=attempt,
+        pushed_at=image.pushed_at,
+        ended=newest_ended(
+            LastScan(scan.status, scan.scanned_at, severities=scan.severities) if scan else None,
+            image.last_scan,
+        ),
     )
 
 

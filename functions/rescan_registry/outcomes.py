@@ -38,7 +38,7 @@ IMAGE_GONE = Decision(Outcome.GONE, "image deleted")
 REPOSITORY_GONE = Decision(Outcome.GONE, "repository deleted")
 ARCHIVED = Decision(Outcome.ARCHIVED, "archived")
 # Of an image that is due, and still is after the run.
-STILL_DUE = frozenset({Outcome.DEFERRED, Outcome.FAILED})
+STILL_DUE = frozenset({Outcome.DEFERRED, Outcome.FAILED, Outcome.DUE})
 
 
 @dataclass(frozen=True)

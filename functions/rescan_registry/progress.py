@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import islice
 
-from ledger.run_records import Example, RecordStatus
+from ledger.run_records import Example, Freshness, RecordStatus
 from rescan_registry.outcomes import REPOSITORY_GONE, STILL_DUE, Decision, Outcome, Tally
 
 BATCH = 50  # images per batch: a crash strands no more, and most repositories have one batch
@@ -19,11 +19,13 @@ class DueImage:
 
     since: the newest of its last scan, last attempt, and push; absent if none of them is known.
     not_before: when ECR accepts a scan again; absent if it does so already.
+    is_overdue: two runs have missed it.
     """
 
     image_digest: str
     since: datetime | None = None
     not_before: datetime | None = None
+    is_overdue: bool = False
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,7 @@ class Progress:
     polls: how often it has waited in a row.
     results_missing: images whose scan a run started and whose result is overdue.
     results_found: those of them whose result ECR returned and NotifyScan receives.
-    overdue: overdue images that are still due.
+    freshness: of the images that are evaluated so far.
     examples: by reason, for the first few reasons of FAILED.
     finished: nothing is left to start, to evaluate, or to list.
     repository_gone: the repository was deleted after it was listed.
@@ -131,7 +133,7 @@ class Progress:
     polls: int = 0
     results_missing: int = 0
     results_found: int = 0
-    overdue: int = 0
+    freshness: Freshness = field(default_factory=Freshness)
     tally: Tally = field(default_factory=Tally)
     examples: dict[str, Example] = field(default_factory=dict)
     finished: bool = False
@@ -159,7 +161,7 @@ class Progress:
         failed are not counted.
         """
         tally, examples, left = self.tally, self.examples, list[DueImage]()
-        overdue = self.overdue
+        overdue = 0
         for batch, outcome in self.ended_batches():
             if not outcome.error:
                 tally = tally.merged(outcome.tally)
@@ -168,9 +170,8 @@ class Progress:
                 examples = dict(islice(both.items(), MOST_EXAMPLES))
                 left += [
                     # A batch has no dates: that an image is overdue is what is left of its own.
-                    DueImage(batch.image_digests[position], _NEVER if is_overdue else None)
+                    DueImage(batch.image_digests[position], is_overdue=position < batch.overdue)
                     for position in outcome.left
-                    for is_overdue in [position < batch.overdue]
                 ]
         return replace(
             self,
@@ -178,9 +179,14 @@ class Progress:
             started=StartedBatches(),
             waiting=(*left, *self.waiting),
             asked=self.asked - len(left),
-            overdue=overdue,
             tally=tally,
             examples=examples,
+        ).with_overdue(overdue)
+
+    def with_overdue(self, images: int) -> "Progress":
+        """Return the progress with more overdue images that are still due."""
+        return replace(
+            self, freshness=replace(self.freshness, overdue=self.freshness.overdue + images)
         )
 
     def ended_batches(self) -> tuple[tuple[Batch, BatchOutcome], ...]:

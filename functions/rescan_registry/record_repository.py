@@ -62,7 +62,7 @@ def record_repository(
             examples=progress.examples,
             results_missing=progress.results_missing,
             results_found=progress.results_found,
-            images_overdue=progress.overdue,
+            freshness=None if status is RecordStatus.GONE else progress.freshness,
             error=type(failure).__name__ if failure else None,
             cause=str(failure) if failure else None,
         ),

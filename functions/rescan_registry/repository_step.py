@@ -10,10 +10,12 @@ from datetime import datetime
 from math import ceil
 
 from ledger.bucket import RunBucket
+from ledger.run_records import Freshness
 from own_events.event_bus import EventBus
 from registry.ecr import EcrRegistry
 from registry.errors import EcrThrottled
 from registry.images import Image, LastScan
+from rescan_registry.freshness import freshness_of
 from rescan_registry.image_cache import ImageCache
 from rescan_registry.image_outcomes import ImageOutcomes
 from rescan_registry.outcomes import (
@@ -39,7 +41,7 @@ from rescan_registry.progress import (
 )
 from rescan_registry.scan_history import ScanHistory
 from rescan_registry.selection import decisions_on
-from rescan_registry.staleness import ScanDates, is_overdue, why_not_due
+from rescan_registry.staleness import ScanDates, can_be_scanned, is_overdue, why_not_due
 
 OUT_OF_BUDGET = Decision(Outcome.DEFERRED, "repository budget")
 HISTORY_FULL = Decision(Outcome.DEFERRED, "execution history")
@@ -107,7 +109,7 @@ class RepositoryStep:
                 others = [digest for digest in batch.image_digests if digest not in started]
                 decisions = dict.fromkeys(started, STARTED) | dict.fromkeys(others, failure)
                 self._settle(decisions)
-                self._count_overdue(batch.still_overdue(decisions))
+                self.progress = self.progress.with_overdue(batch.still_overdue(decisions))
                 if failure != THROTTLED:
                     for digest in others:
                         cache.note_attempt(digest, failure, at=self._now)
@@ -193,7 +195,12 @@ class RepositoryStep:
         self._settle_all(self.progress.undecided, REPOSITORY_GONE)
         self._settle_waiting(REPOSITORY_GONE)
         self.progress = replace(
-            self.progress, undecided=(), missing=0, finished=True, repository_gone=True
+            self.progress,
+            undecided=(),
+            missing=0,
+            freshness=Freshness(),
+            finished=True,
+            repository_gone=True,
         )
 
     def _ask(self, known: PageKnowledge, around: Surroundings) -> None:
@@ -236,10 +243,23 @@ class RepositoryStep:
             digest: why_not_due(scan, dates[digest], self._policy, self._now)
             for digest, scan in scans.items()
         }
-        self._outcomes.note_scans(scans)
+        counted = {
+            digest: dates[digest]
+            for digest, scan in scans.items()
+            if can_be_scanned(scan, dates[digest], decisions[digest])
+        }
+        self._outcomes.note_scans({digest: dates[digest].ended for digest in scans})
         self._settle(decisions)
-        self.progress = self.progress.queued(
-            DueImage(digest, dates[digest].since, dates[digest].not_before(self._now))
+        fresh = freshness_of(self._work.repository, counted)
+        self.progress = replace(
+            self.progress, freshness=self.progress.freshness.merged(fresh)
+        ).queued(
+            DueImage(
+                digest,
+                dates[digest].since,
+                dates[digest].not_before(self._now),
+                digest in counted and is_overdue(dates[digest], self._policy, self._now),
+            )
             for digest, decision in decisions.items()
             if decision is None
         )
@@ -252,9 +272,9 @@ class RepositoryStep:
                 self.progress, wait_seconds=turn.wait_seconds, polls=self.progress.polls + 1
             )
             return
-        taken = sorted(ready[: turn.count], key=self._is_overdue, reverse=True)
+        taken = sorted(ready[: turn.count], key=lambda image: image.is_overdue, reverse=True)
         digests = [image.image_digest for image in taken]
-        overdue = sum(map(self._is_overdue, taken))
+        overdue = sum(image.is_overdue for image in taken)
         made = self.progress.batches_made
         batches = tuple(
             Batch(
@@ -327,7 +347,7 @@ class RepositoryStep:
         """Defer the images that wait behind as many others."""
         most = max(0, most)
         kept, beyond = self.progress.waiting[:most], self.progress.waiting[most:]
-        self._settle_all(beyond, OUT_OF_BUDGET)
+        self._settle_due(beyond, OUT_OF_BUDGET)
         self.progress = replace(self.progress, waiting=kept)
 
     def _leave_undecided(self, known: PageKnowledge, image_digests: Sequence[str]) -> None:
@@ -342,20 +362,17 @@ class RepositoryStep:
         )
 
     def _settle_waiting(self, decision: Decision) -> None:
-        self._settle_all(self.progress.waiting, decision)
+        self._settle_due(self.progress.waiting, decision)
         self.progress = replace(self.progress, waiting=())
 
-    def _settle_all(self, images: Sequence[DueImage | UndecidedImage], decision: Decision) -> None:
-        """Settle images alike, and count those that stay overdue."""
-        self._settle({image.image_digest: decision for image in images})
+    def _settle_due(self, images: Sequence[DueImage], decision: Decision) -> None:
+        """Settle images that are due, and count those that stay overdue."""
+        self._settle_all(images, decision)
         if decision.outcome in STILL_DUE:
-            self._count_overdue(sum(map(self._is_overdue, images)))
+            self.progress = self.progress.with_overdue(sum(it.is_overdue for it in images))
 
-    def _is_overdue(self, image: DueImage | UndecidedImage) -> bool:
-        return is_overdue(image.since, self._policy, self._now)
-
-    def _count_overdue(self, images: int) -> None:
-        self.progress = replace(self.progress, overdue=self.progress.overdue + images)
+    def _settle_all(self, images: Sequence[DueImage | UndecidedImage], decision: Decision) -> None:
+        self._settle({image.image_digest: decision for image in images})
 
     def _settle(self, decisions: Mapping[str, Decision | None]) -> None:
         """Count and note the images with a decision."""
@@ -365,12 +382,16 @@ class RepositoryStep:
 
 
 def _known_of(progress: Progress) -> PageKnowledge:
-    """Return what the earlier step knew of the images that it left undecided."""
+    """Return what the earlier step knew of the images that it left undecided.
+
+    A state has no room for more dates: an image never scanned counts as pushed when it was last
+    tried, if it was.
+    """
     digests = tuple(image.image_digest for image in progress.undecided)
     return PageKnowledge(
         unknown=digests,
         dates={
-            image.image_digest: ScanDates(image.since, image.accepted_at)
+            image.image_digest: ScanDates(image.since, image.accepted_at, pushed_at=image.since)
             for image in progress.undecided
         },
         unreported=frozenset(digests[: progress.missing]),

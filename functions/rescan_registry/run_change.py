@@ -29,9 +29,14 @@ class FoundByRun:
         return not self.dry_run and self.choice.by in (Selection.PARAMETER, Selection.FILTER)
 
     @property
+    def is_whole(self) -> bool:
+        """Return whether the run is over all repositories that RepositoryFilter selects."""
+        return self.choice.by is Selection.PARAMETER
+
+    @property
     def moves_the_beginning(self) -> bool:
         """Return whether the next run begins where this one had to end."""
-        return not self.dry_run and self.choice.by is Selection.PARAMETER
+        return not self.dry_run and self.is_whole
 
 
 @dataclass(frozen=True)

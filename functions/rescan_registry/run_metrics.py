@@ -1,10 +1,15 @@
 """Metrics of a run, in CloudWatch's embedded metric format."""
 
+from datetime import timedelta
+
 from aws_lambda_powertools import Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
+from ledger.run_records import Freshness
 from rescan_registry.outcomes import Outcome
 from rescan_registry.run_summary import RunSummary
+
+_SEVERITIES = ("CRITICAL", "HIGH", "MEDIUM", "LOW")
 
 
 def count(summary: RunSummary, metrics: Metrics) -> None:
@@ -17,6 +22,29 @@ def count(summary: RunSummary, metrics: Metrics) -> None:
     metrics.add_metric("repositories_deferred", MetricUnit.Count, summary.repositories_deferred)
     metrics.add_metric("results_missing", MetricUnit.Count, summary.results_missing)
     metrics.add_metric("results_found", MetricUnit.Count, summary.results_found)
-    if summary.change is not None:  # of a run over the whole registry: others would end the alarm
-        metrics.add_metric("images_overdue", MetricUnit.Count, summary.images_overdue)
+    if summary.is_whole:  # numbers of a part would end the alarm, and be a step in every graph
+        _count_freshness(summary, metrics)
     metrics.flush_metrics()
+
+
+def _count_freshness(summary: RunSummary, metrics: Metrics) -> None:
+    """Emit how old the last scans are, and what they have found.
+
+    With enhanced scanning, no image is known: that none can be scanned ends the alarm.
+    """
+    known = summary.freshness or Freshness()
+    metrics.add_metric("images_scannable", MetricUnit.Count, known.scannable)
+    metrics.add_metric("images_overdue", MetricUnit.Count, known.overdue)
+    if summary.freshness is None:
+        return
+    age = summary.ended_at - (known.oldest_at or summary.ended_at)
+    hours = round(max(age, timedelta()) / timedelta(hours=1), 1)
+    metrics.add_metric("oldest_scan_age_hours", MetricUnit.NoUnit, hours)
+    metrics.add_metric("images_never_scanned", MetricUnit.Count, known.never)
+    metrics.add_metric("repositories_unknown", MetricUnit.Count, summary.repositories_unknown)
+    for severity in _SEVERITIES:
+        found = known.severities.get(severity, 0)
+        metrics.add_metric(f"findings_{severity.lower()}", MetricUnit.Count, found)
+    for severity in _SEVERITIES[:2]:
+        images = known.images_with.get(severity, 0)
+        metrics.add_metric(f"images_with_{severity.lower()}", MetricUnit.Count, images)

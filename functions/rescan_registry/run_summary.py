@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from ledger.run_records import RecordStatus, RunRecord
+from ledger.run_records import Freshness, RecordStatus, RunRecord
 from ledger.run_summaries import ImageCounts, SummaryDocument
 from own_events.rescan_finished import MOST_PROBLEMS, Problem, RunChange, rerun_input
 from rescan_registry.outcomes import RUN_TIME, SCAN_QUOTA, Decision, Outcome, Tally
-from rescan_registry.run_change import News
+from rescan_registry.run_change import ENHANCED, News
 from runtime.long_list import LongList
 
 NEVER_REACHED = "not started, or stopped before it finished"
@@ -35,8 +35,9 @@ class RunSummary:
     images: counted by outcome and reason, over all repositories.
     results_missing: scans of earlier runs whose result had not arrived when this run looked.
     results_found: those of them whose result ECR returned when it was asked.
-    images_overdue: images that are still due although an earlier run should have scanned them;
-        those of repositories that the run has not reached are not known.
+    is_whole: the run was over all repositories that RepositoryFilter selects.
+    freshness: absent where no repository was listed because of enhanced scanning.
+    repositories_unknown: those whose images are not, or not all, in it.
     rerun: the execution input that takes only what is not done; of a dry run it is one too.
     problems: every repository that did not finish.
     deferred: every repository that the run has not reached, or not listed to its end.
@@ -58,7 +59,9 @@ class RunSummary:
     images: Tally
     results_missing: int
     results_found: int
-    images_overdue: int
+    is_whole: bool
+    freshness: Freshness | None
+    repositories_unknown: int
     rerun: dict[str, object] | None
     begin_with: str | None
     problems: LongList[Problem]
@@ -109,7 +112,9 @@ class RunSummary:
             change=self.change,
             remark=self.remark,
             repositories_deferred=self.repositories_deferred,
-            images_overdue=self.images_overdue,
+            repositories_unknown=self.repositories_unknown,
+            is_whole=self.is_whole,
+            freshness=self.freshness,
             begin_with=self.begin_with,
             deferred=tuple(self.deferred.start),
         )
@@ -173,6 +178,7 @@ class RunFacts:
     ended_at: datetime
     scan_type: str = "BASIC"
     news: News = field(default_factory=News)
+    is_whole: bool = False
     moves_the_beginning: bool = False
 
 
@@ -185,7 +191,8 @@ def summary_of(facts: RunFacts, names: Iterable[str], records: Iterable[RunRecor
     deferred = LongList[str](most=MOST_PROBLEMS)
     images = Counter[tuple[str, str]]()
     is_cut_off = dict[str, bool]()  # by repository: the end of the run left some of it undone
-    gone = results_missing = results_found = images_overdue = 0
+    freshness, unknown = Freshness(), 0
+    gone = results_missing = results_found = 0
     for record in records:
         for outcome, reasons in record.images.items():
             for reason, count in reasons.items():
@@ -200,12 +207,16 @@ def summary_of(facts: RunFacts, names: Iterable[str], records: Iterable[RunRecor
         gone += record.status is RecordStatus.GONE
         results_missing += record.results_missing
         results_found += record.results_found
-        images_overdue += record.images_overdue
+        if record.freshness:
+            freshness = freshness.merged(record.freshness)
+        if record.status is not RecordStatus.GONE:
+            unknown += not record.freshness or record.status is RecordStatus.DEFERRED
     repositories, begin_with = 0, None
     for name in names:
         repositories += 1
         if name not in is_cut_off:
             problems.append(Problem(name, NEVER_REACHED))
+            unknown += 1
         elif begin_with is None and is_cut_off[name]:
             begin_with = name
     is_problem = problems or facts.news.change is RunChange.NO_REPOSITORIES
@@ -232,7 +243,9 @@ def summary_of(facts: RunFacts, names: Iterable[str], records: Iterable[RunRecor
         ),
         results_missing=results_missing,
         results_found=results_found,
-        images_overdue=images_overdue,
+        is_whole=facts.is_whole,
+        freshness=None if facts.scan_type == ENHANCED else freshness,
+        repositories_unknown=unknown,
         rerun=rerun_input(facts.run, dry_run=facts.dry_run) if problems or deferred else None,
         begin_with=begin_with if facts.moves_the_beginning else None,
         problems=problems,

@@ -1,7 +1,7 @@
 """Staleness: the rule that decides whether an image is due for a scan, and from when on."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from ledger.image_records import Attempt
 from registry.images import ECR_DAY, LastScan, unsupported_status
@@ -10,6 +10,7 @@ from rescan_registry.policy import RescanPolicy
 
 _ROUNDING = timedelta(seconds=2)  # ECR's times have fractions of a second, those of states have not
 
+_NO_DATE = datetime.min.replace(tzinfo=UTC)
 _UNDER_WAY = frozenset({"IN_PROGRESS", "PENDING"})
 UNSUPPORTED = {
     "UNSUPPORTED_IMAGE": "operating system",
@@ -25,11 +26,14 @@ class ScanDates:
         image whose date is the oldest is the first to be scanned.
     accepted_at: when ECR last accepted or ended a scan, as far as known.
     last_attempt: the last attempt that ECR has refused.
+    ended: the newest scan that has ended, with its date, as far as known.
     """
 
     since: datetime | None = None
     accepted_at: datetime | None = None
     last_attempt: Attempt | None = None
+    pushed_at: datetime | None = None
+    ended: LastScan | None = None
 
     def with_scan(self, last_scan: LastScan | None) -> "ScanDates":
         """Return the dates with those of a scan."""
@@ -38,6 +42,8 @@ class ScanDates:
             since=newest(self.since, scanned_at),
             accepted_at=newest(self.accepted_at, scanned_at),
             last_attempt=self.last_attempt,
+            pushed_at=self.pushed_at,
+            ended=newest_ended(last_scan, self.ended),
         )
 
     def not_before(self, now: datetime) -> datetime | None:
@@ -51,6 +57,12 @@ class ScanDates:
 def newest(*dates: datetime | None) -> datetime | None:
     """Return the newest of some dates, or None if none is known."""
     return max((date for date in dates if date), default=None)
+
+
+def newest_ended(*scans: LastScan | None) -> LastScan | None:
+    """Return the scan that ended last, or None if none has."""
+    ended = [scan for scan in scans if scan and scan.completed_at]
+    return max(ended, key=lambda scan: scan.completed_at or _NO_DATE, default=None)
 
 
 def why_refused_before(dates: ScanDates, policy: RescanPolicy, now: datetime) -> Decision | None:
@@ -84,12 +96,46 @@ def why_not_due(
     return None
 
 
-def is_overdue(since: datetime | None, policy: RescanPolicy, now: datetime) -> bool:
-    """Return whether an image that is due should have been scanned by an earlier run.
+def can_be_scanned(last_scan: LastScan | None, dates: ScanDates, decision: Decision | None) -> bool:
+    """Return whether the age of the last scan of an image counts, by the decision on it.
 
-    since: as in ScanDates. An image whose scan ECR has refused lately is not overdue by it.
+    An image that ECR could not scan the last time does not count, also while it is tried again.
     """
-    return since is not None and now - since > policy.overdue_after
+    if decision:
+        return decision.outcome is Outcome.FRESH
+    if dates.last_attempt and dates.last_attempt.outcome == Outcome.UNSCANNABLE:
+        return False
+    return not any(scan and unsupported_status(scan) for scan in (last_scan, dates.ended))
+
+
+def overdue_at(
+    scanned_at: datetime | None,
+    pushed_at: datetime | None,
+    *,
+    rescan_after: timedelta,
+    interval: timedelta,
+) -> datetime | None:
+    """Return when an image is overdue, or None if no date of it is known.
+
+    Two runs of the schedule have missed it then: an image is to be scanned again RescanAfter after
+    the end of its last scan, and one never scanned when it is pushed.
+
+    interval: the longest time between two runs.
+    """
+    if scanned_at:
+        return scanned_at + rescan_after + 2 * interval
+    return pushed_at + 2 * interval if pushed_at else None
+
+
+def is_overdue(dates: ScanDates, policy: RescanPolicy, now: datetime) -> bool:
+    """Return whether two runs have missed an image that can be scanned."""
+    at = overdue_at(
+        dates.ended.completed_at if dates.ended else None,
+        dates.pushed_at,
+        rescan_after=policy.rescan_after,
+        interval=policy.schedule_interval,
+    )
+    return at is not None and now > at
 
 
 def _why_not_renewed(

@@ -48,6 +48,7 @@ def summarize_rescan(
         ended_at=now,
         scan_type=found.scan_type,
         news=compare(found, kept.state),
+        is_whole=found.is_whole,
         moves_the_beginning=found.moves_the_beginning,
     )
     summary = summary_of(facts, _names(found, kept.bucket), kept.records.for_run(found.run))

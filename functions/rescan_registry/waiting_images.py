@@ -47,13 +47,15 @@ def _row(image: DueImage) -> Json:
         image.image_digest,
         since.isoformat(timespec="seconds") if since else None,
         not_before.isoformat(timespec="seconds") if not_before else None,
+        image.is_overdue,
     ]
 
 
 def _due_image(row: Any) -> DueImage:
-    image_digest, since, not_before = row
+    image_digest, since, not_before, is_overdue = row
     return DueImage(
         image_digest,
         datetime.fromisoformat(since) if since else None,
         datetime.fromisoformat(not_before) if not_before else None,
+        is_overdue,
     )

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from itertools import count
 from typing import Any
 
-from ledger.run_records import RecordStatus, RunRecord
+from ledger.run_records import Freshness, RecordStatus, RunRecord
 from registry.images import Image, LastScan
 from rescan_registry.image_cache import ImageCache
 from rescan_registry.policy import RescanPolicy
@@ -77,6 +77,7 @@ def any_record(repository: str, **given: Any) -> RunRecord:
         status=RecordStatus.FINISHED,
         started_at=NOW - timedelta(minutes=5),
         ended_at=NOW,
+        freshness=Freshness(),
     )
     return replace(record, **given)
 

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -116,7 +117,12 @@ def test_dates_an_image_by_the_start_of_a_scan(hours: int) -> None:
     started_at = NOW - timedelta(hours=hours)
     image = any_image(pushed_at=days_ago(90))
     dates = scan_dates(image, record(recorded(days_ago(8)), started_at))
-    assert dates == ScanDates(since=started_at, accepted_at=started_at)
+    assert dates == ScanDates(
+        since=started_at,
+        accepted_at=started_at,
+        pushed_at=days_ago(90),
+        ended=LastScan("COMPLETE", days_ago(8), severities={"HIGH": 1}),
+    )
 
 
 @pytest.mark.parametrize(
@@ -146,10 +152,14 @@ def test_dates_an_image_by_the_newest_of_what_is_known(
         last_scan=recorded(scan, scan_type=scan_type) if scan else None,
         last_attempt=attempt,
     )
-    assert scan_dates(image, known) == ScanDates(
+    found = scan_dates(image, known)
+    ended_at = found.ended.completed_at if found.ended else None
+    assert ended_at == max((date for date in (hint, scan) if date), default=None)
+    assert replace(found, ended=None) == ScanDates(
         since=days_ago(since),
         accepted_at=days_ago(accepted) if accepted else None,
         last_attempt=attempt,
+        pushed_at=dates["push"],
     )
 
 
@@ -160,7 +170,9 @@ def test_goes_by_no_refusal_that_is_older_than_a_scan(hint: int | None, scan: in
     known = ImageRecord(
         image.digest, last_scan=recorded(days_ago(scan)) if scan else None, last_attempt=refused
     )
-    assert scan_dates(image, known) == ScanDates(since=days_ago(3), accepted_at=days_ago(3))
+    assert replace(scan_dates(image, known), ended=None) == ScanDates(
+        since=days_ago(3), accepted_at=days_ago(3), pushed_at=days_ago(90)
+    )
 
 
 def test_knows_no_date_of_an_image_without_push_scan_and_record() -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from ledger.run_records import Example, RecordStatus, RunRecord
+from ledger.run_records import Example, Freshness, RecordStatus, RunRecord
 from rescan_registry import record_repository as module
 from rescan_registry.outcomes import REPOSITORY_GONE, STARTED, Decision, Outcome, Tally
 from rescan_registry.progress import Batch, BatchOutcome, Progress, StartedBatches
@@ -46,6 +46,7 @@ def test_folds_the_last_batch_into_the_record() -> None:
         **one_batch(STARTED, STARTED),
         results_missing=2,
         results_found=1,
+        freshness=Freshness(scannable=3),
         tally=Tally().plus(FRESH),
         finished=True,
     )
@@ -63,6 +64,7 @@ def test_folds_the_last_batch_into_the_record() -> None:
             images={"FRESH": {"scanned within RescanAfter": 1}, "STARTED": {"accepted": 2}},
             results_missing=2,
             results_found=1,
+            freshness=Freshness(scannable=3),
         )
     ]
     assert records.expiries == [1776049200]
@@ -73,6 +75,7 @@ def test_records_a_deleted_repository_as_gone() -> None:
     progress = Progress(tally=Tally().plus(FRESH), finished=True, repository_gone=True)
     outcome = record_repository(worked(progress), records=records, now=NOW)
     assert outcome.status is RecordStatus.GONE
+    assert records.kept[0].freshness is None
     assert records.kept[0].is_done
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.image_records import Attempt, ImageRecord, RecordedScan
-from ledger.run_records import Example
+from ledger.run_records import Example, Freshness, OldImage
 from own_events.scan_result_found import MOST_TAGS
 from registry.errors import EcrThrottled, PageTokenRefused, RepositoryNotFound
 from registry.images import HELM_CHART_TYPE, Image
@@ -169,8 +169,8 @@ def test_puts_an_image_behind_others_by_its_last_attempt() -> None:
     records = FakeImageRecords(("team/api", ImageRecord(failed.digest, last_attempt=attempt)))
     progress = decided_with(records, any_work(), FakeRegistry([failed, never]), FakeHistory())
     assert progress.waiting == (
-        DueImage(never.digest, days_ago(20)),
-        DueImage(failed.digest, days_ago(1)),
+        DueImage(never.digest, days_ago(20), is_overdue=True),
+        DueImage(failed.digest, days_ago(1), is_overdue=True),
     )
 
 
@@ -298,8 +298,17 @@ def test_asks_again_for_what_is_undecided_without_listing_again() -> None:
     assert progress == Progress(
         step=1,
         events=EVENTS_PER_STEP,
-        waiting=(DueImage(old, days_ago(8)), DueImage(never, days_ago(3))),
+        waiting=(DueImage(old, days_ago(8)), DueImage(never, days_ago(3), is_overdue=True)),
         cursor="1",
+        freshness=Freshness(
+            scannable=4,
+            never=2,
+            oldest_at=days_ago(8),
+            oldest=tuple(
+                OldImage("team/api", digest, days_ago(age))
+                for digest, age in [(old, 8), (never, 3), (fresh, 1), (lately, 0.5)]
+            ),
+        ),
         tally=Tally().plus(FRESH, IMAGE_GONE, too_early),
     )
 

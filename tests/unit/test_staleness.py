@@ -214,12 +214,16 @@ def test_takes_the_newest_date_that_is_known(
 
 
 def test_adds_a_scan_to_the_dates() -> None:
-    attempt = Attempt(days_ago(3), "FAILED", "any")
-    dates = ScanDates(days_ago(3), days_ago(5), attempt)
+    attempt, five = Attempt(days_ago(3), "FAILED", "any"), scanned(days_ago(5))
+    dates = ScanDates(days_ago(3), days_ago(5), attempt, days_ago(90), five)
     assert dates.with_scan(None) == dates
     assert dates.with_scan(scanned(None, "IN_PROGRESS")) == dates
-    assert dates.with_scan(scanned(days_ago(4))) == ScanDates(days_ago(3), days_ago(4), attempt)
-    assert dates.with_scan(scanned(days_ago(2))) == ScanDates(days_ago(2), days_ago(2), attempt)
+    assert dates.with_scan(four := scanned(days_ago(4))) == ScanDates(
+        days_ago(3), days_ago(4), attempt, days_ago(90), four
+    )
+    assert dates.with_scan(two := scanned(days_ago(2))) == ScanDates(
+        days_ago(2), days_ago(2), attempt, days_ago(90), two
+    )
     assert dates.with_scan(scanned(days_ago(9))) == dates
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from aws_lambda_powertools import Metrics
 
-from ledger.run_records import RecordStatus
+from ledger.run_records import Freshness, RecordStatus
 from ledger.run_state import LastRun
 from own_events.event_bus import EventRefused
 from own_events.rescan_finished import MOST_PROBLEMS, RunChange
@@ -35,6 +35,11 @@ NOTHING = replace(
 )
 BEFORE = LastRun("run-0", "BASIC", 41)
 SUMMARY = "runs/run-1/summary.json"
+OF_WHOLE_RUNS = {
+    *("images_scannable", "images_overdue", "images_never_scanned", "oldest_scan_age_hours"),
+    *("images_with_critical", "images_with_high", "repositories_unknown"),
+    *("findings_critical", "findings_high", "findings_medium", "findings_low"),
+}
 
 
 @pytest.fixture(autouse=True)
@@ -70,11 +75,20 @@ def half_done() -> tuple[FakeBucket, FakeRecords]:
             images={"STARTED": {"accepted": 2}, "FRESH": {"young": 5}},
             results_missing=4,
             results_found=3,
+            freshness=Freshness(
+                scannable=7,
+                overdue=1,
+                never=2,
+                oldest_at=NOW - timedelta(hours=60.5),
+                severities={"CRITICAL": 4, "HIGH": 9, "LOW": 5, "UNDEFINED": 6},
+                images_with={"CRITICAL": 1, "HIGH": 3, "LOW": 2, "UNDEFINED": 1},
+            ),
         ),
         any_record(
             "team/web",
             status=RecordStatus.FAILED,
             images={"FAILED": {"AccessDenied": 1}, "STARTED": {"accepted": 1}},
+            freshness=None,
             **failure,
         ),
     )
@@ -185,9 +199,11 @@ def test_emits_a_metric_for_each_outcome_and_names_no_repository(
         "repositories_deferred",
         "results_missing",
         "results_found",
-        "images_overdue",
+        *OF_WHOLE_RUNS,
     }
-    assert {metric["Unit"] for metric in directive["Metrics"]} == {"Count"}
+    units = {metric["Name"]: metric["Unit"] for metric in directive["Metrics"]}
+    assert units.pop("oldest_scan_age_hours") == "None"
+    assert set(units.values()) == {"Count"}
     assert directive["Namespace"] == "EcrRescan"
     assert directive["Dimensions"] == [["service"]]
     assert document.keys() == names | {"_aws", "service"}
@@ -198,19 +214,64 @@ def test_emits_a_metric_for_each_outcome_and_names_no_repository(
         "images_started": [3],
         "repositories": [3],
         "repositories_not_done": [2],
+        "repositories_unknown": [2],
         "results_missing": [4],
         "results_found": [3],
+        "images_scannable": [7],
+        "images_overdue": [1],
+        "images_never_scanned": [2],
+        "images_with_critical": [1],
+        "images_with_high": [3],
+        "findings_critical": [4],
+        "findings_high": [9],
+        "findings_low": [5],
+        "oldest_scan_age_hours": [60.5],
     }
     assert "team/" not in line
     assert "sha256:" not in line
 
 
-def test_does_not_say_of_a_dry_run_how_many_images_are_overdue(
+def emitted(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    """Return the metrics of a whole run that were emitted."""
+    document = json.loads(capsys.readouterr().out)
+    return {name: document[name][0] for name in OF_WHOLE_RUNS if name in document}
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+@pytest.mark.parametrize("by", Selection)
+def test_says_how_fresh_images_are_of_runs_over_the_whole_registry_alone(
+    capsys: pytest.CaptureFixture[str], by: Selection, *, dry_run: bool
+) -> None:
+    """Numbers of a part of it would end the alarm of a run that has left some."""
+    found = replace(FOUND, dry_run=dry_run, choice=RepositoryChoice(by, listed=3))
+    bucket, records = half_done()
+    summary(bucket, records, found=found)
+    is_whole = by is Selection.PARAMETER
+    assert emitted(capsys).keys() == (OF_WHOLE_RUNS if is_whole else set())
+    assert bucket.kept[SUMMARY]["is_whole"] is is_whole
+    assert bucket.kept[SUMMARY]["freshness"]["scannable"] == 7
+
+
+def test_counts_nothing_when_there_is_no_repository(capsys: pytest.CaptureFixture[str]) -> None:
+    summary(FakeBucket(), FakeRecords(), found=NOTHING)
+    assert emitted(capsys) == dict.fromkeys(OF_WHOLE_RUNS, 0)
+
+
+def test_does_not_know_what_amazon_inspector_scans(capsys: pytest.CaptureFixture[str]) -> None:
+    """No finding would be good news, and is not known; no image to scan ends the alarm."""
+    bucket = FakeBucket()
+    summary(bucket, FakeRecords(), found=replace(FOUND, scan_type="ENHANCED", repositories=0))
+    assert emitted(capsys) == {"images_scannable": 0, "images_overdue": 0}
+    assert bucket.kept[SUMMARY]["freshness"] is None
+
+
+def test_counts_no_age_of_a_scan_that_ended_after_the_run(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """It would end the alarm of a run that has left some."""
-    summary(*half_done(), found=replace(FOUND, dry_run=True))
-    assert "images_overdue" not in capsys.readouterr().out
+    late = Freshness(scannable=1, oldest_at=NOW + timedelta(seconds=1))
+    records = FakeRecords(any_record("team/api", freshness=late))
+    summary(FakeBucket(**{"run-1": ["team/api"]}), records)
+    assert emitted(capsys)["oldest_scan_age_hours"] == 0
 
 
 def test_raises_when_the_event_is_refused_after_the_summary_is_written() -> None:

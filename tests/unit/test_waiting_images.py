@@ -17,8 +17,11 @@ def waiting_images(bucket: FakeBucket, repository: str = "team/api") -> WaitingI
 
 def due_images(how_many: int) -> tuple[DueImage, ...]:
     """Make images of all kinds: with a date, without one, and with a time to wait for."""
-    kinds = [(days_ago(8), None), (None, None), (days_ago(1), NOW + timedelta(minutes=3))]
-    return tuple(DueImage(any_digest(), *kinds[number % 3]) for number in range(how_many))
+    kinds = [(days_ago(9), None), (None, None), (days_ago(1), NOW + timedelta(minutes=3))]
+    return tuple(
+        DueImage(any_digest(), *kinds[number % 3], is_overdue=not number % 3)
+        for number in range(how_many)
+    )
 
 
 def with_others(waiting: int, undecided: int = 0, started: int = 0) -> Progress:

@@ -53,6 +53,11 @@ class RescanPolicy:
         return max(self.rescan_after - self.schedule_interval, timedelta(0))
 
     @property
+    def overdue_after(self) -> timedelta:
+        """Return the age that a scan has only if two runs in succession did not renew it."""
+        return self.rescan_after + 2 * self.schedule_interval
+
+    @property
     def longest_wait(self) -> timedelta:
         """Return how long a run waits at most for ECR to accept a scan of an image again."""
         return min(WORTH_WAITING, self.schedule_interval / 24)

@@ -258,7 +258,7 @@ class RepositoryStep:
                 digest,
                 dates[digest].since,
                 dates[digest].not_before(self._now),
-                digest in counted and is_overdue(dates[digest], self._policy, self._now),
+                digest in counted and is_overdue(dates[digest].aged_from, self._policy, self._now),
             )
             for digest, decision in decisions.items()
             if decision is None

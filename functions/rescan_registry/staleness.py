@@ -35,6 +35,11 @@ class ScanDates:
     pushed_at: datetime | None = None
     ended: LastScan | None = None
 
+    @property
+    def aged_from(self) -> datetime | None:
+        """Return when the last scan ended or, of an image never scanned, its push, if known."""
+        return self.ended.completed_at if self.ended else self.pushed_at
+
     def with_scan(self, last_scan: LastScan | None) -> "ScanDates":
         """Return the dates with those of a scan."""
         scanned_at = last_scan.completed_at if last_scan else None
@@ -108,34 +113,12 @@ def can_be_scanned(last_scan: LastScan | None, dates: ScanDates, decision: Decis
     return not any(scan and unsupported_status(scan) for scan in (last_scan, dates.ended))
 
 
-def overdue_at(
-    scanned_at: datetime | None,
-    pushed_at: datetime | None,
-    *,
-    rescan_after: timedelta,
-    interval: timedelta,
-) -> datetime | None:
-    """Return when an image is overdue, or None if no date of it is known.
+def is_overdue(aged_from: datetime | None, policy: RescanPolicy, now: datetime) -> bool:
+    """Return whether two runs have missed an image that can be scanned.
 
-    Two runs of the schedule have missed it then: an image is to be scanned again RescanAfter after
-    the end of its last scan, and one never scanned when it is pushed.
-
-    interval: the longest time between two runs.
+    aged_from: as in ScanDates. A start or an attempt makes no image younger.
     """
-    if scanned_at:
-        return scanned_at + rescan_after + 2 * interval
-    return pushed_at + 2 * interval if pushed_at else None
-
-
-def is_overdue(dates: ScanDates, policy: RescanPolicy, now: datetime) -> bool:
-    """Return whether two runs have missed an image that can be scanned."""
-    at = overdue_at(
-        dates.ended.completed_at if dates.ended else None,
-        dates.pushed_at,
-        rescan_after=policy.rescan_after,
-        interval=policy.schedule_interval,
-    )
-    return at is not None and now > at
+    return aged_from is not None and now - aged_from > policy.overdue_after
 
 
 def _why_not_renewed(

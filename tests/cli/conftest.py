@@ -153,7 +153,9 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
         called.clear()
         with monkeypatch.context() as patches:
             patches.setattr(BaseClient, "_make_api_call", noted)
-            result = CliRunner().invoke(app, [*arguments], input=given, env=env, prog_name="ecr-rescan")
+            result = CliRunner().invoke(
+                app, [*arguments], input=given, env=env, prog_name="ecr-rescan"
+            )
         documented = documented_actions()
         missing = called - documented[""] - documented.get(arguments[0], set())
         assert not missing, f"docs/cli.md, Permissions: {arguments[0]} also calls {missing}"

@@ -24,7 +24,7 @@ from rescan_registry.record_repository import WorkedRepository, record_repositor
 from rescan_registry.repository_step import RepositoryStep
 from rescan_registry.run_summary import summary_of
 from rescan_registry.scan_starter import BatchInRun
-from rescan_registry.staleness import ScanDates, is_overdue, overdue_at
+from rescan_registry.staleness import ScanDates, is_overdue
 from rescan_registry.start_image_scans import start_image_scans
 from tests.support.builders import (
     any_cache,
@@ -40,7 +40,6 @@ from tests.support.clock import NOW
 from tests.support.fakes import FakeImageRecords, FakePace, FakeRecords, FakeRegistry
 
 SECOND = timedelta(seconds=1)
-DAY = timedelta(days=1)
 
 
 @pytest.fixture(autouse=True)
@@ -69,8 +68,8 @@ def step_of(progress: Progress, **policy: Any) -> RepositoryStep:
         (days_ago(9), days_ago(90), False),
         (days_ago(9) - SECOND, None, True),
         (NOW, None, False),
-        (None, days_ago(2) - SECOND, True),  # it was due when it was pushed
-        (None, days_ago(2), False),
+        (None, days_ago(9) - SECOND, True),
+        (None, days_ago(9), False),
         (None, None, False),
     ],
 )
@@ -80,9 +79,7 @@ def test_overdue_is_what_two_runs_have_missed(
     ended = scanned(scanned_at) if scanned_at else None
     # A start or an attempt of today is no scan.
     dates = ScanDates(since=NOW, accepted_at=NOW, pushed_at=pushed_at, ended=ended)
-    assert is_overdue(dates, any_policy(), NOW) is expected
-    at = overdue_at(scanned_at, pushed_at, rescan_after=7 * DAY, interval=DAY)
-    assert (at is not None and at < NOW) is expected
+    assert is_overdue(dates.aged_from, any_policy(), NOW) is expected
 
 
 def test_what_waits_at_the_end_of_a_run_is_counted() -> None:

@@ -298,7 +298,7 @@ def test_asks_again_for_what_is_undecided_without_listing_again() -> None:
     assert progress == Progress(
         step=1,
         events=EVENTS_PER_STEP,
-        waiting=(DueImage(old, days_ago(8)), DueImage(never, days_ago(3), is_overdue=True)),
+        waiting=(DueImage(old, days_ago(8)), DueImage(never, days_ago(3))),
         cursor="1",
         freshness=Freshness(
             scannable=4,

@@ -133,6 +133,8 @@ def _check(wanted: Wanted) -> None:
     given = [name for name, is_given in chosen.items() if is_given]
     if len(given) > 1:
         raise UsageError(f"{' and '.join(given)} cannot be combined: give one of them.")
+    if wanted.vulnerability == "":
+        raise UsageError("--vulnerability must be a name, such as CVE-2026-31337.")
     for name, most in (("--worst", wanted.worst), ("--oldest", wanted.oldest)):
         if most is not None and most < 0:
             raise UsageError(f"{name} must be a number of images, or 0 for all, not {most}.")

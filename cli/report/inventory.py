@@ -89,7 +89,7 @@ class Inventory:
     """All images of the ledger, by repository and digest. A record may be there without findings.
 
     searched: how many images have findings by name.
-    unreadable: images whose findings cannot be read. read_units: as DynamoDB counts them.
+    unreadable: images of which an item cannot be read. read_units: as DynamoDB counts them.
     """
 
     records: dict[Key, ImageRecord] = field(default_factory=dict)
@@ -144,16 +144,23 @@ class _Part:
     def read(self) -> Inventory:
         """Read the segment."""
         for item in self._items():
-            self._take(item)
+            kind, _, image_digest = item["sk"].partition("#")
+            key = item["pk"].removeprefix(_PARTITION), image_digest
+            try:
+                self._take(kind, key, item)
+            except (UnreadableFindings, ValueError, TypeError, KeyError, zlib.error):
+                self._found.unreadable.append("@".join(key))
         return self._found
 
     def _items(self) -> Iterator[Item]:
         kinds = {f":{kind}": f"{kind}#" for kind in _KINDS}
+        is_of_a_kind = " OR ".join(f"begins_with(sk, {kind})" for kind in kinds)
         parts = {part for name in _NAMES for part in name.split(".")}
         request: Any = {
             "TableName": self._table,
-            "FilterExpression": " OR ".join(f"begins_with(sk, {kind})" for kind in kinds),
-            "ExpressionAttributeValues": attributes(kinds),
+            # Digests name images in their sort keys, too.
+            "FilterExpression": f"begins_with(pk, :partition) AND ({is_of_a_kind})",
+            "ExpressionAttributeValues": attributes({**kinds, ":partition": _PARTITION}),
             # DynamoDB reserves hundreds of words as names.
             "ProjectionExpression": ", ".join(f"#{name.replace('.', '.#')}" for name in _NAMES),
             "ExpressionAttributeNames": {f"#{part}": part for part in parts},
@@ -167,9 +174,7 @@ class _Part:
                 self._found.read_units += consumed.get("CapacityUnits", 0.0)
                 yield from map(plain, page["Items"])
 
-    def _take(self, item: Item) -> None:
-        kind, _, image_digest = item["sk"].partition("#")
-        key = item["pk"].removeprefix(_PARTITION), image_digest
+    def _take(self, kind: str, key: Key, item: Item) -> None:
         match kind:
             case "image":
                 self._found.records[key] = _record(item)
@@ -178,16 +183,10 @@ class _Part:
             case "notified":
                 self._found.notified[key] = notified_image(item)
             case _:
-                self._take_findings(key, item)
-
-    def _take_findings(self, key: Key, item: Item) -> None:
-        self._found.searched += 1
-        try:
-            # Few images have it, and reading all findings takes twenty times as long.
-            if mentions(item["found"], self._wanted.mentioning):
-                self._found.findings[key] = self._named(known_findings(item))
-        except (UnreadableFindings, ValueError, TypeError, KeyError, zlib.error):
-            self._found.unreadable.append("@".join(key))
+                self._found.searched += 1
+                # Few images have it, and reading all findings takes twenty times as long.
+                if mentions(item["found"], self._wanted.mentioning):
+                    self._found.findings[key] = self._named(known_findings(item))
 
     def _named(self, known: KnownFindings) -> NamedFindings:
         return NamedFindings(

@@ -244,9 +244,9 @@ class _Sources:
     def missing(self, inventory: Inventory) -> Iterable[str]:
         """Say what could not be read of the ledger and of the files of runs."""
         for image in inventory.unreadable:
-            yield f"The findings of {image} are missing: the ledger's item cannot be read."
+            yield f"What the ledger knows of {image} is incomplete: an item cannot be read."
         for key in self.files.damaged:
-            yield f"A file of a run is damaged: {key}"
+            yield f"Outcomes of images are incomplete: {key} cannot be read."
 
 
 def _reported(

@@ -58,12 +58,12 @@ def show_affected(affected: Affected, console: "Console") -> None:
             console.print()
     repositories = len({image.repository for image in affected.images})
     gone = f" {counted(affected.gone, 'image')} that had it no longer exist." * bool(affected.gone)
-    _say(
-        console,
+    sentence = (
         f"{affected.vulnerability} is in {counted(len(affected.images), 'image')} of "
         f"{counted(repositories, 'repository', 'repositories')}.{gone} "
-        f"{affected.searched:,} searched, with {affected.read_units:,.1f} read request units.",
+        f"{affected.searched:,} searched, with {affected.read_units:,.1f} read request units."
     )
+    console.print(Text(visible(sentence)))
 
 
 def verdict(report: Report) -> str:

@@ -16,7 +16,13 @@ from ledger.notified_images import Delivery, NotifiedImages
 from ledger.platforms import Platforms
 from ledger.run_summaries import ImageCounts, SummaryDocument
 from ledger.table import Table
-from local.registry.registry_contents import Image, Repository, digest_of
+from local.registry.registry_contents import (
+    Fault,
+    Image,
+    RegistrySettings,
+    Repository,
+    digest_of,
+)
 from local.registry.simulated_registry import SimulatedRegistry
 from registry.findings import FindingKey
 from tests.support.clock import NOW
@@ -36,6 +42,15 @@ class RegistryAndLedger:
         self.table = Table(boto3.client("dynamodb"), "ledger-table")
         self.bucket = RunBucket(boto3.client("s3"), "run-bucket")
         self.lines: list[dict[str, Any]] = []
+
+    def answer(self, *faults: Fault, **settings: Any) -> None:
+        """Let the registry have other settings, and fail as scripted."""
+        self.registry = SimulatedRegistry(
+            self.registry.repositories.values(),
+            RegistrySettings(**settings),
+            faults,
+            now=lambda: NOW,
+        )
 
     def image(self, repository: str, label: str, **given: Any) -> str:
         """Put an image into the registry, and return its digest."""
@@ -103,9 +118,7 @@ class RegistryAndLedger:
         known = {"repository": repository, "image_digest": digest, **given}
         self.lines.append({**known, "outcome": outcome, "reason": reason})
 
-    def run(
-        self, name: str, *, ended_at: datetime = NOW - timedelta(hours=3), **given: Any
-    ) -> None:
+    def run(self, name: str, *, hours_ago: int = 3, **given: Any) -> None:
         """End a run over the whole registry, which leaves the lines noted so far."""
         ended_at = NOW - timedelta(hours=hours_ago)
         summary = SummaryDocument(

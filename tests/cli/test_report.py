@@ -11,8 +11,9 @@ import boto3
 import pytest
 
 from cli.stack import Account
+from ledger.boards import Board, Boards
 from ledger.changes import ChangedFinding
-from ledger.image_records import image_key
+from ledger.image_records import ImageState
 from ledger.known_findings import KnownFinding, findings_key
 from local.registry.botocore_face import attach
 from local.registry.registry_contents import IMAGE_INDEX, Fault, Finding, Scan, ScanResult
@@ -380,3 +381,284 @@ def test_text_from_outside_does_nothing(
     for row in csv.DictReader(findings.splitlines()):
         assert not row["package"].startswith(("=", "@"))
         assert row["package"].isprintable()
+
+
+def test_takes_the_images_of_a_run_without_asking_ecr(
+    known: RegistryAndLedger, report: Report
+) -> None:
+    api = image_of(report(), "team/api")["image_digest"]
+    known.line(
+        "team/api", api, "STARTED", "accepted", image_tags=["v0"], pushed_at="2026-03-01T00:00:00Z"
+    )
+    known.line("team/gone", "sha256:" + "1" * 64, "GONE", "image deleted")
+    known.line("team/old", "sha256:" + "2" * 64, "EXCLUDED", "untagged")
+    known.line(
+        *("team/lost", "sha256:" + "3" * 64, "FRESH", "scanned within RescanAfter"),
+        last_scan_at="2026-03-13T03:00:00Z",
+        severities={"LOW": 1},
+    )
+    known.run("run-2", hours_ago=1, scan_type="BASIC")
+    known.run("only-some", hours_ago=0, is_whole=False)
+    known.answer(Fault("DescribeImages", "AccessDeniedException", "no"))
+    document = report("--as-of-run", "latest", "--worst", "0")
+    assert document["as_of_run"] == "run-2"
+    assert document["totals"]["not_scannable"] == {"EXCLUDED": 1}
+    assert [each["repository"] for each in document["images"]] == [
+        "team/api",
+        "team/lost",
+        "team/old",
+    ]
+    image = image_of(document, "team/api")
+    assert (image["tags"], image["pushed_at"]) == (["v0"], "2026-03-01T00:00:00+00:00")
+    assert (image["counts"], image["outcome"]) == ({"CRITICAL": 1, "HIGH": 2}, "STARTED")
+    lost = image_of(document, "team/lost")
+    assert (lost["age_hours"], lost["counts"], lost["status"]) == (24, {"LOW": 1}, None)
+    document = report("--as-of-run", "run-1", "--worst", "0", "--repository", "team/w")
+    assert [each["repository"] for each in document["images"]] == ["team/web"]
+    found = report("--as-of-run", "run-2", "--vulnerability", CVE)
+    assert ([each["tags"] for each in found["images"]], found["gone"]) == ([["v0"]], 1)
+
+
+def test_names_the_run_whose_images_it_shows(known: RegistryAndLedger, run: Run) -> None:
+    printed = run("report", "--as-of-run", "run-1").stdout
+    assert "ecr-rescan · as run run-1 has found the images" in printed
+
+
+def test_says_how_the_newest_run_has_ended(known: RegistryAndLedger, run: Run) -> None:
+    known.run("run-2", hours_ago=2, status="INCOMPLETE", repositories_not_done=2)
+    assert "last run 2 h ago · 2 of 4 repositories not done" in run("report").stdout
+    known.run("run-3", hours_ago=1, status="INCOMPLETE", is_whole=False)
+    printed = run("report", "-o", "json").stdout
+    assert [each["run"] for each in json.loads(printed)["runs"]] == ["run-3", "run-2", "run-1"]
+    assert "last run 60 min ago · incomplete" in run("report").stdout
+
+
+def test_says_that_the_ledger_is_empty(world: RegistryAndLedger, run: Run) -> None:
+    world.image("team/api", "v1")
+    result = run("report")
+    assert (result.exit_code, result.stdout) == (3, "")
+    assert result.stderr.startswith("The ledger is empty: no run has ended yet.")
+
+
+def test_an_empty_registry_is_a_report(world: RegistryAndLedger, run: Run) -> None:
+    world.run("run-1")
+    result = run("report")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout.startswith("There is no image in the repositories that ecr-rescan covers.")
+
+
+def test_says_that_nothing_is_wrong(world: RegistryAndLedger, run: Run) -> None:
+    digest = world.image("team/api", "v1")
+    world.scan("team/api", digest, at=NOW - DAY)
+    assert run("report").stdout.splitlines()[:2] == [
+        "None of 1 image has open critical vulnerabilities; none is overdue for a scan.",
+        "123456789012 · eu-west-1 · ecr-rescan · no run is kept",
+    ]
+
+
+def test_says_which_repositories_could_not_be_listed(known: RegistryAndLedger, run: Run) -> None:
+    denied = Fault("DescribeImages", "AccessDeniedException", "no", repository="team/api")
+    gone = Fault("DescribeImages", "RepositoryNotFoundException", "gone", repository="team/web")
+    known.answer(denied, gone)
+    result = run("report")
+    assert result.exit_code == 4
+    assert result.stdout.startswith("1 of 4 images has open critical vulnerabilities")
+    assert result.stderr.startswith("The images of team/api are missing: Not allowed")
+    assert run("report", "--fail-on", "critical").exit_code == 1
+    assert run("report", "--vulnerability", CVE).exit_code == 4
+
+
+def test_fails_where_no_repository_can_be_listed(known: RegistryAndLedger, run: Run) -> None:
+    known.answer(Fault("DescribeImages", "AccessDeniedException", "no"))
+    result = run("report")
+    assert (result.exit_code, result.stdout) == (3, "")
+    assert result.stderr.startswith("Not allowed: ecr:DescribeImages")
+
+
+def test_lists_some_of_many_complaints(known: RegistryAndLedger, run: Run) -> None:
+    for number in range(12):
+        known.image(f"denied/{number}", "v1")
+    known.answer(
+        *(
+            Fault("DescribeImages", "AccessDeniedException", "no", repository=f"denied/{number}")
+            for number in range(12)
+        )
+    )
+    result = run("report")
+    assert result.exit_code == 4
+    assert len(result.stderr.splitlines()) == 11
+    assert "2 more parts could not be read: -o json lists all." in result.stderr
+
+
+def test_names_what_the_ledger_and_the_runs_have_lost(
+    known: RegistryAndLedger, run: Run, report: Report
+) -> None:
+    digest = image_of(report(), "team/api")["image_digest"]
+    item = {"revision": 1, "scan_type": "BASIC", "found": b"no zlib", "expires_at": 1}
+    known.table.put(findings_key("team/api", digest), item)
+    known.bucket._client.put_object(
+        Bucket="run-bucket", Key="runs/run-1/images/any/step-0001.ndjson.gz", Body=b"no gzip"
+    )
+    accept("accepted_risks: 5")
+    result = run("report")
+    assert result.exit_code == 4
+    assert result.stderr.splitlines() == [
+        f"What the ledger knows of team/api@{digest} is incomplete: an item cannot be read.",
+        "Outcomes of images are incomplete: runs/run-1/images/any/step-0001.ndjson.gz "
+        "cannot be read.",
+        "accepted-risks.yaml, line 1: accepted_risks must be a list of entries; [] accepts "
+        "nothing.",
+    ]
+
+
+def test_counts_subscribers_that_have_confirmed(
+    known: RegistryAndLedger, report: Report, monkeypatch: pytest.MonkeyPatch, run: Run
+) -> None:
+    sns: Any = boto3.client("sns")
+    topic = sns.list_topics()["Topics"]
+    arn = next(each["TopicArn"] for each in topic if "notifications" in each["TopicArn"])
+    sns.subscribe(TopicArn=arn, Protocol="sqs", Endpoint="arn:aws:sqs:eu-west-1:1:any")
+    sns.subscribe(TopicArn=arn, Protocol="email", Endpoint="a@example.org")
+    assert report()["subscribers"].get("sqs") == 1
+
+
+def test_asks_ecr_for_details_of_what_it_shows(
+    known: RegistryAndLedger, run: Run, report: Report, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr("runtime.clock.sleep", lambda seconds, *_: waited.append(seconds))
+    found = (
+        Finding(CVE, "CRITICAL", "openssl", "3.0.11"),
+        Finding("CVE-2026-1", "HIGH", "zlib", "1.2"),
+    )
+    image = next(iter(known.registry.repositories["team/api"].images.values()))
+    image.last_scan = Scan(NOW - 2 * DAY, NOW - 2 * DAY, ScanResult(findings=found))
+    finding, other, unlisted = image_of(report("--details"), "team/api")["findings"]
+    assert finding["details"]["link"]
+    assert other["version"] == "1.2"
+    assert unlisted["details"] is None
+    assert waited == [0.5, 0.5]
+    result = run("report", "--details", width=120)
+    assert result.exit_code == 0
+    assert "VULNERABILITY" in result.stdout
+    known.answer(Fault("DescribeImageScanFindings", "AccessDeniedException", "no"))
+    result = run("report", "--details")
+    assert result.exit_code == 4
+    assert "The details of team/api@sha256:" in result.stderr
+
+
+def test_asks_for_details_at_half_the_rate_that_runs_have_learnt(
+    known: RegistryAndLedger, report: Report, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr("runtime.clock.sleep", lambda seconds, *_: waited.append(seconds))
+    board = Board(rate=16, front=0, front_at=0, window_at=0, touched_at=0, is_learnt=True)
+    Boards(known.table).create("DescribeImageScanFindings", board)
+    report("--details")
+    assert waited == [1 / 8] * 2
+
+
+def test_writes_one_page(known: RegistryAndLedger, run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    assert run("report", "--html", str(path)).exit_code == 0
+    text = path.read_text()
+    assert text.startswith("<!")
+    assert "team/api" in text
+
+
+def test_says_what_is_known_of_an_image_that_has_a_vulnerability(
+    world: RegistryAndLedger, report: Report, run: Run
+) -> None:
+    accept(RISKS.replace("CVE-2026-1", CVE))
+    critical = {(CVE, "openssl"): KnownFinding("CRITICAL", date(2026, 3, 3), revision=1)}
+    digest = world.image("team/multi", "arm", tags=())
+    world.index("team/multi", "v1", {digest: "linux/arm64"})
+    world.find("team/multi", digest, critical)
+    gone = world.image("team/gone", "v1")
+    world.find("team/gone", gone, critical)
+    del world.registry.repositories["team/gone"].images[gone]
+    lookalike = world.image("team/longer", "v1")
+    world.find(
+        "team/longer", lookalike, {(f"{CVE}0", "zlib"): KnownFinding("LOW", date(2026, 3, 3))}
+    )
+    far = "111122223333:eu-west-1:far/api"
+    world.find(far, digest, critical)
+    world.scan("far", digest, at=NOW)
+    found = report("--vulnerability", CVE.lower())
+    (image,) = found["images"]
+    assert (image["tags"], image["platform"]) == (["v1"], "linux/arm64")
+    assert image["findings"][0]["accepted"]["by"] == "k.meyer"
+    assert (found["gone"], found["searched"]) == (1, 4)
+    assert [each["repository"] for each in found["elsewhere"]] == [far]
+    printed = run("report", "--vulnerability", CVE, width=120).stdout
+    assert "team/multi:v1 (linux/arm64)" in printed
+    assert "accepted until 2026-12-31, scan overdue, last scan unknown" in printed
+    assert "In other accounts or Regions, as of their last scan:" in printed
+    assert "1 image that had it no longer exist." in printed
+
+
+def test_finds_a_vulnerability_in_no_image(known: RegistryAndLedger, run: Run) -> None:
+    result = run("report", "--vulnerability", "CVE-1")
+    assert result.exit_code == 0
+    assert result.stdout.startswith("CVE-1 is in 0 images of 0 repositories. 2 searched")
+
+
+def test_leaves_to_inspector_what_inspector_scans(
+    world: RegistryAndLedger, report: Report, run: Run
+) -> None:
+    """An image that it monitors is scanned as soon as a vulnerability is known."""
+    findings = {
+        (CVE, "openssl"): KnownFinding("CRITICAL", date(2026, 3, 3), is_accepted=True),
+        ("CVE-2026-9", "zlib"): KnownFinding("HIGH", date(2026, 3, 3)),
+    }
+    monitored = world.image("team/api", "v1")
+    scan = {"scan_type": "ENHANCED", "status": "ACTIVE"}
+    world.scan("team/api", monitored, at=NOW - 40 * DAY, **scan)
+    world.find("team/api", monitored, findings, scan_type="ENHANCED")
+    expired = world.image("team/api", "v2")
+    world.scan("team/api", expired, at=NOW - 40 * DAY, **scan)
+    world.find(
+        "team/api", expired, {}, image_state=ImageState(scan_type="ENHANCED", is_monitored=False)
+    )
+    world.image("team/api", "index", manifest_media_type=IMAGE_INDEX)
+    basic = world.image("team/api", "v3")
+    world.scan("team/api", basic, at=NOW - 40 * DAY)
+    world.answer(scan_type="ENHANCED")
+    document = report("--worst", "0")
+    fresh = {each["tags"][0]: (each["freshness"], each["outcome"]) for each in document["images"]}
+    assert fresh == {
+        "v1": ("inside", None),
+        "v2": ("none", "NOT_MONITORED"),
+        "v3": ("never", None),
+        "index": ("none", "UNSCANNABLE"),
+    }
+    assert (document["scan_type"], document["histogram"]) == ("ENHANCED", [])
+    suppressed = image_of(document, "team/api", "v1")["findings"][0]["accepted"]
+    assert suppressed == {"until": None, "by": "Amazon Inspector", "reason": "suppressed by a rule"}
+    printed = run("report").stdout
+    assert "Amazon Inspector rescans them." in printed
+    assert "Monitored by Amazon Inspector: 1 of 2 (50.0 %) · never 1" in printed
+    assert "suppressed" in run("report", "--vulnerability", CVE, width=120).stdout
+
+
+def test_reads_what_version_0_3_0_has_left(
+    world: RegistryAndLedger, report: Report, run: Run
+) -> None:
+    kept = json.loads(KEPT.read_text())
+    client: Any = boto3.client("dynamodb")
+    for item in kept["table"]:
+        client.put_item(TableName="ledger-table", Item=item)
+    accept(kept["bucket"]["accepted-risks.yaml"])
+    known = {
+        item["sk"]["S"].removeprefix("image#")
+        for item in kept["table"]
+        if item["pk"]["S"] == "repository#team/api" and item["sk"]["S"].startswith("image#")
+    }
+    for digest in known:
+        world.image("team/api", "v1", digest=digest)
+    document = report("--worst", "0")
+    assert {each["image_digest"] for each in document["images"]} == known
+    assert document["missing"] == []
+    assert document["totals"]["images_with"]
+    assert all(not each["is_named"] for each in document["images"] if each["counts"])
+    assert "image" in run("report").stdout

@@ -58,8 +58,9 @@ class RegistryAndLedger:
         image = Image(digest, NOW - 90 * DAY, tags=(label,))
         repositories = self.registry.repositories
         known = repositories.setdefault(repository, Repository(repository, NOW - 100 * DAY))
-        known.images[digest] = replace(image, **given)
-        return digest
+        made = replace(image, **given)
+        known.images[made.digest] = made
+        return made.digest
 
     def scan(
         self, repository: str, digest: str, *, at: datetime, status: str = "COMPLETE", **given: Any

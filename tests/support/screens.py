@@ -1,4 +1,4 @@
-"""What commands print, kept in tests/cli/screens/: `REWRITE_SCREENS=1 pytest …` writes them again."""
+"""What commands print, as tests/cli/screens/ has it; REWRITE_SCREENS=1 writes the files."""
 
 import os
 

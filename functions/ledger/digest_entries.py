@@ -76,6 +76,8 @@ class DigestChange:
     is_told: it has been sent immediately, and only what it takes back of earlier changes counts.
     is_first_sight: the first result that is known of the image, and no push.
     still_open: the worst findings that are open, of a reminder; MOST_STILL_OPEN of them at most.
+    revision: of the baseline that was stored together with the change.
+    expires_at: seconds since 1970, when DynamoDB may delete what is kept of the image.
     """
 
     image: DigestImage
@@ -88,6 +90,8 @@ class DigestChange:
     is_told: bool = False
     is_first_sight: bool = False
     still_open: tuple[ChangedFinding, ...] = ()
+    revision: int = 0
+    expires_at: int = 0
 
 
 class DigestEntries:
@@ -99,14 +103,14 @@ class DigestEntries:
     def __init__(self, table: Table) -> None:
         self._table = table
 
-    def put(self, change: DigestChange, *, expires_at: int) -> Write:
+    def put(self, change: DigestChange) -> Write:
         """Return the write that puts a change into the next digest. Idempotent."""
         item = {each.name: getattr(change, each.name) for each in fields(change)}
         if change.by_name is not None:
             item["by_name"] = _packed(change.by_name)
         item["still_open"] = _compressed(_rows(change.still_open)) if change.still_open else None
         key = f"digest#{DAILY}", sort_key(change)
-        return self._table.to_put(key, {**item, "expires_at": expires_at})
+        return self._table.to_put(key, item)
 
     def changes_of(self, mode: str) -> Iterator[DigestChange]:
         """Read the changes of a digest, those of an image one after the other, the oldest first."""

@@ -17,6 +17,7 @@ from ledger.known_findings import (
     known_findings,
     to_store,
 )
+from ledger.notified_images import notified_key
 from ledger.platforms import Child, child, child_key, platform_tags
 from ledger.table import Item, Key, Table, Write, ledger_table
 from runtime import clock
@@ -114,7 +115,6 @@ class Baselines:
             ":baseline": baseline,
             ":scanned_at": scanned_at,
             ":latest": clock.latest(),
-            ":no_deliveries": {},
         }
         is_as_seen = "attribute_not_exists(baseline)"
         if seen:
@@ -122,9 +122,7 @@ class Baselines:
             values |= {":revision": seen.revision}
         note = self._table.to_update(
             image_key(repository, image_digest),
-            # A map, to which NotifyScan adds what it delivers.
-            "SET baseline = :baseline, "
-            "last_deliveries = if_not_exists(last_deliveries, :no_deliveries)",
+            "SET baseline = :baseline",
             values,
             when=(
                 f"{is_as_seen} AND "
@@ -172,6 +170,15 @@ class Baselines:
         """Put off the time when the findings of an image expire."""
         self._table.update(
             findings_key(repository, image_digest),
+            "SET expires_at = :expires_at",
+            {":expires_at": expires_at},
+            when="attribute_exists(pk)",
+        )
+
+    def keep_notified(self, repository: str, image_digest: str, *, expires_at: int) -> None:
+        """Put off the time when the item of what was delivered about an image expires."""
+        self._table.update(
+            notified_key(repository, image_digest),
             "SET expires_at = :expires_at",
             {":expires_at": expires_at},
             when="attribute_exists(pk)",

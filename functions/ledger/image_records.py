@@ -120,21 +120,12 @@ class Baseline:
 
 
 @dataclass(frozen=True)
-class LastDelivery:
-    """The last message about an image in a channel. delivered_at: in ISO 8601."""
-
-    message_id: str
-    delivered_at: str
-
-
-@dataclass(frozen=True)
 class ImageRecord:
     """What the ledger knows of one image.
 
     started_at, started_by: when a run last started a scan, and the name of that run.
     last_attempt: absent when ECR has accepted a later one.
     names_missing: when the scan ended whose findings ECR did not list; absent when it did.
-    last_deliveries: by channel.
     """
 
     image_digest: str
@@ -145,7 +136,6 @@ class ImageRecord:
     started_by: str | None = None
     baseline: Baseline | None = None
     names_missing: datetime | None = None
-    last_deliveries: dict[str, LastDelivery] = field(default_factory=dict)
 
     def without_future(self, now: datetime) -> "ImageRecord":
         """Return the record without scan, start and attempt of a date that cannot be true.
@@ -271,23 +261,6 @@ class ImageRecords:
                 "OR last_scan.scanned_at > :latest"
             ),
         )
-
-    def note_deliveries(
-        self, repository: str, image_digest: str, delivered: Mapping[str, LastDelivery]
-    ) -> None:
-        """Record what was delivered last, by channel; nothing for an image without a record."""
-        key = image_key(repository, image_digest)
-        changes = ", ".join(f"last_deliveries.#{name} = :{name}" for name in sorted(delivered))
-        values = {f":{name}": delivery for name, delivery in delivered.items()}
-        when = "attribute_exists(last_deliveries)"
-        if not self._table.update(key, f"SET {changes}", values, when=when):
-            # The record is as version 0.3.0 has written it, or has expired.
-            self._table.update(
-                key,
-                "SET last_deliveries = :deliveries",
-                {":deliveries": dict(delivered)},
-                when="attribute_exists(pk) AND attribute_not_exists(last_deliveries)",
-            )
 
 
 def image_records(table: str) -> ImageRecords:

@@ -5,7 +5,7 @@ image. Every attribute but the time of its expiry is one delivery: ``<channel>_f
 never written over, and ``<channel>_<slot>``, where the slot is the revision of the image's baseline
 modulo SLOTS. A slot keeps the first delivery of the highest revision, so that a message that is
 sent twice or late changes nothing. The state machine NotifyScan writes the item itself
-(NoteDelivery), and SendDigest that of each image that a digest lists.
+(RecordDelivery), and SendDigest that of each image that a digest lists.
 """
 
 from collections.abc import Mapping
@@ -35,7 +35,10 @@ class Delivery:
 
 @dataclass(frozen=True)
 class FirstNotified:
-    """The first delivery to a channel since a finding is there; is_exact: none was before it."""
+    """The first delivery that counts as the notification of a finding.
+
+    is_exact: whether none before it can have counted.
+    """
 
     delivery: Delivery
     is_exact: bool
@@ -96,7 +99,7 @@ class NotifiedImages:
         expires_at: int,
     ) -> None:
         """Note a delivery, unless one of the same revision or a later one is known. Idempotent."""
-        first, slot = f"{channel}_{_FIRST}", slot_of(channel, delivery.revision)
+        first, slot = first_of(channel), slot_of(channel, delivery.revision)
         self._table.update(
             notified_key(repository, image_digest),
             f"SET #{first} = if_not_exists(#{first}, :delivery), #{slot} = :delivery, "
@@ -107,15 +110,6 @@ class NotifiedImages:
                 ":expires_at": expires_at,
             },
             when=f"attribute_not_exists(#{slot}) OR #{slot}.revision < :revision",
-        )
-
-    def keep(self, repository: str, image_digest: str, *, expires_at: int) -> None:
-        """Put off the time when the item of an image expires, if there is one."""
-        self._table.update(
-            notified_key(repository, image_digest),
-            "SET expires_at = :expires_at",
-            {":expires_at": expires_at},
-            when="attribute_exists(pk)",
         )
 
 
@@ -147,6 +141,11 @@ def first_notified(
 def notified_key(repository: str, image_digest: str) -> Key:
     """Return the key of the item of what was delivered about an image."""
     return f"repository#{repository}", f"notified#{image_digest}"
+
+
+def first_of(channel: str) -> str:
+    """Return the name of the attribute in which the first delivery to a channel is kept."""
+    return f"{channel}_{_FIRST}"
 
 
 def slot_of(channel: str, revision: int) -> str:

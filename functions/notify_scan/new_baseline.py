@@ -77,7 +77,7 @@ def remember(
     also = [ledger.baselines.to_hand_on(repository, record) for record in conclusion.handed_on]
     change = _digest_change(known, conclusion, event_id, now)
     if has_digest and _is_in_digest(change, ledger, known):
-        also.append(ledger.entries.put(change, expires_at=int(asked.expires_at)))
+        also.append(ledger.entries.put(change))
     if findings:
         try:
             stored = ledger.baselines.to_store(
@@ -123,6 +123,11 @@ def keep_up(
         ledger.baselines.keep_child(
             asked.repository, asked.image_digest, expires_at=int(asked.expires_at)
         )
+    kept_for = timedelta(seconds=int(asked.expires_at) - now.timestamp())
+    if known.since_notified(now) > kept_for / 2:
+        ledger.baselines.keep_notified(
+            asked.repository, asked.image_digest, expires_at=int(asked.expires_at)
+        )
     # With every scan: another image may have had the tag meanwhile, and a tag item expires.
     ledger.baselines.move_tags(
         asked.repository,
@@ -163,7 +168,7 @@ def _baseline(known: KnownImage, conclusion: Conclusion, event_id: str, now: dat
     return Baseline(
         image_state=conclusion.scan.image_state,
         notified_at=now if conclusion.decision.notify else notified_at,
-        revision=seen.revision + 1 if seen else 1,
+        revision=known.next_revision,
         notes=(note, *(seen.notes if seen else ()))[:MOST_NOTES],
         incident=conclusion.incident.key,
         was_tagged=bool(known.asked.tags) or (seen is not None and seen.was_tagged),
@@ -226,6 +231,8 @@ def _digest_change(
         is_told=conclusion.is_immediate,
         is_first_sight=conclusion.is_first_sight,
         still_open=_still_open(known, scan) if conclusion.decision.is_reminder else (),
+        revision=known.next_revision,
+        expires_at=int(known.asked.expires_at),
     )
 
 

@@ -27,7 +27,13 @@ from notify_scan.known_image import KnownImage, recall
 from notify_scan.new_baseline import Conclusion, Ledger, keep_up, remember, with_note
 from notify_scan.own_stack import OwnStack
 from notify_scan.scan_details import RETRIES, CompletedScan, completed
-from notify_scan.scan_record import ScanRecord, record_of, recorded_scan, recorded_tags
+from notify_scan.scan_record import (
+    ScanRecord,
+    delivery_record,
+    record_of,
+    recorded_scan,
+    recorded_tags,
+)
 from registry.ecr import EcrRegistry
 from registry.errors import ImageArchived, ImageNotFound, ImageNotScannable, RepositoryNotFound
 from reporting.channels import pagerduty
@@ -205,8 +211,7 @@ class Composer:
             remarks=(*result.report.remarks, LATE) if known.is_late else result.report.remarks,
         )
         deliveries = tuple(
-            replace(each, image=known.asked.key)
-            for each in self._deliveries(event, report, conclusion)
+            _recorded(each, known) for each in self._deliveries(event, report, conclusion)
         )
         if known.note is None:
             remember(
@@ -396,6 +401,14 @@ class Composer:
         if self.attempt < RETRIES:
             raise error
         logger.warning(warning, extra={"error": str(error)})
+
+
+def _recorded(delivery: Delivery, known: KnownImage) -> Delivery:
+    """Return a delivery with how it is recorded; the end of an incident notifies of no finding."""
+    if delivery.channel is Channel.PAGERDUTY and pagerduty.is_resolution(delivery.content):
+        return delivery
+    record = delivery_record(known.asked, delivery.channel, known.next_revision)
+    return replace(delivery, image=record)
 
 
 def _as_noted(

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from ledger.attributes import attribute, key_attributes
 from ledger.image_records import RecordedScan, image_key
+from ledger.notified_images import first_of, notified_key, slot_of
 from registry.images import could_exist, is_tag
 from reporting.reports import ScanReport
 from runtime.clock import CLOCK_SKEW
@@ -33,6 +34,21 @@ class ScanRecord:
     expires_at: str
 
 
+@dataclass(frozen=True)
+class DeliveryRecord:
+    """What RecordDelivery writes about an image, with DynamoDB's attribute types.
+
+    key: of its item. first, slot: the attributes that hold the delivery.
+    revision: of the baseline of the image. expires_at: seconds since 1970.
+    """
+
+    key: object
+    first: str
+    slot: str
+    revision: str
+    expires_at: str
+
+
 def recorded_scan(report: ScanReport) -> RecordedScan:
     """Return what the ledger keeps of a scan."""
     return RecordedScan(
@@ -43,6 +59,17 @@ def recorded_scan(report: ScanReport) -> RecordedScan:
 def recorded_tags(report: ScanReport) -> tuple[str, ...]:
     """Return the tags that the ledger keeps of an image."""
     return tuple(filter(is_tag, report.tags))[:MOST_TAGS]
+
+
+def delivery_record(asked: ScanRecord, channel: str, revision: int) -> DeliveryRecord:
+    """Return the record of a delivery about a revision of the baseline of an image."""
+    return DeliveryRecord(
+        key=key_attributes(notified_key(asked.repository, asked.image_digest)),
+        first=first_of(channel),
+        slot=slot_of(channel, revision),
+        revision=str(revision),
+        expires_at=asked.expires_at,
+    )
 
 
 def record_of(report: ScanReport, *, kept_for: timedelta, now: datetime) -> ScanRecord | None:

@@ -132,10 +132,15 @@ class DigestPolicy:
 
 @dataclass(frozen=True)
 class ReportedImage:
-    """An image that a digest reports, as the ledger names it."""
+    """An image that a digest reports, as the ledger names it.
+
+    revision: of its baseline; 0 of an image of version 0.3.0. expires_at: seconds since 1970.
+    """
 
     repository: str
     image_digest: str
+    revision: int = 0
+    expires_at: int = 0
 
 
 @dataclass
@@ -180,7 +185,8 @@ class Contents:
         if not self._is_listed(net, changes):
             return
         image = _digested(net)
-        self.reported.append(ReportedImage(latest.repository, latest.image_digest))
+        reported = changes[-1].revision, changes[-1].expires_at
+        self.reported.append(ReportedImage(latest.repository, latest.image_digest, *reported))
         if net.is_first_sight and net.change is Change.NEW:
             self.baseline.append(image)
             self._add_findings(net, image, _NEWS, self._first_seen)

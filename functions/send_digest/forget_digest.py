@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from ledger.bucket import RunBucket, run_bucket
 from ledger.deliveries import Deliveries, deliveries
 from ledger.digest_entries import DigestEntries, digest_entries
-from ledger.image_records import ImageRecords, image_records
+from ledger.notified_images import NotifiedImages, notified_images
 from runtime.entrypoint import entrypoint
 from runtime.messages import decode
-from send_digest.delivered_digest import last_deliveries, note_deliveries
+from send_digest.delivered_digest import delivered_messages, note_deliveries
 from send_digest.digest import UnfinishedDigest
 from send_digest.settings import ForgetDigestSettings
 
@@ -38,11 +38,11 @@ class FinishedDigest:
 
 @dataclass(frozen=True)
 class Ledger:
-    """The ledger table: the entries of digests, the claims on deliveries, and images."""
+    """The ledger table: the entries of digests, the claims on deliveries, and notified images."""
 
     entries: DigestEntries
     deliveries: Deliveries
-    images: ImageRecords
+    notified: NotifiedImages
 
 
 def forget_digest(sent: SentDigest, *, ledger: Ledger, bucket: RunBucket) -> FinishedDigest:
@@ -52,8 +52,8 @@ def forget_digest(sent: SentDigest, *, ledger: Ledger, bucket: RunBucket) -> Fin
     DigestNotDelivered until every message is delivered, or kept in the dead-letter queue.
     """
     kept = decode(UnfinishedDigest, bucket.unfinished_digest(sent.digest))
-    delivered = last_deliveries(sent.digest, kept.claimed, ledger.deliveries)
-    note_deliveries(kept.reported, delivered, ledger.images)
+    delivered = delivered_messages(sent.digest, kept.claimed, ledger.deliveries)
+    note_deliveries(kept.reported, delivered, ledger.notified)
     ledger.entries.forget(sent.mode, kept.changes, kept.entries)
     ledger.entries.finish(sent.mode, sent.digest)
     return FinishedDigest(
@@ -73,6 +73,6 @@ def handler(sent: SentDigest) -> FinishedDigest:
     table = settings.ledger_table
     return forget_digest(
         sent,
-        ledger=Ledger(digest_entries(table), deliveries(table), image_records(table)),
+        ledger=Ledger(digest_entries(table), deliveries(table), notified_images(table)),
         bucket=run_bucket(settings.run_bucket),
     )

@@ -16,7 +16,7 @@ from local.receivers.inbox import Inbox
 from reporting.channels.delivery import Channel, Delivery, Transport
 from runtime.messages import encode
 from send_digest.digest import UnfinishedDigest
-from tests.support.digests import EXPIRES_AT, any_change
+from tests.support.digests import any_change
 from tests.support.stack import Run, Stack
 
 
@@ -41,9 +41,7 @@ def send_digest(stack: Stack) -> Run:
 
 def put(stack: Stack, entries: DigestEntries, *numbers: int) -> None:
     table = Table(stack.client("dynamodb"), stack.outputs["LedgerTableName"])
-    table.write_together(
-        *(entries.put(any_change(number), expires_at=EXPIRES_AT) for number in numbers)
-    )
+    table.write_together(*(entries.put(any_change(number)) for number in numbers))
 
 
 def test_it_is_started_every_day_also_where_no_channel_gets_digests(stack: Stack) -> None:

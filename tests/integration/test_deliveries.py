@@ -1,20 +1,29 @@
 """Claims on deliveries and unfinished executions, as the state machine writes them."""
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import boto3
 
 from ledger.deliveries import DeliveryClaim, DeliveryKey, deliveries
-from ledger.image_records import LastDelivery, image_key, image_record, image_records
+from ledger.image_baselines import baselines
+from ledger.notified_images import (
+    SLOTS,
+    ChannelDeliveries,
+    Delivery,
+    NotifiedImage,
+    notified_image,
+    notified_images,
+    notified_key,
+)
 from ledger.table import Table, attributes, key_attributes
 from ledger.unfinished_executions import UnfinishedExecution, unfinished_executions
 from tests.support.clock import NOW
 
 DIGEST = f"sha256:{1:064x}"
-SLACK = LastDelivery("event-1", "2026-03-14T03:00:01Z")
-SNS = LastDelivery("digest-1", "2026-03-14T07:00:01Z")
+EXPIRES_AT = int((NOW + timedelta(days=180)).timestamp())
 
 
 def put(table: str, key: tuple[str, str], **item: Any) -> None:
@@ -58,28 +67,47 @@ def test_reads_executions_that_cannot_be_in_progress(ledger_table: str) -> None:
     assert [each.name for each in kept.ended_early(NOW)] == ["composed"]
 
 
-def record(table: str) -> dict[str, LastDelivery]:
-    item = Table(boto3.client("dynamodb"), table).get(image_key("team/api", DIGEST))
-    return image_record(item).last_deliveries if item else {}
+def notified(table: str) -> NotifiedImage | None:
+    item = Table(boto3.client("dynamodb"), table).get(notified_key("team/api", DIGEST))
+    return notified_image(item) if item else None
 
 
-def test_notes_the_last_delivery_of_each_channel_at_the_image(ledger_table: str) -> None:
-    images = image_records(ledger_table)
-    put(ledger_table, image_key("team/api", DIGEST), last_deliveries={})
-    images.note_deliveries("team/api", DIGEST, {"SLACK": SLACK, "SNS": SLACK})
-    images.note_deliveries("team/api", DIGEST, {"SNS": SNS})
-    assert record(ledger_table) == {"SLACK": SLACK, "SNS": SNS}
+def test_notes_the_first_delivery_and_those_of_the_last_revisions(ledger_table: str) -> None:
+    images, sent = notified_images(ledger_table), Delivery("event-1", NOW, 1)
+
+    def note(channel: str, delivery: Delivery) -> None:
+        images.note("team/api", DIGEST, channel, delivery, expires_at=EXPIRES_AT)
+
+    note("SLACK", sent)
+    for revision in range(1, SLOTS + 3):
+        note("SNS", replace(sent, message_id=f"event-{revision}", revision=revision))
+    kept = notified(ledger_table)
+    assert kept
+    assert kept.channels["SLACK"] == ChannelDeliveries(sent, (sent,))
+    assert kept.channels["SNS"].first == sent
+    assert {each.revision for each in kept.channels["SNS"].recent} == {*range(3, SLOTS + 3)}
 
 
-def test_notes_it_also_at_a_record_of_0_3_0(ledger_table: str) -> None:
-    images = image_records(ledger_table)
-    put(ledger_table, image_key("team/api", DIGEST), started_by="run")
-    images.note_deliveries("team/api", DIGEST, {"SNS": SNS})
-    assert record(ledger_table) == {"SNS": SNS}
+def test_a_delivery_of_the_same_revision_or_an_older_one_changes_nothing(ledger_table: str) -> None:
+    images = notified_images(ledger_table)
+    for revision, hours in ((2 + SLOTS, 0), (2 + SLOTS, 1), (2, 2)):
+        sent = Delivery("event-1", NOW + timedelta(hours=hours), revision)
+        images.note("team/api", DIGEST, "SLACK", sent, expires_at=EXPIRES_AT + hours)
+    sent = Delivery("event-1", NOW, 2 + SLOTS)
+    kept = NotifiedImage(DIGEST, {"SLACK": ChannelDeliveries(sent, (sent,))})
+    assert notified(ledger_table) == kept
+    item = Table(boto3.client("dynamodb"), ledger_table).get(notified_key("team/api", DIGEST))
+    assert item
+    assert item["expires_at"] == EXPIRES_AT
 
 
-def test_does_not_create_the_record_of_an_image_again(ledger_table: str) -> None:
-    image_records(ledger_table).note_deliveries("team/api", DIGEST, {"SNS": SNS})
-    assert "Item" not in boto3.client("dynamodb").get_item(
-        TableName=ledger_table, Key=key_attributes(image_key("team/api", DIGEST))
-    )
+def test_it_is_kept_for_longer_but_never_made(ledger_table: str) -> None:
+    images, known = notified_images(ledger_table), baselines(ledger_table)
+    known.keep_notified("team/api", DIGEST, expires_at=EXPIRES_AT + 7)
+    assert notified(ledger_table) is None
+    sent = Delivery("event-1", NOW, 1)
+    images.note("team/api", DIGEST, "SLACK", sent, expires_at=EXPIRES_AT)
+    known.keep_notified("team/api", DIGEST, expires_at=EXPIRES_AT + 7)
+    item = Table(boto3.client("dynamodb"), ledger_table).get(notified_key("team/api", DIGEST))
+    assert item
+    assert item["expires_at"] == EXPIRES_AT + 7

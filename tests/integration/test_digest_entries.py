@@ -262,9 +262,7 @@ def test_the_largest_change_is_a_tenth_of_a_transaction(entries: DigestEntries) 
         replace(A, name=f"CVE-2026-{number * 37 % 99_991:05}", package=f"package-{number % 71}")
         for number in range(1_000)
     )
-    put = entries.put(
-        any_change(1, by_name=FindingsChange(**dict.fromkeys(LISTS, many))), expires_at=EXPIRES_AT
-    )
+    put = entries.put(any_change(1, by_name=FindingsChange(**dict.fromkeys(LISTS, many))))
     assert len(put.request["Item"]["by_name"]["B"]) < 40_000
 
 

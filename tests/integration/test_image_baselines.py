@@ -184,7 +184,7 @@ def test_writes_everything_or_nothing(known: Baselines, entries: DigestEntries) 
     def writes(revision: int) -> list[Any]:
         return [
             known.to_hand_on("team/api", others),
-            entries.put(change, expires_at=EXPIRES_AT),
+            entries.put(change),
             stored(known, revision),
         ]
 

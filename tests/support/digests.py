@@ -63,13 +63,13 @@ def any_change(
         image_state,
         **({"event_id": f"event-{number}-{minutes}", "scanned_at": at} | of_image),
     )
-    change = DigestChange(image, before, at, Change.NEW)
+    change = DigestChange(image, before, at, Change.NEW, revision=1, expires_at=EXPIRES_AT)
     return replace(change, **{name: given[name] for name in given if name in of_change})
 
 
 def put_change(entries: DigestEntries, change: DigestChange) -> None:
     """Put a change into the next digest; not in a transaction, for which moto copies the table."""
-    boto3.client("dynamodb").put_item(**entries.put(change, expires_at=EXPIRES_AT).request)
+    boto3.client("dynamodb").put_item(**entries.put(change).request)
 
 
 def put_entry(mode: str, image: DigestImage, before: ImageState = WELL) -> None:
@@ -94,7 +94,7 @@ def fill(entries: DigestEntries, changes: Iterable[DigestChange]) -> None:
     """Put many changes into the table, in batches."""
     client = boto3.client("dynamodb")
     for some in batched(changes, 25, strict=False):
-        items = [entries.put(each, expires_at=EXPIRES_AT).request["Item"] for each in some]
+        items = [entries.put(each).request["Item"] for each in some]
         requests: Any = {"LedgerTable": [{"PutRequest": {"Item": item}} for item in items]}
         client.batch_write_item(RequestItems=requests)
 

@@ -556,7 +556,7 @@ def _of_calls_of_scans() -> Iterator[Row]:
         ("NoteDeliveries", 2),
         ("ClaimDelivery", 4),
         ("MarkDelivered", 4),
-        ("NoteLastDelivery", 4),
+        ("RecordDelivery", 4),
         ("ForgetExecution", 4),
     ):
         hop = f"{state} → DynamoDB"

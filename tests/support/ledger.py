@@ -35,7 +35,7 @@ class LedgerInMemory:
         self.children: dict[Name, Child] = {}
         self.digest: list[DigestChange] = []
         self.tags: dict[Name, TagPointer] = {}
-        self.expiries: dict[object, int] = {}  # of digests and tags, by the same keys
+        self.expiries: dict[object, int] = {}  # of images and tags, by the same keys
         self.announcements = AnnouncementsInMemory()
         self.calls: Counter[str] = Counter()
         self.is_lost = False
@@ -158,6 +158,10 @@ class LedgerInMemory:
         known = self.findings[repository, digest]
         self.findings[repository, digest] = replace(known, expires_at=expires_at)
 
+    def keep_notified(self, repository: str, digest: str, *, expires_at: int) -> None:
+        """Put off when the deliveries of an image expire."""
+        self._count("keep_notified")
+
     def keep_child(self, repository: str, digest: str, *, expires_at: int) -> None:
         """Put off when the release and platform of an image expire."""
         self._count("keep_child")
@@ -182,12 +186,11 @@ class LedgerInMemory:
                 self.tags[repository, tag] = TagPointer(digest, scanned_at)
                 self.expiries[repository, tag] = expires_at
 
-    def put(self, change: DigestChange, *, expires_at: int) -> Callable[[], None]:
+    def put(self, change: DigestChange) -> Callable[[], None]:
         """Return the write that puts a change into the digest."""
 
         def put() -> None:
             self.digest.append(change)
-            self.expiries[change.image.event_id] = expires_at
 
         return put
 

@@ -1,12 +1,14 @@
 import json
 from collections.abc import Collection, Mapping
+from dataclasses import replace
+from datetime import datetime
 from typing import Any, cast
 
 import pytest
 
 from ledger.deliveries import Deliveries, DeliveryClaim, DeliveryKey
 from ledger.digest_entries import DigestEntry, sort_key
-from ledger.image_records import ImageRecords, LastDelivery
+from ledger.notified_images import Delivery, NotifiedImages
 from runtime.messages import encode
 from send_digest import forget_digest as module
 from send_digest.contents import ReportedImage
@@ -26,7 +28,7 @@ DELIVERED = DeliveryClaim(claimed_at=AT, delivered_at=AT)
 KEPT = DeliveryClaim(claimed_at=AT, kept_at=AT)
 CLAIMED = DeliveryClaim(claimed_at=AT)
 OF_0_3_0 = DeliveryClaim()
-REPORTED = ReportedImage("team/api", f"sha256:{1:064x}")
+REPORTED = ReportedImage("team/api", f"sha256:{1:064x}", revision=3, expires_at=9)
 
 
 class FakeClaims:
@@ -40,15 +42,22 @@ class FakeClaims:
 
 
 class FakeImages:
-    """The records of images, with what was delivered of each."""
+    """What was delivered about images, by image and channel."""
 
     def __init__(self) -> None:
-        self.noted: dict[str, Mapping[str, LastDelivery]] = {}
+        self.noted: dict[tuple[str, str, str], Delivery] = {}
 
-    def note_deliveries(
-        self, repository: str, image_digest: str, delivered: Mapping[str, LastDelivery]
+    def note(
+        self,
+        repository: str,
+        image_digest: str,
+        channel: str,
+        delivery: Delivery,
+        *,
+        expires_at: int,
     ) -> None:
-        self.noted[f"{repository}@{image_digest}"] = delivered
+        assert expires_at == REPORTED.expires_at
+        self.noted[repository, image_digest, channel] = delivery
 
 
 def ledger_of(
@@ -57,14 +66,14 @@ def ledger_of(
     return Ledger(
         entries.as_entries,
         cast("Deliveries", FakeClaims(**claims)),
-        cast("ImageRecords", images or FakeImages()),
+        cast("NotifiedImages", images or FakeImages()),
     )
 
 
-def sent_to(*channels: str) -> FakeBucket:
+def sent_to(*channels: str, reported: ReportedImage = REPORTED) -> FakeBucket:
     """Keep a digest with one change of version 0.3.0 that was sent to some channels."""
     deliveries = [{"message_id": "digest-1", "channel": each, "content": {}} for each in channels]
-    digest = UnfinishedDigest(1, 2, deliveries, (any_entry(1),), (), (REPORTED,))
+    digest = UnfinishedDigest(1, 2, deliveries, (any_entry(1),), (), (reported,))
     bucket = FakeBucket()
     bucket.write_unfinished_digest("digest-1", encode(digest))
     return bucket
@@ -112,7 +121,7 @@ def test_answers_the_state_machine_with_a_count(monkeypatch: pytest.MonkeyPatch)
     )
     monkeypatch.setattr(module, "digest_entries", lambda table: FakeDigestEntries(any_entry(1)))
     monkeypatch.setattr(module, "deliveries", lambda table: FakeClaims())
-    monkeypatch.setattr(module, "image_records", lambda table: FakeImages())
+    monkeypatch.setattr(module, "notified_images", lambda table: FakeImages())
     monkeypatch.setattr(module, "run_bucket", lambda name: bucket)
     answer: Any = module.handler(event, any_lambda_context())
     assert (answer["mode"], answer["removed"]) == ("DAILY", 1)
@@ -147,7 +156,16 @@ def test_notes_at_each_image_what_was_delivered(slack: DeliveryClaim) -> None:
     ledger = ledger_of(entries, images, SNS=DELIVERED, SLACK=slack)
     forget_digest(TOLD, ledger=ledger, bucket=sent_to("SNS", "SLACK").as_bucket)
     assert entries.kept == []
-    assert images.noted == {f"team/api@sha256:{1:064x}": {"SNS": LastDelivery("digest-1", AT)}}
+    delivery = Delivery("digest-1", datetime.fromisoformat(AT), revision=3)
+    assert images.noted == {(REPORTED.repository, REPORTED.image_digest, "SNS"): delivery}
+
+
+def test_notes_nothing_at_an_image_of_0_3_0() -> None:
+    entries, images = FakeDigestEntries(any_entry(1)), FakeImages()
+    old = replace(REPORTED, revision=0, expires_at=0)
+    bucket = sent_to("SNS", reported=old).as_bucket
+    forget_digest(TOLD, ledger=ledger_of(entries, images, SNS=DELIVERED), bucket=bucket)
+    assert (entries.kept, images.noted) == ([], {})
 
 
 def test_notes_nothing_where_nothing_was_delivered() -> None:

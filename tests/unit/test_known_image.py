@@ -810,9 +810,10 @@ def test_an_entry_of_a_digest_has_what_a_message_says_of_the_image() -> None:
             before=ImageState(),
             noted_at=people.now,
             change=Change.NEW,
+            revision=1,
+            expires_at=int((people.now + timedelta(days=180)).timestamp()),
         )
     ]
-    assert people.ledger.expiries["new"] == int((people.now + timedelta(days=180)).timestamp())
 
 
 def test_a_reminder_in_a_digest_says_that_it_is_one() -> None:
@@ -1005,3 +1006,68 @@ def test_what_is_found_later_of_a_scan_that_was_not_noted_is_new(people: People)
     scan = RecordedScan(NOW, "COMPLETE", "BASIC", {"CRITICAL": 2})
     people.ledger.kept["team/api", DIGEST] = ImageRecord(DIGEST, last_scan=scan)
     assert people.scan(2).reason is Reason.NEW
+
+
+# What brought each finding, and what is kept of its notifications
+
+
+@pytest.mark.parametrize(("days", "calls"), [(89, 0), (91, 1)])
+def test_it_is_remembered_who_was_notified_as_long_as_the_image_is_scanned(
+    days: int, calls: int
+) -> None:
+    people = People(policy(remind_after=timedelta()))
+    people.scan(1)
+    people.now += timedelta(days=days)
+    people.scan(1)
+    assert people.ledger.calls["keep_notified"] == calls
+
+
+def brought(people: People, digest: str = DIGEST) -> dict[str, tuple[int, str]]:
+    findings = people.ledger.findings["team/api", digest].findings
+    return {name: (each.revision, each.origin) for (name, _), each in findings.items()}
+
+
+def test_a_finding_keeps_the_revision_that_brought_it() -> None:
+    first, second = any_finding("CVE-1"), any_finding("CVE-2")
+    people = people_by_name([first])
+    people.scan(1)
+    people.let_ecr_list([first, second])
+    told = people.scan(2)
+    assert brought(people) == {"CVE-1": (1, ""), "CVE-2": (2, "")}
+    recorded: list[Any] = [each.image for each in told.deliveries]
+    assert {each.revision for each in recorded if each} == {"2"}
+    people.let_ecr_list([second])
+    people.scan(1)
+    people.let_ecr_list([first, second])
+    people.scan(2)
+    assert brought(people) == {"CVE-1": (4, ""), "CVE-2": (2, "")}  # back, and news again
+
+
+def test_the_second_package_with_a_vulnerability_is_no_news() -> None:
+    people = people_by_name([any_finding("CVE-1", package="openssl")])
+    people.scan(1)
+    packages = ("openssl", "libssl")
+    people.let_ecr_list([any_finding("CVE-1", package=each) for each in packages])
+    people.scan(2)
+    assert brought(people) == {"CVE-1": (1, "")}
+
+
+def test_a_rebuilt_image_knows_with_which_image_a_finding_came() -> None:
+    old, new = any_finding("CVE-1"), any_finding("CVE-2")
+    people = people_by_name([old])
+    people.scan(1)
+    second, third = (f"sha256:{number:064x}" for number in (2, 3))
+    people.let_ecr_list([old, new])
+    people.scan(2, image_digest=second)
+    assert brought(people, second) == {"CVE-1": (1, DIGEST), "CVE-2": (1, "")}
+    people.scan(2, image_digest=third)
+    assert brought(people, third) == {"CVE-1": (1, DIGEST), "CVE-2": (1, second)}
+    people.scan(2)  # the first image has the tag again
+    assert brought(people) == {"CVE-1": (1, ""), "CVE-2": (1, second)}
+
+
+def test_the_end_of_an_incident_is_no_notification_of_a_finding() -> None:
+    people = People(policy())
+    assert all(each.image for each in people.scan(1).deliveries)
+    resolved = [each for each in people.scan(0).deliveries if each.channel is Channel.PAGERDUTY]
+    assert [each.image for each in resolved] == [None]

@@ -8,7 +8,7 @@ import boto3
 import pytest
 
 from ledger.deliveries import DeliveryKey, deliveries
-from ledger.image_records import ImageRecord, image_key, image_record
+from ledger.notified_images import ChannelDeliveries, notified_image, notified_key
 from ledger.table import ledger_table
 from ledger.unfinished_executions import FINISHED_WITHIN, unfinished_executions
 from local.cloud.moto_internals import Attempt, TaskFailure
@@ -37,7 +37,7 @@ EVERY_TASK_OF_A_MESSAGE = [
     "ClaimDelivery",
     "PostToWebhook",
     "MarkDelivered",
-    "NoteLastDelivery",
+    "RecordDelivery",
     "ForgetExecution",
 ]
 
@@ -97,10 +97,10 @@ def is_anything_unfinished(deployed: Engine) -> bool:
     return any(True for _ in unfinished_executions("LedgerTable").ended_early(deployed.clock.now()))
 
 
-def record() -> ImageRecord:
-    item = ledger_table("LedgerTable").get(image_key("team/api", DIGEST))
-    assert item
-    return image_record(item)
+def notified() -> dict[str, ChannelDeliveries]:
+    """Read what was delivered about the image, by channel."""
+    item = ledger_table("LedgerTable").get(notified_key("team/api", DIGEST))
+    return dict(notified_image(item).channels) if item else {}
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
@@ -122,9 +122,9 @@ def test_a_message_is_sent_wherever_its_execution_is_killed(
     assert len(deployed.receivers.of(Channel.SLACK)) == expected
     assert not is_anything_unfinished(deployed)
     # Between the mark and the record of the image, only the claim says what was delivered.
-    is_unrecorded = (state, after) in (("MarkDelivered", True), ("NoteLastDelivery", False))
+    is_unrecorded = (state, after) in (("MarkDelivered", True), ("RecordDelivery", False))
     if is_noted:
-        assert ("SLACK" in record().last_deliveries) != is_unrecorded
+        assert ("SLACK" in notified()) != is_unrecorded
 
 
 @pytest.mark.parametrize("state", ["InterpretEvent", "ComposeNotification"])
@@ -190,7 +190,7 @@ def test_a_digest_waits_for_its_messages_and_is_resumed(deploy: Deploy, state: s
     assert digest.status == "SUCCEEDED"
     assert list(deployed.entries.changes_of("DAILY")) == []
     assert len(deployed.receivers.of(Channel.SLACK)) == 1 + (state == "MarkDelivered")
-    assert record().last_deliveries["SLACK"].message_id == "digest-killed"
+    assert notified()["SLACK"].first.message_id == "digest-killed"
 
 
 def test_a_digest_of_which_a_message_is_kept_is_done(deploy: Deploy) -> None:
@@ -200,7 +200,7 @@ def test_a_digest_of_which_a_message_is_kept_is_done(deploy: Deploy) -> None:
     assert deployed.send_digest(name="kept").status == "SUCCEEDED"
     (kept,) = deployed.undelivered()
     assert kept["delivery"]["message_id"] == "digest-kept"
-    assert record().last_deliveries == {}
+    assert notified() == {}
     claim = deliveries("LedgerTable").claims([DeliveryKey("digest-kept", "SLACK")])
     assert [each.kept_at is not None for each in claim.values()] == [True]
 

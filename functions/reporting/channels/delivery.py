@@ -53,8 +53,8 @@ class Delivery:
         of the delivery claim. claimed_until: seconds since 1970.
     claims_before: a claim that is older than this time, and has no mark, is taken over.
     target: ARN of the topic or the event bus. The URL of a webhook is a secret and not included.
-    image: key of the image in the ledger, in whose record the delivery is noted; absent for a
-        message about a run, a digest, or a notice.
+    image: how the delivery is recorded at the image in the ledger; absent for a message about a
+        run, a digest, or a notice.
     """
 
     channel: Channel

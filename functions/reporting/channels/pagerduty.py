@@ -28,6 +28,11 @@ def resolve(key: str) -> Json:
     return {"event_action": "resolve", "dedup_key": key}
 
 
+def is_resolution(content: Json) -> bool:
+    """Return whether an event ends an incident, and so says nothing of what was found."""
+    return isinstance(content, dict) and content["event_action"] == "resolve"
+
+
 def trigger(message: Message, report: ScanReport | RunReport, key: str) -> Json:
     """Return the event that opens or confirms an incident.
 

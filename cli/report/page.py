@@ -1,10 +1,11 @@
 """The report as one page: a file that needs no network, and runs no script but its own."""
 
 import base64
+import functools
 import hashlib
 from importlib.resources import files
 
-from jinja2 import DictLoader, Environment, StrictUndefined
+from jinja2 import Environment, FunctionLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from cli.report.contents import contents
@@ -12,22 +13,23 @@ from cli.report.document import Report
 from cli.report.wording import ago, channel, short
 from reporting.text import visible
 
-_FILES = files("cli.report") / "page_files"
-
 
 def page(report: Report) -> str:
     """Return the HTML of a report."""
-    style, script = (
-        Markup(_FILES.joinpath(name).read_text("utf-8"))  # noqa: S704 # ours
-        for name in ("report.css", "report.js")
+    style, script = Markup(_file("report.css")), Markup(_file("report.js"))  # noqa: S704 # ours
+    return _template().render(
+        all=contents(report),
+        style=style,
+        script=script,
+        style_hash=_hash(style),
+        script_hash=_hash(script),
     )
+
+
+@functools.cache
+def _template() -> Template:
     environment = Environment(
-        loader=DictLoader(
-            {
-                name: _FILES.joinpath(name).read_text("utf-8")
-                for name in ("report.html.j2", "charts.j2")
-            }
-        ),
+        loader=FunctionLoader(_file),
         autoescape=True,
         finalize=_shown,
         undefined=StrictUndefined,
@@ -42,13 +44,11 @@ def page(report: Report) -> str:
         "number": "{:,}".format,
         "short": short,
     }
-    return environment.get_template("report.html.j2").render(
-        all=contents(report),
-        style=style,
-        script=script,
-        style_hash=_hash(style),
-        script_hash=_hash(script),
-    )
+    return environment.get_template("report.html.j2")
+
+
+def _file(name: str) -> str:
+    return (files("cli.report") / "page_files" / name).read_text("utf-8")
 
 
 def _shown(value: object) -> object:

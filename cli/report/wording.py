@@ -25,10 +25,13 @@ def duration(length: timedelta) -> str:
 
 
 def ago(hours: float) -> str:
-    """Write an age in one unit."""
+    """Write an age in one unit, rounded down: what is inside a limit does not seem to be at it."""
     if hours < 2:
-        return f"{hours * 60:.0f} min"
-    return f"{hours:.0f} h" if hours < 48 else f"{hours / 24:,.0f} d"
+        return f"{int(hours * 60)} min"
+    if hours < 48:
+        return f"{int(hours)} h"
+    days = hours / 24
+    return f"{int(days * 10) / 10:g} d" if days < 10 else f"{int(days):,} d"
 
 
 def channel(name: str) -> str:

@@ -3,9 +3,10 @@
 import random
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from itertools import pairwise
+from typing import Any
 
 from cli.report.document import (
     Acceptance,
@@ -19,11 +20,12 @@ from cli.report.document import (
     ReportedRun,
     Totals,
 )
+from registry.findings import SEVERITIES as ALL
 from tests.support.clock import NOW
 
 RESCAN_AFTER, INTERVAL = timedelta(days=7), timedelta(days=1)
 LIMIT = RESCAN_AFTER + 2 * INTERVAL
-SEVERITIES = ("CRITICAL", "HIGH", "MEDIUM", "LOW")
+SEVERITIES = ALL[:4]  # of findings that are made up
 # The more often a repository is named, the more images it has.
 REPOSITORIES = (
     *("payments/ledger",) * 6,
@@ -107,8 +109,8 @@ def totals_of(images: Sequence[ReportedImage]) -> Totals:
         overdue=fresh[Freshness.OVERDUE],
         never=fresh[Freshness.NEVER],
         oldest_hours=max(ages, default=None),
-        images_with={name: sum(each.get(name, 0) > 0 for each in open_ones) for name in SEVERITIES},
-        findings={name: sum(each.get(name, 0) for each in open_ones) for name in SEVERITIES},
+        images_with={name: sum(each.get(name, 0) > 0 for each in open_ones) for name in ALL},
+        findings={name: sum(each.get(name, 0) for each in open_ones) for name in ALL},
         accepted=sum(sum(image.accepted_counts.values()) for image in images),
         not_scannable=Counter(
             image.outcome for image in images if image.freshness is Freshness.NONE and image.outcome
@@ -285,7 +287,7 @@ def _channels(chance: random.Random, findings: Sequence[ReportedFinding]) -> dic
 
 def _counted(findings: Sequence[ReportedFinding]) -> dict[str, int]:
     counted = Counter(each.severity for each in findings)
-    return {name: counted[name] for name in SEVERITIES if counted[name]}
+    return {name: counted[name] for name in ALL if counted[name]}
 
 
 def _runs(
@@ -320,3 +322,26 @@ def _runs(
         for name in with_any:
             with_any[name] *= 1 + chance.gauss(0.012, 0.03)
     return tuple(runs)
+
+
+def finding(name: str = "CVE-2026-31337", **changes: Any) -> ReportedFinding:
+    """Return a critical finding without a notification."""
+    plain = ReportedFinding(name, "openssl", "3.0.11-1", "CRITICAL", NOW.date())
+    return replace(plain, **changes)
+
+
+def image(*findings: ReportedFinding, **changes: Any) -> ReportedImage:
+    """Return an image with these findings, scanned a day ago."""
+    plain = ReportedImage(
+        "team/api",
+        f"sha256:{'9b2e77c0' * 8}",
+        Freshness.INSIDE,
+        ("v1",),
+        scanned_at=NOW - timedelta(days=1),
+        age_hours=24.0,
+        counts=_counted(findings),
+        accepted_counts=_counted([each for each in findings if each.accepted]),
+        is_named=True,
+        findings=findings,
+    )
+    return replace(plain, **changes)

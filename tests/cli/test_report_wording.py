@@ -1,0 +1,67 @@
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from cli.report.document import Details
+from cli.report.wording import ago, channel, duration, link_of, name_of
+from reporting.channels.delivery import Channel
+from tests.support.made_up_reports import finding, image
+
+
+@pytest.mark.parametrize(
+    ("hours", "written"),
+    [
+        (0, "0 min"),
+        (1.99, "119 min"),
+        (2, "2 h"),
+        (47.9, "47 h"),
+        (48, "2 d"),
+        (167.9, "6.9 d"),
+        (168, "7 d"),
+        (251, "10 d"),
+        (24 * 1_200, "1,200 d"),
+    ],
+)
+def test_writes_an_age_in_one_unit_rounded_down(hours: float, written: str) -> None:
+    assert ago(hours) == written
+
+
+@pytest.mark.parametrize(("hours", "written"), [(24, "1 day"), (168, "7 days"), (36, "36 h")])
+def test_writes_a_duration(hours: int, written: str) -> None:
+    assert duration(timedelta(hours=hours)) == written
+
+
+def test_names_every_channel_as_its_readers_know_it() -> None:
+    assert [channel(name) for name in Channel] == [
+        *("email", "Slack", "Teams", "Amazon Q", "webhook", "EventBridge", "PagerDuty"),
+    ]
+    assert channel("FAX") == "FAX"
+
+
+def test_names_an_image_by_its_tag_or_its_image_digest() -> None:
+    assert name_of(image()) == "team/api:v1"
+    assert name_of(image(tags=())) == "team/api@9b2e77c09b2e"
+
+
+@pytest.mark.parametrize(
+    ("name", "link"),
+    [
+        ("CVE-2026-31337", "https://www.cve.org/CVERecord?id=CVE-2026-31337"),
+        ("GHSA-jfh8-c2jp-5v3q", "https://github.com/advisories/GHSA-jfh8-c2jp-5v3q"),
+        ("ALAS-2026-1", ""),
+        ("CVE-", ""),
+        ("CVE-2026-1&x=<script>", ""),
+        ("CVE-٣", ""),
+        ("", ""),
+    ],
+)
+def test_links_a_vulnerability_to_who_describes_it(name: str, link: str) -> None:
+    assert link_of(finding(name)) == link
+
+
+def test_takes_the_link_of_ecr_if_it_leads_to_the_web() -> None:
+    known = finding(details=Details(link="https://security-tracker.debian.org/tracker/CVE-1"))
+    assert link_of(known) == "https://security-tracker.debian.org/tracker/CVE-1"
+    hostile = replace(known, name="x", details=Details(link="javascript:alert(1)"))
+    assert link_of(hostile) == ""

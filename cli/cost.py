@@ -13,6 +13,7 @@ from cli.prices import Usage, prices
 from rescan_registry.pacing import LONGEST_NAP, QUEUE_SECONDS
 from rescan_registry.progress import BATCH
 from rescan_registry.repository_step import IMAGES_A_STEP
+from rescan_registry.settings import RUN_TIME_LIMIT
 from rescan_registry.start_image_scans import START_FOR_SECONDS
 
 # Assumed, in seconds: how long a step takes that evaluates a page, one that does not, a record.
@@ -46,6 +47,7 @@ OF_A_MESSAGE = Usage(
 CHANNELS = 2  # assumed
 CHANGED = 0.05  # of the results, assumed
 
+QUOTA = 100_000  # scans of a registry in 24 hours, by ECR's default
 ALARMS = 12
 METRICS = 17
 HOURS_A_MONTH = 730
@@ -142,6 +144,16 @@ def run_cost(sizes: Mapping[Size, int], speed: Speed) -> RunCost:
 def alike(repositories: int, images: int) -> Counter[Size]:
     """Return repositories of one size, of which a daily run finds a seventh due: RescanAfter=7d."""
     return Counter({Size(images, math.ceil(images / 7)): repositories})
+
+
+def startable(sizes: Mapping[Size, int], rate: float) -> Counter[Size]:
+    """Return how many of the due images a run starts; its time and ECR's quota defer the others."""
+    due = sum(size.due * count for size, count in sizes.items())
+    share = min(1.0, QUOTA / due, rate * RUN_TIME_LIMIT.total_seconds() / due) if due else 1.0
+    started = Counter[Size]()
+    for size, count in sizes.items():
+        started[Size(size.images, math.floor(size.due * share))] += count
+    return started
 
 
 def results_cost(scans: int, *, changed: float = CHANGED, channels: int = CHANNELS) -> Usage:

@@ -48,7 +48,7 @@ class Execution:
 
     @property
     def was_stopped(self) -> bool:
-        """Return whether it ended before its last state: by its tolerance, by time, or by hand."""
+        """Return whether it ended before its last state: by its tolerance, its time, or an operator."""
         return self.has_failed and (self.error == _MAP_STOPPED or self.status != "FAILED")
 
 

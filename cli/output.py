@@ -146,6 +146,13 @@ def number(count: int) -> str:
 def age(since: datetime, now: datetime) -> str:
     """Write how long ago something was, in one unit: 41 min, 30 h, 8 d."""
     seconds = max((now - since).total_seconds(), 0)
+    return duration(seconds) if seconds >= 7_200 else f"{seconds / 60:.0f} min"
+
+
+def duration(seconds: float) -> str:
+    """Write how long something takes, in one unit: 21 s, 41 min, 30 h, 8 d."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
     if seconds < 2 * 3_600:
         return f"{seconds / 60:.0f} min"
     return f"{seconds / 3_600:.0f} h" if seconds < 48 * 3_600 else f"{seconds / 86_400:.0f} d"

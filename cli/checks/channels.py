@@ -1,0 +1,175 @@
+"""Checks of the channels of notifications."""
+
+import json
+from collections.abc import Mapping, Sequence
+
+from botocore.exceptions import ClientError
+
+from cli.aws_errors import NotAllowed, command_error
+from cli.checks.repairs import aws, parameter
+from cli.checks.result import Result, State, fault, ok, unchecked, warn
+from cli.exits import CommandError
+from cli.stack import Stack
+from notify_scan.webhooks.secrets import PARAMETERS, WebhookSecretUnusable, secret_of
+from reporting.channels.delivery import Channel
+
+type Subscription = Mapping[str, str]
+
+ADDRESS = "you@example.com"  # in commands, for the operator to replace
+PENDING, DELETED = "PendingConfirmation", "Deleted"  # instead of an ARN
+# What the secret of a channel has to hold.
+_CONTENT = {
+    Channel.SLACK: '{"url": "https://hooks.slack.com/…"}',
+    Channel.TEAMS: '{"url": "https://…"}',
+    Channel.WEBHOOK: '{"url": "https://…", "signing_key": "…"}',
+    Channel.PAGERDUTY: '{"routing_key": "…"}',
+}
+_NO_KEY = "Access to KMS is not allowed"  # says Secrets Manager, and not which action
+
+
+def secrets(stack: Stack) -> list[Result]:
+    """Check that the secret of each webhook can be read, and holds what its channel needs.
+
+    Nothing of its content is in the result.
+    """
+    arns = {channel: arn for channel, name in PARAMETERS.items() if (arn := stack.parameter(name))}
+    checked = [_secret(stack, channel, arn) for channel, arn in arns.items()]
+    problems = [each for each in checked if each.state is not State.OK]
+    if problems:
+        return problems
+    return [ok(", ".join(each.found for each in checked) or "no channel needs one")]
+
+
+def email(stack: Stack) -> list[Result]:
+    """Check that email subscriptions are confirmed, and that a topic has subscribers at all."""
+    topics = {
+        "notifications": stack.outputs.get("NotificationTopicArn"),
+        "chat applications": stack.outputs.get("ChatbotTopicArn"),
+    }
+    if not stack.parameter("AlarmTopicArn"):  # that of the stack, which has its own subscription
+        topics["alarms"] = stack.output("AlarmDestinationArn")
+    problems, confirmed = list[Result](), 0
+    for what, topic in topics.items():
+        if topic:
+            found = subscriptions(stack, topic)
+            problems += _of_topic(stack, what, topic, found)
+            confirmed += sum(each["Protocol"].startswith("email") for each in found)
+    return problems or [ok(f"{confirmed or 'no'} subscriptions, all confirmed")]
+
+
+def subscriptions(stack: Stack, topic: str) -> list[Subscription]:
+    """Return the subscriptions of a topic, those that wait to be confirmed too."""
+    pages = stack.client("sns").get_paginator("list_subscriptions_by_topic")
+    found = [each for page in pages.paginate(TopicArn=topic) for each in page["Subscriptions"]]
+    return [each for each in found if each["SubscriptionArn"] != DELETED]
+
+
+def is_pending(subscription: Subscription) -> bool:
+    """Return whether a subscription waits to be confirmed."""
+    return subscription["SubscriptionArn"] == PENDING
+
+
+def subscribe(stack: Stack, topic: str, address: str) -> str:
+    """Write the command that subscribes an address, and sends the mail to confirm it again."""
+    return aws(
+        stack,
+        "sns subscribe",
+        topic_arn=topic,
+        protocol="email",
+        notification_endpoint=address,
+    )
+
+
+def _of_topic(stack: Stack, what: str, topic: str, found: Sequence[Subscription]) -> list[Result]:
+    problems = [
+        fault(
+            f"{each['Endpoint']} has not confirmed {what}",
+            f"this address gets no {what}.",
+            'Open the mail "AWS Notification - Subscription Confirmation" of this address. It is '
+            "sent again by:",
+            subscribe(stack, topic, each["Endpoint"]),
+        )
+        for each in found
+        if is_pending(each)
+    ]
+    address = stack.parameter("AlertEmail")
+    if address and what != "chat applications":
+        if all(each["Endpoint"] != address for each in found):
+            lost = f"{address} (AlertEmail) is not subscribed to {what}"
+            follows = f"this address gets no {what}."
+            problems.append(fault(lost, follows, subscribe(stack, topic, address)))
+    elif not found and what != "alarms":
+        problems.append(_unread(stack, what, topic))
+    return problems
+
+
+def _unread(stack: Stack, what: str, topic: str) -> Result:
+    """Say that a topic has no subscriber: a fault if there is no other channel."""
+    found = f"the topic of {what} has no subscriber"
+    if what == "chat applications":
+        repair = "Add it to a channel configuration of Amazon Q Developer in chat applications:"
+        return warn(found, "what is published there reaches no one.", repair, topic)
+    others = [name for name in (*PARAMETERS.values(), "ReportEventBusArn") if stack.parameter(name)]
+    repair = subscribe(stack, topic, ADDRESS)
+    if others or stack.outputs.get("ChatbotTopicArn"):
+        unused = parameter("NotificationTopicState", "DISABLED")
+        return warn(found, "what is published there reaches no one.", repair, unused)
+    return fault(found, "there is no other channel: notifications reach no one.", repair)
+
+
+def _secret(stack: Stack, channel: Channel, arn: str) -> Result:
+    follows = f"every message to {channel.lower()} is kept undelivered."
+    manager = stack.client("secretsmanager")
+    try:
+        answer = manager.get_secret_value(SecretId=arn)
+    except manager.exceptions.ResourceNotFoundException:
+        return fault(
+            f"the secret of {channel}, {arn}, does not exist",
+            follows,
+            _file(channel),
+            aws(
+                stack,
+                "secretsmanager create-secret",
+                name=f"{stack.name}/{channel.lower()}",
+                secret_string=f"file://{channel.lower()}.json",
+                query="ARN",
+                output="text",
+            ),
+            parameter(PARAMETERS[channel], "the ARN that it prints"),
+        )
+    except manager.exceptions.InvalidRequestException:
+        restore = aws(stack, "secretsmanager restore-secret", secret_id=arn)
+        found = f"the secret of {channel}, {arn}, is marked for deletion"
+        return fault(found, follows, restore)
+    except ClientError as error:
+        return unchecked(_refused(error), f"{channel.lower()}: ")
+    try:
+        secret_of(channel, _content(answer), answer["Name"])
+    except WebhookSecretUnusable as error:
+        put = aws(
+            stack,
+            "secretsmanager put-secret-value",
+            secret_id=answer["Name"],
+            secret_string=f"file://{channel.lower()}.json",
+        )
+        return fault(str(error), follows, _file(channel), put)
+    return ok(f"{channel.lower()}")
+
+
+def _content(answer: Mapping[str, str | bytes]) -> object:
+    """Read the JSON of a secret; None if it is none. No error may have a part of it."""
+    text = answer.get("SecretString", answer.get("SecretBinary", ""))
+    try:
+        content: object = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return content
+
+
+def _file(channel: Channel) -> str:
+    return f"Write {_CONTENT[channel]} into {channel.lower()}.json, then:"
+
+
+def _refused(error: ClientError) -> CommandError:
+    """Return what a refusal means: of the secret, or of the key that it is encrypted with."""
+    return NotAllowed("kms:Decrypt") if _NO_KEY in str(error) else command_error(error)

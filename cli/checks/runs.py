@@ -1,0 +1,239 @@
+"""Checks of what runs depend on, and of what they have achieved."""
+
+import difflib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from cli.checks.repairs import aws, own, parameter
+from cli.checks.result import Result, fault, ok, warn
+from cli.output import age
+from cli.run_files import RunFiles
+from cli.stack import Stack
+from registry.ecr import EcrRegistry
+from rescan_registry.registry_listing import Waiting, repository_names
+from runtime import clock
+from runtime.patterns import QUICK, PatternTooSlow, matching_texts
+
+NEAREST = 3  # names that are shown if the filter matches none
+EXECUTIONS = 100  # of RescanRegistry that are looked at, the newest
+# What ScheduleIntervalSeconds can be.
+INTERVALS = (3_600, 10_800, 21_600, 43_200, 86_400, 172_800, 259_200)
+CRON_FIELDS = 6
+LONGEST_MONTH = 31
+DAYS = {"SUN": 1, "MON": 2, "TUE": 3, "WED": 4, "THU": 5, "FRI": 6, "SAT": 7}
+_RATE = re.compile(r"rate\((\d+) (minute|hour|day)s?\)")
+_SECONDS = {"minute": 60, "hour": 3_600, "day": 86_400}
+
+
+def repository_filter(stack: Stack) -> list[Result]:
+    """Check that RepositoryFilter is a regular expression that matches repositories, quickly."""
+    pattern = stack.parameter("RepositoryFilter")
+    name = f"RepositoryFilter {pattern!r}"
+    follows = "every run ends with SettingsError."
+    try:
+        re.compile(pattern)
+    except (re.error, OverflowError, RecursionError) as error:
+        found = f"{name} is not a regular expression: {error}"
+        return [fault(found, follows, parameter("RepositoryFilter", re.escape(pattern)))]
+    names = list(repository_names(EcrRegistry(stack.client("ecr")), Waiting()))
+    try:
+        matching = matching_texts(pattern, names)
+    except PatternTooSlow:
+        return [
+            fault(f"{name} takes too long to match", follows, f"RepositoryFilter must be {QUICK}")
+        ]
+    found = f"{pattern or 'empty:'} matches {len(matching):,} of {len(names):,} repositories"
+    if not names:
+        return [warn(found, "runs do nothing.", "Push an image, or check the Region.")]
+    if matching:
+        return [ok(found)]
+    nearest = difflib.get_close_matches(pattern, names, NEAREST, cutoff=0)
+    return [
+        fault(
+            found,
+            "runs do nothing.",
+            f"It is matched from the start of a name. The nearest names: {', '.join(nearest)}",
+            parameter("RepositoryFilter", re.escape(nearest[0])),
+        )
+    ]
+
+
+def schedule(stack: Stack) -> list[Result]:
+    """Check that runs and digests are scheduled, and that runs succeed."""
+    schedules = stack.physical_names("AWS::Scheduler::Schedule")
+    scheduled = {
+        logical_id: _schedule(stack, schedules.get(logical_id))
+        for logical_id in (
+            "RescanRegistryStateMachineSchedule",
+            "SendDigestStateMachineDigestSchedule",
+        )
+    }
+    of_runs, of_digests = scheduled.values()
+    is_on = of_runs is not None and of_runs["State"] == "ENABLED"
+    last, problems = _last_run(stack, is_on=is_on)
+    problems = [*_of_runs(stack, of_runs), *_of_digests(stack, of_digests), *problems]
+    if problems:
+        return problems
+    return [ok(f"{stack.parameter('ScheduleExpression')} is enabled; {last}")]
+
+
+def oldest_scan(stack: Stack) -> list[Result]:
+    """Check that the newest run over everything has found no overdue image."""
+    summary = RunFiles(stack).newest(whole=True)
+    if summary is None:
+        return [ok("no run over everything has ended yet")]
+    overdue, oldest = summary.images_overdue, ""
+    if summary.freshness:
+        overdue = summary.freshness.overdue
+        if summary.freshness.oldest_at:
+            oldest = f", the oldest {age(summary.freshness.oldest_at, clock.now())}"
+    if not overdue:
+        return [ok(f"no image is overdue{oldest}")]
+    follows = f"their scans are older than RescanAfter, {stack.parameter('RescanAfter')}."
+    found = f"{overdue:,} image{'s are' if overdue > 1 else ' is'} overdue{oldest}"
+    return [warn(found, follows, own(stack, "report --overdue"))]
+
+
+def longest_interval(expression: str) -> timedelta:
+    """Return the longest time between two runs of a schedule, as far as its text shows.
+
+    Of a cron expression, days count, and whether it names one hour. Shorter than a day is zero.
+    """
+    if rate := _RATE.fullmatch(expression):
+        return timedelta(seconds=int(rate[1]) * _SECONDS[rate[2]])
+    fields = expression.removeprefix("cron(").removesuffix(")").split()
+    if len(fields) != CRON_FIELDS:
+        return timedelta(0)
+    _, hours, days_of_month, _, days_of_week, _ = fields
+    days = max(
+        _longest_gap(_numbers(days_of_month, {}), LONGEST_MONTH),
+        _longest_gap(_numbers(days_of_week, DAYS), len(DAYS)),
+    )
+    return timedelta(days=days) if days > 1 or hours.isdecimal() else timedelta(0)
+
+
+def _numbers(field: str, names: Mapping[str, int]) -> list[int]:
+    """Return the days that a cron field lists, in order; none if it is a wildcard or a formula."""
+    days: set[int] = set()
+    for part in field.upper().split(","):
+        ends = [names.get(end, end) for end in part.split("-")]
+        if not all(str(end).isdecimal() for end in ends):
+            return []
+        first, last = int(ends[0]), int(ends[-1])
+        days |= set(range(first, last + 1)) or {*range(first, len(DAYS) + 1), *range(1, last + 1)}
+    return sorted(days)
+
+
+def _longest_gap(days: Sequence[int], cycle: int) -> int:
+    """Return the most days between two of them; 1 if there are none, which is every day."""
+    following = [*days[1:], *(day + cycle for day in days[:1])]
+    return max((later - day for day, later in zip(days, following, strict=True)), default=1)
+
+
+def _of_runs(stack: Stack, found: Mapping[str, Any] | None) -> list[Result]:
+    if found is None:
+        return [_missing("runs", "no run starts, and scans become older than RescanAfter.")]
+    problems = []
+    expression, seconds = found["ScheduleExpression"], stack.parameter("ScheduleIntervalSeconds")
+    if found["State"] != "ENABLED":
+        follows = "no run starts, and scans become older than RescanAfter."
+        repair = (
+            _enable(stack, found)
+            if stack.parameter("ScheduleState") == "ENABLED"
+            else parameter("ScheduleState", "ENABLED")
+        )
+        problems.append(warn("the schedule of runs is disabled", follows, repair))
+    longest = longest_interval(expression)
+    if longest > timedelta(seconds=int(seconds)):
+        enough = [each for each in INTERVALS if each >= longest.total_seconds()]
+        repair = (
+            parameter("ScheduleIntervalSeconds", str(enough[0]))
+            if enough
+            else parameter("ScheduleExpression", "cron(0 3 * * ? *)")
+        )
+        problems.append(
+            warn(
+                f"{expression} pauses for {longest.days} d; ScheduleIntervalSeconds is {seconds}",
+                "scans become older than RescanAfter before the next run, and "
+                "NoSuccessfulRunAlarm goes off.",
+                repair,
+            )
+        )
+    return problems
+
+
+def _of_digests(stack: Stack, found: Mapping[str, Any] | None) -> list[Result]:
+    follows = "no digest is sent, and notifications that did not finish are not sent again."
+    if found is None:
+        return [_missing("digests", follows)]
+    if found["State"] == "ENABLED":
+        return []
+    return [fault("the schedule of digests is disabled", follows, _enable(stack, found))]
+
+
+def _missing(what: str, follows: str) -> Result:
+    repair = "Change its parameter in ecr-rescan.toml, make deploy, change it back, make deploy."
+    return fault(f"the schedule of {what} does not exist", follows, repair)
+
+
+def _schedule(stack: Stack, name: str | None) -> Mapping[str, Any] | None:
+    """Read a schedule; None if it does not exist."""
+    scheduler = stack.client("scheduler")
+    try:
+        found: Mapping[str, Any] | None = scheduler.get_schedule(Name=name) if name else None
+    except scheduler.exceptions.ResourceNotFoundException:
+        return None
+    return found
+
+
+def _enable(stack: Stack, found: Mapping[str, Any]) -> str:
+    """Write the command that enables a schedule; it has to repeat everything else."""
+    window = found["FlexibleTimeWindow"]
+    return aws(
+        stack,
+        "scheduler update-schedule",
+        name=found["Name"],
+        state="ENABLED",
+        schedule_expression=found["ScheduleExpression"],
+        schedule_expression_timezone=found.get("ScheduleExpressionTimezone", "UTC"),
+        flexible_time_window=json.dumps(window),
+        target=json.dumps(found["Target"]),
+    )
+
+
+def _last_run(stack: Stack, *, is_on: bool) -> tuple[str, list[Result]]:
+    """Say how the last run ended, and check that one has succeeded in two intervals."""
+    answer = stack.client("stepfunctions").list_executions(
+        stateMachineArn=stack.output("RescanRegistryArn"), maxResults=EXECUTIONS
+    )
+    ended = [each for each in answer["executions"] if each["status"] != "RUNNING"]
+    succeeded = [each["stopDate"] for each in ended if each["status"] == "SUCCEEDED"]
+    interval = timedelta(seconds=int(stack.parameter("ScheduleIntervalSeconds")))
+    now = clock.now()
+    problems = []
+    if is_on and now - max([*succeeded, stack.created_at]) > 2 * interval:
+        last = f"since {max(succeeded):%Y-%m-%d %H:%M} UTC" if succeeded else "so far"
+        problems.append(
+            fault(
+                f"no run has succeeded {last}",
+                "scans become older than RescanAfter.",
+                own(stack, "status"),
+                own(stack, "rerun") if ended else _start(stack),
+            )
+        )
+    if not ended:
+        return "no run has ended yet", problems
+    last = ended[0]
+    text = f"last run {last['status'].lower()} {age(last['stopDate'], now)} ago"
+    if last["status"] != "SUCCEEDED" and not problems:
+        follows = "images that it did not reach are not rescanned before the next run."
+        problems.append(warn(text, follows, own(stack, f"rerun {last['name']}")))
+    return text, problems
+
+
+def _start(stack: Stack) -> str:
+    machine = stack.output("RescanRegistryArn")
+    return aws(stack, "stepfunctions start-execution", state_machine_arn=machine, input="{}")

@@ -1,0 +1,63 @@
+"""Commands that can be pasted into a shell."""
+
+import shlex
+
+from cli.checks.repairs import aws, broken, own, parameter
+from cli.stack import Account, Address, Stack, open_stack
+from tests.cli.checks.conftest import Opened
+from tests.cli.conftest import StackInMemory
+
+HOSTILE = "a' b; $(id)"
+
+
+def elsewhere(stack: StackInMemory, **named: str) -> Stack:
+    """Open a stack as with these options."""
+    address = Address("ecr-rescan", **named)
+    account = Account(Address("ecr-rescan"))
+    account.address = address
+    return open_stack(account, Address("ecr-rescan"))
+
+
+def test_a_command_of_aws_names_the_region(opened: Opened) -> None:
+    command = aws(opened(), "sns subscribe", topic_arn="arn", protocol="email")
+    assert command == "aws sns subscribe --topic-arn arn --protocol email --region eu-west-1"
+
+
+def test_commands_name_the_options_that_were_given(stack: StackInMemory) -> None:
+    made = elsewhere(stack, region="eu-west-1", profile="ops")
+    made.name = "other"
+    assert own(made, "report --overdue") == (
+        "ecr-rescan report --overdue --stack other --region eu-west-1 --profile ops"
+    )
+    assert aws(made, "sts get-caller-identity").endswith("--region eu-west-1 --profile ops")
+
+
+def test_the_defaults_are_left_out(stack: StackInMemory) -> None:
+    assert own(elsewhere(stack), "status") == "ecr-rescan status"
+
+
+def test_text_from_outside_is_one_word(opened: Opened) -> None:
+    command = aws(opened(), "events enable-rule", name=HOSTILE)
+    assert shlex.split(command)[4] == HOSTILE
+
+
+def test_a_parameter_is_one_line(opened: Opened) -> None:
+    assert "\n" not in parameter("RepositoryFilter", "a\nb")
+
+
+def test_a_wide_command_is_broken_between_options_and_stays_the_same(opened: Opened) -> None:
+    command = aws(opened(), "events put-targets", rule="r" * 40, targets=f"[{HOSTILE!r} --x]")
+    shown = broken(command, 78)
+    assert max(map(len, shown.splitlines())) <= 78
+    assert shlex.split(shown.replace(" \\\n", " ")) == shlex.split(command)
+    assert [line.split()[0] for line in shown.splitlines()] == [
+        "aws",
+        "--rule",
+        "--targets",
+        "--region",
+    ]
+
+
+def test_sentences_and_short_commands_are_not_broken() -> None:
+    assert broken("make deploy", 20) == "make deploy"
+    assert broken("A sentence that is wider than the terminal", 20).count("\n") == 0

@@ -1,0 +1,247 @@
+"""Checks of the filter, the schedules, the last run, and the oldest scan."""
+
+from datetime import timedelta
+from typing import Any
+
+import boto3
+import pytest
+
+from cli.checks.result import State
+from cli.checks.runs import longest_interval, oldest_scan, repository_filter, schedule
+from ledger.bucket import RunBucket
+from ledger.run_records import Freshness
+from runtime.patterns import PatternTooSlow
+from tests.cli.checks.conftest import Answer, Opened, summary, the
+from tests.cli.conftest import StackInMemory
+from tests.support.clock import NOW
+
+DAY = timedelta(days=1)
+
+
+def executions(*ended: tuple[str, timedelta]) -> dict[str, Any]:
+    """Make the answer of ListExecutions: the status of each, and how long ago it ended."""
+    return {
+        "executions": [
+            {"name": f"run-{number}", "status": status, "stopDate": NOW - ago}
+            if status != "RUNNING"
+            else {"name": f"run-{number}", "status": status}
+            for number, (status, ago) in enumerate(ended)
+        ]
+    }
+
+
+# The filter
+
+
+@pytest.mark.parametrize(
+    ("pattern", "found"),
+    [
+        ("prod/", "prod/ matches 2 of 3 repositories"),
+        ("", "empty: matches 3 of 3 repositories"),
+    ],
+)
+def test_a_filter_that_matches(
+    healthy: StackInMemory, opened: Opened, pattern: str, found: str
+) -> None:
+    healthy.parameters["RepositoryFilter"] = pattern
+    assert the(repository_filter(opened()), State.OK).found == found
+
+
+def test_a_filter_that_matches_nothing_has_near_names(
+    healthy: StackInMemory, opened: Opened
+) -> None:
+    healthy.parameters["RepositoryFilter"] = "production/api"
+    result = the(repository_filter(opened()), State.FAULT)
+    assert result.found == "production/api matches 0 of 3 repositories"
+    assert result.repair[0].endswith("The nearest names: prod/api, prod/web, team/prod")
+    assert result.repair[1].startswith('Set RepositoryFilter = "prod/api" in ')
+
+
+@pytest.mark.parametrize("pattern", ["prod/(", "*", "a{99999999999}"])
+def test_a_filter_that_is_no_expression(
+    healthy: StackInMemory, opened: Opened, pattern: str
+) -> None:
+    healthy.parameters["RepositoryFilter"] = pattern
+    result = the(repository_filter(opened()), State.FAULT)
+    assert "is not a regular expression: " in result.found
+    assert result.follows == "every run ends with SettingsError."
+
+
+def test_a_filter_that_is_too_slow(
+    healthy: StackInMemory, opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(pattern: str, _: Any) -> Any:
+        raise PatternTooSlow(pattern)
+
+    monkeypatch.setattr("cli.checks.runs.matching_texts", slow)
+    healthy.parameters["RepositoryFilter"] = "(a+)+$"
+    assert "takes too long" in the(repository_filter(opened()), State.FAULT).found
+
+
+def test_a_registry_without_repositories(answer: Answer, opened: Opened) -> None:
+    answer("ecr", "describe_repositories", {"repositories": []})
+    assert the(repository_filter(opened()), State.WARN).found.endswith("0 of 0 repositories")
+
+
+# Schedules
+
+
+@pytest.mark.parametrize(
+    ("parameter", "repair"),
+    [
+        ("ENABLED", "aws scheduler update-schedule --name runs --state ENABLED "),
+        ("DISABLED", 'Set ScheduleState = "ENABLED" in ecr-rescan.toml'),
+    ],
+)
+def test_a_schedule_that_is_disabled(
+    healthy: StackInMemory, answer: Answer, opened: Opened, parameter: str, repair: str
+) -> None:
+    change("runs", State="DISABLED")
+    healthy.parameters["ScheduleState"] = parameter
+    answer("stepfunctions", "list_executions", executions(("SUCCEEDED", 9 * DAY)))
+    result = the(schedule(opened()), State.WARN)
+    assert result.found == "the schedule of runs is disabled"
+    assert result.repair[0].startswith(repair)
+
+
+def test_a_schedule_of_digests_that_is_disabled(opened: Opened) -> None:
+    change("digests", State="DISABLED")
+    result = the(schedule(opened()), State.FAULT)
+    assert "--schedule-expression 'cron(0 3 * * ? *)'" in result.repair[0]
+
+
+def test_schedules_that_do_not_exist(healthy: StackInMemory, opened: Opened) -> None:
+    boto3.client("scheduler").delete_schedule(Name="runs")
+    healthy.resources["AWS::Scheduler::Schedule"].pop("SendDigestStateMachineDigestSchedule")
+    assert [(each.state, each.found) for each in schedule(opened())] == [
+        (State.FAULT, "the schedule of runs does not exist"),
+        (State.FAULT, "the schedule of digests does not exist"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("expression", "seconds", "repair"),
+    [
+        ("cron(0 3 ? * MON-FRI *)", "86400", 'ScheduleIntervalSeconds = "259200"'),
+        ("rate(6 hours)", "3600", 'ScheduleIntervalSeconds = "21600"'),
+        ("cron(0 3 ? * SUN *)", "259200", 'ScheduleExpression = "cron(0 3 * * ? *)"'),
+    ],
+)
+def test_a_schedule_that_pauses_longer_than_its_interval(
+    healthy: StackInMemory, opened: Opened, expression: str, seconds: str, repair: str
+) -> None:
+    change("runs", ScheduleExpression=expression)
+    healthy.parameters["ScheduleIntervalSeconds"] = seconds
+    (result,) = schedule(opened())
+    assert result.state is State.WARN
+    assert result.found.endswith(f"ScheduleIntervalSeconds is {seconds}")
+    assert repair in result.repair[0]
+
+
+@pytest.mark.parametrize(
+    ("expression", "hours"),
+    [
+        ("rate(90 minutes)", 1.5),
+        ("rate(1 day)", 24),
+        ("cron(0 3 * * ? *)", 24),
+        ("cron(0 */6 * * ? *)", 0),
+        ("cron(0 3,15 * * ? *)", 0),
+        ("cron(0 3 ? * MON-FRI *)", 72),
+        ("cron(0 3,15 ? * 2-6 *)", 72),
+        ("cron(0 3 ? * FRI-MON *)", 96),
+        ("cron(0 3 ? * SUN,WED *)", 96),
+        ("cron(0 3 ? * 2#1 *)", 24),
+        ("cron(0 3 1 * ? *)", 31 * 24),
+        ("cron(0 3 1,15 * ? *)", 17 * 24),
+        ("cron(0 3 L * ? *)", 24),
+        ("at(2026-03-14T03:00:00)", 0),
+    ],
+)
+def test_the_longest_interval_of_a_schedule(expression: str, hours: float) -> None:
+    assert longest_interval(expression) == timedelta(hours=hours)
+
+
+# The last run
+
+
+def test_a_stack_that_has_not_run_yet(answer: Answer, opened: Opened) -> None:
+    answer("stepfunctions", "list_executions", executions(("RUNNING", 0 * DAY)))
+    assert the(schedule(opened()), State.OK).found.endswith("no run has ended yet")
+
+
+@pytest.mark.parametrize(("age", "state"), [(2 * DAY, State.OK), (2.1 * DAY, State.FAULT)])
+def test_a_success_is_needed_in_two_intervals(
+    answer: Answer, opened: Opened, age: timedelta, state: State
+) -> None:
+    stack = opened()
+    stack.created_at = NOW - 30 * DAY
+    answer("stepfunctions", "list_executions", executions(("SUCCEEDED", age)))
+    result = the(schedule(stack), state)
+    assert ("no run has succeeded since 2026-03-1" in result.found) is (state is State.FAULT)
+
+
+@pytest.mark.parametrize(
+    ("ended", "repair"),
+    [
+        ((), "aws stepfunctions start-execution "),
+        ((("FAILED", 1 * DAY),), "ecr-rescan rerun"),
+    ],
+)
+def test_a_stack_without_a_success(
+    answer: Answer, opened: Opened, ended: tuple[tuple[str, timedelta], ...], repair: str
+) -> None:
+    stack = opened()
+    stack.created_at = NOW - 3 * DAY
+    answer("stepfunctions", "list_executions", executions(*ended))
+    result = the(schedule(stack), State.FAULT)
+    assert result.found == "no run has succeeded so far"
+    assert result.repair[1].startswith(repair)
+
+
+@pytest.mark.parametrize("status", ["FAILED", "TIMED_OUT", "ABORTED"])
+def test_a_last_run_that_failed_is_run_again(answer: Answer, opened: Opened, status: str) -> None:
+    answer("stepfunctions", "list_executions", executions((status, DAY), ("SUCCEEDED", DAY)))
+    result = the(schedule(opened()), State.WARN)
+    assert result.found == f"last run {status.lower()} 24 h ago"
+    assert result.repair == ("ecr-rescan rerun run-0",)
+
+
+# The oldest scan
+
+
+def write(**changes: Any) -> None:
+    RunBucket(boto3.client("s3"), "run-bucket").write_summary("run", summary(**changes), {})
+
+
+@pytest.mark.parametrize(("count", "found"), [(1, "1 image is"), (7, "7 images are")])
+def test_overdue_images_are_a_warning(opened: Opened, count: int, found: str) -> None:
+    write(freshness=Freshness(scannable=9, overdue=count, oldest_at=NOW - 13 * DAY))
+    result = the(oldest_scan(opened()), State.WARN)
+    assert result.found == f"{found} overdue, the oldest 13 d"
+    assert result.repair == ("ecr-rescan report --overdue",)
+
+
+def test_a_run_of_an_older_version_has_only_their_number(opened: Opened) -> None:
+    write(freshness=None, images_overdue=2)
+    assert the(oldest_scan(opened()), State.WARN).found == "2 images are overdue"
+
+
+def test_a_registry_with_nothing_to_scan_has_no_oldest_scan(opened: Opened) -> None:
+    write(freshness=Freshness())
+    assert the(oldest_scan(opened()), State.OK).found == "no image is overdue"
+
+
+def test_only_runs_over_everything_count(opened: Opened) -> None:
+    write(is_whole=False, images_overdue=5)
+    assert the(oldest_scan(opened()), State.OK).found == "no run over everything has ended yet"
+
+
+def change(name: str, **changes: str) -> None:
+    """Change a schedule behind the back of the stack."""
+    scheduler = boto3.client("scheduler")
+    known = scheduler.get_schedule(Name=name)
+    wanted = ("Name", "ScheduleExpression", "FlexibleTimeWindow", "Target", "State")
+    request: Any = {each: known[each] for each in wanted} | changes  # type: ignore[literal-required]
+    if name == "digests":
+        request |= {"ScheduleExpression": "cron(0 3 * * ? *)"}
+    scheduler.update_schedule(**request)

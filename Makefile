@@ -96,7 +96,7 @@ prove: $(VENVS)/dev/installed ## let AWS judge the state machines, without a dep
 
 .PHONY: docs
 docs: $(VENVS)/dev/installed ## write the generated parts of the documents: pictures, tables
-	PYTHONPATH=functions $(dev)/python -m tests.support.documents
+	PYTHONPATH=functions:. $(dev)/python -m tests.support.documents
 
 .PHONY: lock
 lock: $(UV) ## compile requirements/ from pyproject.toml

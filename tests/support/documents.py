@@ -11,6 +11,7 @@ from tests.support.errors import error_table, picture, state_table
 from tests.support.faults import Begins, fault_table
 from tests.support.forged import forged_table
 from tests.support.parameters import parameter_tables
+from tests.support.report_pictures import take_pictures
 from tests.support.template import ROOT
 from tests.support.third_parties import third_party_table
 
@@ -53,3 +54,4 @@ def _mermaid(text: str) -> str:
 if __name__ == "__main__":
     for path, text in generated().items():
         path.write_text(text)
+    take_pictures()

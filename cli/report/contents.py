@@ -1,4 +1,4 @@
-"""What the page says: a report, summed up and put into words."""
+"""The contents of the page: a report, summed up and put into words."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -72,7 +72,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Contents:
-    """All that the page says.
+    """What the page says.
 
     limit: the age from which an image is overdue. severity: of the vulnerabilities.
     more: lines that a table leaves out, by the name of the table.

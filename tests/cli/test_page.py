@@ -415,3 +415,10 @@ def test_the_wheel_has_the_files_of_the_page() -> None:
         ["git", "check-ignore", "--no-index", *files], cwd=ROOT, capture_output=True, check=False
     )
     assert (ignored.returncode, ignored.stdout) == (1, b"")
+
+
+@pytest.mark.parametrize(("name", "width"), [("report", 1280), ("report-narrow", 380)])
+def test_a_picture_in_the_documents_is_as_wide_as_it_says(name: str, width: int) -> None:
+    picture = (ROOT / "docs" / "pictures" / f"{name}.png").read_bytes()
+    assert int.from_bytes(picture[16:20]) == width
+    assert len(picture) < 400_000

@@ -1,0 +1,355 @@
+"""Accepted risks against the findings of a ledger in memory, and one more of them."""
+
+import json
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+from accepted_risks.risks import AcceptedRisk, AcceptedRisks, UnusableAcceptedRisks
+from cli.call import Call
+from cli.risks_document import lines_of, with_entry
+from ledger.known_findings import KnownFinding
+from tests.cli.conftest import Run, StackInMemory
+from tests.support.clock import NOW
+from tests.support.registry_and_ledger import RegistryAndLedger
+
+TODAY = NOW.date()
+HEAD = "# What we accept.\naccepted_risks:\n"
+CVE = "CVE-2026-31337"
+
+
+def entry(vulnerability: str, expires: str, repositories: str = "") -> str:
+    where = f"    repositories: {repositories}\n" if repositories else ""
+    return (
+        f"  - vulnerability: {vulnerability}\n{where}    reason: not reachable\n"
+        f"    expires: {expires}\n    accepted_by: anna\n"
+    )
+
+
+@pytest.fixture(autouse=True)
+def versioned(stack: StackInMemory) -> None:
+    boto3.client("s3").put_bucket_versioning(
+        Bucket="run-bucket", VersioningConfiguration={"Status": "Enabled"}
+    )
+
+
+@pytest.fixture
+def ledger(stack: StackInMemory) -> RegistryAndLedger:
+    known = RegistryAndLedger()
+    named = {
+        "team/api": ["CVE-1", CVE],
+        "team/auth": [CVE],
+        "data/etl": ["CVE-1"],
+        "111122223333:eu-west-1:team/api": [CVE],
+    }
+    for repository, names in named.items():
+        digest = known.image(repository, "v1")
+        findings = {(name, "openssl"): KnownFinding("MEDIUM", TODAY) for name in names}
+        known.find(repository, digest, findings)
+    return known
+
+
+def upload(text: str) -> None:
+    boto3.client("s3").put_object(
+        Bucket="run-bucket", Key="accepted-risks.yaml", Body=text.encode()
+    )
+
+
+def uploaded() -> str:
+    answer = boto3.client("s3").get_object(Bucket="run-bucket", Key="accepted-risks.yaml")
+    return answer["Body"].read().decode()
+
+
+class TestCheckRisks:
+    def test_says_what_each_entry_matches(
+        self, ledger: RegistryAndLedger, run: Run, tmp_path: Path
+    ) -> None:
+        file = tmp_path / "risks.yaml"
+        entries = [
+            entry(CVE, "2026-12-31"),
+            entry("CVE-1", "2026-03-28", "team/.*"),
+            entry("CVE-1", "2026-12-31", "api"),
+            entry(CVE, "2026-03-13", "team/api"),
+        ]
+        file.write_text(HEAD + "".join(entries))
+        upload(HEAD + entries[0] + entry("CVE-9", "2026-12-31", "old/.*") + entries[1])
+        result = run("check-risks", str(file), width=120)
+        assert result.exit_code == 1, result.stderr
+        lines = [" ".join(line.split()) for line in result.stdout.splitlines()]
+        assert lines[:-2] == [
+            "LINE VULNERABILITY REPOSITORIES IMAGES EXPIRES REMARK",
+            f"3 {CVE} 2 2026-12-31",
+            "7 CVE-1 team/.* 1 2026-03-28 ends in 14 days",
+            "12 CVE-1 api · 2026-12-31 matches nothing: remove it?, new",
+            f"17 {CVE} team/api 1 2026-03-13 expired: remove it, or set a later date, new",
+        ]
+        assert result.stdout.splitlines()[-2:] == [
+            "deployed, and not here: CVE-9 in old/.*",
+            "4 accepted risks, 2 of them need attention. 4 images searched.",
+        ]
+
+    def test_names_the_images_for_programs(self, ledger: RegistryAndLedger, run: Run) -> None:
+        upload(HEAD + entry(CVE, "2026-12-31", "team/auth"))
+        result = run("check-risks", "-o", "json")
+        assert result.exit_code == 0
+        answer = json.loads(result.stdout)
+        (checked,) = answer["entries"]
+        (image,) = checked.pop("matching")
+        assert image["repository"] == "team/auth"
+        assert checked == {
+            "line": 3,
+            "vulnerability": CVE,
+            "repositories": "team/auth",
+            "reason": "not reachable",
+            "expires": "2026-12-31",
+            "accepted_by": "anna",
+            "state": "applies",
+            "images": 1,
+            "repositories_matching": 1,
+            "is_new": False,
+        }
+        assert (answer["removed"], answer["images_searched"]) == ([], 4)
+        header, row = run("check-risks", "-o", "csv").stdout.splitlines()
+        assert header.startswith("line,vulnerability,repositories,")
+        assert row.startswith(f"3,{CVE},team/auth,")
+
+    def test_a_pattern_that_takes_too_long_is_not_applied(
+        self, ledger: RegistryAndLedger, run: Run, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("runtime.patterns.MOST_SECONDS", 0.0)
+        upload(HEAD + entry(CVE, "2026-12-31", "(a+)+"))
+        result = run("check-risks", width=120)
+        assert result.exit_code == 1
+        assert "not applied: its pattern takes too long" in result.stdout
+
+    @pytest.mark.parametrize("text", [None, "", "# nothing\n", "accepted_risks: []\n"])
+    def test_no_entry_is_no_fault(
+        self, ledger: RegistryAndLedger, run: Run, text: str | None
+    ) -> None:
+        if text is not None:
+            upload(text)
+        result = run("check-risks")
+        assert result.exit_code == 0
+        assert result.stdout == "0 accepted risks. 4 images searched.\n"
+
+    def test_names_the_line_of_a_fault(
+        self, stack: StackInMemory, run: Run, tmp_path: Path
+    ) -> None:
+        file = tmp_path / "risks.yaml"
+        file.write_text(HEAD + entry("CVE-1", "soon"))
+        result = run("check-risks", str(file))
+        assert result.exit_code == 1
+        assert result.stdout.startswith("accepted-risks.yaml, line 5: expires of entry 1 (CVE-1)")
+        answer = json.loads(run("check-risks", str(file), "-o", "json").stdout)
+        assert answer["problem"].startswith("accepted-risks.yaml, line 5")
+        assert run("check-risks", str(file), "-o", "csv").stdout.startswith("document,problem\n")
+
+    def test_compares_with_nothing_when_the_deployed_document_is_not_valid(
+        self, ledger: RegistryAndLedger, run: Run, tmp_path: Path
+    ) -> None:
+        file = tmp_path / "risks.yaml"
+        file.write_text(HEAD + entry(CVE, "2026-12-31"))
+        upload("accepted_risks: 7")
+        result = run("check-risks", str(file), "-o", "json")
+        assert result.exit_code == 0
+        assert json.loads(result.stdout)["entries"][0]["is_new"] is True
+
+    def test_says_which_documents_cannot_be_used(
+        self, stack: StackInMemory, run: Run, tmp_path: Path
+    ) -> None:
+        upload("#" * 300_000)
+        assert "must not be larger than 256 KiB." in run("check-risks").stdout
+        missing = run("check-risks", str(tmp_path / "missing.yaml"))
+        assert (missing.exit_code, missing.stdout) == (2, "")
+        assert "cannot be read: No such file" in missing.stderr
+        (tmp_path / "latin").write_bytes(b"\xff")
+        assert "must be a text in UTF-8." in run("check-risks", str(tmp_path / "latin")).stdout
+
+    def test_warns_where_accepted_risks_have_no_effect(
+        self, stack: StackInMemory, run: Run
+    ) -> None:
+        stack.parameters["IncludeFindings"] = "false"
+        assert "have no effect" in run("check-risks").stderr
+
+
+def accept(run: Run, *more: str, until: str = "2026-12-31") -> Any:
+    reason = "not reachable: TLS ends at the proxy, isn't it"
+    return run("accept", CVE, "--until", until, "--reason", reason, *more)
+
+
+class TestAccept:
+    def test_adds_an_entry_and_leaves_the_rest_as_it_is(
+        self, ledger: RegistryAndLedger, run: Run
+    ) -> None:
+        before = HEAD + entry("CVE-1", "2026-12-31") + "    # the end\n"
+        upload(before)
+        result = accept(run, "--in", "team/.*", "--yes")
+        assert result.exit_code == 0, result.stderr
+        added = (
+            f"  - vulnerability: {CVE}\n    repositories: 'team/.*'\n"
+            "    reason: 'not reachable: TLS ends at the proxy, isn''t it'\n"
+            "    expires: 2026-12-31\n    accepted_by: '123456789012'\n"
+        )
+        shown = result.stderr
+        assert "Matches now: 2 images in 2 repositories: team/api (1), team/auth (1)" in shown
+        assert f"+  - vulnerability: {CVE}\n" in shown
+        after = uploaded()
+        assert after.startswith(before)
+        risk = AcceptedRisks.read(after).entries[-1]
+        assert (risk.vulnerability, risk.repositories) == (CVE, "team/.*")
+        assert risk.reason == "not reachable: TLS ends at the proxy, isn't it"
+        assert after.removeprefix(before).splitlines()[:4] == added.splitlines()[:4]
+        assert "Written. It takes effect within 5 minutes." in result.stdout
+        versions = boto3.client("s3").list_object_versions(Bucket="run-bucket")["Versions"]
+        assert len(versions) == 2
+
+    def test_makes_the_document(self, stack: StackInMemory, run: Run) -> None:
+        result = accept(run, "--yes", "-o", "json")
+        assert result.exit_code == 0, result.stderr
+        assert "Matches nothing now." in result.stderr
+        answer = json.loads(result.stdout)
+        assert (answer["is_written"], answer["images"]) == (True, 0)
+        assert uploaded().startswith(f"accepted_risks:\n  - vulnerability: {CVE}\n")
+
+    def test_writes_nothing_that_was_not_confirmed(
+        self, stack: StackInMemory, run: Run, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        upload(HEAD)
+        monkeypatch.setattr(Call, "confirm", lambda *_: False)
+        result = accept(run)
+        assert (result.exit_code, result.stdout) == (1, "Not written.\n")
+        assert uploaded() == HEAD
+
+    def test_overwrites_no_change_of_another_operator(
+        self, stack: StackInMemory, run: Run, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        upload(HEAD)
+        other = HEAD + entry("CVE-1", "2026-12-31")
+
+        def confirm(*_: object) -> bool:
+            upload(other)
+            return True
+
+        monkeypatch.setattr(Call, "confirm", confirm)
+        result = accept(run)
+        assert result.exit_code == 3
+        assert result.stderr.endswith("has been changed meanwhile: run the command again.\n")
+        assert uploaded() == other
+
+    def test_reports_every_other_refusal(
+        self, stack: StackInMemory, run: Run, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def confirm(*_: object) -> bool:
+            upload(HEAD)
+            return True
+
+        monkeypatch.setattr(Call, "confirm", confirm)
+        monkeypatch.setattr("cli.risks._CHANGED_MEANWHILE", set())
+        result = accept(run)
+        assert result.exit_code == 3
+        assert "PutObject: PreconditionFailed" in result.stderr
+
+    @pytest.mark.parametrize(
+        ("arguments", "words"),
+        [
+            (["--until", "soon"], "--until must be a day such as 2027-03-31, not soon."),
+            (["--until", "2026-03-13"], "--until must be today or later, not 2026-03-13."),
+            (["--in", "team/("], "must be a regular expression such as team/.*"),
+            (["--reason", " "], "reason of entry 1"),
+        ],
+    )
+    def test_refuses_what_no_document_may_have(
+        self, stack: StackInMemory, run: Run, arguments: list[str], words: str
+    ) -> None:
+        result = accept(run, "--yes", *arguments)
+        assert result.exit_code == 2
+        assert words in result.stderr
+
+    def test_refuses_a_pattern_that_the_functions_would_not_apply(
+        self, ledger: RegistryAndLedger, run: Run, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("runtime.patterns.MOST_SECONDS", 0.0)
+        result = accept(run, "--yes", "--in", "(a+)+")
+        assert result.exit_code == 2
+        assert "--in is not applied by the functions" in result.stderr
+
+    @pytest.mark.parametrize(
+        ("text", "words"),
+        [
+            (
+                "accepted_risks: 7",
+                "The deployed document is not valid: accepted-risks.yaml, line 1",
+            ),
+            (HEAD + entry(CVE, "2026-04-01"), "which expires on 2026-04-01: change its date"),
+            (
+                "accepted_risks: [{vulnerability: CVE-1, reason: a, expires: 2026-12-31, "
+                "accepted_by: b}]",
+                "has a form to which no entry can be added.",
+            ),
+        ],
+    )
+    def test_leaves_a_document_that_it_cannot_add_to(
+        self, stack: StackInMemory, run: Run, text: str, words: str
+    ) -> None:
+        upload(text)
+        result = accept(run, "--yes")
+        assert result.exit_code == 3
+        assert words in result.stderr
+        assert uploaded() == text
+
+
+RISK = AcceptedRisk(CVE, "it's: #1 \\d", date(2026, 12, 31), "anna", "team/.*")
+FIRST = (
+    "- vulnerability: CVE-1\n  reason: >\n    two\n    lines\n  expires: 2026-12-31\n"
+    "  accepted_by: b"
+)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "# only a comment",
+        "accepted_risks:",
+        "accepted_risks: []  # none\n",
+        "accepted_risks: null\n# the end\n",
+        "accepted_risks:\n#  - vulnerability: CVE-1\n",
+        f"accepted_risks:\n{FIRST}",
+        "accepted_risks:\n" + "".join(f"    {line}\n" for line in FIRST.splitlines()),
+        "accepted_risks:\n  -\n    vulnerability: CVE-1\n    expires: 2026-12-31\n"
+        "    accepted_by: b\n    reason: |\n      - a\n",
+        "---\naccepted_risks:\n-\n  vulnerability: CVE-1\n  reason: a\n  expires: 2026-12-31\n"
+        "  accepted_by: b\n- " + FIRST.removeprefix("- ").replace("CVE-1", "CVE-2"),
+    ],
+)
+def test_a_document_keeps_its_form(text: str) -> None:
+    added = with_entry(text, RISK)
+    assert added is not None
+    assert AcceptedRisks.read(added).entries == (*AcceptedRisks.read(text).entries, RISK)
+    comments = [line for line in text.splitlines() if line.startswith("#")]
+    assert [line for line in added.splitlines() if line.startswith("#")] == comments
+    assert len(lines_of(added)) == len(AcceptedRisks.read(added).entries)
+
+
+def test_an_ended_document_takes_no_entry() -> None:
+    assert with_entry(f"accepted_risks:\n{FIRST}\n...\n", RISK) is None
+
+
+def test_an_entry_that_no_document_may_have_is_refused() -> None:
+    with pytest.raises(UnusableAcceptedRisks, match="one name without spaces"):
+        with_entry("", AcceptedRisk("CVE 1", "a", date(2026, 12, 31), "anna"))
+
+
+def test_a_word_of_yaml_is_quoted() -> None:
+    risk = AcceptedRisk("No", "null", date(2026, 12, 31), "y")
+    added = with_entry("", risk)
+    assert added is not None
+    assert AcceptedRisks.read(added).entries == (risk,)
+
+
+def test_nothing_is_listed_in_an_empty_document() -> None:
+    assert lines_of("") == ()
+    assert lines_of("accepted_risks:\n") == ()

@@ -249,10 +249,9 @@ def test_a_dead_channel_silences_no_other_and_gets_its_message_later(
     assert kept["delivery"]["channel"] == "SLACK"
     assert kept["error"] == "WebhookRefused"
 
-    (listed,) = (line for line in redeliver(people, "--list").splitlines() if repository in line)
-    assert "SLACK" in listed
-    (sent,) = (line for line in redeliver(people).splitlines() if repository in line)
-    assert "SLACK" in sent
+    (listed,) = (line for line in undelivered(people).splitlines() if repository in line)
+    assert listed.startswith("slack ")
+    assert "slack " in undelivered(people, "send")
     eventually(
         lambda: people.posted(repository)["slack"],
         until=lambda received: [each.is_accepted for each in received] == [False, True],
@@ -263,14 +262,14 @@ def test_a_dead_channel_silences_no_other_and_gets_its_message_later(
         assert len(people.posted(repository)[channel]) == 1
 
 
-def redeliver(people: People, *options: str) -> str:
-    """Run the operator's command against this cloud."""
+def undelivered(people: People, *action: str) -> str:
+    """Run the operator's command against this cloud, in which other tests leave messages, too."""
     result = subprocess.run(
-        [sys.executable, "-m", "operations.redeliver", "--stack", people.stack.name, *options],
+        [sys.executable, "-m", "cli", "undelivered", *action, "--stack", people.stack.name],
         cwd=ROOT,
         env={
             **os.environ,
-            "PYTHONPATH": "functions:.",
+            "PYTHONPATH": ".",
             "AWS_ENDPOINT_URL": people.engine.url,
             "AWS_ACCESS_KEY_ID": DEPLOYER_ACCESS_KEY,
             "AWS_SECRET_ACCESS_KEY": "any",
@@ -279,9 +278,10 @@ def redeliver(people: People, *options: str) -> str:
         },
         capture_output=True,
         text=True,
-        check=True,
+        check=False,
         timeout=DEADLINE_SECONDS,
     )
+    assert result.returncode in {0, 4}, result.stderr  # 4: another test's message is left
     return result.stdout
 
 

@@ -17,6 +17,7 @@ from notify_scan.own_stack import OwnStack
 from notify_scan.settings import ComposeNotificationSettings
 from registry.ecr import ecr_registry
 from reporting.channels.in_use import channels_in_use
+from reporting.channels.message_metrics import count_messages
 from reporting.wording import message_of_notice
 from runtime import clock
 from runtime.entrypoint import entrypoint
@@ -61,4 +62,5 @@ def handler(composition: Composition) -> Notification:
         for delivery in channels.notice(message_of_notice(notice), notice, now=now)
     )
     logger.append_keys(channels=" ".join(each.channel for each in deliveries))
+    count_messages(each.channel for each in deliveries)  # last: a retry would count them twice
     return replace(notification, deliveries=deliveries)

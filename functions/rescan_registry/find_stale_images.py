@@ -14,6 +14,7 @@ from rescan_registry.paced_calls import pace
 from rescan_registry.pacing import Operation
 from rescan_registry.progress import Progress
 from rescan_registry.repository_step import RepositoryInRun, RepositoryStep, Surroundings
+from rescan_registry.run_metrics import counted_calls
 from rescan_registry.scan_history import EcrScanHistory
 from rescan_registry.settings import FindStaleImagesSettings
 from rescan_registry.waiting_images import WaitingImages
@@ -71,4 +72,5 @@ def handler(work: RepositoryInRun) -> Progress:
         bucket=run_bucket(settings.run_bucket),
         bus=event_bus(),
     )
-    return find_stale_images(work, around, now=now)
+    with counted_calls(findings):
+        return find_stale_images(work, around, now=now)

@@ -80,9 +80,13 @@ class Host:
 
 
 class Pace:
-    """The pace of one operation, in one invocation."""
+    """The pace of one operation, in one invocation.
+
+    calls_made: calls that have ended. calls_throttled: those of them that ECR throttled.
+    """
 
     def __init__(self, boards: Boards, operation: Operation, host: Host) -> None:
+        self.calls_made = self.calls_throttled = 0
         self._boards = boards
         self._operation = operation
         self._host = host
@@ -165,6 +169,8 @@ class Pace:
                 made.collect()
                 if is_over():
                     schedule.stop()
+        self.calls_made += made.ended
+        self.calls_throttled += made.throttled
         return made.result()
 
     def _drawn(self, wanted: int, polls: int) -> Turn:
@@ -234,6 +240,7 @@ class _Calls[T, A]:
         self._answers: dict[int, A] = {}
         self._refusal: Exception | None = None
         self._error: BaseException | None = None
+        self.ended = self.throttled = 0
 
     def begin(self, index: int) -> None:
         """Begin the call of an item."""
@@ -247,11 +254,13 @@ class _Calls[T, A]:
         """Note the calls that have ended, on the schedule too."""
         for future in [future for future in self._under_way if future.done()]:
             index = self._under_way.pop(future)
+            self.ended += 1
             match future.exception():
                 case None:
                     self._answers[index] = future.result()
                     self._schedule.answered(index)
                 case EcrThrottled() as refusal:
+                    self.throttled += 1
                     self._refusal = refusal
                     self._schedule.throttled(index, self._host.seconds())
                 case EcrUnavailable() as refusal:

@@ -1,5 +1,7 @@
 """Metrics of a run, in CloudWatch's embedded metric format."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 
 from aws_lambda_powertools import Metrics
@@ -7,6 +9,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 
 from ledger.run_records import Freshness
 from rescan_registry.outcomes import Outcome
+from rescan_registry.paced_calls import Pace
 from rescan_registry.run_summary import RunSummary
 
 _SEVERITIES = ("CRITICAL", "HIGH", "MEDIUM", "LOW")
@@ -25,6 +28,19 @@ def count(summary: RunSummary, metrics: Metrics) -> None:
     if summary.is_whole:  # numbers of a part would end the alarm, and be a step in every graph
         _count_freshness(summary, metrics)
     metrics.flush_metrics()
+
+
+@contextmanager
+def counted_calls(pace: Pace) -> Iterator[None]:
+    """Emit how many calls of ECR an invocation has made, also of one that then fails."""
+    try:
+        yield
+    finally:
+        if pace.calls_made:
+            metrics = Metrics()
+            metrics.add_metric("ecr_calls", MetricUnit.Count, pace.calls_made)
+            metrics.add_metric("ecr_calls_throttled", MetricUnit.Count, pace.calls_throttled)
+            metrics.flush_metrics()
 
 
 def _count_freshness(summary: RunSummary, metrics: Metrics) -> None:

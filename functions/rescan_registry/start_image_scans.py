@@ -9,6 +9,7 @@ from rescan_registry.outcomes import STARTED, Decision, Tally
 from rescan_registry.paced_calls import Pace, pace
 from rescan_registry.pacing import Operation
 from rescan_registry.progress import BatchOutcome
+from rescan_registry.run_metrics import counted_calls
 from rescan_registry.scan_starter import BatchInRun, ScanStarter
 from rescan_registry.settings import StartImageScansSettings
 from runtime import clock
@@ -63,12 +64,14 @@ def handler(work: BatchInRun) -> BatchOutcome:
     """Run as StartImageScans, once per batch."""
     settings, now = StartImageScansSettings.load(), clock.now()
     outcomes = ImageOutcomes(work.run, work.repository, now)
-    outcome = start_image_scans(
-        work,
-        registry=ecr_registry(),
-        pace=pace(settings.ledger_table, Operation.START_IMAGE_SCAN),
-        cache=image_cache(settings, work.repository, now),
-        outcomes=outcomes,
-    )
+    starts = pace(settings.ledger_table, Operation.START_IMAGE_SCAN)
+    with counted_calls(starts):
+        outcome = start_image_scans(
+            work,
+            registry=ecr_registry(),
+            pace=starts,
+            cache=image_cache(settings, work.repository, now),
+            outcomes=outcomes,
+        )
     outcomes.write(run_bucket(settings.run_bucket), f"batch-{work.batch.number:04}")
     return outcome

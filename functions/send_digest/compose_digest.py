@@ -7,6 +7,7 @@ from ledger.bucket import RunBucket, run_bucket
 from ledger.digest_entries import AFTER_RUN, DAILY, DigestEntries, digest_entries
 from reporting.channels.document import document
 from reporting.channels.in_use import ChannelsInUse, channels_in_use
+from reporting.channels.message_metrics import count_messages
 from reporting.digest_wording import message_of_digest
 from runtime import clock
 from runtime.entrypoint import entrypoint
@@ -60,7 +61,7 @@ def compose_digest(
 def handler(request: DigestRequest) -> ComposedDigest:
     """Run as ComposeDigest, once nothing is unfinished."""
     settings = ComposeDigestSettings.load()
-    return compose_digest(
+    digest = compose_digest(
         request,
         channels=channels_in_use(settings),
         policy=DigestPolicy(settings.notify_on, settings.remind_after),
@@ -68,3 +69,6 @@ def handler(request: DigestRequest) -> ComposedDigest:
         bucket=run_bucket(settings.run_bucket),
         now=clock.now(),
     )
+    if isinstance(digest.deliveries, tuple):  # of a digest that is resumed, they are counted
+        count_messages(each.channel for each in digest.deliveries)
+    return digest

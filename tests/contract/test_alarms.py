@@ -1,17 +1,11 @@
 """Alarms: each on one metric that exists, with a runbook, to somebody, for little money."""
 
-import json
 import re
 from typing import Any
 
 import pytest
-from aws_lambda_powertools import Metrics
 
-from own_events.rescan_finished import RunChange
-from rescan_registry.run_change import News
-from rescan_registry.run_metrics import count
-from rescan_registry.run_summary import summary_of
-from tests.support.builders import any_facts
+from tests.support.metrics import directives_of_a_run, names_of
 from tests.support.template import ROOT, resolved, resources, template
 
 ALARMS = resources("AWS::CloudWatch::Alarm")
@@ -44,22 +38,14 @@ USD_PER_METRIC = 0.30  # a month; metered by the hour in which a metric is sent
 HOURS_PER_MONTH = 730
 
 
-def own_metrics(capsys: pytest.CaptureFixture[str]) -> tuple[set[str], list[str], str]:
-    """Return the names, dimensions, and namespace of the metrics that a run sends."""
-    namespace = template()["Globals"]["Function"]["Environment"]["Variables"]
-    metrics = Metrics(namespace=namespace["POWERTOOLS_METRICS_NAMESPACE"], service="any")
-    count(summary_of(any_facts(news=News(RunChange.UNCHANGED)), [], []), metrics)
-    (written,) = json.loads(capsys.readouterr().out)["_aws"]["CloudWatchMetrics"]
-    (dimensions,) = written["Dimensions"]
-    return {each["Name"] for each in written["Metrics"]}, dimensions, written["Namespace"]
-
-
 def test_there_are_no_more_than_an_operator_can_know() -> None:
     assert len(ALARMS) <= 12
 
 
 @by_alarm
-def test_an_alarm_watches_one_metric(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_alarm_watches_one_metric(
+    name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """No metric math and no query: a datum can be put, and the alarm seen to go off."""
     alarm = ALARMS[name]
     assert not alarm.keys() & {"Metrics", "ThresholdMetricId", "ExtendedStatistic"}
@@ -68,9 +54,9 @@ def test_an_alarm_watches_one_metric(name: str, capsys: pytest.CaptureFixture[st
     if namespace.startswith("AWS/"):
         assert list(dimensions) == OF_AWS[namespace, metric]
     elif dimensions:
-        names, own_dimensions, own_namespace = own_metrics(capsys)
-        assert (namespace, list(dimensions)) == (own_namespace, own_dimensions)
-        assert metric in names
+        of_a_run, *_ = directives_of_a_run(capsys, monkeypatch)
+        assert (namespace, [list(dimensions)]) == (of_a_run["Namespace"], of_a_run["Dimensions"])
+        assert metric in names_of([of_a_run])
         service = template()["Globals"]["Function"]["Environment"]["Variables"]
         assert dimensions["service"] == service["POWERTOOLS_SERVICE_NAME"]
     else:
@@ -211,8 +197,10 @@ def test_what_can_be_no_topic_of_alarms_is_refused(arn: str, *, is_accepted: boo
         assert word in declared["Description"]
 
 
-def test_what_alarms_cost_is_stated(capsys: pytest.CaptureFixture[str]) -> None:
-    names, _, _ = own_metrics(capsys)
+def test_what_alarms_cost_is_stated(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = names_of(directives_of_a_run(capsys, monkeypatch))
     alarms = USD_PER_ALARM * len(ALARMS)
 
     def monthly(interval_seconds: int) -> float:

@@ -1,12 +1,10 @@
 """The closed vocabularies that others depend on: documents list each word, and no other."""
 
 import dataclasses
-import json
 import re
 from collections.abc import Iterator
 
 import pytest
-from aws_lambda_powertools import Metrics
 
 from own_events.event_bus import SOURCE
 from own_events.rescan_finished import RescanFinished, RunChange
@@ -22,12 +20,9 @@ from reporting.reports import (
     ScanReport,
 )
 from rescan_registry.outcomes import Outcome
-from rescan_registry.run_change import News
-from rescan_registry.run_metrics import count
-from rescan_registry.run_summary import summary_of
-from tests.support.builders import any_facts
 from tests.support.definition import NOTIFY_SCAN, RESCAN_REGISTRY
 from tests.support.errors import LEAVES
+from tests.support.metrics import directives_of_a_run, names_of
 from tests.support.template import ROOT, resources, template
 
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
@@ -151,11 +146,8 @@ def test_errors_of_deliveries() -> None:
     assert sorted(set(documented) - services - of_aws) == sorted(raised)
 
 
-def test_metrics(capsys: pytest.CaptureFixture[str]) -> None:
-    report = summary_of(any_facts(news=News(RunChange.UNCHANGED)), [], [])
-    count(report, Metrics(namespace="any", service="any"))
-    (written,) = json.loads(capsys.readouterr().out)["_aws"]["CloudWatchMetrics"]
-    names = [metric["Name"] for metric in written["Metrics"]]
+def test_metrics(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    names = names_of(directives_of_a_run(capsys, monkeypatch)) | {"messages"}
     assert sorted(words(table(section("Metrics and log fields"), "metric"))) == sorted(names)
 
 

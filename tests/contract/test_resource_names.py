@@ -31,6 +31,9 @@ MADE_OF_THE_STACK = {
         )
         for alarm in ("ImagesOverdue", "ResultsMissing")
     },
+    "Resources.Dashboard.Properties.DashboardName": (
+        *("cloudwatch", "PutDashboard", "DashboardName"),
+    ),
     **{
         f"Resources.{workflow}FailedAlarm.Properties.Namespace": (
             *("cloudwatch", "PutMetricAlarm", "Namespace"),
@@ -66,7 +69,9 @@ def fits(name: str, found: StringShape) -> bool:
     """Return whether a service takes a name."""
     limits = found.metadata
     pattern = limits.get("pattern", ".*")
-    return limits.get("min", 0) <= len(name) <= limits["max"] and bool(re.fullmatch(pattern, name))
+    return limits.get("min", 0) <= len(name) <= limits.get("max", 255) and bool(
+        re.fullmatch(pattern, name)
+    )
 
 
 def named(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
@@ -79,7 +84,8 @@ def named(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
             yield ".".join(path), value
         else:
             for key, item in value.items():
-                yield from named(item, (*path, key))
+                if key != "DashboardBody":  # no name, and longer than any
+                    yield from named(item, (*path, key))
 
 
 def properties(value: Any) -> Iterator[str]:

@@ -102,6 +102,7 @@ class FakePace:
         self.draws: list[tuple[int, int]] = []  # how many were wanted, and after how many polls
         self.made: list[tuple[int | None, float]] = []  # first number and time of each invocation
         self.closed: datetime | None = None
+        self.calls_made = self.calls_throttled = 0  # they are not counted here
         self._turns = list(turns)
         self._most_answers = most_answers
         self._issued = 1

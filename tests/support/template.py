@@ -93,7 +93,10 @@ def _resolve(value: Any, known: Mapping[str, str]) -> Any:
     if value.keys() == {"Fn::If"}:
         condition, when_true, when_false = value["Fn::If"]
         return _resolve(when_true if _holds(condition, known) else when_false, known)
-    if value.keys() == {"Fn::Sub"} and isinstance(value["Fn::Sub"], str):
+    if value.keys() == {"Fn::Sub"} and isinstance(value["Fn::Sub"], list):
+        text, variables = value["Fn::Sub"]
+        return _resolve({"Fn::Sub": text}, {**known, **_resolve(variables, known)})
+    if value.keys() == {"Fn::Sub"}:
         return re.sub(
             r"\$\{([^}]+)\}",
             lambda match: known.get(

@@ -262,14 +262,25 @@ def test_takes_up_a_digest_after_a_run_that_an_earlier_version_has_not_finished(
     assert (digest.mode, digest.digest, digest.is_resumed) == ("AFTER_RUN", "after-run", True)
 
 
-def test_answers_the_state_machine_with_deliveries(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_answers_the_state_machine_with_deliveries_and_counts_them_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     variables = resources("AWS::Serverless::Function")["ComposeDigestFunction"]["Environment"]
     for name, value in resolved(variables["Variables"]).items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("DIGEST_CHANNELS", "SNS")
-    monkeypatch.setattr(module, "digest_entries", lambda table: FakeDigestEntries(any_entry(1)))
-    monkeypatch.setattr(module, "run_bucket", lambda name: FakeBucket())
+    monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "EcrRescan")
+    monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "any-stack")
+    entries, bucket = FakeDigestEntries(any_entry(1)), FakeBucket()
+    monkeypatch.setattr(module, "digest_entries", lambda table: entries)
+    monkeypatch.setattr(module, "run_bucket", lambda name: bucket)
     event = json.loads((ROOT / "events/send_digest/compose_digest.json").read_text())
     answer: Any = module.handler(event, any_lambda_context())
     assert (answer["mode"], answer["images"], answer["messages"]) == ("DAILY", 1, 1)
     assert [each["channel"] for each in answer["deliveries"]] == ["SNS"]
+    counted = json.loads(capsys.readouterr().out)
+    assert (counted["service"], counted["channel"]) == ("any-stack", "SNS")
+    assert counted["messages"] == [1]
+    resumed: Any = module.handler(event, any_lambda_context())
+    assert len(resumed["deliveries"]) == 1
+    assert capsys.readouterr().out == ""

@@ -229,11 +229,13 @@ def test_sends_nothing_where_no_channel_is_configured() -> None:
 
 
 def test_answers_the_state_machine_with_deliveries(
-    monkeypatch: pytest.MonkeyPatch, log: io.StringIO
+    monkeypatch: pytest.MonkeyPatch, log: io.StringIO, capsys: pytest.CaptureFixture[str]
 ) -> None:
     topic = "arn:aws:sns:eu-central-1:123456789012:notifications"
     for name, value in DEFAULT_SETTINGS.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "EcrRescan")
+    monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "any-stack")
     monkeypatch.setenv("NOTIFICATION_TOPIC", topic)
     monkeypatch.setenv("PAGER_DUTY_SECRET_ARN", "arn:any")
     monkeypatch.setenv("CHATBOT_TOPIC", "")
@@ -258,6 +260,12 @@ def test_answers_the_state_machine_with_deliveries(
         ("PAGERDUTY", "WEBHOOK", None),
     ]
     assert json.loads(log.getvalue().splitlines()[-1])["channels"] == "SNS PAGERDUTY"
+    counted = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(each["channel"], each["messages"]) for each in counted] == [
+        ("SNS", [1]),
+        ("PAGERDUTY", [1]),
+    ]
+    assert {each["service"] for each in counted} == {"any-stack"}
 
 
 def test_says_which_accepted_risks_are_not_applied(monkeypatch: pytest.MonkeyPatch) -> None:

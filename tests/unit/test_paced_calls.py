@@ -184,7 +184,9 @@ def test_makes_calls_at_the_rate_of_the_board() -> None:
 def test_the_number_of_a_throttled_call_counts_for_the_next() -> None:
     clock, boards = Clock(), BoardsInMemory(replace(ANY_BOARD, rate=10))
     ecr = Ecr(clock, None, THROTTLED)
-    made = any_pace(boards, clock).calls(["a", "b", "c"], ecr, first=10, seconds=60)
+    pace = any_pace(boards, clock)
+    made = pace.calls(["a", "b", "c"], ecr, first=10, seconds=60)
+    assert (pace.calls_made, pace.calls_throttled) == (4, 1)
     assert made.answers == {0: "A", 1: "B", 2: "C"}
     assert made.left == ()
     assert made.refusal is THROTTLED
@@ -218,8 +220,10 @@ def test_what_ecr_fails_to_answer_is_left_and_no_throttling() -> None:
 def test_another_error_ends_the_calls_and_is_raised() -> None:
     clock, boards = Clock(), BoardsInMemory(ANY_BOARD)
     ecr = Ecr(clock, None, AccessDenied("no"))
+    pace = any_pace(boards, clock)
     with pytest.raises(AccessDenied, match="no"):
-        any_pace(boards, clock).calls(["a", "b", "c"], ecr, first=0, seconds=30)
+        pace.calls(["a", "b", "c"], ecr, first=0, seconds=30)
+    assert (pace.calls_made, pace.calls_throttled) == (2, 0)
     assert [item for item, _ in ecr.asked] == ["a", "b"]
     assert boards.board
     assert boards.board.accepted == 1

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from ledger.attributes import Item, Key, attributes, plain
+from ledger.attributes import Item, Key, plain
 from ledger.changes import LISTS
 from ledger.image_records import ImageRecord, image_record
 from ledger.known_findings import (
@@ -145,6 +145,9 @@ class _Part:
         """Read the segment."""
         for item in self._items():
             kind, _, image_digest = item["sk"].partition("#")
+            # Digests name images in their sort keys, too.
+            if kind not in _KINDS or not item["pk"].startswith(_PARTITION):
+                continue
             key = item["pk"].removeprefix(_PARTITION), image_digest
             try:
                 self._take(kind, key, item)
@@ -153,14 +156,9 @@ class _Part:
         return self._found
 
     def _items(self) -> Iterator[Item]:
-        kinds = {f":{kind}": f"{kind}#" for kind in _KINDS}
-        is_of_a_kind = " OR ".join(f"begins_with(sk, {kind})" for kind in kinds)
         parts = {part for name in _NAMES for part in name.split(".")}
         request: Any = {
             "TableName": self._table,
-            # Digests name images in their sort keys, too.
-            "FilterExpression": f"begins_with(pk, :partition) AND ({is_of_a_kind})",
-            "ExpressionAttributeValues": attributes({**kinds, ":partition": _PARTITION}),
             # DynamoDB reserves hundreds of words as names.
             "ProjectionExpression": ", ".join(f"#{name.replace('.', '.#')}" for name in _NAMES),
             "ExpressionAttributeNames": {f"#{part}": part for part in parts},

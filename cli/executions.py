@@ -48,7 +48,7 @@ class Execution:
 
     @property
     def was_stopped(self) -> bool:
-        """Return whether it ended before its last state: by its tolerance, its time, or an operator."""
+        """Return whether its tolerance, its time or an operator ended it before its last state."""
         return self.has_failed and (self.error == _MAP_STOPPED or self.status != "FAILED")
 
 

@@ -137,11 +137,6 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
     Every call of AWS that it makes is one of those that docs/cli.md lists for the command.
     """
     called: set[str] = set()
-    call = BaseClient._make_api_call  # type: ignore[attr-defined]
-
-    def noted(client: Any, operation: str, parameters: Any) -> Any:
-        called.add(action_of(client.meta.service_model.operation_model(operation)))
-        return call(client, operation, parameters)
 
     def run(
         *arguments: str,
@@ -151,6 +146,12 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
     ) -> Result:
         monkeypatch.setenv("COLUMNS", str(width))
         called.clear()
+        call = BaseClient._make_api_call  # type: ignore[attr-defined]
+
+        def noted(client: Any, operation: str, parameters: Any) -> Any:
+            called.add(action_of(client.meta.service_model.operation_model(operation)))
+            return call(client, operation, parameters)
+
         with monkeypatch.context() as patches:
             patches.setattr(BaseClient, "_make_api_call", noted)
             result = CliRunner().invoke(

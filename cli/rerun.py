@@ -1,0 +1,213 @@
+"""Run again what a run did not finish: ecr-rescan rerun."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from cli.call import Call
+from cli.executions import REDRIVABLE_FOR, SUCCEEDED, Execution, Executions
+from cli.exits import CommandError, ExitCode, UsageError
+from cli.run_files import RunFiles
+from cli.stack import Stack
+from ledger.bucket import RunBucket
+from ledger.run_records import RunRecords
+from ledger.table import Table
+from own_events.rescan_finished import Problem
+from reporting.text import visible
+from rescan_registry.run_summary import RunFacts, RunSummary, summary_of
+from runtime import clock
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+MOST_RUNS = 100  # that are looked at for one that failed
+_INVALID = "InvalidRescanRequest"
+
+
+@dataclass(frozen=True)
+class Rerun:
+    """What was done about a run that did not finish.
+
+    run: absent if no run has failed. problems, deferred: the first repositories that are left.
+    started: the name of the new run; absent if none was started. is_redriven: the run goes on.
+    redrive_until: until when AWS redrives the run; absent where a rerun is as good.
+    """
+
+    run: str | None
+    reason: str
+    left: int = 0
+    repositories: int = 0
+    problems: tuple[Problem, ...] = ()
+    deferred: tuple[str, ...] = ()
+    started: str | None = None
+    is_redriven: bool = False
+    redrive_until: datetime | None = None
+
+    def document(self) -> Mapping[str, object]:
+        """Return all of it."""
+        return vars(self)
+
+    def rows(self) -> Iterable[Mapping[str, object]]:
+        """Return a row per repository that is left."""
+        return [
+            *({"repository": each.repository, "problem": each.problem} for each in self.problems),
+            *({"repository": name, "problem": "deferred"} for name in self.deferred),
+        ]
+
+    def show(self, console: "Console") -> None:
+        """Print it."""
+        if self.run is None:
+            console.print(self.reason, soft_wrap=True)
+        elif self.is_redriven:
+            console.print(f"{self.run} goes on   ecr-rescan status --follow", soft_wrap=True)
+        elif self.started:
+            console.print(f"started {self.started}   ecr-rescan status --follow", soft_wrap=True)
+        elif self.redrive_until:
+            done = self.repositories - self.left
+            console.print(
+                f"The run itself was stopped: {visible(self.reason)}. Redrive continues it and "
+                f"repeats none of the {done:,} of {self.repositories:,} repositories that are "
+                f"done, until {self.redrive_until:%Y-%m-%d}:\n  ecr-rescan rerun {self.run} --redrive",
+                soft_wrap=True,
+            )
+        else:
+            console.print("Nothing was started.")
+
+
+def rerun(call: Call, run: str | None, *, redrive: bool) -> ExitCode:
+    """Start what a run did not finish; say so where Redrive is the better way."""
+    stack = call.stack
+    executions = Executions(stack)
+    execution = _given(executions, run) if run else _newest_failed(stack, executions)
+    if execution is None:
+        call.answer(
+            Rerun(
+                None, "Nothing to rerun: no run has failed since the last one that did everything."
+            )
+        )
+        return ExitCode.DONE
+    if execution.is_running:
+        raise UsageError(
+            f"{execution.name} is running: ecr-rescan status --follow shows when it has ended."
+        )
+    if redrive:
+        return _redriven(call, executions, execution)
+    left = _left_of(stack, execution)
+    if left is None:
+        return _again(call, executions, execution)
+    found = _answer(execution, left)
+    if not found.left:
+        call.answer(Rerun(None, f"{execution.name} has done everything: nothing to rerun."))
+        return ExitCode.DONE
+    if found.redrive_until:
+        call.answer(found)
+        return ExitCode.BAD
+    _complain_of(call, execution, found)
+    started = None
+    if call.confirm(f"Start a run over these {found.left:,}?"):
+        started = executions.start("rerun", left.rerun)
+    call.answer(Rerun(**{**vars(found), "started": started}))
+    return ExitCode.DONE
+
+
+def _given(executions: Executions, run: str) -> Execution:
+    if execution := executions.find(run):
+        return execution
+    raise UsageError(
+        f"There is no run {visible(run)}: ecr-rescan status --runs 100 lists their names."
+    )
+
+
+def _newest_failed(stack: Stack, executions: Executions) -> Execution | None:
+    """Return the newest run that failed, unless a later one did everything or was its rerun."""
+    files, rerun_with_success = RunFiles(stack), set[str]()
+    for each in executions.newest(MOST_RUNS):
+        if each.has_failed and each.name not in rerun_with_success:
+            return executions.find(each.name)
+        if each.status == SUCCEEDED:
+            summary = files.summary(each.name)
+            if summary and summary.is_whole and not summary.dry_run:
+                return None
+            described = executions.find(each.name)
+            document = json.loads(described.run_input) if described else {}
+            if isinstance(document, dict) and isinstance(document.get("rerun_of"), str):
+                rerun_with_success.add(document["rerun_of"])
+    return None
+
+
+def _left_of(stack: Stack, execution: Execution) -> RunSummary | None:
+    """Compare the list of a run with its records; None if it has no list."""
+    name = stack.output("RunBucketName")
+    names = RunBucket(stack.client("s3"), name).repositories(execution.name)
+    if names is None:
+        return None
+    records = RunRecords(Table(stack.client("dynamodb"), stack.output("LedgerTableName")))
+    ended_at = execution.ended_at or clock.now()
+    is_dry = _input_of(execution).get("dry_run") is True
+    facts = RunFacts(execution.name, is_dry, execution.started_at, ended_at)
+    return summary_of(facts, names, records.for_run(execution.name))
+
+
+def _answer(execution: Execution, left: RunSummary) -> Rerun:
+    ended_at = execution.ended_at or execution.started_at
+    until = ended_at + REDRIVABLE_FOR
+    is_redrive_better = execution.was_stopped and execution.is_redrivable and until > clock.now()
+    return Rerun(
+        run=execution.name,
+        reason=execution.error or execution.status,
+        left=left.repositories_not_done + left.repositories_deferred,
+        repositories=left.repositories,
+        problems=tuple(left.problems.start),
+        deferred=tuple(left.deferred.start),
+        redrive_until=until if is_redrive_better else None,
+    )
+
+
+def _redriven(call: Call, executions: Executions, execution: Execution) -> ExitCode:
+    if not (execution.was_stopped and execution.is_redrivable):
+        reason = execution.not_redrivable_because or "its Map had ended"
+        raise UsageError(
+            f"Redrive does not help {execution.name}: {visible(reason)}. "
+            f"ecr-rescan rerun {execution.name} starts what it did not finish."
+        )
+    is_wanted = call.confirm(f"Continue {execution.name}, with the definition that it had?")
+    if is_wanted:
+        executions.redrive(execution)
+    reason = execution.error or execution.status
+    call.answer(Rerun(execution.name, reason, is_redriven=is_wanted))
+    return ExitCode.DONE
+
+
+def _again(call: Call, executions: Executions, execution: Execution) -> ExitCode:
+    """Start a run with the same input, if the run ended before it had listed its repositories."""
+    cause = visible(f"{execution.error}: {execution.cause}")
+    if execution.error == _INVALID:
+        raise CommandError(f"{execution.name} can only fail again: {cause}")
+    if execution.status == SUCCEEDED:
+        call.answer(Rerun(None, f"{execution.name} has done everything: nothing to rerun."))
+        return ExitCode.DONE
+    call.output.complain(f"{execution.name} ended before it had listed its repositories: {cause}")
+    started = None
+    if call.confirm("Start a run with the same input?"):
+        started = executions.start("rerun", _input_of(execution))
+    call.answer(Rerun(execution.name, execution.error or execution.status, started=started))
+    return ExitCode.DONE
+
+
+def _complain_of(call: Call, execution: Execution, found: Rerun) -> None:
+    status = execution.status.lower().replace("_", " ")
+    call.output.complain(
+        f"{execution.name} {status}: {found.left:,} of {found.repositories:,} repositories did "
+        "not finish."
+    )
+    for row in found.rows():
+        call.output.complain(f"  {visible(str(row['repository']))}  {visible(str(row['problem']))}")
+    if (more := found.left - len(found.problems) - len(found.deferred)) > 0:
+        call.output.complain(f"  and {more:,} more")
+
+
+def _input_of(execution: Execution) -> dict[str, object]:
+    document = json.loads(execution.run_input)
+    return document if isinstance(document, dict) else {}

@@ -1,0 +1,256 @@
+"""The last runs, what is running, what waits, and what comes next: ecr-rescan status."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from cli.call import Call
+from cli.executions import SUCCEEDED, Execution, Executions, MapProgress
+from cli.exits import ExitCode
+from cli.output import Output, add_row, age, duration, number, table
+from cli.run_files import RunFiles
+from cli.stack import Stack
+from ledger.run_records import RunRecords
+from ledger.run_summaries import SummaryDocument
+from ledger.table import Table
+from ledger.unfinished_executions import UnfinishedExecutions
+from rescan_registry.outcomes import Outcome
+from runtime import clock
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+POLL_SECONDS = 5
+_SCHEDULES = {
+    "run": "RescanRegistryStateMachineSchedule",
+    "digest": "SendDigestStateMachineDigestSchedule",
+}
+
+
+@dataclass(frozen=True)
+class ShownRun:
+    """An execution, and its summary where it has one."""
+
+    execution: Execution
+    summary: SummaryDocument | None
+
+    def outcome(self, outcome: Outcome) -> int | None:
+        """Return how many images had an outcome; absent without a summary."""
+        return self.summary.images.outcomes().get(outcome, 0) if self.summary else None
+
+    def seconds(self) -> int | None:
+        """Return how long the run took; absent while it is running."""
+        ended_at = self.execution.ended_at
+        return round((ended_at - self.execution.started_at).total_seconds()) if ended_at else None
+
+    def row(self) -> dict[str, object]:
+        """Return its row, for JSON and CSV."""
+        return {
+            "run": self.execution.name,
+            "status": self.execution.status,
+            "is_dry_run": self.summary.dry_run if self.summary else None,
+            "started_at": self.execution.started_at,
+            "ended_at": self.execution.ended_at,
+            "seconds": self.seconds(),
+            "started": self.outcome(Outcome.STARTED),
+            "deferred": self.outcome(Outcome.DEFERRED),
+            "failed": self.outcome(Outcome.FAILED),
+            "repositories": self.summary.repositories if self.summary else None,
+            "repositories_not_done": self.summary.repositories_not_done if self.summary else None,
+        }
+
+
+@dataclass(frozen=True)
+class RunningRun:
+    """A run that is in progress. started: scans so far."""
+
+    name: str
+    started_at: datetime
+    progress: MapProgress | None
+    started: int
+
+    def sentence(self, now: datetime) -> str:
+        """Say how far it is."""
+        since = f"running {self.name} since {age(self.started_at, now)}"
+        if self.progress is None:
+            return f"{since}: listing repositories"
+        done = f"{self.progress.ended:,} of {self.progress.repositories:,} repositories"
+        failed = f", {self.progress.failed:,} failed" if self.progress.failed else ""
+        return f"{since}: {done}{failed}, {self.started:,} scans started"
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """When something starts next, as EventBridge Scheduler knows it."""
+
+    expression: str
+    timezone: str
+    is_enabled: bool
+
+    def sentence(self) -> str:
+        """Say when."""
+        when = f"{self.expression}, {self.timezone}"
+        return when if self.is_enabled else f"none, the schedule is disabled ({when})"
+
+
+@dataclass(frozen=True)
+class Status:
+    """What a stack does.
+
+    queues: messages that wait, by queue. unfinished: executions of NotifyScan that ended early and
+    are started again by the next digest. schedules: by what they start.
+    damaged: summaries that could not be read.
+    """
+
+    runs: tuple[ShownRun, ...]
+    running: tuple[RunningRun, ...]
+    queues: Mapping[str, int]
+    unfinished: int
+    schedules: Mapping[str, Schedule]
+    now: datetime
+    damaged: tuple[str, ...] = ()
+
+    @property
+    def has_failed(self) -> bool:
+        """Return whether the newest run that has ended did not succeed."""
+        ended = [each.execution for each in self.runs if not each.execution.is_running]
+        return bool(ended) and ended[0].status != SUCCEEDED
+
+    def document(self) -> Mapping[str, object]:
+        """Return all of it."""
+        return {
+            "runs": [each.row() for each in self.runs],
+            "running": list(self.running),
+            "queues": self.queues,
+            "unfinished": self.unfinished,
+            "next": self.schedules,
+            "damaged": self.damaged,
+        }
+
+    def rows(self) -> Iterable[Mapping[str, object]]:
+        """Return a row per run."""
+        return [each.row() for each in self.runs]
+
+    def show(self, console: "Console") -> None:
+        """Print it."""
+        numbers = ("took", "started", "deferred", "failed", "not done")
+        rows = table(("begun", "status", *numbers, "run"), right=numbers)
+        for each in self.runs:
+            summary, seconds = each.summary, each.seconds()
+            not_done = (
+                f"{summary.repositories_not_done:,} of {summary.repositories:,}"
+                if summary and summary.repositories_not_done
+                else "·"
+            )
+            add_row(
+                rows,
+                f"{each.execution.started_at:%m-%d %H:%M}",
+                each.execution.status.lower().replace("_", " "),
+                duration(seconds) if seconds is not None else "",
+                *(
+                    number(each.outcome(outcome) or 0)
+                    for outcome in (Outcome.STARTED, Outcome.DEFERRED, Outcome.FAILED)
+                ),
+                not_done,
+                each.execution.name,
+            )
+        if self.runs:
+            console.print(rows)
+        else:
+            console.print("No run yet.")
+        for running in self.running:
+            console.print(f"\n{running.sentence(self.now)}", soft_wrap=True)
+        undelivered = self.queues["undelivered"]
+        command = "   ecr-rescan undelivered" if undelivered else ""
+        console.print(f"\n{undelivered:,} undelivered or unstarted{command}", soft_wrap=True)
+        console.print(f"{self.queues['inspector_findings']:,} findings of Amazon Inspector wait")
+        if self.unfinished:
+            console.print(
+                f"{self.unfinished:,} executions of NotifyScan ended early; the next digest starts "
+                "them again",
+                soft_wrap=True,
+            )
+        for what, schedule in self.schedules.items():
+            console.print(f"next {what}: {schedule.sentence()}", soft_wrap=True)
+
+
+def status(call: Call, *, runs: int, follow: bool) -> ExitCode:
+    """Say what a stack does; with `follow`, first show the progress of its runs to their end."""
+    stack = call.stack
+    if follow:
+        _follow(stack, call.output)
+    found = read_status(stack, runs)
+    call.answer(found)
+    if found.has_failed:
+        return ExitCode.BAD
+    return ExitCode.INCOMPLETE if found.damaged else ExitCode.DONE
+
+
+def read_status(stack: Stack, most: int) -> Status:
+    """Read what a stack does."""
+    executions, files, now = Executions(stack), RunFiles(stack), clock.now()
+    listed = executions.newest(most)
+    table_of = Table(stack.client("dynamodb"), stack.output("LedgerTableName"))
+    return Status(
+        runs=tuple(
+            ShownRun(each, None if each.is_running else files.summary(each.name)) for each in listed
+        ),
+        running=tuple(_running(stack, executions, each) for each in listed if each.is_running),
+        queues={
+            "undelivered": _messages(stack, "UndeliveredQueueUrl"),
+            "inspector_findings": _messages(stack, "InspectorFindingsQueueUrl"),
+        },
+        unfinished=sum(1 for _ in UnfinishedExecutions(table_of).ended_early(now)),
+        schedules=_schedules(stack),
+        now=now,
+        damaged=tuple(files.damaged),
+    )
+
+
+def _follow(stack: Stack, output: Output) -> None:
+    """Print a line per change until no run is in progress."""
+    executions, said = Executions(stack), dict[str, tuple[int, int]]()
+    while running := [each for each in executions.newest(10) if each.is_running]:
+        for each in running:
+            found = _running(stack, executions, each)
+            ended = found.progress.ended if found.progress else -1
+            if said.get(each.name) != (ended, found.started):
+                said[each.name] = (ended, found.started)
+                output.complain(found.sentence(clock.now()))
+        clock.sleep(POLL_SECONDS)
+
+
+def _running(stack: Stack, executions: Executions, execution: Execution) -> RunningRun:
+    records = RunRecords(Table(stack.client("dynamodb"), stack.output("LedgerTableName")))
+    started = sum(
+        sum(record.images.get(Outcome.STARTED, {}).values())
+        for record in records.for_run(execution.name)
+    )
+    progress = executions.progress(execution.name)
+    return RunningRun(execution.name, execution.started_at, progress, started)
+
+
+def _messages(stack: Stack, queue: str) -> int:
+    answer = stack.client("sqs").get_queue_attributes(
+        QueueUrl=stack.output(queue),
+        AttributeNames=[
+            "ApproximateNumberOfMessages",
+            "ApproximateNumberOfMessagesNotVisible",
+        ],
+    )
+    return sum(map(int, answer["Attributes"].values()))
+
+
+def _schedules(stack: Stack) -> dict[str, Schedule]:
+    names = stack.physical_names("AWS::Scheduler::Schedule")
+    found = dict[str, Schedule]()
+    for what, logical_id in _SCHEDULES.items():
+        if logical_id in names:
+            answer = stack.client("scheduler").get_schedule(Name=names[logical_id])
+            found[what] = Schedule(
+                answer["ScheduleExpression"],
+                answer["ScheduleExpressionTimezone"],
+                answer["State"] == "ENABLED",
+            )
+    return found

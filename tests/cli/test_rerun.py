@@ -1,0 +1,230 @@
+"""ecr-rescan rerun: what it starts, and when Redrive is better."""
+
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import boto3
+import pytest
+
+from ledger.bucket import RunBucket
+from ledger.run_records import RecordStatus, RunRecord, RunRecords
+from ledger.table import Table
+from tests.cli.conftest import Run, StackInMemory
+from tests.cli.recorded import Recorded, refused
+from tests.cli.test_run_files import summary, write
+from tests.cli.test_status import listed
+from tests.support.clock import NOW
+
+NAME = "rerun-20260314T030000Z"
+type Ended = Callable[..., None]
+
+
+@pytest.fixture
+def bucket(stack: StackInMemory, recorded: Recorded) -> RunBucket:
+    recorded.answer("StartExecution", {"executionArn": "arn:started", "startDate": NOW})
+    recorded.answer("RedriveExecution", {"redriveDate": NOW})
+    return RunBucket(boto3.client("s3"), "run-bucket")
+
+
+@pytest.fixture
+def ended(recorded: Recorded, bucket: RunBucket) -> Ended:
+    """Let executions have ended; the first one is described, with more about it."""
+
+    def ended(*names: str, **more: Any) -> None:
+        more = {"status": "FAILED", "error": "RescanIncomplete"} | more
+        statuses = [more["status"], *["SUCCEEDED"] * len(names)]
+        executions = [listed(each, status) for each, status in zip(names, statuses, strict=False)]
+        recorded.answer("ListExecutions", {"executions": executions})
+        recorded.answer("DescribeExecution", {**listed(names[0], more["status"]), **more})
+
+    return ended
+
+
+@pytest.fixture
+def failed(bucket: RunBucket) -> None:
+    """Let the run `bad` have failed in one repository, and not reached another one."""
+    bucket.write_repositories("bad", ["data/etl", "team/api", "team/web"])
+    for repository, status, error in (
+        ("data/etl", RecordStatus.FAILED, "AccessDenied"),
+        ("team/api", RecordStatus.FINISHED, None),
+        ("team/web", RecordStatus.DEFERRED, None),
+    ):
+        record = RunRecord("bad", repository, status, NOW, NOW, error=error, cause="no")
+        RunRecords(Table(boto3.client("dynamodb"), "ledger-table")).put(record, expires_at=1)
+
+
+def started(recorded: Recorded) -> list[Any]:
+    return [(each["name"], json.loads(each["input"])) for each in recorded.asked["StartExecution"]]
+
+
+@pytest.mark.usefixtures("failed")
+def test_starts_what_the_newest_run_did_not_finish(
+    run: Run, recorded: Recorded, ended: Ended
+) -> None:
+    ended("bad")
+    answer = run("rerun", "--yes")
+    assert answer.exit_code == 0, answer.stderr
+    assert answer.stderr.splitlines() == [
+        "bad failed: 2 of 3 repositories did not finish.",
+        "  data/etl  AccessDenied: no",
+        "  team/web  deferred",
+    ]
+    assert answer.stdout == f"started {NAME}   ecr-rescan status --follow\n"
+    assert started(recorded) == [(NAME, {"rerun_of": "bad"})]
+
+    found = json.loads(run("rerun", "bad", "--yes", "-o", "json").stdout)
+    assert (found["run"], found["left"], found["started"]) == ("bad", 2, NAME)
+
+
+@pytest.mark.usefixtures("failed")
+def test_starts_nothing_without_a_yes(
+    run: Run, recorded: Recorded, ended: Ended, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended("bad")
+    assert run("rerun").exit_code == 2
+    monkeypatch.setattr("cli.call.Call.confirm", lambda *_: False)
+    answer = run("rerun")
+    assert (answer.exit_code, answer.stdout) == (0, "Nothing was started.\n")
+    assert started(recorded) == []
+
+
+def test_counts_what_it_does_not_name(run: Run, ended: Ended, bucket: RunBucket) -> None:
+    bucket.write_repositories("bad", [f"team/{number:02}" for number in range(12)])
+    ended("bad", status="ABORTED", error="")
+    assert "  and 2 more" in run("rerun", "--yes").stderr
+
+
+def test_a_rerun_of_a_dry_run_is_one(
+    run: Run, recorded: Recorded, ended: Ended, bucket: RunBucket
+) -> None:
+    bucket.write_repositories("bad", ["team/api"])
+    ended("bad", input='{"dry_run": true}')
+    run("rerun", "bad", "--yes")
+    assert started(recorded) == [(NAME, {"rerun_of": "bad", "dry_run": True})]
+
+
+@pytest.mark.usefixtures("failed")
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"error": "States.ExceedToleratedFailureThreshold"},
+        {"status": "TIMED_OUT", "error": "States.Timeout"},
+        {"status": "ABORTED", "error": ""},
+    ],
+)
+def test_says_where_redrive_is_better_and_does_it(
+    run: Run, recorded: Recorded, ended: Ended, how: dict[str, str]
+) -> None:
+    ended("bad", redriveStatus="REDRIVABLE", **how)
+    answer = run("rerun")
+    assert answer.exit_code == 1
+    assert (
+        "repeats none of the 1 of 3 repositories that are done, until 2026-03-28:\n"
+        "  ecr-rescan rerun bad --redrive\n"
+    ) in answer.stdout
+    assert started(recorded) == []
+
+    answer = run("rerun", "bad", "--redrive", "--yes")
+    assert (answer.exit_code, answer.stdout) == (0, "bad goes on   ecr-rescan status --follow\n")
+    assert recorded.asked["RedriveExecution"] == [{"executionArn": "arn:execution:bad"}]
+
+
+@pytest.mark.usefixtures("failed")
+def test_after_fourteen_days_a_rerun_is_all_there_is(run: Run, ended: Ended) -> None:
+    ended(
+        "bad",
+        status="TIMED_OUT",
+        redriveStatus="REDRIVABLE",
+        stopDate=NOW - timedelta(days=14, minutes=1),
+    )
+    assert run("rerun", "--yes").stdout.startswith("started")
+
+
+@pytest.mark.usefixtures("failed")
+def test_redrive_is_refused_where_it_does_not_help(
+    run: Run, recorded: Recorded, ended: Ended
+) -> None:
+    ended("bad", redriveStatus="REDRIVABLE")
+    answer = run("rerun", "bad", "--redrive", "--yes")
+    assert answer.exit_code == 2
+    assert "its Map had ended" in answer.stderr
+    ended("bad", status="TIMED_OUT", redriveStatus="NOT_REDRIVABLE", redriveStatusReason="too old")
+    assert "too old" in run("rerun", "bad", "--redrive", "--yes").stderr
+    assert recorded.asked["RedriveExecution"] == []
+
+
+def test_without_a_red_run_there_is_nothing_to_do(
+    run: Run, recorded: Recorded, ended: Ended, bucket: RunBucket
+) -> None:
+    recorded.answer("ListExecutions", {"executions": []})
+    answer = run("rerun")
+    assert answer.exit_code == 0
+    assert answer.stdout.startswith("Nothing to rerun")
+
+    write(bucket, summary("good"))
+    recorded.answer(
+        "ListExecutions", {"executions": [listed("good", "SUCCEEDED"), listed("bad", "FAILED")]}
+    )
+    assert run("rerun").stdout.startswith("Nothing to rerun")
+
+
+@pytest.mark.parametrize("given", ['{"rerun_of": "bad"}', "{}", "[]", '{"rerun_of": 1}'])
+@pytest.mark.usefixtures("failed")
+def test_a_run_that_was_rerun_with_success_is_done(
+    run: Run, recorded: Recorded, bucket: RunBucket, given: str
+) -> None:
+    executions = [listed("again", "SUCCEEDED"), listed("bad", "FAILED")]
+    recorded.answer("ListExecutions", {"executions": executions})
+    recorded.answer(
+        "DescribeExecution",
+        {**listed("again", "SUCCEEDED"), "input": given},
+        {**listed("bad", "FAILED"), "error": "RescanIncomplete"},
+    )
+    text = run("rerun", "--yes").stdout
+    assert text.startswith("Nothing to rerun" if "bad" in given else "started")
+
+
+def test_a_run_that_did_everything_needs_no_rerun(
+    run: Run, ended: Ended, bucket: RunBucket
+) -> None:
+    bucket.write_repositories("good", [])
+    ended("good", status="SUCCEEDED", error="")
+    assert "has done everything" in run("rerun", "good").stdout
+    ended("idle", status="SUCCEEDED", error="")
+    assert "has done everything" in run("rerun", "idle").stdout
+
+
+def test_a_run_without_a_list_is_started_with_the_same_input(
+    run: Run, recorded: Recorded, ended: Ended, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended("early", error="EcrThrottled", cause="16 times", input='{"rescan_after": "2d"}')
+    answer = run("rerun", "--yes")
+    assert answer.exit_code == 0
+    assert "ended before it had listed its repositories: EcrThrottled: 16" in answer.stderr
+    assert started(recorded) == [(NAME, {"rescan_after": "2d"})]
+    monkeypatch.setattr("cli.call.Call.confirm", lambda *_: False)
+    assert run("rerun").stdout == "Nothing was started.\n"
+
+
+def test_an_input_that_no_run_accepts_is_not_started_again(run: Run, ended: Ended) -> None:
+    ended("early", error="InvalidRescanRequest", cause="dry_run must be", input="[]")
+    answer = run("rerun", "--yes")
+    assert answer.exit_code == 3
+    assert "dry_run must be" in answer.stderr
+
+
+def test_a_run_that_is_none_or_in_progress_is_refused(
+    run: Run, recorded: Recorded, ended: Ended
+) -> None:
+    recorded.answer("DescribeExecution", refused("DescribeExecution", "ExecutionDoesNotExist"))
+    answer = run("rerun", "nothing")
+    assert answer.exit_code == 2
+    assert "There is no run nothing" in answer.stderr
+    recorded.answer("DescribeExecution", listed("now", "RUNNING", 2, None))
+    answer = run("rerun", "now")
+    assert answer.exit_code == 2
+    assert "now is running" in answer.stderr
+    recorded.answer("DescribeExecution", refused("DescribeExecution", "ThrottlingException"))
+    assert run("rerun", "now").exit_code == 3

@@ -1,0 +1,239 @@
+"""ecr-rescan status: runs, progress, queues, and what comes next."""
+
+import csv
+import io
+import json
+from datetime import timedelta
+from typing import Any
+
+import boto3
+import pytest
+
+from ledger.run_records import RecordStatus, RunRecord, RunRecords
+from ledger.run_summaries import ImageCounts, summary_key
+from ledger.table import Table
+from tests.cli.conftest import Run, StackInMemory
+from tests.cli.recorded import Recorded
+from tests.cli.test_plan import bucket, patience  # noqa: F401
+from tests.cli.test_run_files import summary, write
+from tests.support.clock import NOW
+
+SCHEDULE = {
+    "ScheduleExpression": "cron(0 3 * * ? *)",
+    "ScheduleExpressionTimezone": "Europe/Berlin",
+    "State": "ENABLED",
+}
+MAP = "arn:aws:states:eu-central-1:123456789012:mapRun:x/Repositories:1"
+
+
+def listed(name: str, status: str, minutes_ago: int = 60, took: int | None = 18) -> dict[str, Any]:
+    started_at = NOW - timedelta(minutes=minutes_ago)
+    ended = {} if took is None else {"stopDate": started_at + timedelta(minutes=took)}
+    return {
+        "executionArn": f"arn:execution:{name}",
+        "stateMachineArn": "arn",
+        "name": name,
+        "status": status,
+        "startDate": started_at,
+        **ended,
+    }
+
+
+def counts(**changes: int) -> dict[str, int]:
+    names = ("pending", "running", "succeeded", "failed", "timedOut", "aborted", "resultsWritten")
+    return {**dict.fromkeys((*names, "total"), 0), **changes}
+
+
+def map_run(**changes: int) -> dict[str, Any]:
+    return {
+        "mapRunArn": MAP,
+        "executionArn": "arn",
+        "status": "RUNNING",
+        "startDate": NOW,
+        "maxConcurrency": 10,
+        "toleratedFailurePercentage": 5.0,
+        "toleratedFailureCount": 0,
+        "itemCounts": counts(**changes),
+        "executionCounts": counts(**changes),
+    }
+
+
+MAP_RUNS = {
+    "mapRuns": [
+        {"executionArn": "arn", "mapRunArn": MAP, "stateMachineArn": "arn", "startDate": NOW}
+    ]
+}
+
+
+@pytest.fixture
+def scheduled(stack: StackInMemory, recorded: Recorded) -> Recorded:
+    """Give the stack its schedules, and no run."""
+    stack.resources["AWS::Scheduler::Schedule"] = {
+        "RescanRegistryStateMachineSchedule": "run",
+        "SendDigestStateMachineDigestSchedule": "digest",
+    }
+    recorded.answer("GetSchedule", SCHEDULE, SCHEDULE | {"State": "DISABLED"})
+    recorded.answer("ListExecutions", {"executions": []})
+    return recorded
+
+
+def put_record(run: str, started: int) -> None:
+    record = RunRecord(
+        run=run,
+        repository="team/api",
+        status=RecordStatus.FINISHED,
+        started_at=NOW,
+        ended_at=NOW,
+        images={"STARTED": {"accepted": started}} if started else {},
+    )
+    RunRecords(Table(boto3.client("dynamodb"), "ledger-table")).put(record, expires_at=1)
+
+
+@pytest.mark.usefixtures("scheduled")
+def test_a_stack_without_runs_says_so(run: Run) -> None:
+    answer = run("status")
+    assert answer.exit_code == 0
+    assert answer.stdout.splitlines() == [
+        "No run yet.",
+        "",
+        "0 undelivered or unstarted",
+        "0 findings of Amazon Inspector wait",
+        "next run: cron(0 3 * * ? *), Europe/Berlin",
+        "next digest: none, the schedule is disabled (cron(0 3 * * ? *), Europe/Berlin)",
+    ]
+
+
+def test_lists_the_last_runs_and_ends_badly_if_the_newest_failed(
+    run: Run,
+    scheduled: Recorded,
+    bucket: Any,  # noqa: F811
+) -> None:
+    executions = [listed("second", "FAILED"), listed("first", "SUCCEEDED", 1500)]
+    scheduled.answer("ListExecutions", {"executions": executions})
+    images = ImageCounts({"STARTED": {"accepted": 88}, "FAILED": {"EcrError": 12}})
+    write(
+        bucket,
+        summary(
+            "second", status="INCOMPLETE", images=images, repositories=41, repositories_not_done=2
+        ),
+    )
+    answer = run("status")
+    assert answer.exit_code == 1
+    title, second, first = answer.stdout.splitlines()[:3]
+    assert title.split() == [
+        "BEGUN",
+        "STATUS",
+        "TOOK",
+        "STARTED",
+        "DEFERRED",
+        "FAILED",
+        "NOT",
+        "DONE",
+        "RUN",
+    ]
+    assert second.split() == [
+        "03-14",
+        "02:00",
+        "failed",
+        "18",
+        "min",
+        "88",
+        "·",
+        "12",
+        "2",
+        "of",
+        "41",
+        "second",
+    ]
+    assert first.split() == [
+        "03-13",
+        "02:00",
+        "succeeded",
+        "18",
+        "min",
+        "·",
+        "·",
+        "·",
+        "·",
+        "first",
+    ]
+
+    found = json.loads(run("status", "-o", "json").stdout)
+    assert [each["run"] for each in found["runs"]] == ["second", "first"]
+    assert (found["runs"][0]["seconds"], found["runs"][1]["started"]) == (1080, None)
+    rows = [*csv.DictReader(io.StringIO(run("status", "-o", "csv").stdout))]
+    assert [each["status"] for each in rows] == ["FAILED", "SUCCEEDED"]
+
+
+def test_a_run_in_progress_has_its_progress(
+    run: Run,
+    scheduled: Recorded,
+    patience: list[float],  # noqa: F811
+) -> None:
+    put_record("now", 31)
+    executions = [listed("now", "RUNNING", 2, None), listed("first", "SUCCEEDED", 1500)]
+    scheduled.answer("ListExecutions", {"executions": executions})
+    scheduled.answer("ListMapRuns", {"mapRuns": []}, MAP_RUNS)
+    scheduled.answer("DescribeMapRun", map_run(total=41, succeeded=13, failed=1, running=10))
+    assert "running now since 2 min: listing repositories" in run("status").stdout
+    answer = run("status")
+    assert answer.exit_code == 0
+    assert (
+        "running now since 2 min: 14 of 41 repositories, 1 failed, 31 scans started"
+        in answer.stdout
+    )
+
+
+def test_follows_a_run_to_its_end_with_a_line_per_change(
+    run: Run,
+    scheduled: Recorded,
+    patience: list[float],  # noqa: F811
+) -> None:
+    under_way = {"executions": [listed("now", "RUNNING", 2, None)]}
+    scheduled.answer(
+        "ListExecutions", *[under_way] * 4, {"executions": [listed("now", "SUCCEEDED")]}
+    )
+    scheduled.answer("ListMapRuns", {"mapRuns": []}, MAP_RUNS)
+    scheduled.answer(
+        "DescribeMapRun",
+        map_run(total=3, succeeded=1),
+        map_run(total=3, succeeded=1),
+        map_run(total=3, succeeded=3),
+    )
+    answer = run("status", "--follow")
+    assert answer.exit_code == 0
+    assert answer.stderr.splitlines() == [
+        "running now since 2 min: listing repositories",
+        "running now since 2 min: 1 of 3 repositories, 0 scans started",
+        "running now since 2 min: 3 of 3 repositories, 0 scans started",
+    ]
+    assert patience == [5, 5, 5, 5]
+    assert "succeeded" in answer.stdout
+
+
+@pytest.mark.usefixtures("scheduled")
+def test_says_what_waits(run: Run, stack: StackInMemory) -> None:
+    sqs = boto3.client("sqs")
+    for _ in range(3):
+        sqs.send_message(QueueUrl=stack.outputs["UndeliveredQueueUrl"], MessageBody="{}")
+    boto3.client("dynamodb").put_item(
+        TableName="ledger-table",
+        Item={
+            "pk": {"S": "unfinished"},
+            "sk": {"S": "execution#x"},
+            "started_at": {"S": (NOW - timedelta(hours=1)).isoformat()},
+        },
+    )
+    stack.resources.clear()
+    text = run("status", width=120).stdout
+    assert "3 undelivered or unstarted   ecr-rescan undelivered" in text
+    assert "1 executions of NotifyScan ended early; the next digest starts them again" in text
+    assert "next" not in text.replace("the next digest", "")
+
+
+def test_a_damaged_summary_makes_the_answer_incomplete(run: Run, scheduled: Recorded) -> None:
+    scheduled.answer("ListExecutions", {"executions": [listed("first", "SUCCEEDED")]})
+    boto3.client("s3").put_object(Bucket="run-bucket", Key=summary_key("first"), Body=b"{}\n")
+    answer = run("status", "-o", "json")
+    assert answer.exit_code == 4
+    assert json.loads(answer.stdout)["damaged"] == [summary_key("first")]

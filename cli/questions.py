@@ -98,9 +98,17 @@ class _Questions:
 
     def hidden(self, meaning: str, name: str, read: Callable[[str], str]) -> str:
         """Ask for a text that is not shown."""
+
+        def checked(text: str) -> str:
+            try:
+                return read(text)
+            except click.UsageError as error:  # which click keeps back, as if it had the text
+                self._output.complain(error.message)
+                raise
+
         self._output.complain(f"\n{meaning}")
         answer: str = click.prompt(
-            name, default="", show_default=False, hide_input=True, value_proc=read, err=True
+            name, default="", show_default=False, hide_input=True, value_proc=checked, err=True
         )
         return answer
 

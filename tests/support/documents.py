@@ -6,6 +6,7 @@ A part is everything between `<!-- begin NAME -->` and `<!-- end NAME -->`.
 from pathlib import Path
 
 from tests.support.definition import WORKFLOWS
+from tests.support.deploy_role import policy_text
 from tests.support.diagram import diagram
 from tests.support.errors import error_table, picture, state_table
 from tests.support.faults import Begins, fault_table
@@ -32,6 +33,7 @@ def generated() -> dict[Path, str]:
         DOCS / "third-party.md": {"third parties": third_party_table()},
         DOCS / "architecture.md": {"events that are not what they seem": forged_table()},
         DOCS / "faults.md": {f"faults of {begins}": fault_table(begins) for begins in Begins},
+        DOCS / "deploying.md": {"permissions of a deploy role": policy_text()},
         DOCS / "parameters.md": {"parameters": parameter_tables()},
     }
     return {path: _filled(path.read_text(), texts) for path, texts in parts.items()}

@@ -11,6 +11,7 @@ from pathlib import Path
 from cfnlint.api import ManualArgs, lint
 
 from operations.expanded import expanded
+from tests.support.deploy_role import KINDS
 
 ROOT = Path(__file__).parents[2]
 REGIONS = (  # one of each partition
@@ -61,11 +62,13 @@ def main(file: str) -> int:
     templates = {region: text_for(region) for region in REGIONS}
     Path(file).parent.mkdir(exist_ok=True)
     Path(file).write_text(templates[REGIONS[0]])
-    matches = [
+    matches: list[object] = [
         match
         for text, regions in alike(templates).items()
         for match in lint(text, config=ManualArgs(regions=regions))
     ]
+    kinds = {each["Type"] for each in json.loads(templates[REGIONS[0]])["Resources"].values()}
+    matches += [f"tests/support/deploy_role.py lacks {kind}" for kind in kinds - {*KINDS}]
     for match in matches:
         print(match)  # noqa: T201 # the output of the command
     print(f"{len(matches)} faults in the expanded template, in {len(REGIONS)} partitions")  # noqa: T201

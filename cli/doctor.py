@@ -29,7 +29,7 @@ CHECKS: Mapping[str, Callable[[Stack], list[Result]]] = {
     "schedule": runs.schedule,
     "oldest scan": runs.oldest_scan,
     "secrets": channels.secrets,
-    "e-mail": channels.email,
+    "email": channels.email,
     "rules": events.rules,
     "alarm topic": alarms.alarm_topic,
     "queues": events.queues,

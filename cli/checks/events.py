@@ -16,6 +16,7 @@ from runtime import clock
 
 INCIDENTS = "ImageDeleted"  # the rule that only PagerDuty needs
 FINDINGS = "FindingChanged"  # the rule whose target is a queue
+INDEXES = "RecordPlatformsFunctionIndexPushed"  # the rule whose target is a function
 _WAITING = (
     "ApproximateNumberOfMessages",
     "ApproximateNumberOfMessagesNotVisible",
@@ -96,6 +97,10 @@ def _targets(stack: Stack, logical_id: str) -> str:
     if logical_id == FINDINGS:
         queue = stack.output("InspectorFindingsQueueUrl").rpartition("/")[2]
         target = {"Id": "InspectorFindings", "Arn": f"{sqs}{queue}"}
+    if logical_id == INDEXES:
+        function = stack.output("RecordPlatformsName")
+        arn = f"arn:{partition}:lambda:{region}:{account}:function:{function}"
+        target = {"Id": function, "Arn": arn}
     dead_letters = stack.output("UndeliveredQueueUrl").rpartition("/")[2]
     # A day, as the template says: to repair what refuses the event.
     retries = {"MaximumRetryAttempts": 185, "MaximumEventAgeInSeconds": 86_400}

@@ -85,11 +85,10 @@ def oldest_scan(stack: Stack) -> list[Result]:
     summary = RunFiles(stack).newest(whole=True)
     if summary is None:
         return [ok("no run over everything has ended yet")]
-    overdue, oldest = summary.images_overdue, ""
-    if summary.freshness:
-        overdue = summary.freshness.overdue
-        if summary.freshness.oldest_at:
-            oldest = f", the oldest {age(summary.freshness.oldest_at, clock.now())}"
+    if summary.freshness is None:
+        return [ok("Amazon Inspector scans: no run looks at the age of scans")]
+    overdue, oldest_at = summary.freshness.overdue, summary.freshness.oldest_at
+    oldest = f", the oldest {age(oldest_at, clock.now())}" if oldest_at else ""
     if not overdue:
         return [ok(f"no image is overdue{oldest}")]
     follows = f"their scans are older than RescanAfter, {stack.parameter('RescanAfter')}."

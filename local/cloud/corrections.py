@@ -106,6 +106,7 @@ def correct_after_import() -> None:
     _batch_execution_logs()
     _reuse_role_credentials()
     _send_email_subjects()
+    _await_email_confirmations()
     _find_empty_lists()
     _transform_before_references()
     _collect_for_the_batching_window()
@@ -587,6 +588,38 @@ def _send_email_subjects() -> None:
         )
 
     publisher.EmailJsonTopicPublisher._publish = publish
+
+
+def _await_email_confirmations() -> None:
+    """Send emails to confirmed subscriptions only, and list the others as AWS does.
+
+    Replaces: PublishDispatcher._should_publish, SnsProvider.list_subscriptions_by_topic.
+    Upstream: no issue is known; a comment of localemu names the fault.
+    Remove when an email address gets nothing before ConfirmSubscription.
+    """
+    from localemu.services.sns import provider, publisher  # noqa: PLC0415
+
+    should_publish = publisher.PublishDispatcher._should_publish
+    list_subscriptions = provider.SnsProvider.list_subscriptions_by_topic
+
+    def publish_if_confirmed(
+        dispatcher: Any, policy: Any, message: Any, subscriber: Any, **named: Any
+    ) -> bool:
+        return subscriber["PendingConfirmation"] == "false" and should_publish(
+            dispatcher, policy, message, subscriber, **named
+        )
+
+    def list_pending(sns: Any, context: Any, topic_arn: str, **named: Any) -> Any:
+        response = list_subscriptions(sns, context, topic_arn, **named)
+        known = sns.get_store(context.account_id, context.region).subscriptions
+        for each in response["Subscriptions"]:
+            subscription = known.get(each["SubscriptionArn"], {})
+            if subscription.get("PendingConfirmation") == "true":
+                each["SubscriptionArn"] = "PendingConfirmation"
+        return response
+
+    publisher.PublishDispatcher._should_publish = publish_if_confirmed
+    provider.SnsProvider.list_subscriptions_by_topic = list_pending
 
 
 def _find_empty_lists() -> None:

@@ -153,6 +153,12 @@ class Engine:
                 message["Message"] = json.loads(message["Message"])
         return messages
 
+    def confirm_subscription(self, arn: str) -> None:
+        """Confirm a subscription as its owner does, with the token that was sent to the address."""
+        path = f"/_aws/sns/subscription-tokens/{arn}"
+        token = json.loads(self._control("GET", path=path))["subscription_token"]
+        self.client("sns").confirm_subscription(TopicArn=arn.rpartition(":")[0], Token=token)
+
     def log_tail(self, lines: int = 30) -> str:
         """Return the end of the engine's log."""
         if not self._log.exists():

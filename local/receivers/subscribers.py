@@ -84,8 +84,8 @@ class Subscribers:
     """Subscribers in an engine's account to topics and buses.
 
     Email and SMS are sent by localemu's SNS and read from its outboxes, which all subscribers of an
-    engine share. AWS asks the owner of an email address to confirm first; localemu does not. A
-    queue stands in for Amazon Q Developer in chat applications, which localemu does not have. It
+    engine share. The owner of an email address confirms the subscription, as on AWS. A queue
+    stands in for Amazon Q Developer in chat applications, which localemu does not have. It
     receives what the HTTPS endpoint would receive, unless a message has a text for one of the two
     protocols.
     """
@@ -100,8 +100,11 @@ class Subscribers:
         self._events: list[BusEvent] = []
 
     def subscribe_email(self, topic_arn: str, address: str) -> None:
-        """Subscribe an email address to a topic."""
-        self._sns.subscribe(TopicArn=topic_arn, Protocol="email", Endpoint=address)
+        """Subscribe an email address to a topic, and confirm the subscription."""
+        answer = self._sns.subscribe(
+            TopicArn=topic_arn, Protocol="email", Endpoint=address, ReturnSubscriptionArn=True
+        )
+        self._engine.confirm_subscription(answer["SubscriptionArn"])
 
     def subscribe_sms(self, topic_arn: str, number: str) -> None:
         """Subscribe a phone number, such as +4915112345678, to a topic."""

@@ -53,6 +53,8 @@ def stack(engine: Engine, inbox: Inbox) -> Stack:
     }
     name = "ecr-rescan"
     stack = Stack(engine, name, deploy(engine, parameters, stack=name))
+    for subscription in stack.physical_names("AWS::SNS::Subscription").values():
+        engine.confirm_subscription(subscription)
     stack.let_events_through(open=False)
     stack.let_events_through(open=False, rules={"FindingChanged"})
     return stack

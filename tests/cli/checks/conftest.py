@@ -1,7 +1,7 @@
 """A stack with which every check is content, in an account of moto's, for tests that spoil it."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -24,6 +24,7 @@ from tests.support.receivers import SECRETS
 from tests.support.template import resources
 
 type Answer = Callable[..., None]
+type Opened = Callable[[], Stack]
 ROLE = "arn:aws:iam::123456789012:role/any"
 REGISTRY = "repositories: [{name: prod/api}, {name: prod/web}, {name: team/prod}]"
 EVERY_DAY = "cron(0 3 * * ? *)"
@@ -75,6 +76,29 @@ def refusal(code: str, message: str = "") -> ClientError:
     return ClientError(answer, "Any")
 
 
+@pytest.fixture(scope="session")
+def accounts() -> list[Account]:
+    """Keep the account of the first test: to make its clients takes longer than any test."""
+    return []
+
+
+@pytest.fixture(autouse=True)
+def account(
+    credentials: None, accounts: list[Account], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Account]:
+    """Let the command, and the tests, use the same clients."""
+    if not accounts:
+        accounts.append(Account(Address("ecr-rescan")))
+        answer_alone(accounts[0].client("ecr"))
+    account = accounts[0]
+    vars(account).pop("identity", None)
+    monkeypatch.setattr("cli.call.Account", lambda address: account)
+    monkeypatch.setattr("boto3.client", lambda service, **_: account.client(service))
+    detach = attach(account.client("ecr"), registry_file.parse(REGISTRY))
+    yield account
+    detach()
+
+
 @pytest.fixture
 def healthy(stack: StackInMemory) -> StackInMemory:
     """Fill the stack with what a check looks at."""
@@ -116,12 +140,10 @@ def healthy(stack: StackInMemory) -> StackInMemory:
 
 
 @pytest.fixture
-def clients(healthy: StackInMemory, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Any]:
-    """Give the clients that the command uses, which are the same in each call of a test."""
-    account = Account(Address("ecr-rescan"))
-    monkeypatch.setattr("cli.call.Account", lambda address: account)
-    answer_alone(account.client("ecr"))
-    attach(account.client("ecr"), registry_file.parse(REGISTRY))
+def clients(
+    healthy: StackInMemory, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[str], Any]:
+    """Give the clients that the command uses, with answers of what moto does not have."""
     ended = {"name": "run", "status": "SUCCEEDED", "stopDate": NOW - timedelta(hours=3)}
     answers: dict[str, dict[str, Any]] = {
         "stepfunctions": {"list_executions": {"executions": [ended]}},
@@ -153,20 +175,10 @@ def answer(clients: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch) -> An
     return answer
 
 
-type Opened = Callable[[], Stack]
-
-
 @pytest.fixture
-def opened(clients: Callable[[str], Any]) -> Opened:
+def opened(clients: Callable[[str], Any], account: Account) -> Opened:
     """Open the stack as the command does, as it is now."""
-
-    def opened() -> Stack:
-        from cli import call  # noqa: PLC0415
-
-        address = Address("ecr-rescan")
-        return open_stack(call.Account(address), address)
-
-    return opened
+    return lambda: open_stack(account, Address("ecr-rescan"))
 
 
 def the(results: list[Result], state: State) -> Result:

@@ -63,6 +63,7 @@ def topics(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> dict[str, list[An
         ("PagerDutySecretArn", '{"routing_key": "short"}', "32 letters and digits"),
         ("SlackWebhookSecretArn", "[" * 9_999, "must be a JSON object"),
     ],
+    ids=["text", "http", "number", "no key", "short key", "deep"],
 )
 def test_a_secret_that_cannot_work(
     put: Callable[[str, str | bytes], None],

@@ -23,7 +23,7 @@ ok  filter       prod/ matches 2 of 3 repositories
 ok  schedule     cron(0 3 * * ? *) is enabled; last run succeeded 3 h ago
 ok  oldest scan  no image is overdue, the oldest 6 d
 ok  secrets      slack, teams, webhook, pagerduty
-ok  e-mail       2 subscriptions, all confirmed
+ok  email        2 subscriptions, all confirmed
 ok  rules        7 of 7 enabled
 ok  alarm topic  alarms
 ok  queues       empty
@@ -125,7 +125,7 @@ def test_a_stack_that_may_not_be_described_is_unchecked(
     def refuse(*_: Any) -> Any:
         raise refusal("AccessDenied")
 
-    monkeypatch.setattr("cli.stack._description", refuse)
+    monkeypatch.setattr("cli.stack.describe", refuse)
     result = run("doctor", "-o", "json")
     states = [each["state"] for each in json.loads(result.stdout)["checks"]]
     assert result.exit_code == 4

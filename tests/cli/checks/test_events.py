@@ -59,6 +59,16 @@ def test_a_rule_without_a_target_gets_that_of_the_template(
         assert target["RoleArn"] == "arn:aws:iam::123456789012:role/rules-role"
 
 
+def test_the_rule_of_pushed_indexes_gets_its_function_back(
+    healthy: StackInMemory, opened: Opened
+) -> None:
+    boto3.client("events").put_rule(Name="indexes", EventPattern='{"source": ["aws.ecr"]}')
+    healthy.resources["AWS::Events::Rule"]["RecordPlatformsFunctionIndexPushed"] = "indexes"
+    result = the(rules(opened()), State.FAULT)
+    (target,) = json.loads(shlex.split(result.repair[0])[6])
+    assert target["Arn"].endswith(":function:RecordPlatforms")
+
+
 @pytest.mark.parametrize(
     ("ages", "found"),
     [([], ""), ([7_200.0, 3_600.0], ", the oldest 2 h")],

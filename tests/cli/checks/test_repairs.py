@@ -1,21 +1,27 @@
 """Commands that can be pasted into a shell."""
 
 import shlex
+from collections.abc import Callable
+
+import pytest
 
 from cli.checks.repairs import aws, broken, own, parameter
-from cli.stack import Account, Address, Stack, open_stack
+from cli.stack import Account, Address, Stack
 from tests.cli.checks.conftest import Opened
-from tests.cli.conftest import StackInMemory
 
+type Elsewhere = Callable[..., Stack]
 HOSTILE = "a' b; $(id)"
 
 
-def elsewhere(stack: StackInMemory, **named: str) -> Stack:
-    """Open a stack as with these options."""
-    address = Address("ecr-rescan", **named)
-    account = Account(Address("ecr-rescan"))
-    account.address = address
-    return open_stack(account, Address("ecr-rescan"))
+@pytest.fixture
+def elsewhere(opened: Opened, account: Account, monkeypatch: pytest.MonkeyPatch) -> Elsewhere:
+    """Open the stack as with these options."""
+
+    def elsewhere(**named: str) -> Stack:
+        monkeypatch.setattr(account, "address", Address("ecr-rescan", **named))
+        return opened()
+
+    return elsewhere
 
 
 def test_a_command_of_aws_names_the_region(opened: Opened) -> None:
@@ -23,8 +29,8 @@ def test_a_command_of_aws_names_the_region(opened: Opened) -> None:
     assert command == "aws sns subscribe --topic-arn arn --protocol email --region eu-west-1"
 
 
-def test_commands_name_the_options_that_were_given(stack: StackInMemory) -> None:
-    made = elsewhere(stack, region="eu-west-1", profile="ops")
+def test_commands_name_the_options_that_were_given(elsewhere: Elsewhere) -> None:
+    made = elsewhere(region="eu-west-1", profile="ops")
     made.name = "other"
     assert own(made, "report --overdue") == (
         "ecr-rescan report --overdue --stack other --region eu-west-1 --profile ops"
@@ -32,8 +38,8 @@ def test_commands_name_the_options_that_were_given(stack: StackInMemory) -> None
     assert aws(made, "sts get-caller-identity").endswith("--region eu-west-1 --profile ops")
 
 
-def test_the_defaults_are_left_out(stack: StackInMemory) -> None:
-    assert own(elsewhere(stack), "status") == "ecr-rescan status"
+def test_the_defaults_are_left_out(elsewhere: Elsewhere) -> None:
+    assert own(elsewhere(), "status") == "ecr-rescan status"
 
 
 def test_text_from_outside_is_one_word(opened: Opened) -> None:

@@ -221,9 +221,9 @@ def test_overdue_images_are_a_warning(opened: Opened, count: int, found: str) ->
     assert result.repair == ("ecr-rescan report --overdue",)
 
 
-def test_a_run_of_an_older_version_has_only_their_number(opened: Opened) -> None:
-    write(freshness=None, images_overdue=2)
-    assert the(oldest_scan(opened()), State.WARN).found == "2 images are overdue"
+def test_a_run_under_enhanced_scanning_knows_no_age(opened: Opened) -> None:
+    write(freshness=None)
+    assert the(oldest_scan(opened()), State.OK).found.startswith("Amazon Inspector scans")
 
 
 def test_a_registry_with_nothing_to_scan_has_no_oldest_scan(opened: Opened) -> None:
@@ -232,7 +232,7 @@ def test_a_registry_with_nothing_to_scan_has_no_oldest_scan(opened: Opened) -> N
 
 
 def test_only_runs_over_everything_count(opened: Opened) -> None:
-    write(is_whole=False, images_overdue=5)
+    write(is_whole=False, freshness=Freshness(overdue=5))
     assert the(oldest_scan(opened()), State.OK).found == "no run over everything has ended yet"
 
 

@@ -604,7 +604,7 @@ def _await_email_confirmations() -> None:
 
     def publish_if_confirmed(
         dispatcher: Any, policy: Any, message: Any, subscriber: Any, **named: Any
-    ) -> bool:
+    ) -> Any:
         return subscriber["PendingConfirmation"] == "false" and should_publish(
             dispatcher, policy, message, subscriber, **named
         )

@@ -9,6 +9,7 @@ from notify_scan.events.images import image_action
 from notify_scan.events.own import refuse_others, rescan_finished, scan_result_found
 from notify_scan.events.runs import execution_ended
 from notify_scan.events.scans import basic_scan, enhanced_scan
+from notify_scan.events.tests import channel_test
 from notify_scan.interpreted_event import InterpretedEvent, interpreted
 from notify_scan.settings import InterpretEventSettings
 from own_events import SOURCE
@@ -30,7 +31,10 @@ _READERS: dict[tuple[str, str], Callable[[Fields], Interpretation]] = {
 
 @dataclass(frozen=True)
 class ReceivedEvent:
-    """The input of the execution, from EventBridge or from a manual start."""
+    """The input of the execution: an event of EventBridge, or a test that an operator has started.
+
+    EventBridge adds its own fields to every event, so that none is a test.
+    """
 
     event: object
 
@@ -38,8 +42,11 @@ class ReceivedEvent:
 def interpret_event(
     received: ReceivedEvent, *, account: str, region: str, kept_for: timedelta, now: datetime
 ) -> InterpretedEvent:
-    """Read the event by its source and detail type, or raise UnreadableScanEvent."""
+    """Read the event by its source and detail type, or a test; or raise UnreadableScanEvent."""
     event = Fields.of("the event", received.event, now)
+    if event.values.keys() == {"test"}:
+        asked = channel_test(event.part("test"))
+        return InterpretedEvent(f"test-{asked.id}", Interpretation(test=asked))
     kind = event.text("source"), event.text("detail-type")
     if kind not in _READERS:
         known = ", ".join(detail_type for _, detail_type in _READERS)

@@ -36,6 +36,7 @@ from notify_scan.scan_record import (
 )
 from registry.ecr import EcrRegistry
 from registry.errors import ImageArchived, ImageNotFound, ImageNotScannable, RepositoryNotFound
+from reporting import console_links
 from reporting.channels import pagerduty
 from reporting.channels.delivery import CLAIMED_FOR, Channel, Delivery
 from reporting.channels.in_use import ChannelsInUse, Routing
@@ -48,9 +49,17 @@ from reporting.decision import (
     decide_run,
 )
 from reporting.message import plain
-from reporting.reports import Deletion, FoundImage, Reason, RunReport, ScanReport
+from reporting.reports import (
+    ChannelTest,
+    Deletion,
+    FoundImage,
+    NoticeReport,
+    Reason,
+    RunReport,
+    ScanReport,
+)
 from reporting.scan_wording import message_of_more_incidents, message_of_scan
-from reporting.wording import message_of_run
+from reporting.wording import message_of_run, message_of_test
 from runtime.log import logger
 
 MOST_IMMEDIATE = 20  # messages in an hour, to each channel with a digest
@@ -110,7 +119,27 @@ class Composer:
             return self._of_finished_run(said.finished_run)
         if said.deletion:
             return self._of_deletion(interpreted.event, said.deletion)
+        if said.test:
+            return self._of_test(said.test)
         return Notification("", notify=False, reason=said.silence or Reason.NOT_AN_IMAGE)
+
+    def _of_test(self, test: ChannelTest) -> Notification:
+        """Show that a channel works; nothing is stored."""
+        report = NoticeReport(
+            account=self.stack.account,
+            region=self.stack.region,
+            topic=f"test-{test.id}",
+            title="TEST of ecr-rescan by ",
+            about=test.by,
+            problem="This channel works. Nothing is in the ledger, and there is nothing to do.",
+            reported_at=self.now,
+            link=console_links.state_machine_page(self.stack.region, self.stack.rescan_registry),
+        )
+        deliveries = self.channels.test(
+            Channel(test.channel), message_of_test(report), report, now=self.now
+        )
+        reason = Reason.TEST if deliveries else Reason.CHANNEL_NOT_IN_USE
+        return Notification(report.topic, bool(deliveries), reason, deliveries)
 
     def _of_finished_run(self, run: str) -> Notification:
         """Report what the summary of a run says, once: the run and its status name the messages.

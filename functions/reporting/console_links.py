@@ -32,6 +32,12 @@ def execution_page(region: str, execution_arn: str) -> str:
     return link if len(link) <= LONGEST else page
 
 
+def state_machine_page(region: str, state_machine_arn: str) -> str:
+    """Return the page of a state machine."""
+    page = f"{_host(region)}/states/home?region={_part(region)}"
+    return f"{page}#/statemachines/view/{quote(state_machine_arn, safe=':')}"
+
+
 def object_page(region: str, bucket: str, key: str) -> str:
     """Return the page of an object in S3."""
     page = f"{_host(region)}/s3/object/{_part(bucket)}"

@@ -32,6 +32,7 @@ class Reason(StrEnum):
     REMINDER = "unchanged for RemindAfter"
     DELETED = "image deleted"  # its incident is resolved
     RUN_FINISHED = "run finished"  # not sent where NotifyOnRun is INCOMPLETE
+    TEST = "test of a channel"
     RUN_NOT_FINISHED = "run did not finish"  # or found nothing to rescan any more
     SCAN_TYPE_CHANGED = "scan type of the registry changed"
     # Sent only where NotifyOn has CLEAN, or UNCHANGED.
@@ -61,6 +62,7 @@ class Reason(StrEnum):
     RUN_REPORTED_ALREADY = "the run itself has sent Rescan Finished"
     UNKNOWN_RUN = "no run of this name is known"
     OLD_RUN = "the run ended more than 15 days ago"
+    CHANNEL_NOT_IN_USE = "the stack does not use the channel"
 
 
 # Tags that move from image to image: another tag of the same image, if it has one, says more.
@@ -496,10 +498,20 @@ class FoundImage:
 
 
 @dataclass(frozen=True)
+class ChannelTest:
+    """A message that an operator wants to see in a channel. by: the operator. id: of the test."""
+
+    channel: str
+    by: str
+    id: str
+
+
+@dataclass(frozen=True)
 class Interpretation:
     """What an event says: a report, or what is to be looked at, or why there is nothing to report.
 
     finished_run: the name of a run whose summary is to be read.
+    test: no event, but the test of a channel.
     """
 
     scan: ScanReport | None = None
@@ -508,3 +520,4 @@ class Interpretation:
     finished_run: str | None = None
     deletion: Deletion | None = None
     silence: Reason | None = None
+    test: ChannelTest | None = None

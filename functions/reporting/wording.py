@@ -70,6 +70,21 @@ def message_of_notice(report: NoticeReport) -> Message:
     )
 
 
+def message_of_test(report: NoticeReport) -> Message:
+    """Return the message that shows an operator that a channel works."""
+    return Message(
+        level=Level.INFO,
+        title=(report.title, Value.of(report.about)),
+        link=report.link,
+        link_text="Open the state machine in the console",
+        subject=report.subject,
+        facts=(
+            ("Meaning", (report.problem,)),
+            ("Account", (Value.of(report.account), " in ", Value.of(report.region))),
+        ),
+    )
+
+
 def _importance(outcome: str) -> int:
     known = _DONE + _SKIPPED
     return known.index(outcome) if outcome in known else len(known)

@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import re
 import socket
 import ssl
 import traceback
@@ -108,6 +109,24 @@ def test_gives_the_status_of_a_success(
     assert received.body == posted.body
     assert received.headers["content-type"] == "application/json"
     assert_kept(posted, heard)
+
+
+def test_reads_what_is_answered_to_a_test(
+    inbox: Inbox, client: WebhookClient, heard: pytest.LogCaptureFixture
+) -> None:
+    posted = request(inbox)
+    inbox.script("webhook", Answer(202, f"taken by\n{posted.secret.url}".encode()))
+    answer = client.answer_to(posted)
+    assert answer.status == 202
+    assert re.fullmatch(r"taken by .*\(secret\)", answer.text)
+    assert_kept(posted, heard, answer.text)
+
+
+def test_a_test_that_is_refused_is_an_error(inbox: Inbox, client: WebhookClient) -> None:
+    posted = request(inbox)
+    inbox.script("webhook", Answer(403, b"turned off"))
+    with pytest.raises(WebhookRefused, match="WEBHOOK returned 403: turned off"):
+        client.answer_to(posted)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from notify_scan.webhooks.client import WebhookAnswer
 from notify_scan.webhooks.request import WebhookRequest
 from reporting.channels.delivery import Channel
 
@@ -74,6 +75,10 @@ class Receivers:
             self.requests.append(request)
         self._take(request.channel, json.loads(request.body))
         return 200
+
+    def answer_to(self, request: WebhookRequest) -> WebhookAnswer:
+        """Stand in for the webhook client in a test of a channel."""
+        return WebhookAnswer(self.post(request), "ok")
 
     def watch(self, client: Any) -> Callable[[], None]:
         """Record what a client publishes or puts, or fail before it does; return what ends this."""

@@ -12,7 +12,7 @@ from notify_scan.post_to_webhook import (
     WebhookDelivery,
     post_to_webhook,
 )
-from notify_scan.webhooks.client import WebhookClient, webhook_client
+from notify_scan.webhooks.client import WebhookAnswer, WebhookClient, webhook_client
 from notify_scan.webhooks.request import WebhookRequest
 from notify_scan.webhooks.secrets import WebhookSecret, WebhookSecrets
 from reporting.channels.delivery import Channel
@@ -31,6 +31,9 @@ class FakeClient:
     def post(self, request: WebhookRequest) -> int:
         self.posted.append(request)
         return 202
+
+    def answer_to(self, request: WebhookRequest) -> WebhookAnswer:
+        return WebhookAnswer(self.post(request), f"answer {len(self.posted)}")
 
 
 class FakeSecrets:
@@ -57,6 +60,20 @@ def test_posts_the_message_and_gives_the_status() -> None:
     assert request.secret is ANY_SECRET
 
 
+def test_posts_the_messages_of_a_test_in_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds = iter((1.0, 1.25, 7.0, 7.5))
+    monkeypatch.setattr(module.time, "monotonic", lambda: next(seconds))
+    client = FakeClient()
+    posted = post_to_webhook(
+        WebhookDelivery(Channel.TEAMS, [{"number": 1}, {"number": 2}], NOW),
+        secrets=cast("WebhookSecrets", FakeSecrets()),
+        client=cast("WebhookClient", client),
+        now=NOW,
+    )
+    assert posted == PostedMessage(Channel.TEAMS, 202, "answer 1", 250)
+    assert [json.loads(each.body) for each in client.posted] == [{"number": 1}, {"number": 2}]
+
+
 def test_gives_up_in_time_for_the_queue() -> None:
     client = FakeClient()
     post(client, after=timedelta(seconds=180))
@@ -79,6 +96,8 @@ def test_answers_the_state_machine_with_channel_and_status(
     assert module.handler(event | started, any_lambda_context()) == {
         "channel": "SLACK",
         "status": 202,
+        "answer": "",
+        "milliseconds": 0,
     }
     assert json.loads(client.posted[0].body) == event["content"]
 

@@ -7,6 +7,7 @@ No redirect is followed: it would pass the message and its signature to another 
 import functools
 import re
 import ssl
+from dataclasses import dataclass
 
 from notify_scan.webhooks.exchange import Exchange
 from notify_scan.webhooks.request import WebhookRequest
@@ -35,6 +36,14 @@ class WebhookRefused(Exception):
     """The receiver rejected the message, and a retry would not change that."""
 
 
+@dataclass(frozen=True)
+class WebhookAnswer:
+    """What a receiver has answered. text: the beginning of the body, without secrets."""
+
+    status: int
+    text: str
+
+
 class WebhookClient:
     """Posts to webhooks, one attempt per call."""
 
@@ -46,13 +55,23 @@ class WebhookClient:
 
         Raises WebhookThrottled, WebhookThrottledForLong, WebhookUnavailable or WebhookRefused.
         """
-        exchange = Exchange(request.secret.address, request.body, request.headers, tls=self._tls)
+        return self._exchange(request).status
+
+    def answer_to(self, request: WebhookRequest) -> WebhookAnswer:
+        """Post, and return what the receiver says to it. Raises what post raises."""
+        exchange = self._exchange(request, reads_success=True)
+        return WebhookAnswer(exchange.status, _shown(exchange.body, request.secret))
+
+    def _exchange(self, request: WebhookRequest, *, reads_success: bool = False) -> Exchange:
+        secret = request.secret
+        exchange = Exchange(secret.address, request.body, request.headers, tls=self._tls)
+        exchange.reads_success = reads_success
         exchange.run_for(LIMIT)
         if not exchange.status:
             raise WebhookUnavailable(f"{request.channel} could not be reached ({exchange.trouble})")
         answer = f"{request.channel} returned {exchange.status}"
         if 200 <= exchange.status < 300:
-            return exchange.status
+            return exchange
         if exchange.status == 429:
             raise _throttled(answer, exchange.retry_after)
         if exchange.status >= 500 or exchange.status == 408:

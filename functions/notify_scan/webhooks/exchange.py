@@ -41,7 +41,7 @@ class Exchange(threading.Thread):
 
     status: HTTP status, 0 without a response. retry_after: the header, or "".
     body: the beginning of the response body as it was sent, never decompressed. That of a success
-    is not read.
+    is read only if reads_success is set.
     trouble: the class of the error that ended the exchange. Its text may repeat the URL.
     """
 
@@ -58,6 +58,7 @@ class Exchange(threading.Thread):
         self.retry_after = ""
         self.body = b""
         self.trouble = ""
+        self.reads_success = False
         self._request = (address.target, body, dict(headers))
         tls.sslsocket_class = _BreakableSocket
         self._connection = HTTPSConnection(
@@ -96,7 +97,7 @@ class Exchange(threading.Thread):
         with self._connection.getresponse() as response:
             self.retry_after = response.headers.get("Retry-After", "")
             self.status = response.status
-            if 200 <= response.status < 300:
+            if 200 <= response.status < 300 and not self.reads_success:
                 return
             while len(self.body) < MOST_BYTES:
                 part = response.read1(MOST_BYTES - len(self.body))

@@ -55,6 +55,8 @@ class Delivery:
     target: ARN of the topic or the event bus. The URL of a webhook is a secret and not included.
     image: how the delivery is recorded at the image in the ledger; absent for a message about a
         run, a digest, or a notice.
+    is_test: it is not claimed, not recorded, and not kept. The content of a webhook is a list then,
+        which is posted one after the other.
     """
 
     channel: Channel
@@ -66,6 +68,7 @@ class Delivery:
     claims_before: str
     target: str | None = None
     image: object = None
+    is_test: bool = False
 
 
 def lease_until(now: datetime) -> str:

@@ -1,7 +1,7 @@
 """The configured channels, and the format of a message in each."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -12,6 +12,7 @@ from reporting.channels.delivery import (
     TRANSPORTS,
     Channel,
     Delivery,
+    Transport,
     lease_until,
 )
 from reporting.channels.document import document
@@ -118,6 +119,25 @@ class ChannelsInUse:
             for channel in self.targets
             if channel is not Channel.PAGERDUTY
         )
+
+    def test(
+        self, channel: Channel, message: Message, notice: NoticeReport, *, now: datetime
+    ) -> tuple[Delivery, ...]:
+        """Return the delivery of a test to one channel; none if the channel is not in use.
+
+        An incident of PagerDuty is resolved again.
+        """
+        if channel not in self.targets:
+            return ()
+        test = notice.topic
+        content = _content(channel, message, notice)
+        if channel is Channel.PAGERDUTY:
+            key = f"ecr-rescan-{test}"
+            content = [pagerduty.trigger(message, notice, key), pagerduty.resolve(key)]
+        elif TRANSPORTS[channel] is Transport.WEBHOOK:
+            content = [content]
+        delivery = self._delivery(channel, plain(message.title), content, test, now)
+        return (replace(delivery, is_test=True),)
 
     def digest(
         self, message: Message, digest: DigestReport, *, now: datetime

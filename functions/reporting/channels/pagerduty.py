@@ -6,7 +6,7 @@ Format and limits: https://developer.pagerduty.com/docs/events-api-v2-overview
 import hashlib
 
 from reporting.message import Level, Message, plain
-from reporting.reports import RunReport, ScanReport
+from reporting.reports import NoticeReport, RunReport, ScanReport
 from reporting.text import trimmed
 from runtime.messages import Json, encode
 
@@ -33,14 +33,20 @@ def is_resolution(content: Json) -> bool:
     return isinstance(content, dict) and content["event_action"] == "resolve"
 
 
-def trigger(message: Message, report: ScanReport | RunReport, key: str) -> Json:
+def trigger(message: Message, report: ScanReport | RunReport | NoticeReport, key: str) -> Json:
     """Return the event that opens or confirms an incident.
 
     It has no component if the message is about more than the report. The routing key, which is a
     secret, is added when it is sent.
     """
     time = report.reported_at
-    component = report.repository if isinstance(report, ScanReport) else report.run
+    match report:
+        case ScanReport():
+            component = report.repository
+        case RunReport():
+            component = report.run
+        case NoticeReport():
+            component = report.topic
     return {
         "event_action": "trigger",
         "dedup_key": key,

@@ -89,7 +89,7 @@ class Diagnosis:
             *([_counted(states[State.WARN], "warning")] if states[State.WARN] else []),
             *([f"{states[State.UNCHECKED]} not checked"] if states[State.UNCHECKED] else []),
         ]
-        return f"{', '.join(parts)} in {len({name for name, _ in self.found})} checks."
+        return f"{', '.join(parts)} in {len({name for name, _ in self.found})} checks.".capitalize()
 
 
 def doctor(call: Call) -> ExitCode:
@@ -105,7 +105,8 @@ def doctor(call: Call) -> ExitCode:
     with call.output.waiting("checking the deployment"):
         try:
             with in_a_sentence(profile):
-                identity, header["region"] = call.account.identity, call.account.region
+                header["region"] = call.account.region
+                identity = call.account.identity
                 header["account"] = identity["Account"]
                 found.append(("credentials", ok(identity["Arn"])))
                 stack = call.stack

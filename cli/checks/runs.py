@@ -8,7 +8,8 @@ from datetime import timedelta
 from typing import Any
 
 from cli.checks.repairs import aws, own, parameter
-from cli.checks.result import Result, fault, ok, warn
+from cli.checks.result import Result, fault, ok, unchecked, warn
+from cli.exits import CommandError
 from cli.output import age
 from cli.run_files import RunFiles
 from cli.stack import Stack
@@ -82,7 +83,10 @@ def schedule(stack: Stack) -> list[Result]:
 
 def oldest_scan(stack: Stack) -> list[Result]:
     """Check that the newest run over everything has found no overdue image."""
-    summary = RunFiles(stack).newest(whole=True)
+    files = RunFiles(stack)
+    summary = files.newest(whole=True)
+    if files.damaged:
+        return [unchecked(CommandError(f"{files.damaged[0]} in the run bucket cannot be read"))]
     if summary is None:
         return [ok("no run over everything has ended yet")]
     if summary.freshness is None:

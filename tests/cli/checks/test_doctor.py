@@ -8,6 +8,7 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import NoRegionError
 from click.testing import Result
 
 from cli.doctor import CHECKS
@@ -31,7 +32,7 @@ ok  concurrency  1,000 of the account are not reserved; a run uses up to 30
 ok  scan quota   0 of 100,000 scans started in 24 h
 ok  version      0.4.0, as this command line
 
-no faults in 14 checks.
+No faults in 14 checks.
 """
 
 
@@ -103,7 +104,7 @@ def test_what_is_not_allowed_is_incomplete(clients: Any, answer: Answer, run: Ru
     answer("ecr", "get_account_setting", refusal("AccessDeniedException"))
     result = run("doctor")
     assert result.exit_code == 4
-    assert "no faults, 1 not checked in 14 checks." in result.stdout
+    assert "No faults, 1 not checked in 14 checks." in result.stdout
 
 
 def test_a_missing_stack_is_a_fault_and_leaves_the_rest_unchecked(
@@ -145,6 +146,18 @@ def test_without_credentials_nothing_else_is_checked(
     assert answer["account"] is None
     assert answer["checks"][0]["found"].startswith("Your AWS session has expired")
     assert [each["state"] for each in answer["checks"]] == ["fault", *["unchecked"] * 13]
+
+
+def test_without_a_region_nothing_else_is_checked(
+    aws: None, monkeypatch: pytest.MonkeyPatch, run: Run
+) -> None:
+    def refuse(_: Any) -> Any:
+        raise NoRegionError
+
+    monkeypatch.setattr("cli.stack.Account.region", property(refuse))
+    answer = json.loads(run("doctor", "-o", "json").stdout)
+    assert answer["region"] is None
+    assert answer["checks"][0]["found"] == "No Region: give --region, or set AWS_REGION."
 
 
 BROKEN = ("not JSON: {0}", '{{"url": "{0}", "x": 1', '["{0}"]', '{{"url": 5, "routing": "{0}"}}')

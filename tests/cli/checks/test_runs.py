@@ -236,6 +236,12 @@ def test_only_runs_over_everything_count(opened: Opened) -> None:
     assert the(oldest_scan(opened()), State.OK).found == "no run over everything has ended yet"
 
 
+def test_a_damaged_summary_is_unchecked(opened: Opened) -> None:
+    boto3.client("s3").put_object(Bucket="run-bucket", Key="runs/run/summary.json", Body=b"{")
+    result = the(oldest_scan(opened()), State.UNCHECKED)
+    assert result.found == "runs/run/summary.json in the run bucket cannot be read"
+
+
 def change(name: str, **changes: str) -> None:
     """Change a schedule behind the back of the stack."""
     scheduler = boto3.client("scheduler")

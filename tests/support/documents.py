@@ -12,6 +12,7 @@ from tests.support.errors import error_table, picture, state_table
 from tests.support.faults import Begins, fault_table
 from tests.support.forged import forged_table
 from tests.support.parameters import parameter_tables
+from tests.support.roles import role_table
 from tests.support.report_pictures import take_pictures
 from tests.support.template import ROOT
 from tests.support.third_parties import third_party_table
@@ -35,6 +36,7 @@ def generated() -> dict[Path, str]:
         DOCS / "faults.md": {f"faults of {begins}": fault_table(begins) for begins in Begins},
         DOCS / "deploying.md": {"permissions of a deploy role": policy_text()},
         DOCS / "parameters.md": {"parameters": parameter_tables()},
+        DOCS / "security.md": {"roles": role_table()},
     }
     return {path: _filled(path.read_text(), texts) for path, texts in parts.items()}
 

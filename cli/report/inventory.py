@@ -6,7 +6,7 @@ The notes in baselines are left out: with them, reading takes five times as long
 import gc
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date
@@ -18,9 +18,8 @@ from ledger.image_records import ImageRecord, image_record
 from ledger.known_findings import (
     KnownFinding,
     KnownFindings,
-    UnreadableFindings,
-    known_findings,
     mentions,
+    read_apart,
 )
 from ledger.notified_images import SLOTS, NotifiedImage, notified_image
 from ledger.platforms import Child, child
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
 
 SEGMENTS = 8  # of the table, read at the same time
 _PARTITION = "repository#"
+_UNREADABLE = (AttributeError, IndexError, KeyError, TypeError, ValueError, zlib.error)
 _KINDS = ("image", "child", "notified", "findings")
 _NAMES = (
     *("pk", "sk"),
@@ -151,7 +151,7 @@ class _Part:
             key = item["pk"].removeprefix(_PARTITION), image_digest
             try:
                 self._take(kind, key, item)
-            except (UnreadableFindings, ValueError, TypeError, KeyError, zlib.error):
+            except _UNREADABLE:
                 self._found.unreadable.append("@".join(key))
         return self._found
 
@@ -183,12 +183,14 @@ class _Part:
             case _:
                 self._found.searched += 1
                 # Few images have it, and reading all findings takes twenty times as long.
-                if mentions(item["found"], self._wanted.mentioning):
-                    self._found.findings[key] = self._named(known_findings(item))
+                wanted = self._wanted.mentioning
+                if not wanted or mentions(item["found"], wanted):
+                    self._found.findings[key] = self._named(item)
 
-    def _named(self, known: KnownFindings) -> NamedFindings:
+    def _named(self, item: Item) -> NamedFindings:
+        known, changes = read_apart(item["found"])
         return NamedFindings(
-            scan_type=known.scan_type,
+            scan_type=item["scan_type"],
             since=known.since,
             counts=Counter(each.severity for each in known.findings.values()),
             kept={
@@ -196,7 +198,7 @@ class _Part:
                 for key, finding in known.findings.items()
                 if self._wanted.keeps(key[0], finding)
             },
-            versions=_versions(known),
+            versions=_versions(known, changes),
         )
 
 
@@ -207,12 +209,12 @@ def _record(item: Item) -> ImageRecord:
     return image_record(item)
 
 
-def _versions(known: KnownFindings) -> dict[FindingKey, str]:
+def _versions(known: KnownFindings, changes: Sequence[Any]) -> dict[FindingKey, str]:
     """Return the versions of packages as the newest change that names a finding has them."""
     return {
-        finding.key: finding.version
-        for change in reversed(known.changes)
+        (finding["name"], finding["package"]): finding["version"]
+        for change in reversed(changes)
         for listed in LISTS
-        for finding in getattr(change.by_name, listed)
-        if finding.version and finding.key in known.findings
+        for finding in change["by_name"][listed]
+        if finding["version"] and (finding["name"], finding["package"]) in known.findings
     }

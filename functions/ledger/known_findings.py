@@ -235,11 +235,20 @@ def encoded(known: KnownFindings) -> bytes:
 
 def decoded(found: bytes) -> KnownFindings:
     """Read the content of an item; raises ValueError for one that this version cannot read."""
+    known, changes = read_apart(found)
+    return replace(known, changes=tuple(decode(NotedChange, each) for each in changes))
+
+
+def read_apart(found: bytes) -> tuple[KnownFindings, list[Any]]:
+    """Read the content of an item without its changes, and these as JSON. Raises ValueError.
+
+    Changes take nine tenths of the time of reading an item.
+    """
     version, since, present, gone, changes, origins = json.loads(_unpacked(found))
     if version != _VERSION:
         raise ValueError(f"version {version}, not {_VERSION}")
     day = date.fromordinal
-    return KnownFindings(
+    known = KnownFindings(
         revision=0,
         scan_type="",
         since=day(since),
@@ -255,8 +264,8 @@ def decoded(found: bytes) -> KnownFindings:
             for package, rows in gone.items()
             for row in rows
         },
-        changes=tuple(decode(NotedChange, each) for each in changes),
     )
+    return known, changes
 
 
 def mentions(found: bytes, name: str) -> bool:

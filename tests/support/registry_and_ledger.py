@@ -29,7 +29,7 @@ from tests.support.clock import NOW
 
 EXPIRES_AT = int((NOW + timedelta(days=180)).timestamp())
 DAY = timedelta(days=1)
-SINCE = date(2026, 1, 1)  # before all that is first seen here
+SINCE = date(2026, 1, 1)  # before the first sight of any finding here
 
 type Named = Mapping[FindingKey, KnownFinding]
 

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from statistics import median
 
 from cli.report.document import Freshness, Report, ReportedImage
+from cli.report.images import ENHANCED
+from cli.report.names import channel_name, counted, image_name
 from cli.report.vulnerabilities import FirstNotified, Since, Vulnerability
-from cli.report.wording import ago, channel, duration, name_of
-from reporting.phrases import counted
+from cli.report.wording import ago, duration
 
 _NOTHING = "—"
-_IMAGES = "image", "images"
 
 
 @dataclass(frozen=True)
@@ -42,11 +42,13 @@ def headline(report: Report) -> Iterator[Phrase]:
         return
     critical = totals.images_with.get("CRITICAL", 0)
     if critical:
-        yield Phrase(counted(critical, *_IMAGES), "critical")
+        yield Phrase(counted(critical, "image"), "critical")
         yield Phrase(f" {'has' if critical == 1 else 'have'} open critical findings")
     else:
         yield Phrase("No image has an open critical finding")
-    if not totals.scannable:
+    if report.scan_type == ENHANCED:
+        yield Phrase(". Amazon Inspector rescans them.")
+    elif not totals.scannable:
         yield Phrase(".")
     elif totals.overdue:
         yield Phrase(", and ")
@@ -81,7 +83,7 @@ def _which(report: Report, critical: Sequence[Vulnerability]) -> Answer:
     return Answer(
         "Which images have critical findings now?",
         f"{images:,}",
-        f"of {counted(report.totals.images, *_IMAGES)}",
+        f"of {counted(report.totals.images, 'image')}",
         (spread,) if critical else (),
         (f"{len(exploited):,} of them known to be exploited.",) if exploited else (),
         "critical" if images else "inside",
@@ -118,12 +120,12 @@ def _who_was_notified(report: Report) -> Answer:
         if first
         for name in first.channels
     )
-    named = [f"{channel(name)} {count:,}" for name, count in channels.most_common()]
+    named = [f"{channel_name(name)} {count:,}" for name, count in channels.most_common()]
     readers = [f"{count:,} by {protocol}" for protocol, count in sorted(report.subscribers.items())]
     return Answer(
         question,
         f"{images - left:,}",
-        f"of {counted(images, *_IMAGES)}",
+        f"of {counted(images, 'image')}",
         (
             *([f"{', '.join(named)}."] if named else []),
             *([f"Subscribers of the topic now: {', '.join(readers)}."] if readers else []),
@@ -138,16 +140,21 @@ def _when_scanned(report: Report) -> Answer:
     images = [image for image in report.images if image.freshness is not Freshness.NONE]
     scanned = [(age, image) for image in images for age in _ages(image)]
     never = len(images) - len(scanned)
-    warnings = (f"{counted(never, *_IMAGES)} never scanned.",) if never else ()
+    warnings = (f"{counted(never, 'image')} never scanned.",) if never else ()
     if not scanned:
         return Answer(question, _NOTHING, "", ("No scan is recorded.",), warnings)
     hours, oldest = max(scanned, key=lambda each: each[0])
     half = ago(median(age for age, _ in scanned))
+    inspector = ["Amazon Inspector scans an image again when it learns of a vulnerability."]
     return Answer(
         question,
         ago(hours),
         "ago, the oldest",
-        (f"{name_of(oldest)}.", f"Half of them within {half}; each one is listed below."),
+        (
+            f"{image_name(oldest)}.",
+            f"Half of them within {half}; each one is listed below.",
+            *(inspector if report.scan_type == ENHANCED else []),
+        ),
         warnings,
         oldest.freshness.value if oldest.freshness is not Freshness.INSIDE else "",
     )
@@ -160,9 +167,13 @@ def _ages(image: ReportedImage) -> Iterator[float]:
 
 def _is_inside(report: Report) -> Answer:
     totals = report.totals
-    question = f"Is the registry inside its RescanAfter of {duration(report.rescan_after)}?"
+    question = (
+        "Does Amazon Inspector monitor every image?"
+        if report.scan_type == ENHANCED
+        else f"Is the registry inside its RescanAfter of {duration(report.rescan_after)}?"
+    )
     outside = totals.images - totals.scannable
-    left_out = [f"{counted(outside, *_IMAGES)} not scannable: not counted."] if outside else []
+    left_out = [f"{counted(outside, 'image')} not scannable: not counted."] if outside else []
     if not totals.scannable:
         return Answer(question, _NOTHING, "", ("No image has to be scanned.", *left_out))
     is_inside = totals.inside == totals.scannable
@@ -172,7 +183,7 @@ def _is_inside(report: Report) -> Answer:
     return Answer(
         question,
         "Yes" if is_inside else "No",
-        f"{share} % of {counted(totals.scannable, *_IMAGES)}",
+        f"{share} % of {counted(totals.scannable, 'image')}",
         (*due, *left_out),
         (f"{totals.overdue:,} overdue.",) if totals.overdue else (),
         "inside" if is_inside else "overdue" if totals.overdue else "due",

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 
 from cli.report.document import AgeBin, ReportedRun
-from reporting.phrases import counted
+from cli.report.names import counted
 
 WIDTH, BASE = 560, 210  # of a drawing, and where its axis is
 _LEFT = 40  # of it are the labels of the grid
@@ -178,11 +178,11 @@ def trend(runs: Sequence[ReportedRun]) -> Trend | None:
 
 
 def _days(days: float) -> str:
-    return f"{days:g}"
+    return f"{round(days, 1):g}"
 
 
 def _title(each: AgeBin) -> str:
-    images = counted(each.images, "image", "images")
+    images = counted(each.images, "image")
     if each.to_days is None:
         return f"{images} scanned {_days(each.from_days)} days ago or earlier: {each.freshness}"
     return (
@@ -239,7 +239,7 @@ def _bands(runs: Sequence[ReportedRun], places: Sequence[float], right: float) -
             round(left, 1),
             round(right - left, 1),
             f"{run.started_at:%Y-%m-%d %H:%M} UTC: "
-            f"{counted(run.images_with.get('CRITICAL', 0), 'image', 'images')} with critical "
+            f"{counted(run.images_with.get('CRITICAL', 0), 'image')} with critical "
             f"findings, {run.images_with.get('HIGH', 0):,} with high ones, {run.overdue:,} overdue",
         )
         for run, (left, right) in zip(runs, pairwise(edges), strict=True)

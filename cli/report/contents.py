@@ -8,19 +8,17 @@ from itertools import islice
 from cli.report.answers import Answer, Phrase, answers, headline
 from cli.report.charts import Histogram, Trend, histogram, trend
 from cli.report.document import Freshness, Report, ReportedFinding, ReportedImage
+from cli.report.names import counted, image_name
+from cli.report.totals import CRITICAL, open_findings, worst_severity
 from cli.report.vulnerabilities import (
     AcceptedRisk,
     FirstNotified,
     Since,
     Vulnerability,
     accepted_risks,
-    open_findings,
     vulnerabilities,
-    worst,
 )
-from cli.report.wording import HOUR, ago, duration, link_of, name_of
-from registry.findings import SEVERITIES
-from reporting.phrases import counted
+from cli.report.wording import HOUR, ago, duration, link_of
 
 MOST_IMAGES = 2_000
 MOST_FINDINGS = 12  # of one image
@@ -100,7 +98,7 @@ class Contents:
 
 def contents(report: Report) -> Contents:
     """Sum up a report."""
-    severity = worst(report.totals.findings) or "CRITICAL"
+    severity = next(iter(report.totals.findings), CRITICAL)
     found = vulnerabilities(report, severity)
     accepted = accepted_risks(report.images)
     images = _shown(report.images)
@@ -114,12 +112,12 @@ def contents(report: Report) -> Contents:
         rescan_after=duration(report.rescan_after),
         limit=duration(limit),
         headline=tuple(headline(report)),
-        answers=answers(report, found if severity == "CRITICAL" else []),
+        answers=answers(report, found if severity == CRITICAL else []),
         histogram=histogram(report.histogram, limits),
         trend=trend(report.runs),
         severity=severity.lower(),
         vulnerabilities=found[:_MOST_LINES],
-        has_details=any(each.details for image in report.images for each in image.findings),
+        has_details=any(each.has_details for each in found),
         repositories=_repositories(report.images),
         severities=_severities(report),
         reasons=_reasons(report.images),
@@ -137,7 +135,7 @@ def _repositories(images: Iterable[ReportedImage]) -> list[Share]:
     """Return the repositories with the most images that have critical or high findings."""
     found: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for image in images:
-        severity = worst(image.open_counts())
+        severity = worst_severity(image)
         if severity in {"CRITICAL", "HIGH"}:
             found[image.repository][severity.lower()] += 1
     ranked = sorted(
@@ -152,16 +150,15 @@ def _repositories(images: Iterable[ReportedImage]) -> list[Share]:
 
 def _severities(report: Report) -> list[Share]:
     totals = report.totals
-    found = [name for name in SEVERITIES if totals.findings.get(name, 0)]
-    most = max((totals.findings[name] for name in found), default=0)
+    most = max(totals.findings.values(), default=0)
     return [
         Share(
             name.lower(),
-            {name.lower(): totals.findings[name]},
+            {name.lower(): count},
             most,
-            f"in {counted(totals.images_with.get(name, 0), 'image', 'images')}",
+            f"in {counted(totals.images_with.get(name, 0), 'image')}",
         )
-        for name in found
+        for name, count in totals.findings.items()
     ]
 
 
@@ -182,17 +179,17 @@ def _shown(images: Sequence[ReportedImage]) -> Sequence[ReportedImage]:
 
 
 def _needs_attention(image: ReportedImage) -> bool:
-    return worst(image.open_counts()) in {"CRITICAL", "HIGH"} or image.freshness in _LATE
+    return worst_severity(image) in {"CRITICAL", "HIGH"} or image.freshness in _LATE
 
 
 def _row(image: ReportedImage, report: Report) -> Row:
     open_counts = image.open_counts()
-    severity = worst(open_counts)
+    severity = worst_severity(image)
     notified = FirstNotified.of_image(image, severity) if severity else None
     worst_findings = open_findings(image, severity) if severity else ()
-    is_not_notified = severity == "CRITICAL" and notified is None
+    is_not_notified = severity == CRITICAL and notified is None
     kinds = {
-        "is-critical": severity == "CRITICAL",
+        "is-critical": severity == CRITICAL,
         "is-serious": severity in {"CRITICAL", "HIGH"},
         "is-late": image.freshness in _LATE,
         "is-not-notified": is_not_notified,
@@ -201,7 +198,7 @@ def _row(image: ReportedImage, report: Report) -> Row:
     shown = image.findings[:MOST_FINDINGS]
     return Row(
         image=image,
-        name=name_of(image),
+        name=image_name(image),
         counts=tuple(open_counts.get(name, 0) for name in _COLUMNS),
         kinds=" ".join(name for name, applies in kinds.items() if applies),
         since=min(

@@ -10,7 +10,8 @@ from markupsafe import Markup
 
 from cli.report.contents import contents
 from cli.report.document import Report
-from cli.report.wording import ago, channel, short
+from cli.report.names import channel_name
+from cli.report.wording import ago, short
 from reporting.text import visible
 
 
@@ -38,7 +39,7 @@ def _template() -> Template:
     )
     environment.filters |= {
         "ago": ago,
-        "channel": channel,
+        "channel": channel_name,
         "minute": "{:%Y-%m-%d %H:%M} UTC".format,
         "day": "{:%Y-%m-%d}".format,
         "number": "{:,}".format,

@@ -1,14 +1,14 @@
 """The findings of a report by vulnerability: how widespread, since when, and who was notified."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Self
 
 from cli.report.document import Acceptance, Report, ReportedFinding, ReportedImage
+from cli.report.totals import open_findings
 from cli.report.wording import link_of
-from registry.findings import SEVERITIES
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,7 @@ class Vulnerability:
     """An open vulnerability in one package, in all images that have it.
 
     findings: one per image. not_notified: images of which no channel was notified.
+    has_details: ECR was asked for those of one of the images.
     """
 
     name: str
@@ -78,6 +79,7 @@ class Vulnerability:
     since: Since
     images: int = 0
     not_notified: int = 0
+    has_details: bool = False
     is_exploited: bool = False
     repositories: Counter[str] = field(default_factory=Counter)
     fixed_in: set[str] = field(default_factory=set)
@@ -91,6 +93,7 @@ class Vulnerability:
         self.not_notified += not finding.notified
         self.findings.append(finding)
         if finding.details:
+            self.has_details = True
             self.is_exploited |= finding.details.is_exploited
             self.fixed_in |= {finding.details.fixed_in} - {""}
 
@@ -114,16 +117,6 @@ class AcceptedRisk:
     link: str
     acceptance: Acceptance
     images: int = 0
-
-
-def worst(counts: Mapping[str, int]) -> str | None:
-    """Return the worst severity that is counted."""
-    return next((name for name in SEVERITIES if counts.get(name, 0)), None)
-
-
-def open_findings(image: ReportedImage, severity: str) -> Iterator[ReportedFinding]:
-    """Yield the findings of a severity that are not accepted."""
-    return (each for each in image.findings if each.severity == severity and each.accepted is None)
 
 
 def vulnerabilities(report: Report, severity: str) -> list[Vulnerability]:

@@ -1,19 +1,10 @@
-"""Ages, names and links as the page writes them."""
+"""Ages and links as the page writes them."""
 
 from datetime import timedelta
 
-from cli.report.document import ReportedFinding, ReportedImage
-from reporting.phrases import counted
+from cli.report.document import ReportedFinding
+from cli.report.names import counted
 
-_CHANNELS = {
-    "SNS": "email",
-    "SLACK": "Slack",
-    "TEAMS": "Teams",
-    "CHATBOT": "Amazon Q",
-    "WEBHOOK": "webhook",
-    "EVENTBRIDGE": "EventBridge",
-    "PAGERDUTY": "PagerDuty",
-}
 _SHOWN_OF_IMAGE_DIGEST = 12
 HOUR = timedelta(hours=1)
 
@@ -21,7 +12,7 @@ HOUR = timedelta(hours=1)
 def duration(length: timedelta) -> str:
     """Write a duration in days if it is whole days, else in hours."""
     hours = round(length / HOUR)
-    return counted(hours // 24, "day", "days") if hours % 24 == 0 else f"{hours:,} h"
+    return counted(hours // 24, "day") if hours % 24 == 0 else f"{hours:,} h"
 
 
 def ago(hours: float) -> str:
@@ -32,18 +23,6 @@ def ago(hours: float) -> str:
         return f"{int(hours)} h"
     days = hours / 24
     return f"{int(days * 10) / 10:g} d" if days < 10 else f"{int(days):,} d"
-
-
-def channel(name: str) -> str:
-    """Return the name of a channel as its readers know it."""
-    return _CHANNELS.get(name, name)
-
-
-def name_of(image: ReportedImage) -> str:
-    """Return the repository and the first tag, or the start of the image digest."""
-    if image.tags:
-        return f"{image.repository}:{image.tags[0]}"
-    return f"{image.repository}@{short(image.image_digest)}"
 
 
 def short(image_digest: str) -> str:

@@ -231,7 +231,18 @@ def test_enhanced_scanning_says_who_scans() -> None:
     enhanced = shown(replace(REPORT, scan_type="ENHANCED")).text()
     assert "Amazon Inspector scans images again by itself" in enhanced
     assert "enhanced scanning" in enhanced
+    assert "Monitored Amazon Inspector has scanned the image" in enhanced
+    assert "RescanAfter)" not in enhanced
     assert "Amazon Inspector" not in shown(REPORT).text()
+
+
+def test_a_fix_is_missing_only_if_ecr_was_asked() -> None:
+    """With --details, ECR is asked for the images that are shown on the terminal."""
+    asked = finding("CVE-1", details=Details())
+    text = shown(report_of([image(asked, finding("CVE-2"))])).text()
+    assert "CVE-1 openssl 1 2026-03-14 0 d team/api no fix yet no channel" in text
+    assert "CVE-2 openssl 1 2026-03-14 0 d team/api not asked no channel" in text
+    assert "Fixed in" not in shown(report_of([image(finding())])).text()
 
 
 def test_a_registry_without_a_critical_finding_lists_the_worst_there_is() -> None:
@@ -259,7 +270,7 @@ DETAILED = finding(
         ),
         (
             image(notified={"SNS": Notified(NOW, NOW.replace(hour=4))}),
-            "Email notified 2026-03-14 03:00 UTC, last 2026-03-14 04:00 UTC",
+            "SNS notified 2026-03-14 03:00 UTC, last 2026-03-14 04:00 UTC",
         ),
         (image(has_incident=True), "Incident open in PagerDuty"),
         (image(outcome="FAILED", reason="AccessDenied"), "Last run FAILED: AccessDenied"),

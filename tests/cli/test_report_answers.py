@@ -106,7 +106,7 @@ def test_who_was_notified() -> None:
     )
     assert (found.figure, found.unit, found.tone) == ("2", "of 3 images", "overdue")
     assert found.sentences == (
-        "Slack 2, email 1.",
+        "Slack 2, SNS 1.",
         "Subscribers of the topic now: 4 by email, 1 by https.",
     )
     assert found.warnings == ("1 without a notification.",)
@@ -122,7 +122,7 @@ def test_a_notification_of_an_image_counts_where_no_finding_has_a_name() -> None
     known = {"SNS": Notified(NOW, NOW)}
     found = answer(NOTIFIED, image(counts={"CRITICAL": 2}, is_named=False, notified=known))
     assert (found.figure, found.tone, found.warnings) == ("1", "", ())
-    assert found.sentences[0] == "email 1."
+    assert found.sentences[0] == "SNS 1."
 
 
 def test_when_each_was_last_scanned() -> None:
@@ -175,3 +175,14 @@ def test_nothing_has_to_be_scanned() -> None:
         "1 image not scannable: not counted.",
     )
     assert answer(INSIDE).sentences == ("No image has to be scanned.",)
+
+
+def test_amazon_inspector_scans_again_by_itself() -> None:
+    report = replace(report_of([image(finding()), image(**NEVER)]), scan_type="ENHANCED")
+    assert said(report) == ("1 image has open critical findings. Amazon Inspector rescans them.")
+    found = answers(report, vulnerabilities(report, "CRITICAL"))
+    assert found[SCANNED].sentences[-1] == (
+        "Amazon Inspector scans an image again when it learns of a vulnerability."
+    )
+    assert found[INSIDE].question == "Does Amazon Inspector monitor every image?"
+    assert (found[INSIDE].figure, found[INSIDE].unit) == ("No", "50.0 % of 2 images")

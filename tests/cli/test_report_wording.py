@@ -4,9 +4,8 @@ from datetime import timedelta
 import pytest
 
 from cli.report.document import Details
-from cli.report.wording import ago, channel, duration, link_of, name_of
-from reporting.channels.delivery import Channel
-from tests.support.made_up_reports import finding, image
+from cli.report.wording import ago, duration, link_of
+from tests.support.made_up_reports import finding
 
 
 @pytest.mark.parametrize(
@@ -30,18 +29,6 @@ def test_writes_an_age_in_one_unit_rounded_down(hours: float, written: str) -> N
 @pytest.mark.parametrize(("hours", "written"), [(24, "1 day"), (168, "7 days"), (36, "36 h")])
 def test_writes_a_duration(hours: int, written: str) -> None:
     assert duration(timedelta(hours=hours)) == written
-
-
-def test_names_every_channel_as_its_readers_know_it() -> None:
-    assert [channel(name) for name in Channel] == [
-        *("email", "Slack", "Teams", "Amazon Q", "webhook", "EventBridge", "PagerDuty"),
-    ]
-    assert channel("FAX") == "FAX"
-
-
-def test_names_an_image_by_its_tag_or_its_image_digest() -> None:
-    assert name_of(image()) == "team/api:v1"
-    assert name_of(image(tags=())) == "team/api@9b2e77c09b2e"
 
 
 @pytest.mark.parametrize(

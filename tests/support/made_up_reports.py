@@ -2,15 +2,13 @@
 
 import random
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
-from itertools import pairwise
 from typing import Any
 
 from cli.report.document import (
     Acceptance,
-    AgeBin,
     Details,
     Freshness,
     Notified,
@@ -20,11 +18,13 @@ from cli.report.document import (
     ReportedRun,
     Totals,
 )
+from cli.report.totals import histogram_of, totals_of, worst_first
 from registry.findings import SEVERITIES as ALL
+from rescan_registry.policy import RescanPolicy
 from tests.support.clock import NOW
 
 RESCAN_AFTER, INTERVAL = timedelta(days=7), timedelta(days=1)
-LIMIT = RESCAN_AFTER + 2 * INTERVAL
+POLICY = RescanPolicy(RESCAN_AFTER, INTERVAL, timedelta(days=30), NOW, 20_000)
 SEVERITIES = ALL[:4]  # of findings that are made up
 # The more often a repository is named, the more images it has.
 REPOSITORIES = (
@@ -74,76 +74,30 @@ def report(images: int = 600, seed: int = 7, *, days: int = 30) -> Report:
 
 def report_of(images: Sequence[ReportedImage], runs: tuple[ReportedRun, ...] = ()) -> Report:
     """Return a report about these images."""
-    ordered = sorted(images, key=_badness)
+    ordered = worst_first(images)
+    made_at = NOW + timedelta(hours=3, minutes=14)
     return Report(
         stack="ecr-rescan",
         account="111122223333",
         region="eu-central-1",
-        made_at=NOW + timedelta(hours=3, minutes=14),
+        made_at=made_at,
         version="0.4.0",
         scan_type="BASIC",
         rescan_after=RESCAN_AFTER,
         interval=INTERVAL,
         lowest="LOW",
         as_of_run=None,
-        totals=totals_of(ordered),
-        histogram=histogram_of(ordered),
-        images=tuple(ordered),
+        totals=_totals(ordered),
+        histogram=histogram_of(ordered, POLICY, made_at),
+        images=ordered,
         runs=runs,
         subscribers={"email": 4, "https": 1},
         read_units=len(images) * 0.85,
     )
 
 
-def totals_of(images: Sequence[ReportedImage]) -> Totals:
-    """Count what a report says of its images."""
-    fresh = Counter(image.freshness for image in images)
-    open_ones = [image.open_counts() for image in images]
-    ages = [image.age_hours for image in _scannable(images) if image.age_hours is not None]
-    return Totals(
-        images=len(images),
-        repositories=len({image.repository for image in images}),
-        scannable=len([*_scannable(images)]),
-        inside=fresh[Freshness.INSIDE],
-        due=fresh[Freshness.DUE],
-        overdue=fresh[Freshness.OVERDUE],
-        never=fresh[Freshness.NEVER],
-        oldest_hours=max(ages, default=None),
-        images_with={name: sum(each.get(name, 0) > 0 for each in open_ones) for name in ALL},
-        findings={name: sum(each.get(name, 0) for each in open_ones) for name in ALL},
-        accepted=sum(sum(image.accepted_counts.values()) for image in images),
-        not_scannable=Counter(
-            image.outcome for image in images if image.freshness is Freshness.NONE and image.outcome
-        ),
-        not_notified=sum(
-            image.open_counts().get("CRITICAL", 0) > 0 and not image.notified for image in images
-        ),
-    )
-
-
-def histogram_of(images: Sequence[ReportedImage]) -> tuple[AgeBin, ...]:
-    """Count the images by the whole days since their last scan."""
-    ages = [image.age_hours / 24 for image in _scannable(images) if image.age_hours is not None]
-    edges = [*map(float, range(13)), None]
-    return tuple(
-        AgeBin(
-            start,
-            end,
-            sum(start <= age and (end is None or age < end) for age in ages),
-            Freshness.INSIDE if start < 7 else Freshness.DUE if start < 9 else Freshness.OVERDUE,
-        )
-        for start, end in pairwise(edges)
-        if start is not None
-    )
-
-
-def _scannable(images: Sequence[ReportedImage]) -> Iterator[ReportedImage]:
-    return (image for image in images if image.freshness is not Freshness.NONE)
-
-
-def _badness(image: ReportedImage) -> tuple[object, ...]:
-    found = image.open_counts()
-    return *(-found.get(name, 0) for name in SEVERITIES), image.repository, image.image_digest
+def _totals(images: Sequence[ReportedImage]) -> Totals:
+    return totals_of(images, len({image.repository for image in images}))
 
 
 def _vulnerabilities(chance: random.Random) -> list[Vulnerability]:
@@ -294,7 +248,7 @@ def _runs(
     chance: random.Random, images: Sequence[ReportedImage], days: int
 ) -> tuple[ReportedRun, ...]:
     """Return a run for each of the last days, newest first; the last one is of these images."""
-    totals = totals_of(images)
+    totals = _totals(images)
     repositories = totals.repositories
     with_any: defaultdict[str, float] = defaultdict(float, totals.images_with)
     runs = []

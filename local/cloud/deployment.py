@@ -88,7 +88,7 @@ def deploy(
     """
     application = application or Application()
     parameters = parameters or {}
-    template = _localized(application.build(), parameters, engine.directory / stack)
+    template = localized(application.build(), parameters, engine.directory / stack)
     s3 = engine.client("s3")
     with contextlib.suppress(s3.exceptions.BucketAlreadyOwnedByYou):  # another stack has made it
         s3.create_bucket(
@@ -111,7 +111,7 @@ def deploy(
     return {output["OutputKey"]: output["OutputValue"] for output in outputs}
 
 
-def _localized(built: Path, parameters: Mapping[str, str], directory: Path) -> Path:
+def localized(built: Path, parameters: Mapping[str, str], directory: Path) -> Path:
     """Write a copy of the built template that localemu can read, and with shorter waits."""
     directory.mkdir()
     template = yaml.safe_load(built.read_text())

@@ -64,14 +64,19 @@ NAMES = {
     "sns": ["ecr-rescan-*"],
     "sqs": ["ecr-rescan-*"],
 }
-OF_SAM = {
-    "cloudformation": (
-        ["CreateChangeSet", "DeleteStack", "DescribeChangeSet", "DescribeStackEvents"]
-        + ["DescribeStackResources", "DescribeStacks", "ExecuteChangeSet", "GetTemplate"]
-        + ["GetTemplateSummary", "ListStackResources"],
-        ["stack/ecr-rescan/*", "stack/aws-sam-cli-managed-default/*"],
-    ),
-}
+STACKS = ("stack/ecr-rescan/*", "stack/aws-sam-cli-managed-default/*")
+CALLED_BY_SAM = (
+    "CreateChangeSet",
+    "DeleteStack",
+    "DescribeChangeSet",
+    "DescribeStackEvents",
+    "DescribeStackResources",
+    "DescribeStacks",
+    "ExecuteChangeSet",
+    "GetTemplate",
+    "GetTemplateSummary",
+    "ListStackResources",
+)
 
 
 def called(kind: str) -> set[str]:
@@ -98,8 +103,8 @@ def policy() -> dict[str, Any]:
     statements += [
         _statement(
             "Deploy",
-            [f"cloudformation:{name}" for name in OF_SAM["cloudformation"][0]],
-            [*map(_arn("cloudformation"), OF_SAM["cloudformation"][1])],
+            [f"cloudformation:{name}" for name in CALLED_BY_SAM],
+            [*map(_arn("cloudformation"), STACKS)],
         ),
         _statement(
             "ExpandServerlessTemplates",

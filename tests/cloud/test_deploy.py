@@ -1,0 +1,184 @@
+"""The life of a stack by the command line: first deployment, second checkout, change, deletion."""
+
+import os
+import pty
+import re
+import select
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local.cloud.deployment import Application, localized
+from local.cloud.engine import Engine
+from local.cloud.interpreters import sam_command
+from tests.support.template import ROOT
+
+STACK = "ecr-rescan-of-the-command-line"
+FILE = "ecr-rescan.toml"
+SLACK = "https://hooks.slack.com/services/T0/B0/secret-part"
+DEADLINE_SECONDS = 300
+ANSWERS = (
+    ("AlertEmail:", "ops@example.com"),
+    ("Slack webhook:", SLACK),
+    ("RepositoryFilter:", ""),
+    ("Time [", "04:30 Europe/Berlin"),
+    ("Messages [", "digest"),
+    ("AlarmTopicArn:", ""),
+    ("Deploy this changeset? [y/N]:", "y"),
+)
+
+
+def checkout(engine: Engine, directory: Path, application: Application) -> Path:
+    """Make a checkout whose build is one that localemu can read."""
+    directory.mkdir()
+    template = localized(application.build(), {}, directory / "localized")
+    shutil.copy(ROOT / "template.yaml", directory)
+    (directory / "Makefile").write_text(
+        f"build:\n\tmkdir -p .aws-sam/build\n\tcp {template} .aws-sam/build/template.yaml\n"
+    )
+    sam = directory / ".venvs" / "sam" / "bin" / "sam"
+    sam.parent.mkdir(parents=True)
+    sam.symlink_to(sam_command())
+    return directory
+
+
+class CommandLine:
+    """The command line in a checkout, with the account of the engine."""
+
+    def __init__(self, engine: Engine, directory: Path) -> None:
+        self._options: dict[str, Any] = {
+            "cwd": directory,
+            "env": {
+                **os.environ,
+                **engine.environment,
+                "PYTHONPATH": str(ROOT),
+                "SAM_CLI_POLL_DELAY": "0.5",
+                "__SAM_CLI_APP_DIR": str(directory / "sam"),
+            },
+        }
+
+    def run(self, *arguments: str) -> str:
+        """Run a command that asks nothing."""
+        ran = subprocess.run(
+            [sys.executable, "-m", "cli", *arguments],
+            **self._options,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert ran.returncode == 0, ran.stderr
+        return ran.stdout
+
+    def answer(self, *arguments: str, answers: tuple[tuple[str, str], ...]) -> str:
+        """Run a command on a terminal, and give each answer after its question."""
+        terminal, inner = pty.openpty()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "cli", *arguments],
+            **self._options,
+            stdin=inner,
+            stdout=inner,
+            stderr=inner,
+            start_new_session=True,
+        )
+        os.close(inner)
+        said = ""
+        for question, answer in answers:
+            said += _until(terminal, question)
+            time.sleep(0.2)  # a hidden question drops what was typed before it
+            os.write(terminal, f"{answer}\n".encode())
+        said += _until(terminal, None)
+        os.close(terminal)
+        assert process.wait() == 0, said
+        return said
+
+
+def _until(terminal: int, text: str | None) -> str:
+    """Read until a text is shown, or until the process ends."""
+    said, deadline = "", time.monotonic() + DEADLINE_SECONDS
+    while text is None or text not in said:
+        readable, _, _ = select.select([terminal], [], [], max(deadline - time.monotonic(), 0))
+        assert readable, f"waited for {text!r} after:\n{said}"
+        try:
+            piece = os.read(terminal, 4_096)
+        except OSError:  # how Linux says that the other end is closed
+            piece = b""
+        if not piece:
+            assert text is None, f"ended before {text!r}:\n{said}"
+            return said
+        said += piece.decode(errors="replace")
+    return said
+
+
+def deployed(engine: Engine) -> tuple[dict[str, str], Any]:
+    """Return the parameters and the template of the stack."""
+    cloudformation = engine.client("cloudformation")
+    (stack,) = cloudformation.describe_stacks(StackName=STACK)["Stacks"]
+    assert stack["StackStatus"] in {"CREATE_COMPLETE", "UPDATE_COMPLETE"}
+    parameters = {each["ParameterKey"]: each["ParameterValue"] for each in stack["Parameters"]}
+    return parameters, cloudformation.get_template(StackName=STACK)["TemplateBody"]
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path) -> Application:
+    """Copy what a build depends on to another place, as another clone."""
+    root = tmp_path / "another clone"
+    for source in Application().sources:
+        target = root / source
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if (ROOT / source).is_dir():
+            shutil.copytree(
+                ROOT / source, target, ignore=shutil.ignore_patterns("__pycache__", "*.pyc")
+            )
+        else:
+            shutil.copy(ROOT / source, target)
+    return Application(root)
+
+
+def test_a_stack_is_deployed_changed_and_deleted_by_the_command_line(
+    engine: Engine, tmp_path: Path, elsewhere: Application
+) -> None:
+    directory = checkout(engine, tmp_path / "first", Application())
+    first = CommandLine(engine, directory)
+
+    said = first.answer("deploy", "--stack", STACK, answers=ANSWERS)
+    assert "secret-part" not in said
+    parameters, template = deployed(engine)
+    assert parameters["AlertEmail"] == "ops@example.com"
+    assert parameters["ScheduleExpression"] == "cron(30 4 * * ? *)"
+    assert parameters["ScheduleTimezone"] == "Europe/Berlin"
+    arn = parameters["SlackWebhookSecretArn"]
+    secret = engine.client("secretsmanager").get_secret_value(SecretId=arn)["SecretString"]
+    assert secret == f'{{"url": "{SLACK}"}}'
+    assert arn in (directory / FILE).read_text()
+
+    second_directory = checkout(engine, tmp_path / "second", elsewhere)
+    shutil.copy(directory / FILE, second_directory)
+    second = CommandLine(engine, second_directory)
+    second.run("deploy", "--yes")
+    assert deployed(engine) == (parameters, template), "the same files change nothing"
+
+    answers = (second_directory / FILE).read_text()
+    answers = re.sub(r"^(AlertEmail|SlackWebhookSecretArn) = .*\n", "", answers, flags=re.M)
+    answers = answers.replace('# HighThreshold = "0"', 'HighThreshold = "5"')
+    (second_directory / FILE).write_text(answers)
+    second.run("deploy", "--yes")
+    assert deployed(engine)[0] == parameters | {"HighThreshold": "5"}, "the rest is kept"
+
+    cloudformation = engine.client("cloudformation")
+    (described,) = cloudformation.describe_stacks(StackName=STACK)["Stacks"]
+    outputs = {each["OutputKey"]: each["OutputValue"] for each in described["Outputs"]}
+    engine.client("s3").put_object(Bucket=outputs["RunBucketName"], Key="any", Body=b"any")
+    first.run("undeploy", "--stack", STACK, "--delete-data", "--yes")
+    left = [each["Name"] for each in engine.client("s3").list_buckets()["Buckets"]]
+    left += engine.client("dynamodb").list_tables()["TableNames"]
+    names = {outputs[f"{name}Name"] for name in ("LedgerTable", "RunBucket", "AccessLogBucket")}
+    assert not names & {*left}
+    with pytest.raises(cloudformation.exceptions.ClientError, match="does not exist"):
+        cloudformation.describe_stacks(StackName=STACK)
+    assert engine.client("secretsmanager").describe_secret(SecretId=arn)["ARN"] == arn

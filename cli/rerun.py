@@ -69,7 +69,8 @@ class Rerun:
             console.print(
                 f"The run itself was stopped: {visible(self.reason)}. Redrive continues it and "
                 f"repeats none of the {done:,} of {self.repositories:,} repositories that are "
-                f"done, until {self.redrive_until:%Y-%m-%d}:\n  ecr-rescan rerun {self.run} --redrive",
+                f"done, until {self.redrive_until:%Y-%m-%d}:\n"
+                f"  ecr-rescan rerun {self.run} --redrive",
                 soft_wrap=True,
             )
         else:

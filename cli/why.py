@@ -1,0 +1,305 @@
+"""Everything that is known of one image, and why: ecr-rescan why."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from cli.call import Call
+from cli.exits import ExitCode, UsageError
+from cli.image_changes import ChangeShown, changes_of
+from cli.output import add_row, age, duration, table
+from cli.policy import lowest_severity, policy_of
+from cli.report.document import Freshness, ReportedImage
+from cli.report.images import ENHANCED, Known, Rules, reported_image
+from cli.report.inventory import NamedFindings
+from cli.report.listing import ListedImage, Lister
+from cli.report.rows import image_document
+from cli.risks_in_effect import acceptances, risks_in_effect
+from cli.run_files import ImageLine, RunFiles
+from cli.stack import Stack
+from ledger.image_baselines import Baselines, StoredImage
+from ledger.notified_images import NotifiedImage, notified_image, notified_key
+from ledger.table import Table
+from registry.ecr import EcrRegistry
+from registry.images import Image
+from reporting.text import visible
+from rescan_registry.last_scans import known_scan, newer, scan_dates
+from rescan_registry.outcomes import SCAN_QUOTA, Outcome
+from rescan_registry.staleness import why_not_due
+from runtime import clock
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+MOST_RUNS = 7
+_IMAGE = re.compile(
+    r"(?P<repository>[a-z0-9][a-z0-9._/-]*)(?:@(?:sha256:)?(?P<digest>[0-9a-f]{12,64})|:(?P<tag>\w[\w.-]{0,127}))"
+)
+_DIGITS = 64
+_LEFT_OUT = (Outcome.UNSCANNABLE, Outcome.ARCHIVED, Outcome.EXCLUDED)
+
+
+@dataclass(frozen=True)
+class InRun:
+    """What a run decided about the image. outcome: absent if it did not decide."""
+
+    run: str
+    ended_at: datetime
+    outcome: str | None
+    reason: str | None
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What is known of an image.
+
+    state: as the report has it. runs: newest first. changes: newest first.
+    next_scan: in a sentence. damaged: files of runs that could not be read.
+    """
+
+    image: str
+    in_ecr: bool
+    state: ReportedImage
+    rescan_after: float
+    runs: tuple[InRun, ...]
+    changes: tuple[ChangeShown, ...]
+    next_scan: str
+    now: datetime
+    damaged: tuple[str, ...] = ()
+
+    def document(self) -> Mapping[str, object]:
+        """Return all of it."""
+        return {
+            "image": self.image,
+            "in_ecr": self.in_ecr,
+            "state": image_document(self.state),
+            "runs": self.runs,
+            "changes": self.changes,
+            "next_scan": self.next_scan,
+            "damaged": self.damaged,
+        }
+
+    def rows(self) -> Iterable[Mapping[str, object]]:
+        """Return a row per run."""
+        return [vars(each) for each in self.runs]
+
+    def show(self, console: "Console") -> None:
+        """Print it."""
+        state = self.state
+        tags = f":{', '.join(state.tags[:3])}" if state.tags else ""
+        facts = table(("", ""))
+        facts.show_header = False
+        add_row(facts, "image", f"{state.repository}{tags}   {state.image_digest[:19]}…")
+        add_row(facts, "in ECR", self._in_ecr())
+        add_row(facts, "now", self._now())
+        add_row(facts, "open", self._open())
+        console.print(facts)
+        if self.runs:
+            console.print()
+            rows = table(("ended", "outcome", "reason", "run"))
+            for each in self.runs:
+                outcome = each.outcome or "not decided"
+                add_row(rows, f"{each.ended_at:%m-%d %H:%M}", outcome, each.reason or "", each.run)
+            console.print(rows)
+        if self.changes:
+            console.print()
+            rows = table(("when", "what changed", "who was notified"))
+            for change in self.changes:
+                add_row(
+                    rows, f"{change.at:%m-%d %H:%M}", change.sentence(), change.notified_or_why()
+                )
+            console.print(rows)
+        console.print(f"\n{self.next_scan}", soft_wrap=True)
+
+    def _in_ecr(self) -> str:
+        if not self.in_ecr:
+            return "no"
+        pushed = f", pushed {self.state.pushed_at:%Y-%m-%d}" if self.state.pushed_at else ""
+        pulled = (
+            f", last pulled {age(self.state.pulled_at, self.now)} ago"
+            if self.state.pulled_at
+            else ""
+        )
+        return f"yes{pushed}{pulled}"
+
+    def _now(self) -> str:
+        state = self.state
+        if state.freshness is Freshness.NONE:
+            return f"{state.outcome}: {state.reason}"
+        last = f"last scan {age(state.scanned_at, self.now)} ago" if state.scanned_at else "no scan"
+        return f"{state.freshness}: {last}, RescanAfter is {duration(self.rescan_after)}"
+
+    def _open(self) -> str:
+        counts = self.state.open_counts()
+        words = [f"{count} {severity.lower()}" for severity, count in counts.items() if count]
+        accepted = sum(self.state.accepted_counts.values())
+        more = f"; {accepted} accepted" if accepted else ""
+        return f"{', '.join(words) or 'nothing'}{more}"
+
+
+@dataclass(frozen=True)
+class _Named:
+    """What the operator has named: a repository, and a tag or the start of a digest."""
+
+    repository: str
+    tag: str | None
+    digits: str | None
+
+    def matches(self, image: Image) -> bool:
+        """Return whether an image is meant."""
+        if self.tag:
+            return self.tag in image.tags
+        return image.digest.removeprefix("sha256:").startswith(self.digits or "-")
+
+
+def why(call: Call, image: str) -> ExitCode:
+    """Explain one image."""
+    explained = explain(call.stack, image)
+    call.answer(explained)
+    return ExitCode.INCOMPLETE if explained.damaged else ExitCode.DONE
+
+
+def explain(stack: Stack, image: str) -> Explanation:
+    """Read what is known of an image.
+
+    Raises UsageError if the name is none, means several images, or is known nowhere.
+    """
+    named, now = _named(image), clock.now()
+    policy = policy_of(stack, now)
+    registry, files = EcrRegistry(stack.client("ecr")), RunFiles(stack)
+    ledger = Table(stack.client("dynamodb"), stack.output("LedgerTableName"))
+    existing = Lister(registry, policy, now).list_images([named.repository]).images
+    listed = _one(named, [each for each in existing if named.matches(each.image)])
+    digest = listed.image.digest if listed else _digest_of(named, ledger)
+    stored = Baselines(ledger).recall(named.repository, digest, ()).image
+    item = ledger.get(notified_key(named.repository, digest))
+    notified = notified_image(item) if item else None
+    runs, line = _in_runs(files, named.repository, digest)
+    if not (listed or stored.record.last_scan or runs):
+        raise UsageError(
+            f"{visible(image)} is neither in ECR nor in the ledger: "
+            f"aws ecr list-images --repository-name {named.repository} lists what there is."
+        )
+    rules = Rules(
+        policy,
+        registry.scan_type(),
+        acceptances(risks_in_effect(stack).risks, {named.repository}, now.date()).by_repository,
+        now,
+        lowest_severity(stack),
+    )
+    found = listed or ListedImage(named.repository, Image(digest, tags=stored.tags))
+    state = reported_image(found, _known(stored, notified, line), rules)
+    return Explanation(
+        image=image,
+        in_ecr=listed is not None,
+        state=state,
+        rescan_after=policy.rescan_after.total_seconds(),
+        runs=runs,
+        changes=changes_of(stack, stored, notified),
+        next_scan=_next_scan(listed, state, stored, rules, line),
+        now=now,
+        damaged=tuple(files.damaged),
+    )
+
+
+def _named(image: str) -> _Named:
+    match = _IMAGE.fullmatch(image)
+    if match is None:
+        raise UsageError(
+            f"{visible(image)} names no image: give repository:tag, repository@sha256:… or "
+            "repository@ and at least 12 digits of the digest."
+        )
+    return _Named(match["repository"], match["tag"], match["digest"])
+
+
+def _one(named: _Named, found: list[ListedImage]) -> ListedImage | None:
+    if len(found) > 1:
+        which = ", ".join(f"{named.repository}@{each.image.digest}" for each in found)
+        raise UsageError(f"{len(found)} images begin so: {which}. Give one of them.")
+    return found[0] if found else None
+
+
+def _digest_of(named: _Named, ledger: Table) -> str:
+    """Find the digest of an image that ECR does not have, in the ledger."""
+    if named.tag:
+        pointers = Baselines(ledger).pointers(named.repository, [named.tag])
+        if named.tag in pointers:
+            return pointers[named.tag].image_digest
+    elif named.digits and len(named.digits) < _DIGITS:
+        prefix = f"image#sha256:{named.digits}"
+        items = [*ledger.query(f"repository#{named.repository}", prefix)]
+        if len(items) > 1:
+            which = ", ".join(item["sk"].removeprefix("image#") for item in items)
+            raise UsageError(f"{len(items)} deleted images begin so: {which}. Give one of them.")
+        if items:
+            return str(items[0]["sk"].removeprefix("image#"))
+    return f"sha256:{named.digits or ''}"
+
+
+def _in_runs(
+    files: RunFiles, repository: str, digest: str
+) -> tuple[tuple[InRun, ...], ImageLine | None]:
+    """Return what the last runs decided, newest first, and the newest line."""
+    runs, newest = list[InRun](), None
+    for summary in files.summaries(MOST_RUNS):
+        lines = files.images(summary.run, repository)
+        line = next((each for each in lines if each.image_digest == digest), None)
+        if line:
+            newest = newest or line
+            runs.append(InRun(summary.run, summary.ended_at, line.outcome, line.reason))
+    return tuple(runs), newest
+
+
+def _known(stored: StoredImage, notified: NotifiedImage | None, line: ImageLine | None) -> Known:
+    known = stored.findings
+    named = known and NamedFindings(
+        scan_type=known.scan_type,
+        since=known.since,
+        counts=Counter(each.severity for each in known.findings.values()),
+        kept=known.findings,
+        versions={},
+    )
+    return Known(stored.record, named or None, stored.child, notified, line)
+
+
+def _next_scan(
+    listed: ListedImage | None,
+    state: ReportedImage,
+    stored: StoredImage,
+    rules: Rules,
+    line: ImageLine | None,
+) -> str:
+    """Say when the image is scanned next, or why it is not."""
+    if listed is None:
+        return "It is not in ECR, and will not be scanned."
+    if rules.scan_type == ENHANCED:
+        return "Amazon Inspector scans it again by itself: enhanced scanning."
+    if listed.decision:
+        return f"No run will scan it: {listed.decision.outcome}, {listed.decision.reason}."
+    policy, record = rules.policy, stored.record
+    last_scan = newer(known_scan(record, rules.now), listed.image.last_scan)
+    dates = scan_dates(listed.image, record)
+    decision = why_not_due(last_scan, dates.with_scan(last_scan), policy, rules.now)
+    if decision and decision.outcome in (Outcome.UNSUPPORTED, Outcome.UNSCANNABLE):
+        retry = duration(policy.unsupported_retry_after.total_seconds())
+        return f"ECR cannot scan it ({decision.reason}). It is tried again {retry} later."
+    if last_scan and last_scan.status == "IN_PROGRESS" and decision:
+        return "A scan of it is under way."
+    if decision and state.scanned_at:
+        due_at = state.scanned_at + policy.due_after
+        return f"It will be scanned by the first run after {due_at:%Y-%m-%d %H:%M} UTC."
+    return _when_due(line)
+
+
+def _when_due(line: ImageLine | None) -> str:
+    if line and line.outcome == Outcome.FAILED:
+        return (
+            f"The next run tries it again; the last one failed with {visible(line.reason or '')}, "
+            "which docs/operations.md explains."
+        )
+    if line and line.outcome == Outcome.DEFERRED and line.reason == SCAN_QUOTA.reason:
+        return "It will be scanned when the daily quota allows it: older scans are renewed first."
+    return "It is due: the next run starts its scan, older ones first."

@@ -1,0 +1,343 @@
+"""ecr-rescan why: an image of every outcome, its changes, and how it is named."""
+
+import csv
+import io
+import json
+from datetime import timedelta
+from typing import Any
+
+import boto3
+import pytest
+
+from ledger.bucket import RunBucket
+from ledger.changes import Change, ChangedFinding, FindingsChange
+from ledger.image_baselines import Baselines
+from ledger.image_records import (
+    Baseline,
+    ImageRecords,
+    ImageState,
+    Note,
+    RecordedScan,
+)
+from ledger.known_findings import KnownFinding, KnownFindings, NotedChange, to_store
+from ledger.notified_images import Delivery, NotifiedImages
+from ledger.table import Table
+from tests.cli.conftest import Run, StackInMemory
+from tests.cli.recorded import Recorded
+from tests.cli.test_run_files import A, B, summary, write
+from tests.support.clock import NOW
+
+DAY = timedelta(days=1)
+LATER = 4_000_000_000
+
+
+def detail(digest: str = A, *tags: str, **more: Any) -> dict[str, Any]:
+    """Make an image as DescribeImages has it."""
+    tagged = {"imageTags": [*tags]} if tags else {}
+    pushed = {"imagePushedAt": NOW - 30 * DAY}
+    return {"imageDigest": digest, "repositoryName": "team/api", **pushed, **tagged, **more}
+
+
+@pytest.fixture
+def ecr(stack: StackInMemory, recorded: Recorded) -> Recorded:
+    """Let ECR have one image, team/api:v1."""
+    recorded.answer("DescribeImages", {"imageDetails": [detail(A, "v1")]})
+    recorded.answer(
+        "GetRegistryScanningConfiguration",
+        {"registryId": "123456789012", "scanningConfiguration": {"scanType": "BASIC", "rules": []}},
+    )
+    return recorded
+
+
+@pytest.fixture
+def table(stack: StackInMemory) -> Table:
+    return Table(boto3.client("dynamodb"), "ledger-table")
+
+
+@pytest.fixture
+def bucket(stack: StackInMemory) -> RunBucket:
+    return RunBucket(boto3.client("s3"), "run-bucket")
+
+
+def scanned(table: Table, days_ago: float, status: str = "COMPLETE", digest: str = A) -> None:
+    scan = RecordedScan(NOW - days_ago * DAY, status, "BASIC", {"HIGH": 1})
+    ImageRecords(table).note_scan("team/api", digest, scan, expires_at=LATER)
+
+
+def in_run(
+    bucket: RunBucket, outcome: str, reason: str, run: str = "last", digest: str = A
+) -> None:
+    write(bucket, summary(run))
+    line = {"repository": "team/api", "image_digest": digest, "outcome": outcome, "reason": reason}
+    bucket.write_image_outcomes(run, "team/api", "step-0001", [line])
+
+
+@pytest.mark.parametrize(
+    ("outcome", "reason", "next_scan"),
+    [
+        ("STARTED", "accepted", "It is due"),
+        ("FRESH", "scanned within RescanAfter", "It is due"),
+        ("RECENT", "scanned within 24 hours", "It is due"),
+        ("GONE", "image deleted", "It is due"),
+        ("DEFERRED", "repository budget", "It is due"),
+        ("DEFERRED", "run time", "It is due"),
+        ("DEFERRED", "execution history", "It is due"),
+        ("DEFERRED", "ECR throttles", "It is due"),
+        ("DEFERRED", "registry scan quota", "when the daily quota allows it"),
+        ("FAILED", "KmsException", "failed with KmsException"),
+        ("DUE", "dry run", "It is due"),
+    ],
+)
+@pytest.mark.usefixtures("ecr")
+def test_says_what_a_run_decided_and_what_is_next(
+    run: Run, table: Table, bucket: RunBucket, outcome: str, reason: str, next_scan: str
+) -> None:
+    scanned(table, 8.125)
+    in_run(bucket, outcome, reason)
+    answer = run("why", "team/api:v1", width=120)
+    assert answer.exit_code == 0, answer.stderr
+    assert f"  {outcome}  " in answer.stdout
+    assert reason in answer.stdout
+    assert next_scan in answer.stdout
+    assert "due: last scan 8 d ago, RescanAfter is 7 d" in answer.stdout
+    found = json.loads(run("why", "team/api:v1", "-o", "json").stdout)
+    assert found["runs"] == [
+        {"run": "last", "ended_at": NOW.isoformat(), "outcome": outcome, "reason": reason}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("image", "parameters", "outcome", "said"),
+    [
+        (
+            {"imageManifestMediaType": "application/vnd.oci.image.index.v1+json"},
+            {},
+            "UNSCANNABLE",
+            "No run will scan it: UNSCANNABLE, image index.",
+        ),
+        ({"imageStatus": "ARCHIVED"}, {}, "ARCHIVED", "No run will scan it: ARCHIVED, archived."),
+        (
+            {},
+            {"ExcludeTagPattern": "v"},
+            "EXCLUDED",
+            "No run will scan it: EXCLUDED, tag excluded.",
+        ),
+    ],
+)
+def test_says_why_no_run_scans_an_image(  # noqa: PLR0917 # a fixture each
+    run: Run,
+    ecr: Recorded,
+    stack: StackInMemory,
+    bucket: RunBucket,
+    image: dict[str, Any],
+    parameters: dict[str, str],
+    outcome: str,
+    said: str,
+) -> None:
+    stack.parameters |= parameters
+    ecr.answer("DescribeImages", {"imageDetails": [detail(A, "v1", **image)]})
+    in_run(bucket, outcome, "any")
+    text = run("why", "team/api:v1").stdout
+    assert said in text
+    assert f"{outcome}: " in text
+
+
+@pytest.mark.usefixtures("ecr")
+def test_says_when_an_image_is_tried_again_that_ecr_cannot_scan(
+    run: Run, table: Table, bucket: RunBucket
+) -> None:
+    scanned(table, 2, "UNSUPPORTED_IMAGE")
+    in_run(bucket, "UNSUPPORTED", "operating system")
+    text = run("why", "team/api:v1").stdout
+    assert "ECR cannot scan it (operating system). It is tried again 30 d later." in text
+
+
+@pytest.mark.usefixtures("ecr")
+def test_says_when_a_fresh_image_is_due(run: Run, table: Table) -> None:
+    scanned(table, 2)
+    text = run("why", "team/api:v1").stdout
+    assert "inside: last scan 48 h ago" in text or "inside: last scan 2 d ago" in text
+    assert "It will be scanned by the first run after 2026-03-18 03:00 UTC." in text
+
+
+@pytest.mark.usefixtures("ecr")
+def test_explains_an_image_that_nothing_is_known_of(run: Run) -> None:
+    answer = run("why", "team/api:v1", width=120)
+    assert answer.exit_code == 0
+    assert "overdue: no scan" in answer.stdout
+    assert "It is due" in answer.stdout
+
+
+def test_an_image_that_was_deleted_is_explained_by_the_ledger(
+    run: Run, ecr: Recorded, table: Table
+) -> None:
+    scanned(table, 2)
+    ecr.answer("DescribeImages", {"imageDetails": []})
+    for name in (f"team/api@{A}", f"team/api@{A[7:19]}"):
+        text = run("why", name).stdout
+        assert "It is not in ECR, and will not be scanned." in text
+    scanned(table, 2, digest=A[:-1] + "0")
+    assert run("why", f"team/api@{A[7:19]}").exit_code == 2
+    assert run("why", "team/api:v9").exit_code == 2
+    assert run("why", f"team/api@{B[7:19]}").exit_code == 2
+
+
+def test_a_deleted_image_is_found_by_its_tag(run: Run, ecr: Recorded, table: Table) -> None:
+    scanned(table, 2)
+    table.put(("repository#team/api", "tag#v9"), {"image_digest": A, "scanned_at": NOW})
+    ecr.answer("DescribeImages", {"imageDetails": []})
+    assert "It is not in ECR" in run("why", "team/api:v9").stdout
+
+
+def test_several_images_that_begin_alike_are_named(run: Run, ecr: Recorded) -> None:
+    other = A[:-1] + "0"
+    ecr.answer("DescribeImages", {"imageDetails": [detail(A), detail(other)]})
+    answer = run("why", f"team/api@{A[7:19]}")
+    assert answer.exit_code == 2
+    assert other in answer.stderr
+    assert run("why", f"team/api@{other}").exit_code == 0
+
+
+@pytest.mark.parametrize("name", ["team/api", "team/api@sha256:12", "Team/api:v1", ":v1"])
+@pytest.mark.usefixtures("ecr")
+def test_a_name_that_is_none_is_refused(run: Run, name: str) -> None:
+    answer = run("why", name)
+    assert answer.exit_code == 2
+    assert "names no image" in answer.stderr
+
+
+def test_with_enhanced_scanning_amazon_inspector_scans(run: Run, ecr: Recorded) -> None:
+    ecr.answer(
+        "GetRegistryScanningConfiguration",
+        {
+            "registryId": "123456789012",
+            "scanningConfiguration": {"scanType": "ENHANCED", "rules": []},
+        },
+    )
+    assert "Amazon Inspector scans it again by itself" in run("why", "team/api:v1").stdout
+
+
+@pytest.mark.usefixtures("ecr")
+def test_a_run_that_did_not_decide_and_a_damaged_file_are_named(
+    run: Run, bucket: RunBucket
+) -> None:
+    write(bucket, summary("last"))
+    line = {"repository": "team/api", "image_digest": A}
+    bucket.write_image_outcomes("last", "team/api", "step-0001", [line])
+    assert "not decided" in run("why", "team/api:v1").stdout
+    (key,) = (
+        each["Key"]
+        for each in boto3.client("s3").list_objects_v2(Bucket="run-bucket")["Contents"]
+        if "images" in each["Key"]
+    )
+    boto3.client("s3").put_object(Bucket="run-bucket", Key=key, Body=b"no")
+    answer = run("why", "team/api:v1", "-o", "csv")
+    assert answer.exit_code == 4
+    assert [*csv.DictReader(io.StringIO(answer.stdout))] == []
+
+
+def shown(run: Run) -> list[dict[str, Any]]:
+    """Return the changes of the image."""
+    answer = run("why", "team/api:v1", "-o", "json")
+    assert answer.exit_code == 0, answer.stderr
+    return json.loads(answer.stdout)["changes"]  # type: ignore[no-any-return]
+
+
+def changed(table: Table, *kinds: Change, **note: Any) -> None:
+    """Note changes of the image, the newest first."""
+    state = ImageState(counts={"CRITICAL": 1}, exceeded=("CRITICAL",))
+    notes = tuple(
+        Note(
+            event_id=f"event-{number}",
+            noted_at=NOW - (number + 1) * DAY,
+            before=state,
+            before_notified_at=NOW - (number + 2) * DAY,
+            **note,
+        )
+        for number in range(len(kinds))
+    )
+    baseline = Baseline(state, NOW, revision=5, notes=notes)
+    found = ChangedFinding("CVE-2026-31337", "openssl", "CRITICAL")
+    changes = tuple(
+        NotedChange(f"event-{number}", kind, state, FindingsChange(new=(found,) * 5))
+        for number, kind in enumerate(kinds)
+        if kind is not Change.UNCHANGED
+    )
+    findings = KnownFindings(
+        5,
+        "BASIC",
+        NOW.date(),
+        {("CVE-2026-31337", "openssl"): KnownFinding("CRITICAL", NOW.date(), revision=5)},
+        changes=changes,
+        expires_at=LATER,
+    )
+    scanned(table, 1)
+    Baselines(table).note(
+        "team/api",
+        A,
+        baseline,
+        seen=None,
+        scanned_at=NOW,
+        also=[to_store(table, "team/api", A, findings, revision=5)],
+    )
+
+
+@pytest.mark.usefixtures("ecr")
+def test_says_who_was_notified_of_each_change_and_why_not(
+    run: Run, stack: StackInMemory, table: Table
+) -> None:
+    stack.parameters |= {
+        "SlackWebhookSecretArn": "arn:slack",
+        "PagerDutySecretArn": "arn:pagerduty",
+        "DigestChannels": "SLACK",
+        "ChatbotTopicState": "DISABLED",
+    }
+    changed(table, Change.WORSE, Change.BETTER, Change.UNCHANGED)
+    delivery = Delivery("id", NOW - DAY, revision=5)
+    NotifiedImages(table).note("team/api", A, "SNS", delivery, expires_at=LATER)
+
+    worse, better, unchanged = shown(run)
+
+    assert worse["kind"] == "WORSE"
+    assert worse["names"] == {"new": ["CVE-2026-31337"] * 5}
+    assert worse["notified"] == {"SNS": (NOW - DAY).isoformat()}
+    assert worse["not_notified"] == {
+        "SLACK": "in a digest",
+        "PAGERDUTY": "opens and closes no incident",
+    }
+    assert better["not_notified"] == {"all": "none: NotifyOn excludes BETTER"}
+    assert unchanged["not_notified"]["SNS"] == "not delivered, see ecr-rescan undelivered"
+
+    text = run("why", "team/api:v1", width=160).stdout
+    assert "worse: new CVE-2026-31337, CVE-2026-31337, CVE-2026-31337 and 2 more" in text
+    assert "SNS 03-13 03:00; SLACK: in a digest" in text
+    assert "none: NotifyOn excludes BETTER" in text
+    assert "1 critical" in text
+
+
+@pytest.mark.usefixtures("ecr")
+def test_a_message_that_was_not_delivered_is_said_to_be_so(
+    run: Run, stack: StackInMemory, table: Table
+) -> None:
+    stack.parameters["DigestChannels"] = "SNS"
+    changed(table, Change.WORSE, is_immediate=True, triggered="key")
+    (change,) = shown(run)
+    assert change["not_notified"]["SNS"] == "not delivered, see ecr-rescan undelivered"
+
+
+@pytest.mark.usefixtures("ecr")
+def test_a_parameter_that_cannot_be_used_is_named(
+    run: Run, stack: StackInMemory, table: Table
+) -> None:
+    changed(table, Change.WORSE)
+    stack.parameters["NotifyOn"] = "SOMETIMES"
+    answer = run("why", "team/api:v1")
+    assert answer.exit_code == 3
+    assert "SOMETIMES" in answer.stderr
+
+
+@pytest.mark.usefixtures("ecr")
+def test_a_scan_that_was_started_is_under_way(run: Run, table: Table) -> None:
+    started_at = NOW - timedelta(minutes=5)
+    ImageRecords(table).note_started("team/api", A, run="run", at=started_at, expires_at=LATER)
+    assert "A scan of it is under way." in run("why", "team/api:v1").stdout

@@ -105,7 +105,7 @@ def contents(report: Report) -> Contents:
     limit = report.rescan_after + 2 * report.interval
     limits = {
         f"RescanAfter: {ago(report.rescan_after / HOUR)}": report.rescan_after,
-        f"overdue: > {ago(limit / HOUR)}": limit,
+        "overdue": limit,
     }
     return Contents(
         report=report,

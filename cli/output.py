@@ -84,8 +84,13 @@ class Output:
     def _console(self, *, stderr: bool) -> "Console":
         from rich.console import Console  # noqa: PLC0415
 
+        # Without emoji=False, the :secret: of an ARN would become a pictogram.
         return Console(
-            stderr=stderr, highlight=False, markup=False, no_color=True if not self._color else None
+            stderr=stderr,
+            highlight=False,
+            markup=False,
+            emoji=False,
+            no_color=None if self._color else True,
         )
 
 

@@ -60,6 +60,14 @@ class Account:
         with self._making:
             return self._client(service, region)
 
+    def patient_client(self, service: str, seconds: int) -> Any:
+        """Make a client that makes each call once, and waits for the answer. seconds: at most."""
+        patience = Config(read_timeout=seconds, retries={"total_max_attempts": 1})
+        config = _config().merge(patience)
+        client: Any = self._session.client(service, config=config)  # type: ignore[call-overload]
+        client.meta.events.register("after-call", note_action)
+        return client
+
     @functools.cache  # noqa: B019 # one account lives as long as the command
     def _client(self, service: str, region: str | None) -> Any:
         client: Any = self._session.client(service, region_name=region, config=_config())  # type: ignore[call-overload]

@@ -62,7 +62,7 @@ def test_posts_the_message_and_gives_the_status() -> None:
 
 def test_posts_the_messages_of_a_test_in_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
     seconds = iter((1.0, 1.25, 7.0, 7.5))
-    monkeypatch.setattr(module.time, "monotonic", lambda: next(seconds))
+    monkeypatch.setattr("time.monotonic", lambda: next(seconds))
     client = FakeClient()
     posted = post_to_webhook(
         WebhookDelivery(Channel.TEAMS, [{"number": 1}, {"number": 2}], NOW),

@@ -124,7 +124,7 @@ def test_no_event_of_a_bus_is_a_test(deploy: Deploy) -> None:
     changing = {"Input", "InputPath", "InputTransformer"}
     assert all(changing.isdisjoint(rule["Targets"][0]) for rule in NOTIFY_SCAN.rules.values())
     deployed = deploy(REGISTRY, **ALL_CHANNELS)
-    event = {
+    event: dict[str, Any] = {
         "id": "any",
         "source": "ecr-rescan",
         "detail-type": "Scan Result Found",

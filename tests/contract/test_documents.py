@@ -108,7 +108,7 @@ def test_make_leaves_the_region_of_a_deployment_to_the_operator(tmp_path: Path) 
     """Only what builds or checks has one of ours, which would hide that of ~/.aws/config."""
     regions = {}
     environment = {name: value for name, value in os.environ.items() if "AWS_" not in name}
-    environments = [f".venvs/{name}/installed" for name in ("cli", "dev", "sam")]
+    environments = [f".venvs/{name}/installed" for name in ("checkov", "cli", "dev", "sam")]
     made_already = ("build", *environments)
     for target in ("build", "check", "deploy", "redeliver"):
         # The last recipe of a target counts, and nothing that it depends on is made.

@@ -1,9 +1,12 @@
 """The formula of what a run costs, compared with the simulation."""
 
 import json
+import re
 
 import pytest
+from typer.testing import CliRunner
 
+from cli.__main__ import app
 from cli.cost import (
     ALARMS,
     Size,
@@ -85,3 +88,23 @@ def test_results_cost_more_if_they_are_sent() -> None:
     assert silent == pytest.approx(1_000 * 15.2e-6, rel=0.02)
     sent = results_cost(1_000, changed=1).usd()
     assert sent == pytest.approx(1_000 * 36e-6, rel=0.1)
+
+
+def test_the_document_has_the_numbers_that_the_command_prints() -> None:
+    text = (ROOT / "docs" / "cost.md").read_text()
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines()]
+    shapes = [row for row in rows if re.fullmatch(r"[0-9]+x[0-9]+@[0-9]+", row[0])]
+    assert len(shapes) >= 5
+    for shape, *numbers in shapes:
+        answer = CliRunner().invoke(app, ["plan", "--shape", shape, "--output", "json"])
+        found = json.loads(answer.stdout)
+        usd, beside = found["usd"], found["usd_beside"]
+        assert [float(number.replace(",", "")) for number in numbers] == [
+            found["counts"]["would_start"],
+            found["transitions"],
+            pytest.approx(usd["run"] - usd["results"], abs=6e-3, rel=0.02),
+            pytest.approx(usd["results"], abs=6e-3, rel=0.02),
+            pytest.approx(usd["month_of_daily_runs"], abs=6e-3),
+            pytest.approx(beside["queue_fan_out_run"], abs=6e-3, rel=0.02),
+            pytest.approx(beside["enhanced_scanning_month"], abs=6e-3),
+        ], shape

@@ -109,6 +109,7 @@ def correct_after_import() -> None:
     _await_email_confirmations()
     _find_empty_lists()
     _transform_before_references()
+    _make_dashboards()
     _collect_for_the_batching_window()
 
 
@@ -655,6 +656,58 @@ def _transform_before_references() -> None:
 
     transform: Any = change_set_model_transform.ChangeSetModelTransform
     transform._execute_local_transforms = transform_nothing
+
+
+def _make_dashboards() -> None:
+    """Let CloudFormation make dashboards; localemu reports them as made, and makes none.
+
+    Replaces: ResourceProviderExecutor.try_load_resource_provider.
+    Upstream: no issue is known.
+    Remove when a stack with an AWS::CloudWatch::Dashboard has one.
+    """
+    from localemu.services.cloudformation import resource_provider as module  # noqa: PLC0415
+
+    def put(_provider: Any, request: Any) -> Any:
+        model = request.desired_state
+        request.aws_client_factory.cloudwatch.put_dashboard(
+            DashboardName=model["DashboardName"], DashboardBody=model["DashboardBody"]
+        )
+        return module.ProgressEvent(module.OperationStatus.SUCCESS, resource_model=model)
+
+    def delete(_provider: Any, request: Any) -> Any:
+        model = request.desired_state
+        request.aws_client_factory.cloudwatch.delete_dashboards(
+            DashboardNames=[model["DashboardName"]]
+        )
+        return module.ProgressEvent(module.OperationStatus.SUCCESS, resource_model=model)
+
+    dashboards = type(
+        "DashboardProvider",
+        (module.ResourceProvider,),
+        {
+            "TYPE": "AWS::CloudWatch::Dashboard",
+            "SCHEMA": {
+                "typeName": "AWS::CloudWatch::Dashboard",
+                "primaryIdentifier": ["/properties/DashboardName"],
+                "createOnlyProperties": ["/properties/DashboardName"],
+                "properties": {
+                    "DashboardName": {"type": "string"},
+                    "DashboardBody": {"type": "string"},
+                },
+            },
+            "create": put,
+            "update": put,
+            "delete": delete,
+        },
+    )
+    load = module.ResourceProviderExecutor.try_load_resource_provider
+
+    def load_or_make(resource_type: str) -> Any:
+        return (
+            dashboards() if resource_type == "AWS::CloudWatch::Dashboard" else load(resource_type)
+        )
+
+    module.ResourceProviderExecutor.try_load_resource_provider = staticmethod(load_or_make)
 
 
 def _collect_for_the_batching_window() -> None:

@@ -194,10 +194,15 @@ def _findings(
     repository: str, named: NamedFindings, known: Known, rules: Rules
 ) -> Iterable[ReportedFinding]:
     risks = rules.accepted.get(repository, {})
+    # Most findings of an image came together, and share what was delivered since.
+    shared: dict[tuple[object, ...], tuple[dict[str, datetime], frozenset[str]]] = {}
     for (name, package), finding in sorted(named.kept.items(), key=_worst_first):
         if not rules.lists(name, finding.severity):
             continue
-        deliveries = first_notified(finding, known.notified, known.origins.get(finding.origin))
+        came = finding.revision, finding.origin, finding.first_seen
+        if came not in shared:
+            shared[came] = _deliveries(finding, known)
+        notified, notified_before = shared[came]
         is_accepted = rules.accepts(repository, name, finding, named.scan_type)
         yield ReportedFinding(
             name=name,
@@ -207,11 +212,18 @@ def _findings(
             first_seen=finding.first_seen,
             is_seen_later=finding.first_seen <= named.since,
             accepted=_acceptance(risks.get(name)) if is_accepted else None,
-            notified={each: first.delivery.delivered_at for each, first in deliveries.items()},
-            notified_before=frozenset(
-                each for each, first in deliveries.items() if not first.is_exact
-            ),
+            notified=notified,
+            notified_before=notified_before,
         )
+
+
+def _deliveries(finding: KnownFinding, known: Known) -> tuple[dict[str, datetime], frozenset[str]]:
+    """Return when each channel was first notified, and those that may have been earlier."""
+    found = first_notified(finding, known.notified, known.origins.get(finding.origin))
+    return (
+        {channel: first.delivery.delivered_at for channel, first in found.items()},
+        frozenset(channel for channel, first in found.items() if not first.is_exact),
+    )
 
 
 def _acceptance(risk: AcceptedRisk | None) -> Acceptance:

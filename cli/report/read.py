@@ -262,7 +262,8 @@ def _reported(
         key = each.repository, each.image.digest
         known = Known(
             record=inventory.records.get(key, ImageRecord(each.image.digest)),
-            findings=inventory.findings.get(key),
+            # Not needed any more: half of the memory.
+            findings=inventory.findings.pop(key, None),
             child=inventory.children.get(key),
             line=lines.get(key),
             notified=inventory.notified.get(key),

@@ -190,7 +190,7 @@ def joined(ledger: Ledger, inventory: Any, rules: Rules) -> Iterator[ReportedIma
         key = repository, digest
         known = Known(
             inventory.records[key],
-            findings=inventory.findings[key],
+            findings=inventory.findings.pop(key),
             notified=inventory.notified[key],
         )
         yield reported_image(ListedImage(repository, Image(digest, NOW, ("v1",))), known, rules)

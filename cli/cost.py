@@ -49,7 +49,7 @@ CHANGED = 0.05  # of the results, assumed
 
 QUOTA = 100_000  # scans of a registry in 24 hours, by ECR's default
 ALARMS = 12
-METRICS = 17
+METRICS = 29
 HOURS_A_MONTH = 730
 RUNS_A_MONTH = 30.4  # one per day
 

@@ -31,8 +31,8 @@ class Rerun:
     """What was done about a run that did not finish.
 
     run: absent if no run has failed. problems, deferred: the first repositories that are left.
-    started: the name of the new run; absent if none was started. is_redriven: the run goes on.
-    redrive_until: until when AWS redrives the run; absent where a rerun is as good.
+    started: the name of the new run; absent if none was started. is_redriven: the run continues.
+    redrive_until: until when AWS redrives the run; absent where a rerun is the way.
     """
 
     run: str | None

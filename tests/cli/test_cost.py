@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 from cli.__main__ import app
 from cli.cost import (
     ALARMS,
+    METRICS,
     Size,
     Speed,
     alike,
@@ -108,3 +109,9 @@ def test_the_document_has_the_numbers_that_the_command_prints() -> None:
             pytest.approx(beside["queue_fan_out_run"], abs=6e-3, rel=0.02),
             pytest.approx(beside["enhanced_scanning_month"], abs=6e-3),
         ], shape
+
+
+def test_fixed_costs_are_those_of_the_alarms_and_metrics_that_are_documented() -> None:
+    text = (ROOT / "docs" / "operations.md").read_text()
+    assert f"\n{METRICS} metrics of runs for 0.30 USD each" in text
+    assert f"**They cost {fixed_usd_a_month():.2f} USD per month**" in text

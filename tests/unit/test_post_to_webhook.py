@@ -88,7 +88,7 @@ def test_answers_the_state_machine_with_channel_and_status(
     client = FakeClient()
     monkeypatch.setattr(module, "webhook_client", lambda: client)
     monkeypatch.setattr(module, "WebhookSecrets", lambda arns: FakeSecrets())
-    monkeypatch.setattr(module.clock, "now", lambda: NOW)
+    monkeypatch.setattr("runtime.clock.now", lambda: NOW)
     event: dict[str, Any] = json.loads(
         (ROOT / "events/notify_scan/post_to_webhook.json").read_text()
     )

@@ -183,7 +183,7 @@ def test_logs_no_more_than_the_price_beside_its_log_level_says(deploy: Deploy) -
     told = len(deployed.notify(event_of(deployed.registry, "v1", {"HIGH": 1})).events)
     once = 9  # the Map, and the states before and after it, beside NothingToReport
     a_message = (told - silent - once) / 6
-    assert (silent, a_message) == (37, 28)
+    assert (silent, a_message) == (39, 32)
 
 
 def test_is_silent_where_no_channel_is_in_use(deploy: Deploy) -> None:

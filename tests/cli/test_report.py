@@ -9,6 +9,7 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 
 from cli.stack import Account
 from ledger.boards import Board, Boards
@@ -18,6 +19,7 @@ from ledger.known_findings import KnownFinding, findings_key
 from local.registry.botocore_face import attach
 from local.registry.registry_contents import IMAGE_INDEX, Fault, Finding, Scan, ScanResult
 from tests.cli.conftest import Run, StackInMemory
+from tests.cli.recorded import Recorded
 from tests.support.clock import NOW
 from tests.support.registry_and_ledger import DAY, RegistryAndLedger
 from tests.support.screens import kept_screen
@@ -663,3 +665,77 @@ def test_reads_what_version_0_3_0_has_left(
     assert document["totals"]["images_with"]
     assert all(not each["is_named"] for each in document["images"] if each["counts"])
     assert "image" in run("report").stdout
+
+
+def test_says_that_subscribers_could_not_be_counted(
+    known: RegistryAndLedger, recorded: Recorded, stack: StackInMemory, run: Run
+) -> None:
+    denied = {"Code": "AuthorizationError", "Message": "no"}
+    recorded.answer(
+        "ListSubscriptionsByTopic", ClientError({"Error": denied}, "ListSubscriptionsByTopic")
+    )
+    result = run("report")
+    assert result.exit_code == 4
+    assert result.stderr.startswith("The subscribers of notifications are missing: Not allowed")
+    del stack.outputs["NotificationTopicArn"]
+    assert run("report").exit_code == 0
+
+
+def test_counts_no_subscriber_that_has_not_confirmed(
+    known: RegistryAndLedger, recorded: Recorded, report: Report
+) -> None:
+    listed = [
+        {"SubscriptionArn": arn, "Protocol": "email"}
+        for arn in ("PendingConfirmation", "arn:aws:sns:eu-west-1:123456789012:notifications:any")
+    ]
+    recorded.answer("ListSubscriptionsByTopic", {"Subscriptions": listed})
+    assert report()["subscribers"] == {"email": 1}
+
+
+def test_lists_all_pages_of_a_repository(known: RegistryAndLedger, report: Report) -> None:
+    known.answer(page_size=1)
+    assert report()["totals"]["images"] == 7
+
+
+@pytest.mark.slow  # 2 s each, until a pattern is given up
+@pytest.mark.parametrize("parameter", ["RepositoryFilter", "ExcludeTagPattern"])
+def test_says_that_a_parameter_takes_too_long(
+    known: RegistryAndLedger, stack: StackInMemory, run: Run, parameter: str
+) -> None:
+    known.image(f"{'a' * 60}-b", f"{'a' * 60}-b")
+    stack.parameters[parameter] = "(a+)+$"
+    result = run("report")
+    assert (result.exit_code, result.stdout) == (3, "")
+    assert result.stderr.startswith(f"{parameter} must be a regular expression")
+
+
+def test_asks_for_details_of_images_that_are_gone(
+    known: RegistryAndLedger, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runtime.clock.sleep", lambda *_: None)
+    known.answer(Fault("DescribeImageScanFindings", "ScanNotFoundException", "none"))
+    assert run("report", "--details").exit_code == 0
+
+
+def test_shows_what_is_excluded_and_a_due_date_in_hours(
+    world: RegistryAndLedger, stack: StackInMemory, run: Run
+) -> None:
+    stack.parameters |= {"RescanAfter": "36h", "ImageSelection": "TAGGED"}
+    untagged = world.image("team/api", "v1", tags=())
+    critical = {(CVE, "openssl"): KnownFinding("CRITICAL", date(2026, 3, 3))}
+    world.scan("team/api", untagged, at=NOW - DAY)
+    world.find("team/api", untagged, critical)
+    result = run("report")
+    assert "excluded" in result.stdout
+    assert "Scanned within" not in result.stdout
+    assert "excluded" in run("report", "--vulnerability", CVE).stdout
+    world.image("team/api", "v2", pushed_at=NOW)
+    assert "Scanned within 36 h: 0 of 1 (0.0 %) · never 1" in run("report").stdout
+
+
+def test_says_how_many_more_there_are(world: RegistryAndLedger, run: Run) -> None:
+    critical = {(CVE, "openssl"): KnownFinding("CRITICAL", date(2026, 3, 3))}
+    for number in range(3):
+        digest = world.image("team/api", f"v{number}")
+        world.find("team/api", digest, critical)
+    assert "2 more with criticals: --worst 0 shows all" in run("report", "--worst", "1").stdout

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date, timedelta
 from functools import reduce
 from typing import Any
@@ -57,9 +58,8 @@ def any_reported(**given: Any) -> ReportedImage:
     return ReportedImage(**values | given)
 
 
-def rules(scan_type: str = "BASIC", **given: Any) -> Rules:
-    values = {"policy": any_policy(), "scan_type": scan_type, "accepted": {}, "now": NOW}
-    return Rules(**values | {"lowest": "LOW"} | given)
+def rules() -> Rules:
+    return Rules(any_policy(), "BASIC", {}, NOW, "LOW")
 
 
 def reported(
@@ -105,7 +105,8 @@ def test_finds_what_a_run_finds(stack: StackInMemory, monkeypatch: pytest.Monkey
     attach(client, world.registry, sleep=lambda _: None)
     registry, found = EcrRegistry(client), list[RunFreshness]()
     for repository in world.registry.repositories:
-        around = any_surroundings(
+        around = replace(
+            any_surroundings(),
             registry=registry,
             history=EcrScanHistory(registry, FakePace().as_pace, NOW),
             cache=ImageCache(ImageRecords(world.table), repository, kept_until=NOW + DAY),

@@ -27,6 +27,7 @@ from reporting.text import visible
 from send_digest.notify_scan_executions import NotifyScanNotStarted
 
 _NOT_ALLOWED = {
+    "403",  # of HeadObject, whose answer has no body
     "AccessDenied",
     "AccessDeniedException",
     "AuthorizationError",

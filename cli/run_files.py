@@ -114,7 +114,7 @@ class RunFiles:
         try:
             head = self._client.head_object(Bucket=self._name, Key=summary_key(run))
         except ClientError as error:
-            if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
+            if error.response["Error"]["Code"] == "404":
                 return None
             raise
         written_at: datetime = head["LastModified"]

@@ -228,3 +228,13 @@ def test_a_run_that_is_none_or_in_progress_is_refused(
     assert "now is running" in answer.stderr
     recorded.answer("DescribeExecution", refused("DescribeExecution", "ThrottlingException"))
     assert run("rerun", "now").exit_code == 3
+
+
+@pytest.mark.usefixtures("failed")
+def test_redrives_nothing_without_a_yes(
+    run: Run, recorded: Recorded, ended: Ended, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended("bad", status="TIMED_OUT", redriveStatus="REDRIVABLE")
+    monkeypatch.setattr("cli.call.Call.confirm", lambda *_: False)
+    assert run("rerun", "bad", "--redrive").stdout == "Nothing was started.\n"
+    assert recorded.asked["RedriveExecution"] == []

@@ -7,6 +7,7 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 from moto.s3 import models
 
 from cli.run_files import ImageLine, RunFiles
@@ -14,6 +15,7 @@ from cli.stack import Account, Address, Stack, open_stack
 from ledger.bucket import RunBucket
 from ledger.run_summaries import ImageCounts, SummaryDocument, summary_key
 from tests.cli.conftest import StackInMemory
+from tests.cli.recorded import Recorded, refused
 from tests.support.clock import NOW
 
 A, B = "sha256:" + "a" * 64, "sha256:" + "b" * 64
@@ -185,3 +187,12 @@ def test_a_damaged_summary_is_named(opened: Stack, bucket: RunBucket) -> None:
 
     assert [each.run for each in files.summaries(10)] == ["good"]
     assert files.damaged == [summary_key("bad")]
+
+
+def test_a_refusal_is_no_missing_summary(
+    opened: Stack, bucket: RunBucket, recorded: Recorded
+) -> None:
+    write(bucket, summary("run"))
+    recorded.answer("HeadObject", refused("HeadObject", "403"))
+    with pytest.raises(ClientError):
+        RunFiles(opened).summaries(1)

@@ -9,7 +9,6 @@ from typing import Any
 
 import boto3
 import pytest
-from botocore.exceptions import ClientError
 
 from cli.stack import Account
 from ledger.boards import Board, Boards
@@ -19,7 +18,7 @@ from ledger.known_findings import KnownFinding, findings_key
 from local.registry.botocore_face import attach
 from local.registry.registry_contents import IMAGE_INDEX, Fault, Finding, Scan, ScanResult
 from tests.cli.conftest import Run, StackInMemory
-from tests.cli.recorded import Recorded
+from tests.cli.recorded import Recorded, refused
 from tests.support.clock import NOW
 from tests.support.registry_and_ledger import DAY, RegistryAndLedger
 from tests.support.screens import kept_screen
@@ -670,10 +669,8 @@ def test_reads_what_version_0_3_0_has_left(
 def test_says_that_subscribers_could_not_be_counted(
     known: RegistryAndLedger, recorded: Recorded, stack: StackInMemory, run: Run
 ) -> None:
-    denied = {"Code": "AuthorizationError", "Message": "no"}
-    recorded.answer(
-        "ListSubscriptionsByTopic", ClientError({"Error": denied}, "ListSubscriptionsByTopic")
-    )
+    operation = "ListSubscriptionsByTopic"
+    recorded.answer(operation, refused(operation, "AuthorizationError"))
     result = run("report")
     assert result.exit_code == 4
     assert result.stderr.startswith("The subscribers of notifications are missing: Not allowed")

@@ -1,6 +1,6 @@
 """Record the result of one repository in a run."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from ledger.run_records import RecordStatus, RunRecord, RunRecords, run_records
@@ -43,6 +43,8 @@ def record_repository(
     Raises ImageScansFailed after the record is written, so that a rerun selects the repository.
     """
     progress = work.progress.folded()
+    # A run reads as many records as the registry has repositories: one image of each is enough.
+    freshness = replace(progress.freshness, oldest=progress.freshness.oldest[:1])
     images = progress.tally.outcomes()
     failure, status = None, progress.record_status
     if failed := progress.tally.counts.get(Outcome.FAILED):
@@ -62,7 +64,7 @@ def record_repository(
             examples=progress.examples,
             results_missing=progress.results_missing,
             results_found=progress.results_found,
-            freshness=None if status is RecordStatus.GONE else progress.freshness,
+            freshness=None if status is RecordStatus.GONE else freshness,
             error=type(failure).__name__ if failure else None,
             cause=str(failure) if failure else None,
         ),

@@ -290,14 +290,29 @@ def test_counts_a_run_without_naming_repository_or_image(
         lines = [json.loads(line) for line in stack.log_lines() if '"_aws"' in line]
         return [line for line in lines if line["_aws"]["Timestamp"] >= began_at]
 
-    (line,) = eventually(metrics, until=bool, what="the metrics of the run in the log")
-    counts = {"images_started": [2.0], "images_fresh": [2.0], "repositories": [2.0]}
-    assert counts.items() <= line.items()
-    (directive,) = line["_aws"]["CloudWatchMetrics"]
-    assert directive["Namespace"] == "EcrRescan"
-    assert directive["Dimensions"] == [["service"]]
-    assert line["service"] == stack.name
-    assert not re.search("secret|sha256", json.dumps(line))
+    lines = eventually(
+        metrics,
+        until=lambda lines: any("repositories" in line for line in lines),
+        what="the metrics of the run in the log",
+    )
+    (of_run,) = (line for line in lines if "repositories" in line)
+    counts = {
+        "images_started": [2.0],
+        "images_fresh": [2.0],
+        "repositories": [2.0],
+        "images_scannable": [4.0],
+        "images_overdue": [0.0],
+        "repositories_unknown": [0.0],
+    }
+    assert counts.items() <= of_run.items()
+    assert 8 * 24 <= of_run["oldest_scan_age_hours"][0] < 8 * 24 + 1
+    assert sum(line["ecr_calls"][0] for line in lines if line != of_run) >= 2  # scans started
+    for line in lines:
+        (directive,) = line["_aws"]["CloudWatchMetrics"]
+        assert directive["Namespace"] == "EcrRescan"
+        assert directive["Dimensions"] == [["service"]]
+        assert line["service"] == stack.name
+        assert not re.search("secret|sha256", json.dumps(line))
 
 
 PARTITIONS = {

@@ -99,6 +99,15 @@ class Answers:
         more = {"nextToken": str(start + PAGE)} if start + PAGE < self.repositories else {}
         return json.dumps(page | more).encode()
 
+    def _oldest(self, name: str, image: int) -> dict[str, object]:
+        return {
+            "M": {
+                "repository": {"S": name},
+                "image_digest": {"S": f"sha256:{image:064x}"},
+                "at": {"S": f"2026-03-05T03:00:{image:02}+00:00"},
+            }
+        }
+
     def _records(self, key: Any) -> bytes:
         start = int(key["at"]["N"]) if key else 0
         items = [
@@ -112,6 +121,17 @@ class Answers:
                     "M": {
                         "STARTED": {"M": {"accepted": {"N": "10"}}},
                         "FRESH": {"M": {"scanned within RescanAfter": {"N": "90"}}},
+                    }
+                },
+                "freshness": {
+                    "M": {
+                        "scannable": {"N": "100"},
+                        "overdue": {"N": "1"},
+                        "never": {"N": "0"},
+                        "oldest_at": {"S": "2026-03-05T03:00:00+00:00"},
+                        "oldest": {"L": [self._oldest(name, number)]},
+                        "severities": {"M": {"CRITICAL": {"N": "3"}, "HIGH": {"N": "20"}}},
+                        "images_with": {"M": {"CRITICAL": {"N": "1"}, "HIGH": {"N": "9"}}},
                     }
                 },
                 "results_missing": {"N": "0"},

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from ledger.run_records import Example, Freshness, RecordStatus, RunRecord
+from ledger.run_records import Example, Freshness, OldImage, RecordStatus, RunRecord
 from rescan_registry import record_repository as module
 from rescan_registry.outcomes import REPOSITORY_GONE, STARTED, Decision, Outcome, Tally
 from rescan_registry.progress import Batch, BatchOutcome, Progress, StartedBatches
@@ -46,7 +46,9 @@ def test_folds_the_last_batch_into_the_record() -> None:
         **one_batch(STARTED, STARTED),
         results_missing=2,
         results_found=1,
-        freshness=Freshness(scannable=3),
+        freshness=Freshness(
+            scannable=3, oldest=tuple(OldImage("team/api", f"sha256:{n}", NOW) for n in range(3))
+        ),
         tally=Tally().plus(FRESH),
         finished=True,
     )
@@ -64,7 +66,7 @@ def test_folds_the_last_batch_into_the_record() -> None:
             images={"FRESH": {"scanned within RescanAfter": 1}, "STARTED": {"accepted": 2}},
             results_missing=2,
             results_found=1,
-            freshness=Freshness(scannable=3),
+            freshness=Freshness(scannable=3, oldest=(OldImage("team/api", "sha256:0", NOW),)),
         )
     ]
     assert records.expiries == [1776049200]

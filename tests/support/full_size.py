@@ -104,7 +104,7 @@ class Answers:
             "M": {
                 "repository": {"S": name},
                 "image_digest": {"S": f"sha256:{image:064x}"},
-                "at": {"S": f"2026-03-05T03:00:{image:02}+00:00"},
+                "at": {"S": "2026-03-05T03:00:00+00:00"},
             }
         }
 

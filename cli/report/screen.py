@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from cli.output import add_row, age, number, table
-from cli.report.document import Freshness, Report, ReportedFinding, ReportedImage, ReportedRun
+from cli.report.document import (
+    Details,
+    Freshness,
+    Report,
+    ReportedFinding,
+    ReportedImage,
+    ReportedRun,
+)
 from cli.report.images import ENHANCED
 from cli.report.names import channel_name, counted, image_name
 from cli.report.read import Affected
@@ -224,16 +231,16 @@ def _details(images: Iterable[ReportedImage]) -> "Table":
     lines = table(("image", "vulnerability", "package", "fixed in", "cvss", "exploit"))
     for image in images:
         for finding in open_findings(image):
-            if details := finding.details:
-                add_row(
-                    lines,
-                    image_name(image),
-                    finding.name,
-                    f"{finding.package} {finding.version}".strip(),
-                    details.fixed_in or "·",
-                    details.score or "·",
-                    "known" if details.is_exploited else "·",
-                )
+            details = finding.details or Details()
+            add_row(
+                lines,
+                image_name(image),
+                finding.name,
+                f"{finding.package} {finding.version}".strip(),
+                details.fixed_in or "·",
+                details.score or "·",
+                "known" if details.is_exploited else "·",
+            )
     return lines
 
 

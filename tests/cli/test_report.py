@@ -451,6 +451,7 @@ def test_an_empty_registry_is_a_report(world: RegistryAndLedger, run: Run) -> No
 def test_says_that_nothing_is_wrong(world: RegistryAndLedger, run: Run) -> None:
     digest = world.image("team/api", "v1")
     world.scan("team/api", digest, at=NOW - DAY)
+    assert "24 h" in run("report", "--worst", "0").stdout
     assert run("report").stdout.splitlines()[:2] == [
         "None of 1 image has open critical vulnerabilities; none is overdue for a scan.",
         "123456789012 · eu-west-1 · ecr-rescan · no run is kept",

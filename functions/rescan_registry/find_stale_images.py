@@ -9,7 +9,6 @@ from registry.ecr import ecr_registry
 from registry.errors import EcrThrottled, EcrUnavailable, PageTokenRefused, RepositoryNotFound
 from rescan_registry.image_cache import image_cache
 from rescan_registry.image_outcomes import ImageOutcomes
-from rescan_registry.outcomes import THROTTLED
 from rescan_registry.paced_calls import pace
 from rescan_registry.pacing import Operation
 from rescan_registry.progress import Progress
@@ -51,12 +50,8 @@ def _move_on(step: RepositoryStep, work: RepositoryInRun, around: Surroundings) 
             raise
         step.list_again()
     except (EcrThrottled, EcrUnavailable) as error:
-        if work.retry < RETRIES:
+        if work.retry < RETRIES or not step.give_up(error):
             raise
-        if not step.give_up(error):
-            if isinstance(error, EcrUnavailable):
-                raise
-            step.end(THROTTLED)
 
 
 @entrypoint(RepositoryInRun)

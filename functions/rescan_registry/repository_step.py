@@ -166,11 +166,15 @@ class RepositoryStep:
         self.progress = replace(self.progress, finished=not self.progress.waiting)
 
     def give_up(self, error: Exception) -> bool:
-        """Count the images for whose last scan ECR was asked in vain, and return whether any was.
+        """Continue without what ECR was asked in vain, and return whether that is possible.
 
-        The other images are not concerned: the next step continues with them.
+        Images for whose last scan it was asked are counted; the next step continues without them.
+        Where there are none, throttling defers the rest of the repository.
         """
         undecided = self.progress.undecided
+        if not undecided and isinstance(error, EcrThrottled):
+            self.end(THROTTLED)
+            return True
         self._settle_all(undecided, _failure(type(error).__name__))
         self.progress = replace(self.progress, undecided=(), missing=0)
         return bool(undecided)

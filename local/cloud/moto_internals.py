@@ -38,6 +38,8 @@ from moto.dynamodb.parsing.expressions import UpdateExpressionParser
 from moto.dynamodb.responses import DynamoHandler
 from werkzeug.exceptions import HTTPException
 
+S3_CLOCK = "moto.s3.models.utcnow"  # dates the objects of a bucket
+
 
 @dataclass(frozen=True)
 class Patch:

@@ -8,12 +8,12 @@ from typing import Any
 import boto3
 import pytest
 from botocore.exceptions import ClientError
-from moto.s3 import models
 
 from cli.run_files import ImageLine, RunFiles
 from cli.stack import Account, Address, Stack, open_stack
 from ledger.bucket import RunBucket
 from ledger.run_summaries import ImageCounts, SummaryDocument, summary_key
+from local.cloud.moto_internals import S3_CLOCK
 from tests.cli.conftest import StackInMemory
 from tests.cli.recorded import Recorded, refused
 from tests.support.clock import NOW
@@ -62,7 +62,7 @@ def ends(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let each summary be written a minute after the one before it."""
     minutes = iter(range(1_000))
     monkeypatch.setattr(
-        models, "utcnow", lambda: NOW.replace(tzinfo=None) + timedelta(minutes=next(minutes))
+        S3_CLOCK, lambda: NOW.replace(tzinfo=None) + timedelta(minutes=next(minutes))
     )
 
 

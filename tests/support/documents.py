@@ -12,8 +12,8 @@ from tests.support.errors import error_table, picture, state_table
 from tests.support.faults import Begins, fault_table
 from tests.support.forged import forged_table
 from tests.support.parameters import parameter_tables
-from tests.support.roles import role_table
 from tests.support.report_pictures import take_pictures
+from tests.support.roles import role_table
 from tests.support.template import ROOT
 from tests.support.third_parties import third_party_table
 

@@ -75,12 +75,11 @@ def report(images: int = 600, seed: int = 7, *, days: int = 30) -> Report:
 def report_of(images: Sequence[ReportedImage], runs: tuple[ReportedRun, ...] = ()) -> Report:
     """Return a report about these images."""
     ordered = worst_first(images)
-    made_at = NOW + timedelta(hours=3, minutes=14)
     return Report(
         stack="ecr-rescan",
         account="111122223333",
         region="eu-central-1",
-        made_at=made_at,
+        made_at=NOW,
         version="0.4.0",
         scan_type="BASIC",
         rescan_after=RESCAN_AFTER,
@@ -88,7 +87,7 @@ def report_of(images: Sequence[ReportedImage], runs: tuple[ReportedRun, ...] = (
         lowest="LOW",
         as_of_run=None,
         totals=_totals(ordered),
-        histogram=histogram_of(ordered, POLICY, made_at),
+        histogram=histogram_of(ordered, POLICY, NOW),
         images=ordered,
         runs=runs,
         subscribers={"email": 4, "https": 1},

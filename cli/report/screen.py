@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 WIDE = 110  # columns, from which on there is room for more
+_WHOLE = 32  # characters of a name that are not folded for the sake of other columns
 _SHORT = {"CRITICAL": "crit", "HIGH": "high", "MEDIUM": "med", "LOW": "low"}
 
 
@@ -48,7 +49,7 @@ def show_report(report: Report, images: Sequence[ReportedImage], console: "Conso
         console.print()
         console.print(_details(detailed))
     console.print()
-    for line in _totals(report):
+    for line in _totals(report, console.width):
         console.print(Text(visible(line)))
 
 
@@ -153,7 +154,7 @@ def _channels(image: ReportedImage, *, is_wide: bool) -> str:
     return ", ".join(map(channel_name, channels)) if is_wide else str(len(channels))
 
 
-def _totals(report: Report) -> Iterable[str]:
+def _totals(report: Report, width: int) -> Iterable[str]:
     totals = report.totals
     if totals.scannable:
         share = totals.inside / totals.scannable
@@ -174,32 +175,51 @@ def _totals(report: Report) -> Iterable[str]:
         if totals.oldest_hours is not None and report.scan_type != ENHANCED:
             oldest = age(report.made_at - timedelta(hours=totals.oldest_hours), report.made_at)
             parts.append(f"oldest {oldest}")
-        yield " · ".join(parts)
+        yield from _lines_of(parts, width)
     if totals.not_scannable:
-        others = (
+        first, *others = (
             f"{count:,} {outcome.lower().replace('_', ' ')}"
             for outcome, count in totals.not_scannable.items()
         )
-        yield f"Not scanned: {' · '.join(others)}"
+        yield from _lines_of([f"Not scanned: {first}", *others], width)
     if totals.accepted:
         yield f"Accepted: {counted(totals.accepted, 'finding')}, in none of these numbers"
 
 
+def _lines_of(parts: Iterable[str], width: int) -> Iterable[str]:
+    """Join parts to lines, which wrap between them and not inside."""
+    line = ""
+    for part in parts:
+        longer = f"{line} · {part}" if line else part
+        if line and len(longer) > width:
+            yield line
+            longer = part
+        line = longer
+    yield line
+
+
 def _findings(images: Iterable[ReportedImage], *, is_wide: bool) -> "Table":
     """List findings, the worst first: which image, which package, since when, who was notified."""
-    lines = table(("severity", "image", "package", "first seen", "notified", "remarks"))
+    titles = ["image", "package", "first seen", "notified"]
+    lines = table(["severity", *titles, "remarks"] if is_wide else ["", *titles])
     rows = [(image, finding) for image in images for finding in image.findings]
     rows.sort(key=lambda row: (severity_rank(row[1].severity), image_name(row[0]), row[1].package))
+    longest = max((len(image_name(image)) for image, _ in rows), default=0)
+    lines.columns[1].min_width = min(longest, _WHOLE)
     for image, finding in rows:
-        add_row(
-            lines,
-            finding.severity,
+        cells = (
             image_name(image),
             f"{finding.package} {finding.version}".strip(),
             f"{'by ' if finding.is_seen_later else ''}{finding.first_seen}",
             _notified_of(finding, is_wide=is_wide),
-            ", ".join(_remarks(image, finding)),
         )
+        severity, remarks = finding.severity, ", ".join(_remarks(image, finding))
+        if is_wide:
+            add_row(lines, severity, *cells, remarks)
+            continue
+        add_row(lines, _SHORT.get(severity, severity.lower()), *cells)
+        if remarks:
+            add_row(lines, "", f"  {remarks}", "", "", "")
     return lines
 
 

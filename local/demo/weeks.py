@@ -63,12 +63,17 @@ def weeks_of(text: str) -> list[Week]:
 
 
 def let_time_pass(engine: Engine, table: str) -> None:
-    """Set back every date in the image records of the ledger."""
+    """Set back every date in the image records of the ledger.
+
+    What was delivered keeps its dates, as the days on which findings were first seen do: a delivery
+    before such a day counts for nothing.
+    """
     client = engine.client("dynamodb")
     read, write = TypeDeserializer().deserialize, TypeSerializer().serialize
     pages = client.get_paginator("scan").paginate(TableName=table)
     for item in [item for page in pages for item in page["Items"]]:
-        if item["pk"]["S"].startswith("repository#"):
+        is_delivery = item["sk"]["S"].startswith("notified#")
+        if item["pk"]["S"].startswith("repository#") and not is_delivery:
             aged = {name: write(_aged(read(value))) for name, value in item.items()}
             client.put_item(TableName=table, Item=aged)
 

@@ -115,3 +115,6 @@ def test_fixed_costs_are_those_of_the_alarms_and_metrics_that_are_documented() -
     text = (ROOT / "docs" / "operations.md").read_text()
     assert f"\n{METRICS} metrics of runs for 0.30 USD each" in text
     assert f"**They cost {fixed_usd_a_month():.2f} USD per month**" in text
+    cost = (ROOT / "docs" / "cost.md").read_text()
+    assert f"\nAlarms and metrics together are {fixed_usd_a_month():.2f} USD" in cost
+    assert f"| {METRICS} metrics of runs, 0.30 each" in cost

@@ -179,9 +179,9 @@ def _present(
     were = before.findings if before else {}
     had_gone = before.gone if before else {}
     first: dict[str, KnownFinding] = {}
-    for (name, _), each in were.items():
-        if name not in first or each.first_seen < first[name].first_seen:
-            first[name] = each
+    earliest_last = sorted(were.items(), key=lambda item: item[1].first_seen)[::-1]
+    for (name, _), each in earliest_last:
+        first[name] = each
 
     def seen(key: FindingKey, severity: str) -> KnownFinding:
         is_accepted = key in scan.accepted

@@ -166,6 +166,7 @@ def test_a_dry_run_that_is_not_complete_says_so(
     assert answer.exit_code == 4
     assert "not done" in answer.stdout
     assert "One of two." in answer.stdout
+    assert "team/web: EcrError: no�[2J\n" in answer.stdout
 
 
 def test_a_dry_run_without_a_summary_is_an_error(

@@ -260,7 +260,6 @@ def test_refuses_what_it_cannot_do(
     assert result.stderr.count("\n") == 1
 
 
-@pytest.mark.slow  # until the pattern is given up
 def test_gives_up_a_pattern_that_takes_too_long(known: RegistryAndLedger, run: Run) -> None:
     known.image("a" * 60 + "-b", "v1")
     result = run("report", "--repository", "(a+)+$")
@@ -695,7 +694,6 @@ def test_lists_all_pages_of_a_repository(known: RegistryAndLedger, report: Repor
     assert report()["totals"]["images"] == 7
 
 
-@pytest.mark.slow  # 2 s each, until a pattern is given up
 @pytest.mark.parametrize("parameter", ["RepositoryFilter", "ExcludeTagPattern"])
 def test_says_that_a_parameter_takes_too_long(
     known: RegistryAndLedger, stack: StackInMemory, run: Run, parameter: str

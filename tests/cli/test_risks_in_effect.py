@@ -84,7 +84,6 @@ def test_accepts_in_each_repository_what_the_functions_accept() -> None:
     assert found.by_repository["team/api"]["CVE-1"].accepted_by == "jane"
 
 
-@pytest.mark.slow  # 2 s, until the pattern is given up
 def test_names_an_entry_whose_pattern_takes_too_long() -> None:
     risks = AcceptedRisks.read(SLOW % "repositories: '(a+)+$'")
     found = acceptances(risks, [*REPOSITORIES, "a" * 60 + "b"], DAY)

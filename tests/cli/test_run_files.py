@@ -14,6 +14,7 @@ from cli.stack import Account, Address, Stack, open_stack
 from ledger.bucket import RunBucket
 from ledger.run_summaries import ImageCounts, SummaryDocument, summary_key
 from local.cloud.moto_internals import S3_CLOCK
+from runtime.messages import encode
 from tests.cli.conftest import StackInMemory
 from tests.cli.recorded import Recorded, refused
 from tests.support.clock import NOW
@@ -68,7 +69,8 @@ def ends(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def write(bucket: RunBucket, document: SummaryDocument) -> None:
     """Write a summary as SummarizeRescan does."""
-    lists = {"problems": [], "deferred": []}
+    problems = [json.dumps(encode(problem)) for problem in document.problems]
+    lists = {"problems": problems, "deferred": []}
     bucket.write_summary(document.run, document, lists)
 
 

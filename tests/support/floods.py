@@ -38,7 +38,7 @@ from send_digest.digest import ComposedDigest, DigestRequest
 from send_digest.forget_digest import SentDigest
 from tests.support.definition import NOTIFY_SCAN
 from tests.support.reports import RESCAN_REGISTRY, any_run_report
-from tests.support.template import ACCOUNT, REGION, resolved, resources
+from tests.support.template import ACCOUNT, REGION, resolved, resources, template
 
 KEPT_FOR = timedelta(days=180)
 EVERY_CHANNEL = {
@@ -276,6 +276,7 @@ def _at(path: str, state: Any) -> Any:
 def _environment(parameters: dict[str, str]) -> dict[str, str]:
     environment = {"AWS_DEFAULT_REGION": REGION, "AWS_ACCESS_KEY_ID": "any"}
     environment["AWS_SECRET_ACCESS_KEY"] = "any"
+    environment |= resolved(template()["Globals"]["Function"]["Environment"]["Variables"])
     for name in _FUNCTIONS:
         variables = resources("AWS::Serverless::Function")[name]["Environment"]["Variables"]
         environment |= resolved(variables, EVERY_CHANNEL | parameters)

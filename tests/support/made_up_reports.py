@@ -24,6 +24,7 @@ from rescan_registry.policy import RescanPolicy
 from tests.support.clock import NOW
 
 RESCAN_AFTER, INTERVAL = timedelta(days=7), timedelta(days=1)
+MADE_AT = NOW + timedelta(hours=3, minutes=14)  # three hours after the last run
 POLICY = RescanPolicy(RESCAN_AFTER, INTERVAL, timedelta(days=30), NOW, 20_000)
 SEVERITIES = ALL[:4]  # of findings that are made up
 # The more often a repository is named, the more images it has.
@@ -79,7 +80,7 @@ def report_of(images: Sequence[ReportedImage], runs: tuple[ReportedRun, ...] = (
         stack="ecr-rescan",
         account="111122223333",
         region="eu-central-1",
-        made_at=NOW,
+        made_at=MADE_AT,
         version="0.4.0",
         scan_type="BASIC",
         rescan_after=RESCAN_AFTER,
@@ -87,7 +88,7 @@ def report_of(images: Sequence[ReportedImage], runs: tuple[ReportedRun, ...] = (
         lowest="LOW",
         as_of_run=None,
         totals=_totals(ordered),
-        histogram=histogram_of(ordered, POLICY, NOW),
+        histogram=histogram_of(ordered, POLICY, MADE_AT),
         images=ordered,
         runs=runs,
         subscribers={"email": 4, "https": 1},
@@ -122,7 +123,7 @@ def _image(
 ) -> ReportedImage:
     repository = chance.choice(REPOSITORIES)
     image_digest = f"sha256:{chance.getrandbits(256):064x}"
-    pushed_at = NOW - timedelta(days=chance.expovariate(1 / 60), hours=chance.random() * 24)
+    pushed_at = MADE_AT - timedelta(days=chance.expovariate(1 / 60), hours=chance.random() * 24)
     tags = [f"r{1_200 + number}"] if chance.random() < 0.88 else []
     tags += [tag for tag in ("latest", "prod") if tags and chance.random() < 0.07]
     dice = chance.random()
@@ -147,12 +148,12 @@ def _image(
             image_digest,
             Freshness.NEVER,
             tuple(tags),
-            pushed_at=NOW - timedelta(hours=chance.random() * 20),
+            pushed_at=MADE_AT - timedelta(hours=chance.random() * 20),
             outcome="DEFERRED",
             reason="ECR throttles",
         )
     freshness, age, outcome, reason = _scan(chance, dice)
-    pushed_at = min(pushed_at, NOW - age - timedelta(minutes=5))
+    pushed_at = min(pushed_at, MADE_AT - age - timedelta(minutes=5))
     findings = _findings(chance, repository, pushed_at, vulnerabilities)
     channels = _channels(chance, findings)
     return ReportedImage(
@@ -162,8 +163,8 @@ def _image(
         tuple(tags),
         platform="linux/arm64" if chance.random() < 0.2 else "linux/amd64",
         pushed_at=pushed_at,
-        pulled_at=NOW - timedelta(hours=chance.random() * 200),
-        scanned_at=NOW - age,
+        pulled_at=MADE_AT - timedelta(hours=chance.random() * 200),
+        scanned_at=MADE_AT - age,
         age_hours=age / timedelta(hours=1),
         scan_type="BASIC",
         status="COMPLETE",
@@ -211,7 +212,7 @@ def _findings(
             "1.2.3-r0",
             each.severity,
             first_seen := max(pushed_at.date(), each.published),
-            first_seen < NOW.date() - timedelta(days=120),
+            first_seen < MADE_AT.date() - timedelta(days=120),
             each.acceptance,
             {} if silent else _notified(each, first_seen),
             details=each.details,
@@ -222,7 +223,7 @@ def _findings(
 
 
 def _notified(vulnerability: Vulnerability, first_seen: date) -> Mapping[str, datetime]:
-    at = datetime(first_seen.year, first_seen.month, first_seen.day, 3, 4, tzinfo=NOW.tzinfo)
+    at = datetime(first_seen.year, first_seen.month, first_seen.day, 3, 4, tzinfo=MADE_AT.tzinfo)
     return {
         "CRITICAL": {"SLACK": at, "SNS": at, "PAGERDUTY": at},
         "HIGH": {"SLACK": at, "SNS": at},

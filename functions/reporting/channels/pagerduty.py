@@ -45,7 +45,7 @@ def trigger(message: Message, report: ScanReport | RunReport | NoticeReport, key
             component = report.repository
         case RunReport():
             component = report.run
-        case NoticeReport():
+        case _:
             component = report.topic
     return {
         "event_action": "trigger",

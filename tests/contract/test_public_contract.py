@@ -103,7 +103,8 @@ def test_reasons() -> None:
 
 def test_log_fields() -> None:
     queried = re.findall(r"\| fields @timestamp, (.*)", OPERATIONS)
-    listed = section("Metrics and log fields").partition("Every log line of a function has")[2]
+    lines = section("Metrics and log fields").partition("Every log line of a function has")[2]
+    listed = lines.partition("\n\n")[0]
     named = {*", ".join(queried).split(", "), *re.findall(r"`(\w+)`", listed)}
     assert len(named) > 8
     for name in named - OF_POWERTOOLS - OF_STEP_FUNCTIONS:

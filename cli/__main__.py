@@ -263,6 +263,12 @@ def deploy(
 @app.command(cls=StackCommand, rich_help_panel=INSTALL)
 def undeploy(
     context: typer.Context,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            help="The file of answers of the stack; absent: ecr-rescan.toml, if there is one."
+        ),
+    ] = None,
     delete_data: Annotated[
         bool, typer.Option("--delete-data", help="Delete the ledger and the buckets, too.")
     ] = False,
@@ -270,7 +276,7 @@ def undeploy(
     """Delete the stack, and say what is kept."""
     from cli.undeploy import undeploy
 
-    raise typer.Exit(undeploy(context.obj, deletes_data=delete_data))
+    raise typer.Exit(undeploy(context.obj, config, deletes_data=delete_data))
 
 
 def main() -> None:

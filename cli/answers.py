@@ -6,15 +6,17 @@ import re
 import textwrap
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from cli.call import Call
 from cli.exits import UsageError
 from cli.template_parameters import Parameter, Template
 from reporting.text import visible
 
 WIDTH = 100
+FILE = Path("ecr-rescan.toml")
 PARAMETERS = "[default.deploy.parameters.parameter_overrides]"
 # What SAM takes for its own notation of a parameter (samcli/cli/types.py).
 _WRAPPED = re.compile(r"""(?s:"|'|".*"|'.*')""")
@@ -66,6 +68,18 @@ def read_answers(file: Path) -> Answers:
         stack=_text(file, "stack_name", settings.get("stack_name", "ecr-rescan")),
         region=_text(file, "region", settings["region"]) if "region" in settings else None,
         parameters={name: _text(file, name, value) for name, value in given.items()},
+    )
+
+
+def about(call: Call, answers: Answers, file: Path) -> Call:
+    """Return the call about the stack in the file; raise UsageError if options name another."""
+    given = call.address
+    if given.is_named and given.stack != answers.stack:
+        raise UsageError(f"{file} is of the stack {answers.stack}, and --stack is {given.stack}.")
+    if answers.region and given.region not in {None, answers.region}:
+        raise UsageError(f"{file} is of {answers.region}, and --region is {given.region}.")
+    return replace(
+        call, address=replace(given, stack=answers.stack, region=answers.region or given.region)
     )
 
 

@@ -2,17 +2,15 @@
 
 import textwrap
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 from cli import questions
-from cli.answers import Answers, answers_text, check_parameters, read_answers
+from cli.answers import Answers, about, answers_text, check_parameters, read_answers
 from cli.call import Call
 from cli.checkout import Checkout, checkout_here
 from cli.deployed import Deployed, Written, options_for
 from cli.exits import CommandError, ExitCode, UsageError
 from cli.stack import Stack, existing
-from cli.stack_command import DEFAULT_STACK
 from cli.stack_events import failures
 from cli.template_parameters import Template
 from registry.ecr import EcrRegistry
@@ -45,7 +43,7 @@ def deploy(call: Call, file: Path) -> ExitCode:
             )
         _write(call, file, template).show(call.output.complaints)
     answers = read_answers(file)
-    call = _about(call, answers, file)
+    call = about(call, answers, file)
     check_parameters(file, answers, template)
     identity = call.account.identity
     where = f"{call.account.region} of {identity['Account']}"
@@ -87,18 +85,6 @@ def _write(call: Call, file: Path, template: Template) -> Written:
     )
     file.write_text(answers_text(answers, template), "utf-8")
     return Written(file, answers)
-
-
-def _about(call: Call, answers: Answers, file: Path) -> Call:
-    """Return the call about the stack in the file; raise UsageError if options name another."""
-    given = call.address
-    if given.stack not in {DEFAULT_STACK, answers.stack}:
-        raise UsageError(f"{file} is of the stack {answers.stack}, and --stack is {given.stack}.")
-    if answers.region and given.region not in {None, answers.region}:
-        raise UsageError(f"{file} is of {answers.region}, and --region is {given.region}.")
-    return replace(
-        call, address=replace(given, stack=answers.stack, region=answers.region or given.region)
-    )
 
 
 def _updatable(call: Call) -> Stack | None:

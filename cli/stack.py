@@ -27,11 +27,15 @@ OUTPUT_OF_EVERY_VERSION = "RescanRegistryArn"  # since 0.3.0, and of no other ap
 
 @dataclass(frozen=True)
 class Address:
-    """Which stack is meant, as the options say. region, profile: absent means AWS's own rules."""
+    """Which stack is meant, as the options say. region, profile: absent means AWS's own rules.
+
+    is_named: the operator has named the stack; it is not the default.
+    """
 
     stack: str
     region: str | None = None
     profile: str | None = None
+    is_named: bool = False
 
 
 class Account:

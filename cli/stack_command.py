@@ -6,6 +6,7 @@ import sys
 from typing import Any
 
 import click
+from click.core import ParameterSource
 from typer.core import TyperCommand, TyperOption
 
 DEFAULT_STACK = "ecr-rescan"
@@ -30,7 +31,8 @@ class StackCommand(TyperCommand):
         from cli.stack import Address  # noqa: PLC0415
 
         output = Output(Format(given["form"]), color=not given["no_color"])
-        address = Address(given["stack"], given["region"], given["profile"])
+        is_named = ctx.get_parameter_source("stack") is not ParameterSource.DEFAULT
+        address = Address(given["stack"], given["region"], given["profile"], is_named)
         ctx.obj = Call(address, output, is_confirmed=given["yes"])
         try:
             with in_a_sentence(given["profile"] or os.environ.get("AWS_PROFILE")):

@@ -3,11 +3,13 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import click
 from botocore.exceptions import ClientError, WaiterError
 
+from cli.answers import FILE, about, read_answers
 from cli.call import Call
 from cli.deployed import Undeployed
 from cli.exits import CommandError, ExitCode, UsageError
@@ -39,8 +41,14 @@ class Data:
         return [f"table {self.table}", *(f"bucket {bucket}" for bucket in self.buckets)]
 
 
-def undeploy(call: Call, *, deletes_data: bool) -> ExitCode:
-    """Delete the stack after the operator has typed its name."""
+def undeploy(call: Call, given: Path | None, *, deletes_data: bool) -> ExitCode:
+    """Delete the stack after the operator has typed its name.
+
+    given: the file of answers that it was deployed with; absent: FILE, if there is one.
+    """
+    if given or FILE.exists():
+        file = given or FILE
+        call = about(call, read_answers(file), file)
     account, name = call.account, call.address.stack
     stack = existing(account, name)
     if stack is None:

@@ -348,6 +348,7 @@ class TestDeploy:
         assert result.stderr.endswith("Nothing was deployed.\n")
         for options, said in (
             (("--stack", "other"), f"{FILE} is of the stack two, and --stack is other.\n"),
+            (("--stack", NAME), f"{FILE} is of the stack two, and --stack is {NAME}.\n"),
             (("--region", "eu-west-1"), f"{FILE} is of us-east-1, and --region is eu-west-1.\n"),
         ):
             refused = run("deploy", "--yes", *options)

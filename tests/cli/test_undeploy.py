@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -15,7 +16,25 @@ from tests.support.template import REGION
 
 TERMINAL = {"TTY_COMPATIBLE": "1", "NO_COLOR": "1"}
 SLACK = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:ecr-rescan/slack-a1B2c3"
+FILE = "ecr-rescan.toml"
+ANSWERS = """\
+version = 0.1
+
+[default.global.parameters]
+stack_name = "{}"
+region = "{}"
+
+[default.deploy.parameters]
+capabilities = "CAPABILITY_IAM"
+"""
 DATA = ["table ledger", "bucket runs", "bucket access-log"]
+
+
+@pytest.fixture(autouse=True)
+def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Work where there is no file of answers."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
 
 
 @pytest.fixture
@@ -183,6 +202,18 @@ def test_gives_the_reasons_if_the_stack_is_not_deleted(
     assert data_left() == DATA
 
 
+@pytest.mark.parametrize(("file", "options"), [(FILE, ()), ("other", ("--config", "other"))])
+def test_deletes_the_stack_of_the_file(
+    recorded: Recorded, run: Run, stack: StackInMemory, file: str, options: tuple[str, ...]
+) -> None:
+    """The stack of the tests is in another Region than the operator's, who does not name it."""
+    Path(file).write_text(ANSWERS.format(NAME, REGION))
+    recorded.answer("DeleteStack", {})
+    result = run("undeploy", "--yes", *options, env={"AWS_REGION": "us-east-1"})
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout.startswith("deleted  stack ecr-rescan in eu-west-1\n")
+
+
 class TestNothingIsDeleted:
     @pytest.fixture
     def nothing(self, recorded: Recorded) -> Callable[[], None]:
@@ -208,6 +239,29 @@ class TestNothingIsDeleted:
         result = run("undeploy")
         assert result.exit_code == 2
         assert result.stderr.endswith("Give --yes, because no one can be asked here.\n")
+        nothing()
+
+    @pytest.mark.parametrize(
+        ("options", "said"),
+        [
+            ((), "There is no stack two in us-east-1 of 123456789012.\n"),
+            (("--stack", NAME), f"{FILE} is of the stack two, and --stack is {NAME}.\n"),
+            (("--region", REGION), f"{FILE} is of us-east-1, and --region is {REGION}.\n"),
+            (("--config", "missing"), "missing cannot be read: "),
+        ],
+    )
+    def test_of_another_stack_than_the_file_names(
+        self,
+        nothing: Callable[[], None],
+        run: Run,
+        stack: StackInMemory,
+        options: tuple[str, ...],
+        said: str,
+    ) -> None:
+        Path(FILE).write_text(ANSWERS.format("two", "us-east-1"))
+        result = run("undeploy", "--delete-data", "--yes", *options)
+        assert result.exit_code == (2 if options else 3)
+        assert result.stderr.startswith(said)
         nothing()
 
     def test_without_a_stack(

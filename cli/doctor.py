@@ -128,6 +128,10 @@ def _checked(stack: Stack, profile: str | None) -> Iterator[tuple[str, Result]]:
                 return check(stack)
         except CommandError as error:
             return [unchecked(error)]
+        except Exception as error:  # noqa: BLE001 the other checks have to be answered
+            # Its text can be a part of a secret.
+            kind = type(error).__name__
+            return [unchecked(f"the check itself failed with {kind}: please report this")]
 
     EcrRegistry(stack.client("ecr"))  # changes the client, which no two threads may do together
     with ThreadPoolExecutor(len(CHECKS)) as pool:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
+from fnmatch import fnmatchcase
 from typing import Any
 
 from cli.checks.channels import ADDRESS, subscribe, subscriptions
@@ -12,7 +13,7 @@ from cli.stack import Stack
 ENCRYPTED_BY_AWS = "alias/aws/sns"  # with a key that CloudWatch cannot use
 CLOUDWATCH = "cloudwatch.amazonaws.com"
 SILENT = "CloudWatch cannot publish to it: alarms are silent."
-_PUBLISHING = {"sns:publish", "sns:*", "*"}
+_PUBLISH = "sns:publish"  # actions have no case
 
 
 def alarm_topic(stack: Stack) -> list[Result]:
@@ -46,7 +47,9 @@ def _closed(stack: Stack, topic: str, attributes: Mapping[str, str]) -> list[Res
             )
         )
     policy = json.loads(attributes["Policy"])
-    if not any(map(_lets_cloudwatch_publish, policy["Statement"])):
+    stated = policy["Statement"]
+    statements = stated if isinstance(stated, list) else [stated]
+    if not any(map(_lets_cloudwatch_publish, statements)):
         statement = {
             "Sid": "TakeAlarms",
             "Effect": "Allow",
@@ -54,7 +57,7 @@ def _closed(stack: Stack, topic: str, attributes: Mapping[str, str]) -> list[Res
             "Action": "sns:Publish",
             "Resource": topic,
         }
-        opened = policy | {"Statement": [*policy["Statement"], statement]}
+        opened = policy | {"Statement": [*statements, statement]}
         repair = _set(stack, topic, "Policy", json.dumps(opened))
         problems.append(fault(f"its policy does not name {CLOUDWATCH}", SILENT, repair))
     return problems
@@ -64,10 +67,15 @@ def _lets_cloudwatch_publish(statement: Mapping[str, Any]) -> bool:
     """Return whether a statement lets CloudWatch publish, or everyone on some condition."""
     if statement["Effect"] != "Allow":
         return False
-    principal = statement["Principal"]
-    who = _listed(principal) if isinstance(principal, str) else _listed(*principal.values())
-    actions = {action.lower() for action in _listed(statement["Action"])}
-    return bool({CLOUDWATCH, "*"} & {*who} and _PUBLISHING & actions)
+    return _has(statement, "Principal", CLOUDWATCH) and _has(statement, "Action", _PUBLISH)
+
+
+def _has(statement: Mapping[str, Any], element: str, wanted: str) -> bool:
+    """Return whether an element of a statement, or its negation, includes what is wanted."""
+    is_positive = element in statement
+    named = statement[element if is_positive else f"Not{element}"]
+    patterns = _listed(*named.values()) if isinstance(named, dict) else _listed(named)
+    return any(fnmatchcase(wanted, each.lower()) for each in patterns) is is_positive
 
 
 def _listed(*values: str | Iterable[str]) -> list[str]:

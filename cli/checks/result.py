@@ -43,6 +43,6 @@ def fault(found: str, follows: str, *repair: str) -> Result:
     return Result(State.FAULT, found, follows, repair)
 
 
-def unchecked(error: CommandError, of: str = "") -> Result:
+def unchecked(error: CommandError | str, of: str = "") -> Result:
     """Make the result of a check that AWS refused, or could not answer."""
     return Result(State.UNCHECKED, f"{of}{error}")

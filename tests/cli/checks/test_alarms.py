@@ -8,7 +8,7 @@ import pytest
 
 from cli.checks.alarms import alarm_topic
 from cli.checks.result import State
-from tests.cli.checks.conftest import Opened, the
+from tests.cli.checks.conftest import Answer, Opened, the
 from tests.cli.conftest import StackInMemory
 
 
@@ -44,7 +44,10 @@ def test_a_key_of_the_operators_is_none_of_that(healthy: StackInMemory, opened: 
         ({"AWS": "*"}, ["SNS:Publish", "SNS:Receive"], True),
         ("*", "sns:*", True),
         ("*", "*", True),
+        ("*", "sns:Pub*", True),
+        ({"Service": "cloudwatch.amazonaws.com"}, ["SNS:Get*", "SNS:Publis?"], True),
         ({"Service": "events.amazonaws.com"}, "sns:Publish", False),
+        ({"Service": "cloudwatch.amazonaws.com"}, "sns:Get*", False),
         ({"Service": "cloudwatch.amazonaws.com"}, "sns:Subscribe", False),
     ],
 )
@@ -53,6 +56,32 @@ def test_the_policy_lets_cloudwatch_publish(
 ) -> None:
     change(healthy, "Policy", policy("Allow", principal, action))
     the(alarm_topic(opened()), State.OK if is_open else State.FAULT)
+
+
+@pytest.mark.parametrize(
+    ("elements", "is_open"),
+    [
+        ({"Principal": "*", "NotAction": "sns:Delete*"}, True),
+        ({"Principal": "*", "NotAction": ["sns:Get*", "SNS:Pub*"]}, False),
+        ({"NotPrincipal": {"AWS": "123456789012"}, "Action": "sns:Publish"}, True),
+        ({"NotPrincipal": {"Service": "cloudwatch.amazonaws.com"}, "Action": "*"}, False),
+    ],
+)
+def test_the_policy_can_name_what_is_left_out(
+    opened: Opened, answer: Answer, elements: dict[str, Any], is_open: bool
+) -> None:
+    policy = {"Statement": [{"Effect": "Allow", "Resource": "*", **elements}]}
+    answer("sns", "get_topic_attributes", {"Attributes": {"Policy": json.dumps(policy)}})
+    the(alarm_topic(opened()), State.OK if is_open else State.FAULT)
+
+
+def test_a_policy_can_have_one_statement_without_a_list(opened: Opened, answer: Answer) -> None:
+    statement = json.loads(policy("Deny", "*", "sns:Publish"))["Statement"][0]
+    attributes = {"Policy": json.dumps({"Statement": statement})}
+    answer("sns", "get_topic_attributes", {"Attributes": attributes})
+    (repair,) = the(alarm_topic(opened()), State.FAULT).repair
+    repaired = json.loads(repair.partition("--attribute-value '")[2].partition("'")[0])
+    assert [each["Effect"] for each in repaired["Statement"]] == ["Deny", "Allow"]
 
 
 def test_the_repair_adds_to_the_policy(healthy: StackInMemory, opened: Opened) -> None:

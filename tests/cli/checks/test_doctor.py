@@ -107,6 +107,18 @@ def test_what_is_not_allowed_is_incomplete(clients: Any, answer: Answer, run: Ru
     assert "No faults, 1 not checked in 14 checks." in result.stdout
 
 
+def test_a_check_that_fails_itself_leaves_the_others_and_says_nothing_secret(
+    clients: Any, answer: Answer, run: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    answer("secretsmanager", "get_secret_value", RuntimeError(*SECRET_PARTS))
+    result = run("doctor")
+    assert result.exit_code == 4
+    assert "the check itself failed with RuntimeError: please" in result.stdout
+    assert "No faults, 1 not checked in 14 checks." in result.stdout
+    written = result.stdout + result.stderr + caplog.text
+    assert not [part for part in SECRET_PARTS if part in written]
+
+
 def test_a_missing_stack_is_a_fault_and_leaves_the_rest_unchecked(
     healthy: StackInMemory, run: Run
 ) -> None:

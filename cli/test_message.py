@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from cli.call import Call
 from cli.exits import CommandError, ExitCode, UsageError
 from cli.stack import Stack
+from cli.subscriptions import is_pending, subscriptions
 from reporting.channels.delivery import Channel
 from reporting.phrases import counted
 from reporting.text import visible
@@ -184,10 +185,8 @@ def _repair(channel: Channel, stack: Stack) -> tuple[str, ...]:
 
 def _subscribers(stack: Stack) -> str:
     """Say who gets the message: SNS itself does not say who has read it."""
-    topic = stack.output("NotificationTopicArn")
-    pages = stack.client("sns").get_paginator("list_subscriptions_by_topic")
-    found = [each for page in pages.paginate(TopicArn=topic) for each in page["Subscriptions"]]
-    confirmed = [each for each in found if each["SubscriptionArn"].startswith("arn:")]
+    found = subscriptions(stack, stack.output("NotificationTopicArn"))
+    confirmed = [each for each in found if not is_pending(each)]
     protocols = Counter(each["Protocol"] for each in confirmed)
     listed = ", ".join(f"{count} {visible(name)}" for name, count in sorted(protocols.items()))
     said = counted(len(confirmed), "confirmed subscription", "confirmed subscriptions")

@@ -5,10 +5,11 @@ from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
-from cli.checks.channels import ADDRESS, subscribe, subscriptions
+from cli.checks.channels import ADDRESS, subscribe
 from cli.checks.repairs import aws, parameter
 from cli.checks.result import Result, fault, ok, warn
 from cli.stack import Stack
+from cli.subscriptions import subscriptions
 
 ENCRYPTED_BY_AWS = "alias/aws/sns"  # with a key that CloudWatch cannot use
 CLOUDWATCH = "cloudwatch.amazonaws.com"

@@ -10,13 +10,11 @@ from cli.checks.repairs import aws, parameter
 from cli.checks.result import Result, State, fault, ok, unchecked, warn
 from cli.exits import CommandError
 from cli.stack import Stack
+from cli.subscriptions import Subscription, is_pending, subscriptions
 from notify_scan.webhooks.secrets import PARAMETERS, WebhookSecretUnusable, secret_of
 from reporting.channels.delivery import Channel
 
-type Subscription = Mapping[str, str]
-
 ADDRESS = "you@example.com"  # in commands, for the operator to replace
-PENDING, DELETED = "PendingConfirmation", "Deleted"  # instead of an ARN
 # What the secret of a channel has to hold.
 _CONTENT = {
     Channel.SLACK: '{"url": "https://hooks.slack.com/…"}',
@@ -55,18 +53,6 @@ def email(stack: Stack) -> list[Result]:
             problems += _of_topic(stack, what, topic, found)
             confirmed += sum(each["Protocol"].startswith("email") for each in found)
     return problems or [ok(f"{confirmed or 'no'} subscriptions, all confirmed")]
-
-
-def subscriptions(stack: Stack, topic: str) -> list[Subscription]:
-    """Return the subscriptions of a topic, those that wait to be confirmed too."""
-    pages = stack.client("sns").get_paginator("list_subscriptions_by_topic")
-    found = [each for page in pages.paginate(TopicArn=topic) for each in page["Subscriptions"]]
-    return [each for each in found if each["SubscriptionArn"] != DELETED]
-
-
-def is_pending(subscription: Subscription) -> bool:
-    """Return whether a subscription waits to be confirmed."""
-    return subscription["SubscriptionArn"] == PENDING
 
 
 def subscribe(stack: Stack, topic: str, address: str) -> str:

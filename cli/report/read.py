@@ -1,6 +1,6 @@
 """Read the state of the registry: from ECR, from the ledger, and from the files of runs."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,6 +17,7 @@ from cli.report.totals import histogram_of, totals_of, worst_first
 from cli.risks_in_effect import RisksInEffect, acceptances, risks_in_effect
 from cli.run_files import ImageLine, RunFiles
 from cli.stack import Stack
+from cli.subscriptions import is_pending, subscriptions
 from ledger.attributes import Key
 from ledger.image_records import ImageRecord
 from ledger.notified_images import NotifiedImage
@@ -317,14 +318,9 @@ def _subscribers(stack: Stack) -> tuple[Mapping[str, int], tuple[str, ...]]:
     topic = stack.outputs.get("NotificationTopicArn")
     if topic is None:
         return {}, ()
-    counts: dict[str, int] = defaultdict(int)
-    pages = stack.client("sns").get_paginator("list_subscriptions_by_topic")
     try:
         with in_a_sentence():
-            for page in pages.paginate(TopicArn=topic):
-                for each in page["Subscriptions"]:
-                    if each["SubscriptionArn"] != "PendingConfirmation":
-                        counts[each["Protocol"]] += 1
+            found = subscriptions(stack, topic)
     except NotAllowed as error:
         return {}, (f"The subscribers of notifications are missing: {error}",)
-    return dict(counts), ()
+    return Counter(each["Protocol"] for each in found if not is_pending(each)), ()

@@ -683,7 +683,11 @@ def test_counts_no_subscriber_that_has_not_confirmed(
 ) -> None:
     listed = [
         {"SubscriptionArn": arn, "Protocol": "email"}
-        for arn in ("PendingConfirmation", "arn:aws:sns:eu-west-1:123456789012:notifications:any")
+        for arn in (
+            "PendingConfirmation",
+            "Deleted",
+            "arn:aws:sns:eu-west-1:123456789012:notifications:any",
+        )
     ]
     recorded.answer("ListSubscriptionsByTopic", {"Subscriptions": listed})
     assert report()["subscribers"] == {"email": 1}

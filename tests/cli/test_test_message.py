@@ -111,12 +111,13 @@ def test_sns_says_to_whom_it_passes_the_message_on(
     confirmed = {"SubscriptionArn": f"{topic}:any"}
     waiting = {"SubscriptionArn": "PendingConfirmation", "Protocol": "email"}
     answers.answer("StartSyncExecution", result(answer={"MessageId": "m-1"}))
+    deleted = {"SubscriptionArn": "Deleted", "Protocol": "email"}
     mails = [subscribed | confirmed | {"Protocol": "email"}] * 2
     queue = subscribed | confirmed | {"Protocol": "sqs"}
     answers.answer(
         "ListSubscriptionsByTopic",
         {"Subscriptions": []},
-        {"Subscriptions": [*mails, queue, subscribed | waiting]},
+        {"Subscriptions": [*mails, queue, subscribed | waiting, subscribed | deleted]},
     )
     assert "SNS passes it on to 0 confirmed subscriptions.\n" in run("test", "sns").stdout
     done = run("test", "sns")

@@ -226,9 +226,9 @@ def accept(
     until: Annotated[str, typer.Option(metavar="DATE", help="The last day, such as 2026-12-31.")],
     reason: Annotated[str, typer.Option(metavar="TEXT", help="Why the risk is acceptable.")],
     within: Annotated[
-        str,
+        str | None,
         typer.Option("--in", metavar="PATTERN", help="Only repositories that match as a whole."),
-    ] = "",
+    ] = None,
 ) -> None:
     """Accept the risk of one vulnerability until a given day; shows first what it matches."""
     from cli.risks import accept

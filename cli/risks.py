@@ -46,6 +46,7 @@ class State(StrEnum):
     APPLIES = "applies"
     ENDS_SOON = "ends_soon"
     MATCHES_NOTHING = "matches_nothing"
+    UNKNOWN = "unknown"  # it matches nothing that could be read
     EXPIRED = "expired"
     TOO_SLOW = "too_slow"  # its pattern takes too long, so it is not applied
 
@@ -73,6 +74,8 @@ class CheckedRisk:
                 words = f"ends in {counted((self.risk.expires - today).days, 'day', 'days')}"
             case State.MATCHES_NOTHING:
                 words = "matches nothing: remove it?"
+            case State.UNKNOWN:
+                words = "matches nothing that could be read"
             case State.EXPIRED:
                 words = "expired: remove it, or set a later date"
             case State.TOO_SLOW:
@@ -83,6 +86,18 @@ class CheckedRisk:
 
 
 @dataclass(frozen=True)
+class Affected:
+    """The images of this registry that have vulnerabilities, by the name of each.
+
+    searched: how many images have findings by name. is_complete: whether all could be read.
+    """
+
+    images: Mapping[str, Sequence[Key]]
+    searched: int
+    is_complete: bool
+
+
+@dataclass(frozen=True)
 class CheckedRisks:
     """All entries of a document. removed: those that are deployed, and not in this document."""
 
@@ -90,6 +105,7 @@ class CheckedRisks:
     entries: Sequence[CheckedRisk]
     removed: Sequence[AcceptedRisk]
     searched: int
+    is_complete: bool
     today: date
 
     @property
@@ -112,6 +128,7 @@ class CheckedRisks:
             ],
             "removed": [_fields(each) for each in self.removed],
             "images_searched": self.searched,
+            "is_complete": self.is_complete,
         }
 
     def rows(self) -> Iterable[dict[str, object]]:
@@ -182,6 +199,7 @@ class Accepted:
     risk: AcceptedRisk
     images: Sequence[Key]
     is_written: bool
+    is_complete: bool
     bucket: str
 
     def document(self) -> Mapping[str, object]:
@@ -191,7 +209,12 @@ class Accepted:
 
     def rows(self) -> Iterable[Mapping[str, object]]:
         """Return it as one row."""
-        yield {"is_written": self.is_written, **_fields(self.risk), "images": len(self.images)}
+        yield {
+            "is_written": self.is_written,
+            **_fields(self.risk),
+            "images": len(self.images),
+            "is_complete": self.is_complete,
+        }
 
     def show(self, console: "Console") -> None:
         """Print what happened."""
@@ -214,42 +237,51 @@ def check_risks(call: Call, file: Path | None) -> ExitCode:
         return ExitCode.BAD
     _warn_if_off(call)
     known = risks.entries if file is None else _valid_entries(deployed)
-    found, searched = _affected(call, risks.entries)
+    affected = _affected(call, risks.entries)
     today = clock.now().date()
     checked = CheckedRisks(
         document_name=str(file or DOCUMENT),
         entries=[
-            _checked(line, risk, found.get(risk.vulnerability, []), known, today)
+            _checked(line, risk, affected, known, today)
             for line, risk in zip(lines_of(text), risks.entries, strict=True)
         ],
         removed=[each for each in known if each not in risks.entries],
-        searched=searched,
+        searched=affected.searched,
+        is_complete=affected.is_complete,
         today=today,
     )
     call.answer(checked)
+    if not checked.is_complete:
+        return ExitCode.INCOMPLETE
     return ExitCode.DONE if checked.is_good else ExitCode.BAD
 
 
-def accept(call: Call, vulnerability: str, *, within: str, until: str, reason: str) -> ExitCode:
-    """Add an entry to the deployed document, after the operator has seen what it changes."""
+def accept(
+    call: Call, vulnerability: str, *, within: str | None, until: str, reason: str
+) -> ExitCode:
+    """Add an entry to the deployed document, after the operator has seen what it changes.
+
+    within: a pattern of repositories; absent means all of them.
+    """
+    if within is not None and not within.strip():
+        raise UsageError("--in is empty: give a pattern, or leave --in out for all repositories.")
     risk = AcceptedRisk(
         vulnerability=vulnerability,
         reason=" ".join(reason.split()),
         expires=_day(until),
         accepted_by=call.account.identity["Arn"].rpartition("/")[2],
-        repositories=within or None,
+        repositories=within,
     )
     stack = call.stack
     deployed = _deployed(stack)
     before, after = _before_and_after(deployed, risk)
     _warn_if_off(call)
-    found, _ = _affected(call, [risk])
-    images = found.get(vulnerability, [])
+    affected = _affected(call, [risk])
     try:
-        images = _matching(risk, images)
+        images = _matching(risk, affected)
     except PatternTooSlow as error:
         raise UsageError(f"--in is not applied by the functions: {error}.") from error
-    call.output.complain(_matches(images))
+    call.output.complain(_matches(images, is_complete=affected.is_complete))
     changed = difflib.unified_diff(before.splitlines(), after.splitlines(), n=1, lineterm="")
     for line in ["", f"  {DOCUMENT}", *list(changed)[3:], ""]:
         call.output.complain(visible(line))
@@ -257,8 +289,10 @@ def accept(call: Call, vulnerability: str, *, within: str, until: str, reason: s
     bucket = stack.output("RunBucketName")
     if is_wanted:
         _write(stack, bucket, after, deployed.etag)
-    call.answer(Accepted(risk, images, is_wanted, bucket))
-    return ExitCode.DONE if is_wanted else ExitCode.BAD
+    call.answer(Accepted(risk, images, is_wanted, affected.is_complete, bucket))
+    if not is_wanted:
+        return ExitCode.BAD
+    return ExitCode.DONE if affected.is_complete else ExitCode.INCOMPLETE
 
 
 def _before_and_after(deployed: StoredDocument, risk: AcceptedRisk) -> tuple[str, str]:
@@ -338,8 +372,8 @@ def _valid_entries(stored: StoredDocument) -> tuple[AcceptedRisk, ...]:
         return ()
 
 
-def _affected(call: Call, risks: Iterable[AcceptedRisk]) -> tuple[dict[str, list[Key]], int]:
-    """Find the images of this registry that have vulnerabilities, by the name of each."""
+def _affected(call: Call, risks: Iterable[AcceptedRisk]) -> Affected:
+    """Find the images that have vulnerabilities, and name those that cannot be read."""
     names = frozenset(risk.vulnerability for risk in risks)
     wanted = WantedFindings(lowest=SEVERITIES[0], names=names)
     stack = call.stack
@@ -353,30 +387,35 @@ def _affected(call: Call, risks: Iterable[AcceptedRisk]) -> tuple[dict[str, list
         if ":" not in key[0]:
             for name in {name for name, _ in findings.kept} & names:
                 found.setdefault(name, []).append(key)
-    return found, inventory.searched
+    for image in inventory.unreadable:
+        call.output.complain(
+            f"What the ledger knows of {visible(image)} is incomplete: an item cannot be read."
+        )
+    return Affected(found, inventory.searched, is_complete=not inventory.unreadable)
 
 
 def _checked(
-    line: int, risk: AcceptedRisk, images: Sequence[Key], known: Sequence[AcceptedRisk], today: date
+    line: int, risk: AcceptedRisk, affected: Affected, known: Sequence[AcceptedRisk], today: date
 ) -> CheckedRisk:
     try:
-        matching = _matching(risk, images)
-        state = _state(risk, matching, today)
+        matching = _matching(risk, affected)
+        state = _state(risk, matching, today, is_complete=affected.is_complete)
     except PatternTooSlow:
         matching, state = [], State.TOO_SLOW
     return CheckedRisk(line, risk, state, matching, risk not in known)
 
 
-def _state(risk: AcceptedRisk, matching: Sequence[Key], today: date) -> State:
+def _state(risk: AcceptedRisk, matching: Sequence[Key], today: date, *, is_complete: bool) -> State:
     if risk.is_expired(today):
         return State.EXPIRED
     if not matching:
-        return State.MATCHES_NOTHING
+        return State.MATCHES_NOTHING if is_complete else State.UNKNOWN
     return State.ENDS_SOON if risk.expires - today <= ENDS_SOON else State.APPLIES
 
 
-def _matching(risk: AcceptedRisk, images: Sequence[Key]) -> list[Key]:
+def _matching(risk: AcceptedRisk, affected: Affected) -> list[Key]:
     """Return the images in whose repositories an entry applies; raises PatternTooSlow."""
+    images = affected.images.get(risk.vulnerability, [])
     if risk.repositories is None:
         return list(images)
     names = sorted({repository for repository, _ in images})
@@ -384,9 +423,9 @@ def _matching(risk: AcceptedRisk, images: Sequence[Key]) -> list[Key]:
     return [each for each in images if each[0] in applies]
 
 
-def _matches(images: Sequence[Key]) -> str:
+def _matches(images: Sequence[Key], *, is_complete: bool) -> str:
     if not images:
-        return "Matches nothing now."
+        return "Matches nothing now." if is_complete else "Matches nothing that could be read."
     repositories = Counter(repository for repository, _ in images)
     named = ", ".join(f"{visible(name)} ({count:,})" for name, count in repositories.items())
     return (

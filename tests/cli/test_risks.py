@@ -52,6 +52,21 @@ def ledger(stack: StackInMemory) -> RegistryAndLedger:
     return known
 
 
+@pytest.fixture
+def unreadable(ledger: RegistryAndLedger) -> str:
+    """Damage the findings of an image, and return what is said of it."""
+    table: Any = boto3.resource("dynamodb").Table("ledger-table")
+    items = table.scan()["Items"]
+    (damaged,) = (
+        each
+        for each in items
+        if each["pk"] == "repository#data/etl" and each["sk"].startswith("findings#")
+    )
+    table.put_item(Item={**damaged, "found": "damaged"})
+    image = f"data/etl@{damaged['sk'].partition('#')[2]}"
+    return f"What the ledger knows of {image} is incomplete: an item cannot be read.\n"
+
+
 def upload(text: str) -> None:
     boto3.client("s3").put_object(
         Bucket="run-bucket", Key="accepted-risks.yaml", Body=text.encode()
@@ -124,6 +139,20 @@ class TestCheckRisks:
         result = run("check-risks", width=120)
         assert result.exit_code == 1
         assert "not applied: its pattern takes too long" in result.stdout
+
+    def test_says_what_could_not_be_read(
+        self, ledger: RegistryAndLedger, unreadable: str, run: Run
+    ) -> None:
+        """An entry may match what cannot be read, so no one is asked to remove it."""
+        upload(HEAD + entry("CVE-9", "2026-12-31") + entry(CVE, "2026-12-31"))
+        result = run("check-risks", width=120)
+        assert result.exit_code == 4
+        assert result.stderr == unreadable
+        assert "matches nothing that could be read" in result.stdout
+        assert "remove it" not in result.stdout
+        answer = json.loads(run("check-risks", "-o", "json").stdout)
+        assert [each["state"] for each in answer["entries"]] == ["unknown", "applies"]
+        assert answer["is_complete"] is False
 
     @pytest.mark.parametrize("text", [None, "", "# nothing\n", "accepted_risks: []\n"])
     def test_no_entry_is_no_fault(
@@ -206,6 +235,15 @@ class TestAccept:
         versions = boto3.client("s3").list_object_versions(Bucket="run-bucket")["Versions"]
         assert len(versions) == 2
 
+    def test_says_what_could_not_be_read(
+        self, ledger: RegistryAndLedger, unreadable: str, run: Run
+    ) -> None:
+        result = accept(run, "--in", "data/.*", "--yes", "-o", "json")
+        assert result.exit_code == 4
+        assert result.stderr.startswith(f"{unreadable}Matches nothing that could be read.\n")
+        answer = json.loads(result.stdout)
+        assert (answer["is_written"], answer["is_complete"]) == (True, False)
+
     def test_makes_the_document(self, stack: StackInMemory, run: Run) -> None:
         result = accept(run, "--yes", "-o", "json")
         assert result.exit_code == 0, result.stderr
@@ -257,6 +295,8 @@ class TestAccept:
         [
             (["--until", "soon"], "--until must be a day such as 2027-03-31, not soon."),
             (["--until", "2026-03-13"], "--until must be today or later, not 2026-03-13."),
+            (["--in", ""], "--in is empty: give a pattern, or leave --in out"),
+            (["--in", " "], "--in is empty"),
             (["--in", "team/("], "must be a regular expression such as team/.*"),
             (["--reason", " "], "reason of entry 1"),
         ],

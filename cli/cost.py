@@ -41,7 +41,7 @@ OF_A_CHANGE = Usage(write_units=8, express_seconds=1.0)  # its transaction, and 
 OF_A_MESSAGE = Usage(
     invocations=1,  # PostToWebhook
     seconds=0.5,
-    write_units=4,  # ClaimDelivery, MarkDelivered, NoteLastDelivery, what was notified
+    write_units=4,  # ClaimDelivery, MarkDelivered, RecordDelivery, what was notified
     log_gb=8e-6,
 )
 CHANNELS = 2  # assumed

@@ -59,8 +59,9 @@ class Output:
         """Write an answer. header: stack, account and Region, for JSON."""
         match self.form:
             case Format.JSON:
+                # In ASCII: no text from outside controls the terminal on which it is read.
                 written = {"schema": SCHEMA, **header, **answer.document()}
-                sys.stdout.write(f"{json.dumps(encode(written), indent=2, ensure_ascii=False)}\n")
+                sys.stdout.write(f"{json.dumps(encode(written), indent=2)}\n")
             case Format.CSV:
                 sys.stdout.write(csv_text(answer.rows()))
             case _:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from cli.output import Output, add_row, age, cell, csv_text, number, table
+from cli.output import Format, Output, add_row, age, cell, csv_text, number, table
 from tests.support.clock import NOW
 
 
@@ -51,6 +52,27 @@ def test_a_spreadsheet_reads_the_rows_that_were_written(rows: list[tuple[str, st
 
 def test_the_names_are_above_the_rows() -> None:
     assert csv_text([{"image": "a"}, {"image": "b"}]) == "image\r\na\r\nb\r\n"
+
+
+class Named:
+    """An answer with a name from outside."""
+
+    name = "lib\x1b[2J\x7f\x9b\u202eé\U000e0041"
+
+    def document(self) -> dict[str, object]:
+        return {"package": self.name}
+
+    rows = show = None
+
+
+def test_json_has_no_character_that_controls_a_terminal(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Output(Format.JSON).write(Named(), {})  # type: ignore[arg-type]
+    written = capsys.readouterr().out
+    assert json.loads(written)["package"] == Named.name
+    assert written.replace("\n", "").isascii()
+    assert "\x1b" not in written
 
 
 def test_no_rows_are_no_text() -> None:

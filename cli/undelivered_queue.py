@@ -8,7 +8,6 @@ from itertools import batched
 from typing import TYPE_CHECKING
 
 from cli.kept_messages import Message
-from runtime import clock
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -45,13 +44,12 @@ class UndeliveredQueue:
 
     @contextmanager
     def taken(self) -> Iterator[tuple[TakenMessage, ...]]:
-        """Take the messages that are in the queue now, at most MOST; show it again what is left."""
+        """Take the messages of the queue, at most MOST; show it again what is left."""
         self._hidden = {}
         try:
-            began = clock.now()
             for each in self._received():
                 self._hidden[each.message.message_id] = each
-            yield tuple(each for each in self._hidden.values() if each.sent_at <= began)
+            yield tuple(self._hidden.values())
         finally:
             self._set_visibility(timedelta(0))
 

@@ -125,6 +125,17 @@ def test_lists_what_is_kept_and_leaves_it(
     assert visible(stack) == 3
 
 
+def test_a_slow_clock_hides_no_message(
+    stack: StackInMemory, run: Run, put: Callable[..., None], clock: Clock
+) -> None:
+    clock.sleep(-2 * AGE.total_seconds())
+    put(kept(1))
+    listed = json.loads(run("undelivered", "-o", "json").stdout)
+    assert [each["about"] for each in listed["messages"]] == ["image 1"]
+    result = run("undelivered", "send", "-o", "json")
+    assert json.loads(result.stdout)["sent"][0]["what"] == "slack"
+
+
 def test_lists_it_for_programs(stack: StackInMemory, run: Run, put: Callable[..., None]) -> None:
     put(kept(1), "something else")
     result = run("undelivered", "-o", "json")

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import subprocess
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from local.cloud.interpreters import REPOSITORY, local_cloud_python
 from local.demo.demo import DEMO_REGISTRY
 from local.demo.messages import CHANNELS
 from local.demo.run import OUTCOMES
+from local.demo.tour import REPORT
 from local.registry import registry_file
 from reporting.reports import Reason
 
@@ -36,7 +38,7 @@ def demo(*options: str, **environment: str) -> subprocess.CompletedProcess[str]:
 def shipped(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict[str, Any]]:
     """Run the shipped demo once: what it printed, and what it wrote."""
     path = tmp_path_factory.mktemp("demo") / "demo.json"
-    result = demo("--json", str(path))
+    result = demo("--tour", "--json", str(path))
     assert result.returncode == 0, result.stdout + result.stderr
     return result.stdout, json.loads(path.read_text())
 
@@ -163,6 +165,40 @@ class TestShippedDemo:
             assert f'class="story {story}"' in page
         *_, closing = text.rstrip().split("\n\n")
         assert closing.startswith("Open .demo/inbox.html in a browser")
+
+    def test_runs_every_command_that_needs_no_build(
+        self, shipped: tuple[str, dict[str, Any]]
+    ) -> None:
+        codes = Counter((ran["command"].split()[1], ran["code"]) for ran in shipped[1]["commands"])
+
+        assert {command for command, _ in codes} == {
+            *("accept", "check-risks", "digest", "doctor", "plan", "report", "rerun", "status"),
+            *("test", "undelivered", "why"),
+        }
+        # All is well but while Slack is broken: a test that it refuses, and a message that waits.
+        assert {answer: count for answer, count in codes.items() if answer[1]} == {
+            ("test", 1): 1,
+            ("doctor", 1): 1,
+        }
+        assert not any("Traceback" in ran["err"] for ran in shipped[1]["commands"])
+
+    def test_reports_every_image_of_the_registry(self, shipped: tuple[str, dict[str, Any]]) -> None:
+        registry = registry_file.load(REPOSITORY / DEMO_REGISTRY)
+        images = sum(len(repository.images) for repository in registry.repositories.values())
+        found = re.search(r"(\d+) of (\d+) images have open critical", shipped[0])
+        page = (REPOSITORY / REPORT).read_text()
+
+        assert found
+        assert int(found[2]) == images
+        assert f'<em class="critical">{found[1]} images</em>' in page
+
+    def test_sends_what_a_broken_channel_has_not_taken(
+        self, shipped: tuple[str, dict[str, Any]]
+    ) -> None:
+        by_command = {ran["command"]: ran["out"] for ran in shipped[1]["commands"]}
+
+        assert "1 is kept, for 14 days each." in by_command["ecr-rescan undelivered"]
+        assert "1 delivered." in by_command["ecr-rescan undelivered send"]
 
     def test_counts_the_largest_history(self, shipped: tuple[str, dict[str, Any]]) -> None:
         first = shipped[1]["runs"][0]

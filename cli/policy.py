@@ -48,6 +48,11 @@ def lowest_severity(stack: Stack) -> str:
     return max((_ALWAYS_LISTED, *watched), key=SEVERITIES.index)
 
 
+def has_names(stack: Stack) -> bool:
+    """Return whether findings are read by name; else they are counted, and none is accepted."""
+    return stack.parameter("IncludeFindings") == "true"
+
+
 def _read[T](stack: Stack, name: str, reader: Callable[[str], T]) -> T:
     text = stack.parameter(name)
     try:

@@ -22,6 +22,7 @@ from accepted_risks.risks import (
 from cli.call import Call
 from cli.exits import CommandError, ExitCode, UsageError
 from cli.output import add_row, number, table
+from cli.policy import has_names
 from cli.report.inventory import WantedFindings, read_inventory
 from cli.risks_document import entry_text, lines_of, with_entry
 from cli.stack import Stack
@@ -435,7 +436,7 @@ def _matches(images: Sequence[Key], *, is_complete: bool) -> str:
 
 
 def _warn_if_off(call: Call) -> None:
-    if call.stack.parameter("IncludeFindings") != "true":
+    if not has_names(call.stack):
         call.output.complain("Accepted risks have no effect: the stack has IncludeFindings=false.")
 
 

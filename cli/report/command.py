@@ -88,12 +88,11 @@ class AffectedAnswer:
             **vars(affected),
             "missing": list(affected.missing),
             "images": [image_document(each) for each in affected.images],
-            "elsewhere": [image_document(each) for each in affected.elsewhere],
         }
 
     def rows(self) -> Iterable[Mapping[str, object]]:
         """Return a row per finding."""
-        return finding_rows((*self.affected.images, *self.affected.elsewhere))
+        return finding_rows(self.affected.images)
 
     def show(self, console: "Console") -> None:
         """Print a row per finding, and what was searched."""

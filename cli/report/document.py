@@ -207,3 +207,8 @@ class Report:
     subscribers: Mapping[str, int] = field(default_factory=dict)
     read_units: float = 0.0
     missing: tuple[str, ...] = ()
+
+    @property
+    def last_run(self) -> ReportedRun | None:
+        """Return the newest run that was not a dry run."""
+        return next((run for run in self.runs if not run.is_dry_run), None)

@@ -22,19 +22,18 @@ from ledger.notified_images import NotifiedImage, first_notified
 from ledger.platforms import Child
 from registry.findings import FindingKey, severity_rank
 from reporting.reports import COMPLETE
-from reporting.thresholds import OTHER
+from reporting.thresholds import OTHER, threshold_of
 from rescan_registry.last_scans import scan_dates
 from rescan_registry.outcomes import Decision, Outcome
 from rescan_registry.policy import RescanPolicy
 from rescan_registry.staleness import UNSUPPORTED, is_overdue, newest, why_refused_before
 
-ENHANCED = "ENHANCED"
+BASIC, ENHANCED = "BASIC", "ENHANCED"
 NOT_MONITORED = "NOT_MONITORED"  # an outcome of the report alone: no run evaluates such images
 _NO_LONGER = "Amazon Inspector no longer monitors the image"
 _SUPPRESSED_BY = "Amazon Inspector"
 _SUPPRESSED = "suppressed by a rule"
 _CANNOT_BE_SCANNED = frozenset({Outcome.UNSCANNABLE, Outcome.ARCHIVED})
-_NOT_SCANNED = _CANNOT_BE_SCANNED | {Outcome.UNSUPPORTED, Outcome.EXCLUDED}
 
 
 @dataclass(frozen=True)
@@ -44,6 +43,7 @@ class Rules:
     scan_type: of the registry. accepted: by repository and vulnerability.
     lowest: the lowest severity whose findings are listed.
     only: a vulnerability that alone is listed, at any severity, in lower case.
+    has_names: whether scans are read by name: IncludeFindings of the stack.
     """
 
     policy: RescanPolicy
@@ -52,6 +52,7 @@ class Rules:
     now: datetime
     lowest: str
     only: str = ""
+    has_names: bool = True
 
     def accepts(self, repository: str, name: str, finding: KnownFinding, scan_type: str) -> bool:
         """Return whether a finding is accepted now.
@@ -95,7 +96,7 @@ def reported_image(listed: ListedImage, known: Known, rules: Rules) -> ReportedI
     )
     not_scanned = _why_not_scanned(listed, record, rules)
     at = scanned_at or image.pushed_at
-    named = _named(known, record)
+    named = _named(known, record) if rules.has_names else None
     counts, accepted = _counts(listed.repository, named, known, rules)
     return ReportedImage(
         repository=listed.repository,
@@ -167,8 +168,36 @@ def _why_not_scanned(
 
 
 def _named(known: Known, record: ImageRecord) -> NamedFindings | None:
-    """Return the findings by name if they are those of the last scan."""
-    return None if record.names_missing else known.findings
+    """Return the findings by name if they can be those of the last scan.
+
+    What was read by name before stays in the ledger when a scan is known by number alone, as with
+    more findings than are read.
+    """
+    named = known.findings
+    if named is None or record.names_missing:
+        return None
+    found = _by_threshold(named.counts)
+    accepted = _by_threshold(
+        Counter(each.severity for each in named.kept.values() if each.is_accepted)
+    )
+    # Stored together with the names, or after them by a scan that has none.
+    if record.baseline and +Counter(record.baseline.image_state.counts) != found - accepted:
+        return None
+    scan = record.last_scan
+    if scan and scan.scan_type == BASIC and scan.status in COMPLETE:
+        counted = _by_threshold(scan.severities) + Counter({OTHER: scan.other})
+        # A package in two places is one finding, but counted twice.
+        if found.keys() != counted.keys() or not found <= counted:
+            return None
+    return named
+
+
+def _by_threshold(counts: Mapping[str, int]) -> Counter[str]:
+    """Count findings by the severities that thresholds have, without those that have none."""
+    summed = Counter[str]()
+    for severity, count in counts.items():
+        summed[threshold_of(severity)] += count
+    return +summed
 
 
 def _counts(

@@ -8,9 +8,9 @@ from datetime import datetime
 
 from cli.aws_errors import NotAllowed, in_a_sentence
 from cli.exits import CommandError, UsageError
-from cli.policy import lowest_severity, policy_of
+from cli.policy import has_names, lowest_severity, policy_of
 from cli.report.document import Report, ReportedImage, ReportedRun
-from cli.report.images import ENHANCED, Known, Rules, by_severity, reported_image
+from cli.report.images import BASIC, ENHANCED, Known, Rules, by_severity, reported_image
 from cli.report.inventory import Inventory, WantedFindings, read_inventory
 from cli.report.listing import ListedImage, Lister, Listing, matching, repositories_of
 from cli.report.totals import histogram_of, totals_of, worst_first
@@ -24,13 +24,17 @@ from ledger.notified_images import NotifiedImage
 from ledger.run_summaries import SummaryDocument
 from registry.ecr import EcrRegistry
 from registry.images import Image
+from reporting.text import visible
 from rescan_registry.outcomes import Decision, Outcome
 from rescan_registry.policy import RescanPolicy
 from runtime import clock
 
 MOST_RUNS = 30  # of the trend
 LATEST = "latest"
-_BASIC = "BASIC"
+_UNNAMED = (
+    "Which images have a vulnerability is not known: the stack has IncludeFindings=false, so that "
+    "findings are known by number alone."
+)
 _BY_THE_LISTING = frozenset({Outcome.UNSCANNABLE, Outcome.ARCHIVED, Outcome.EXCLUDED})
 
 
@@ -51,14 +55,12 @@ class Affected:
     """The images that have a vulnerability. Of their findings, only those of it are listed.
 
     images: those that exist, the worst first.
-    elsewhere: of other accounts and Regions, which are not asked whether they exist.
     gone: how many images had it at their last scan, and no longer exist.
     searched: how many images have findings by name in the ledger.
     """
 
     vulnerability: str
     images: tuple[ReportedImage, ...]
-    elsewhere: tuple[ReportedImage, ...]
     gone: int
     searched: int
     read_units: float
@@ -77,7 +79,7 @@ def read(stack: Stack, scope: Scope) -> Report:
         runs = sources.files.summaries(MOST_RUNS)
         run = sources.run_of(runs)
         lines = sources.lines(run)
-        listing = sources.existing(lines)
+        listing = sources.existing(lines, sources.chosen(lines))
         scan_type = sources.scan_type(run)
         inventory = reading.result()
     if inventory.is_empty and not runs:
@@ -123,28 +125,29 @@ def read_affected(stack: Stack, scope: Scope, vulnerability: str) -> Affected:
         for key, known in inventory.findings.items()
         if any(name.casefold() == wanted for name, _ in known.kept)
     }
-    # No repository of this registry has a colon in its name.
-    near = {key for key in having if ":" not in key[0]}
-    near_in = matching({repository for repository, _ in near}, scope.repository)
     run = sources.run_of(sources.files.summaries(MOST_RUNS)) if scope.as_of_run else None
     lines = sources.lines(run)
-    listing = sources.existing(lines, among=near_in)
+    having_in = matching({repository for repository, _ in having}, scope.repository)
+    if not having_in:
+        sources.chosen(lines)
+    listing = sources.existing(lines, having_in)
     rules, remarks = sources.rules(sources.scan_type(run), {key[0] for key in having}, wanted)
     listed = [each for each in listing.images if (each.repository, each.image.digest) in having]
-    far = matching({repository for repository, _ in having - near}, scope.repository)
-    elsewhere = [
-        ListedImage(repository, Image(digest, tags=_tags(inventory, (repository, digest))))
-        for repository, digest in having - near
-        if repository in far
-    ]
+    images = worst_first(_reported(listed, inventory, lines, rules))
+    unnamed = () if rules.has_names else (_UNNAMED,)
+    unknown = (
+        f"Whether {visible(f'{image.repository}@{image.image_digest}')} has it "
+        "is not known: the findings of its last scan are known by number alone."
+        for image in images
+        if rules.has_names and not image.findings
+    )
     return Affected(
         vulnerability=vulnerability,
-        images=worst_first(_reported(listed, inventory, lines, rules)),
-        elsewhere=worst_first(_reported(elsewhere, inventory, lines, rules)),
-        gone=sum(key[0] in near_in for key in near) - len(listed),
+        images=tuple(image for image in images if image.findings),
+        gone=sum(key[0] in having_in for key in having) - len(listed),
         searched=inventory.searched,
         read_units=inventory.read_units,
-        missing=(*listing.missing, *sources.missing(inventory), *remarks),
+        missing=(*unnamed, *unknown, *listing.missing, *sources.missing(inventory), *remarks),
     )
 
 
@@ -191,9 +194,11 @@ class _Sources:
     def run_of(self, runs: Collection[SummaryDocument]) -> SummaryDocument | None:
         """Return the run that knows the outcomes of images, and which images there were.
 
-        runs: newest first. Raises UsageError for a run that is not kept.
+        runs: newest first. A dry run starts no scans: it counts only if the scope names it. Raises
+        UsageError for a run that is not kept.
         """
-        newest = next((each for each in runs if each.is_whole), next(iter(runs), None))
+        real = [each for each in runs if not each.dry_run]
+        newest = next((each for each in real if each.is_whole), next(iter(real), None))
         if self.scope.as_of_run in (None, LATEST):
             run = newest
         else:
@@ -210,27 +215,36 @@ class _Sources:
         lines = self.files.images(run.run) if run else ()
         return {(line.repository, line.image_digest): line for line in lines}
 
-    def existing(
-        self, lines: Mapping[Key, ImageLine], among: Collection[str] | None = None
-    ) -> Listing:
-        """Return the images that exist, or those that a run has found.
+    def chosen(self, lines: Mapping[Key, ImageLine]) -> frozenset[str]:
+        """Name the repositories that are covered, or that a run has found, and that match.
 
-        among: repositories; absent: those that RepositoryFilter selects.
+        Raises UsageError for a pattern that matches none of them: a report on nothing looks well.
         """
         if self.scope.as_of_run:
-            names = {key[0] for key in lines} if among is None else {*among}
-            chosen = matching(names, self.scope.repository)
-            found = [_found(line) for line in lines.values() if line.repository in chosen]
-            return Listing(len(chosen), tuple(each for each in found if each))
-        if among is None:
-            among = repositories_of(self.registry, self.stack.parameter("RepositoryFilter"))
-        lister = Lister(self.registry, self.policy, self.now)
-        return lister.list_images(matching(among, self.scope.repository))
+            names = frozenset(repository for repository, _ in lines)
+        else:
+            names = repositories_of(self.registry, self.stack.parameter("RepositoryFilter"))
+        pattern = self.scope.repository
+        found = matching(names, pattern)
+        if pattern is not None and not found:
+            raise UsageError(
+                f"--repository {visible(pattern)} matches none of the {len(names):,} repositories "
+                "that ecr-rescan covers. It is matched from the start of a name: "
+                "aws ecr describe-repositories lists them."
+            )
+        return found
+
+    def existing(self, lines: Mapping[Key, ImageLine], repositories: Collection[str]) -> Listing:
+        """Return the images of some repositories that exist, or that a run has found."""
+        if self.scope.as_of_run:
+            found = [_found(line) for line in lines.values() if line.repository in repositories]
+            return Listing(len(repositories), tuple(each for each in found if each))
+        return Lister(self.registry, self.policy, self.now).list_images(repositories)
 
     def scan_type(self, run: SummaryDocument | None) -> str:
         """Return the scan type of the registry, now or at a run."""
         if run and self.scope.as_of_run:
-            return run.scan_type or _BASIC
+            return run.scan_type or BASIC
         return self.registry.scan_type()
 
     def rules(
@@ -238,7 +252,10 @@ class _Sources:
     ) -> tuple[Rules, tuple[str, ...]]:
         """Return by what images are judged, and which accepted risks are not applied."""
         accepted = acceptances(self.risks.risks, repositories, self.now.date())
-        rules = Rules(self.policy, scan_type, accepted.by_repository, self.now, self.lowest, only)
+        rules = Rules(
+            *(self.policy, scan_type, accepted.by_repository, self.now, self.lowest, only),
+            has_names=has_names(self.stack),
+        )
         refused = (self.risks.refusal,) if self.risks.refusal else ()
         return rules, (*refused, *accepted.remarks)
 
@@ -285,11 +302,6 @@ def _found(line: ImageLine) -> ListedImage | None:
             None,
         ),
     )
-
-
-def _tags(inventory: Inventory, key: Key) -> tuple[str, ...]:
-    record = inventory.records.get(key)
-    return record.image_tags if record else ()
 
 
 def _reported_run(run: SummaryDocument) -> ReportedRun:

@@ -55,15 +55,9 @@ def show_report(report: Report, images: Sequence[ReportedImage], console: "Conso
 
 def show_affected(affected: Affected, console: "Console") -> None:
     """Print which images have a vulnerability, and since when."""
-    for title, images in (
-        ("", affected.images),
-        ("In other accounts or Regions, as of their last scan:", affected.elsewhere),
-    ):
-        if images:
-            if title:
-                _say(console, title)
-            console.print(_findings(images, is_wide=console.width >= WIDE))
-            console.print()
+    if affected.images:
+        console.print(_findings(affected.images, is_wide=console.width >= WIDE))
+        console.print()
     repositories = len({image.repository for image in affected.images})
     gone = f" {counted(affected.gone, 'image')} that had it no longer exist." * bool(affected.gone)
     sentence = (
@@ -102,9 +96,9 @@ def _heading(report: Report) -> str:
     parts = [report.account, report.region, report.stack]
     if report.as_of_run:
         return " · ".join([*parts, f"as run {report.as_of_run} has found the images"])
-    if not report.runs:
-        return " · ".join([*parts, "no run is kept"])
-    run = report.runs[0]
+    run = report.last_run
+    if run is None:
+        return " · ".join([*parts, "only dry runs are kept" if report.runs else "no run is kept"])
     return " · ".join([*parts, f"last run {age(run.ended_at, report.made_at)} ago", _ended(run)])
 
 

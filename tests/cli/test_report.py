@@ -245,6 +245,15 @@ def test_takes_only_repositories_that_match(known: RegistryAndLedger, report: Re
         (("--fail-on", "any"), "--fail-on must be one of critical, high, medium, low, overdue."),
         (("--repository", "(a"), "--repository must be a regular expression, not (a: "),
         (("--vulnerability", ""), "--vulnerability must be a name"),
+        (("--repository", "prod/"), "--repository prod/ matches none of the 4 repositories that"),
+        (
+            ("--repository", "prod/", "--as-of-run", "latest", "--fail-on", "low"),
+            "--repository prod/ matches none of the 1 repositories that",
+        ),
+        (
+            ("--repository", "prod/", "--vulnerability", CVE, "--fail-on", "low"),
+            "--repository prod/ matches none of the 4 repositories that",
+        ),
         (("--vulnerability", CVE, "--details"), "--details is for the whole report"),
         (("--vulnerability", CVE, "--csv", "any"), "--csv is for the whole report"),
         (("--as-of-run", "run-2"), "There is no run run-2 that has ended and is kept."),
@@ -362,7 +371,7 @@ def test_text_from_outside_does_nothing(
     world: RegistryAndLedger, run: Run, tmp_path: Path, hostile: str
 ) -> None:
     digest = world.image("team/api", "v1", tags=(hostile,))
-    world.scan("team/api", digest, at=NOW - DAY)
+    world.scan("team/api", digest, at=NOW - DAY, severities={"CRITICAL": 1})
     found = {(f"{hostile}1", hostile): KnownFinding("CRITICAL", date(2026, 3, 3))}
     world.find("team/api", digest, found)
     world.run("run-1")
@@ -431,6 +440,63 @@ def test_says_how_the_newest_run_has_ended(known: RegistryAndLedger, run: Run) -
     printed = run("report", "-o", "json").stdout
     assert [each["run"] for each in json.loads(printed)["runs"]] == ["run-3", "run-2", "run-1"]
     assert "last run 60 min ago · incomplete" in run("report").stdout
+
+
+def test_a_dry_run_is_not_the_last_run(
+    known: RegistryAndLedger, run: Run, report: Report, tmp_path: Path
+) -> None:
+    digest = image_of(report("--worst", "0"), "team/web", "v2")["image_digest"]
+    known.line("team/web", digest, "DUE", "dry run")
+    known.run("dry", hours_ago=1, dry_run=True)
+    path = tmp_path / "report.html"
+    assert "last run 3 h ago" in run("report", "--html", str(path)).stdout
+    assert "last run 2026-03-13 23:50" in path.read_text()
+    document = report("--worst", "0")
+    assert [each["run"] for each in document["runs"]] == ["dry", "run-1"]
+    assert image_of(document, "team/web", "v2")["outcome"] == "FRESH"
+    assert report("--as-of-run", "latest")["as_of_run"] == "run-1"
+    named = report("--as-of-run", "dry", "--worst", "0")
+    assert image_of(named, "team/web")["outcome"] == "DUE"
+
+
+def test_says_that_only_dry_runs_are_kept(world: RegistryAndLedger, run: Run) -> None:
+    world.image("team/api", "v1")
+    world.run("dry", dry_run=True)
+    assert "only dry runs are kept" in run("report").stdout
+
+
+def test_counts_what_the_last_scan_has_found_where_names_are_not_read(
+    known: RegistryAndLedger, stack: StackInMemory, report: Report, run: Run
+) -> None:
+    """Names that were read before IncludeFindings was set to false are not those of the scan."""
+    accept()
+    stack.parameters["IncludeFindings"] = "false"
+    image = image_of(report(), "team/api")
+    assert (image["counts"], image["accepted_counts"]) == ({"CRITICAL": 1, "HIGH": 2}, {})
+    assert (image["is_named"], image["findings"]) == (False, [])
+    result = run("report", "--vulnerability", CVE, "--fail-on", "low")
+    assert result.exit_code == 4
+    assert result.stderr == (
+        "Which images have a vulnerability is not known: the stack has IncludeFindings=false, so "
+        "that findings are known by number alone.\n"
+    )
+    assert "is in 0 images" in result.stdout
+
+
+def test_names_of_a_former_scan_are_not_those_of_the_last_one(
+    known: RegistryAndLedger, report: Report, run: Run
+) -> None:
+    old = image_of(report(), "legacy/print-server")["image_digest"]
+    known.scan("legacy/print-server", old, at=NOW - 12 * DAY, severities={"CRITICAL": 9, "LOW": 1})
+    image = image_of(report(), "legacy/print-server")
+    assert (image["counts"], image["is_named"]) == ({"CRITICAL": 9, "LOW": 1}, False)
+    result = run("report", "--vulnerability", CVE)
+    assert result.exit_code == 4
+    assert f"{CVE} is in 1 image of 1 repository." in result.stdout
+    assert result.stderr == (
+        f"Whether legacy/print-server@{old} has it is not known: the findings of its last scan are "
+        "known by number alone.\n"
+    )
 
 
 def test_says_that_the_ledger_is_empty(world: RegistryAndLedger, run: Run) -> None:
@@ -582,20 +648,15 @@ def test_says_what_is_known_of_an_image_that_has_a_vulnerability(
     world.find(
         "team/longer", lookalike, {(f"{CVE}0", "zlib"): KnownFinding("LOW", date(2026, 3, 3))}
     )
-    far = "111122223333:eu-west-1:far/api"
-    world.find(far, digest, critical)
-    world.scan("far", digest, at=NOW)
     found = report("--vulnerability", CVE.lower())
     (image,) = found["images"]
     assert (image["tags"], image["platform"]) == (["v1"], "linux/arm64")
     assert image["findings"][0]["accepted"]["by"] == "k.meyer"
-    assert (found["gone"], found["searched"]) == (1, 4)
-    assert [each["repository"] for each in found["elsewhere"]] == [far]
+    assert (found["gone"], found["searched"]) == (1, 3)
     printed = run("report", "--vulnerability", CVE, width=120).stdout
     assert "team/multi:v1 (linux/arm64)" in printed
     words = " ".join(printed.split())
     assert "accepted until 2026-12-31, scan overdue, last scan unknown" in words
-    assert "In other accounts or Regions, as of their last scan:" in printed
     assert "1 image that had it no longer exist." in printed
 
 
@@ -723,7 +784,7 @@ def test_shows_what_is_excluded_and_a_due_date_in_hours(
     stack.parameters |= {"RescanAfter": "36h", "ImageSelection": "TAGGED"}
     untagged = world.image("team/api", "v1", tags=())
     critical = {(CVE, "openssl"): KnownFinding("CRITICAL", date(2026, 3, 3))}
-    world.scan("team/api", untagged, at=NOW - DAY)
+    world.scan("team/api", untagged, at=NOW - DAY, severities={"CRITICAL": 1})
     world.find("team/api", untagged, critical)
     result = run("report")
     assert "excluded" in result.stdout

@@ -5,6 +5,7 @@ import random
 import resource
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from datetime import date, timedelta
 from typing import Any
@@ -57,6 +58,7 @@ class Ledger:
         self.images = [
             (f"team/app-{n % 100}", f"sha256:{chance.getrandbits(256):064x}") for n in range(IMAGES)
         ]
+        self._counts: dict[bytes, Counter[str]] = {}
         many, few = self._findings(chance, 500), self._findings(chance, 20)
         self.pages: list[list[list[dict[str, Any]]]] = [[[]] for _ in range(SEGMENTS)]
         self.bytes = self.read_units = 0.0
@@ -118,10 +120,12 @@ class Ledger:
             NotedChange(f"event-{n}", Change.WORSE, state, FindingsChange(new=new))
             for n in range(5)
         )
-        return encoded(KnownFindings(0, "BASIC", date(2026, 1, 1), found, changes=changes))
+        known = encoded(KnownFindings(0, "BASIC", date(2026, 1, 1), found, changes=changes))
+        self._counts[known] = Counter(each.severity for each in found.values())
+        return known
 
     def _items(self, repository: str, digest: str, found: bytes) -> Iterator[dict[str, Any]]:
-        counts = dict.fromkeys(SEVERITIES, 3)
+        counts = dict(self._counts[found])
         state = ImageState(counts, SEVERITIES, thresholds=dict.fromkeys(SEVERITIES, 0))
         notes = tuple(Note(f"event-{n}", NOW, state, NOW) for n in range(5))
         record = ImageRecord(

@@ -32,6 +32,7 @@ from cli.report.totals import (
 from cli.stack import Account, Address, Stack, open_stack
 from ledger.image_records import Attempt, Baseline, ImageRecord, ImageRecords, ImageState
 from ledger.image_records import RecordedScan as Scan
+from ledger.known_findings import KnownFinding
 from ledger.run_records import Freshness as RunFreshness
 from local.registry.botocore_face import attach
 from registry.ecr import EcrRegistry
@@ -209,6 +210,43 @@ def test_counts_by_name_are_not_those_that_ecr_counts() -> None:
     )
     image = reported(record=missing, findings=named)
     assert (image.counts, image.is_named) == ({"HIGH": 2, "OTHER": 1}, False)
+
+
+@pytest.mark.parametrize(
+    ("scan", "baseline", "is_named"),
+    [
+        # As many as the scan has counted, or fewer: a package in two places.
+        ({"HIGH": 3, "LOW": 1}, None, True),
+        ({"HIGH": 2, "LOW": 1}, None, True),
+        ({"HIGH": 4, "LOW": 1, "MEDIUM": 0}, {"HIGH": 1, "LOW": 1, "OTHER": 0}, True),
+        # A scan after them.
+        ({"HIGH": 1, "LOW": 1}, None, False),
+        ({"HIGH": 2}, None, False),
+        ({"HIGH": 2, "LOW": 1, "CRITICAL": 1}, None, False),
+        ({}, None, False),
+        # A scan after them that is known by number alone.
+        ({"HIGH": 2, "LOW": 1}, {"HIGH": 2, "LOW": 1}, False),
+        ({"HIGH": 30, "LOW": 1}, {"HIGH": 29, "LOW": 1}, False),
+    ],
+)
+def test_findings_are_named_if_they_can_be_those_of_the_last_scan(
+    scan: dict[str, int], baseline: dict[str, int] | None, is_named: bool
+) -> None:
+    """Two are HIGH, of which one was accepted when the image was scanned, and one is LOW."""
+    accepted = {("CVE-1", "zlib"): KnownFinding("HIGH", date(2026, 3, 3), is_accepted=True)}
+    named = NamedFindings("BASIC", date(2026, 1, 1), Counter({"HIGH": 2, "LOW": 1}), accepted, {})
+    seen = Baseline(ImageState(baseline), NOW, revision=1, notes=()) if baseline else None
+    record = ImageRecord(DIGEST, Scan(NOW, "COMPLETE", "BASIC", scan), baseline=seen)
+    image = reported(record=record, findings=named)
+    assert image.counts == ({"HIGH": 2, "LOW": 1} if is_named else scan)
+    assert image.is_named == (is_named or not scan)
+
+
+def test_counts_of_enhanced_scanning_do_not_have_all_severities() -> None:
+    """The event counts no suppressed finding, and has LOW and below only in its total."""
+    record = ImageRecord(DIGEST, Scan(NOW, "ACTIVE", "ENHANCED", {"HIGH": 1}, other=1))
+    named = NamedFindings("ENHANCED", date(2026, 1, 1), Counter({"HIGH": 2, "LOW": 1}), {}, {})
+    assert reported(record=record, findings=named).counts == {"HIGH": 2, "LOW": 1}
 
 
 def test_counts_of_the_last_scan_that_completed() -> None:

@@ -11,7 +11,7 @@ from cli.call import Call
 from cli.exits import ExitCode, UsageError
 from cli.image_changes import ChangeShown, changes_of
 from cli.output import add_row, age, duration, table
-from cli.policy import lowest_severity, policy_of
+from cli.policy import has_names, lowest_severity, policy_of
 from cli.report.document import Freshness, ReportedImage
 from cli.report.images import ENHANCED, Known, Rules, reported_image
 from cli.report.inventory import NamedFindings
@@ -39,7 +39,6 @@ _IMAGE = re.compile(
     r"(?P<repository>[a-z0-9][a-z0-9._/-]*)(?:@(?:sha256:)?(?P<digest>[0-9a-f]{12,64})|:(?P<tag>\w[\w.-]{0,127}))"
 )
 _DIGITS = 64
-_LEFT_OUT = (Outcome.UNSCANNABLE, Outcome.ARCHIVED, Outcome.EXCLUDED)
 
 
 @dataclass(frozen=True)
@@ -177,6 +176,7 @@ def explain(stack: Stack, image: str) -> Explanation:
     stored = Baselines(ledger).recall(named.repository, digest, ()).image
     item = ledger.get(notified_key(named.repository, digest))
     notified = notified_image(item) if item else None
+    origins = _origins(ledger, named.repository, stored)
     runs, line = _in_runs(files, named.repository, digest)
     if not (listed or stored.record.last_scan or runs):
         raise UsageError(
@@ -189,9 +189,10 @@ def explain(stack: Stack, image: str) -> Explanation:
         acceptances(risks_in_effect(stack).risks, {named.repository}, now.date()).by_repository,
         now,
         lowest_severity(stack),
+        has_names=has_names(stack),
     )
     found = listed or ListedImage(named.repository, Image(digest, tags=stored.tags))
-    state = reported_image(found, _known(stored, notified, line), rules)
+    state = reported_image(found, _known(stored, notified, origins, line), rules)
     return Explanation(
         image=image,
         in_ecr=listed is not None,
@@ -242,18 +243,31 @@ def _digest_of(named: _Named, ledger: Table) -> str:
 def _in_runs(
     files: RunFiles, repository: str, digest: str
 ) -> tuple[tuple[InRun, ...], ImageLine | None]:
-    """Return what the last runs decided, newest first, and the newest line."""
+    """Return what the last runs decided, newest first, and the newest line not of a dry run."""
     runs, newest = list[InRun](), None
     for summary in files.summaries(MOST_RUNS):
         lines = files.images(summary.run, repository)
         line = next((each for each in lines if each.image_digest == digest), None)
         if line:
-            newest = newest or line
+            newest = newest or (None if summary.dry_run else line)
             runs.append(InRun(summary.run, summary.ended_at, line.outcome, line.reason))
     return tuple(runs), newest
 
 
-def _known(stored: StoredImage, notified: NotifiedImage | None, line: ImageLine | None) -> Known:
+def _origins(ledger: Table, repository: str, stored: StoredImage) -> dict[str, NotifiedImage]:
+    """Return what was delivered about the images that had the tag before, by digest."""
+    found = stored.findings.findings.values() if stored.findings else ()
+    digests = {each.origin for each in found if each.origin}
+    items = ledger.get_many([notified_key(repository, digest) for digest in sorted(digests)])
+    return {each.image_digest: each for each in map(notified_image, items)}
+
+
+def _known(
+    stored: StoredImage,
+    notified: NotifiedImage | None,
+    origins: Mapping[str, NotifiedImage],
+    line: ImageLine | None,
+) -> Known:
     known = stored.findings
     named = known and NamedFindings(
         scan_type=known.scan_type,
@@ -262,7 +276,7 @@ def _known(stored: StoredImage, notified: NotifiedImage | None, line: ImageLine 
         kept=known.findings,
         versions={},
     )
-    return Known(stored.record, named or None, stored.child, notified, line)
+    return Known(stored.record, named or None, stored.child, notified, line, origins)
 
 
 def _next_scan(

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -59,8 +60,14 @@ def bucket(stack: StackInMemory) -> RunBucket:
     return RunBucket(boto3.client("s3"), "run-bucket")
 
 
-def scanned(table: Table, days_ago: float, status: str = "COMPLETE", digest: str = A) -> None:
-    scan = RecordedScan(NOW - days_ago * DAY, status, "BASIC", {"HIGH": 1})
+def scanned(
+    table: Table,
+    days_ago: float,
+    status: str = "COMPLETE",
+    digest: str = A,
+    severity: str = "HIGH",
+) -> None:
+    scan = RecordedScan(NOW - days_ago * DAY, status, "BASIC", {severity: 1})
     ImageRecords(table).note_scan("team/api", digest, scan, expires_at=LATER)
 
 
@@ -271,7 +278,7 @@ def changed(table: Table, *kinds: Change, **note: Any) -> None:
         changes=changes,
         expires_at=LATER,
     )
-    scanned(table, 1)
+    scanned(table, 1, severity="CRITICAL")
     Baselines(table).note(
         "team/api",
         A,
@@ -313,6 +320,49 @@ def test_says_who_was_notified_of_each_change_and_why_not(
     assert "SNS 03-13 03:00; SLACK: in a digest" in text
     assert "none: NotifyOn excludes BETTER" in text
     assert "1 critical" in text
+
+
+@pytest.mark.usefixtures("ecr")
+def test_says_who_was_notified_of_what_came_with_another_image(run: Run, table: Table) -> None:
+    """A finding that came with the image that had the tag before was notified with that image."""
+    findings = {
+        ("CVE-1", "zlib"): KnownFinding("HIGH", (NOW - 3 * DAY).date(), revision=2, origin=B)
+    }
+    known = KnownFindings(1, "BASIC", NOW.date() - 30 * DAY, findings, expires_at=LATER)
+    scanned(table, 1)
+    Baselines(table).note(
+        "team/api",
+        A,
+        Baseline(ImageState({"HIGH": 1}), NOW, revision=1, notes=()),
+        seen=None,
+        scanned_at=NOW,
+        also=[to_store(table, "team/api", A, known, revision=1)],
+    )
+    NotifiedImages(table).note(
+        "team/api", B, "SNS", Delivery("id", NOW - 2 * DAY, revision=2), expires_at=LATER
+    )
+    found = json.loads(run("why", "team/api:v1", "-o", "json").stdout)
+    (finding,) = found["state"]["findings"]
+    assert finding["notified"] == {"SNS": (NOW - 2 * DAY).isoformat()}
+
+
+@pytest.mark.usefixtures("ecr")
+def test_a_dry_run_does_not_decide(run: Run, bucket: RunBucket) -> None:
+    in_run(bucket, "DUE", "dry run")
+    write(bucket, replace(summary("last"), dry_run=True))
+    found = json.loads(run("why", "team/api:v1", "-o", "json").stdout)
+    assert [each["outcome"] for each in found["runs"]] == ["DUE"]
+    assert found["state"]["outcome"] is None
+
+
+@pytest.mark.usefixtures("ecr")
+def test_names_that_are_not_read_any_more_are_not_shown(
+    run: Run, stack: StackInMemory, table: Table
+) -> None:
+    changed(table, Change.WORSE)
+    stack.parameters["IncludeFindings"] = "false"
+    found = json.loads(run("why", "team/api:v1", "-o", "json").stdout)
+    assert (found["state"]["counts"], found["state"]["is_named"]) == ({"CRITICAL": 1}, False)
 
 
 @pytest.mark.usefixtures("ecr")

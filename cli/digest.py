@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from cli.call import Call
+from cli.checks.repairs import own
 from cli.exits import ExitCode
 from reporting.phrases import counted
 from reporting.text import visible
@@ -28,11 +29,12 @@ _RUNNING = ("RUNNING", "PENDING_REDRIVE")
 class SentDigest:
     """An execution of SendDigest, with its output once it has succeeded.
 
-    reason: why it failed; empty if it did not.
+    reason: why it failed; empty if it did not. look: the command that lists what is undelivered.
     """
 
     execution: str
     status: str
+    look: str
     output: Mapping[str, Any] | None = None
     reason: str = ""
 
@@ -67,7 +69,7 @@ class SentDigest:
             images = counted(self.output["images"], "image", "images")
             return (
                 f"The digest {self.output['digest']} went to {channels}: {images}. What a channel "
-                "did not accept is in the dead-letter queue: ecr-rescan undelivered"
+                f"did not accept is in the dead-letter queue: {self.look}"
             )
         if removed := self.output.get("removed"):
             changes = counted(removed, "change", "changes")
@@ -84,24 +86,25 @@ def digest(call: Call, *, wait: int) -> ExitCode:
     machine = call.stack.output("SendDigestArn")
     execution = states.start_execution(stateMachineArn=machine, input="{}")["executionArn"]
     with call.output.waiting("waiting for the digest"):
-        sent = _ended(execution, states, timedelta(seconds=wait))
+        look = own(call.stack, "undelivered")
+        sent = _ended(execution, states, look, timedelta(seconds=wait))
     call.answer(sent)
     if sent.output is not None:
         return ExitCode.DONE
     return ExitCode.INCOMPLETE if sent.status in _RUNNING else ExitCode.BAD
 
 
-def _ended(execution: str, states: "SFNClient", wait: timedelta) -> SentDigest:
+def _ended(execution: str, states: "SFNClient", look: str, wait: timedelta) -> SentDigest:
     until = clock.now() + wait
     while True:
         described = states.describe_execution(executionArn=execution)
         status = described["status"]
         if status == "SUCCEEDED":
-            return SentDigest(execution, status, output=json.loads(described["output"]))
+            return SentDigest(execution, status, look, output=json.loads(described["output"]))
         if status not in _RUNNING:
             why = [described.get("error"), described.get("cause")]
             reason = ": ".join(each for each in why if each)
-            return SentDigest(execution, status, reason=reason or status)
+            return SentDigest(execution, status, look, reason=reason or status)
         if clock.now() >= until:
-            return SentDigest(execution, status)
+            return SentDigest(execution, status, look)
         clock.sleep(_LOOKS_EVERY)

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from cli.call import Call
+from cli.checks.repairs import own
 from cli.cost import (
     ALARMS,
     METRICS,
@@ -58,7 +59,7 @@ class Plan:
     due: images that would be scanned, the oldest scan first.
     quota_left: of ECR's scans of 24 hours, without those that pushes have used.
     is_learnt: whether ECR has ever throttled, so that the rate is a measured one.
-    damaged: files of the run that could not be read.
+    which: the command that names the images. damaged: files of the run that could not be read.
     """
 
     summary: SummaryDocument
@@ -69,6 +70,7 @@ class Plan:
     is_learnt: bool
     cost: RunCost
     names_images: bool
+    which: str
     damaged: tuple[str, ...] = ()
 
     @property
@@ -134,7 +136,7 @@ class Plan:
             console.print(self._images())
         for problem in summary.problems:
             console.print(visible(f"{problem.repository}: {problem.problem}"), soft_wrap=True)
-        which = "" if self.names_images else "Which ones: ecr-rescan plan --images · "
+        which = "" if self.names_images else f"Which ones: {self.which} · "
         console.print(f"\n{which}{_of_prices()}", soft_wrap=True)
 
     def _never(self) -> int:
@@ -316,6 +318,7 @@ def _plan(
         is_learnt=board.is_learnt,
         cost=run_cost(sizes, speed),
         names_images=names_images,
+        which=own(stack, "plan --images"),
         damaged=tuple(files.damaged),
     )
 

@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from cli.call import Call
+from cli.checks.repairs import own
 from cli.executions import REDRIVABLE_FOR, SUCCEEDED, Execution, Executions
 from cli.exits import CommandError, ExitCode, UsageError
 from cli.run_files import RunFiles
@@ -33,6 +34,7 @@ class Rerun:
     run: absent if no run has failed. problems, deferred: the first repositories that are left.
     started: the name of the new run; absent if none was started. is_redriven: the run continues.
     redrive_until: until when AWS redrives the run; absent where a rerun is the way.
+    next: the command that shows the progress of the run, or continues it.
     """
 
     run: str | None
@@ -44,6 +46,7 @@ class Rerun:
     started: str | None = None
     is_redriven: bool = False
     redrive_until: datetime | None = None
+    next: str | None = None
 
     def document(self) -> Mapping[str, object]:
         """Return all of it."""
@@ -61,16 +64,16 @@ class Rerun:
         if self.run is None:
             console.print(self.reason, soft_wrap=True)
         elif self.is_redriven:
-            console.print(f"{self.run} goes on   ecr-rescan status --follow", soft_wrap=True)
+            console.print(f"{self.run} goes on   {self.next}", soft_wrap=True)
         elif self.started:
-            console.print(f"started {self.started}   ecr-rescan status --follow", soft_wrap=True)
+            console.print(f"started {self.started}   {self.next}", soft_wrap=True)
         elif self.redrive_until:
             done = self.repositories - self.left
             console.print(
                 f"The run itself was stopped: {visible(self.reason)}. Redrive continues it and "
                 f"repeats none of the {done:,} of {self.repositories:,} repositories that are "
                 f"done, until {self.redrive_until:%Y-%m-%d}:\n"
-                f"  ecr-rescan rerun {self.run} --redrive",
+                f"  {self.next}",
                 soft_wrap=True,
             )
         else:
@@ -81,7 +84,7 @@ def rerun(call: Call, run: str | None, *, redrive: bool) -> ExitCode:
     """Start what a run did not finish; say so where Redrive is the better way."""
     stack = call.stack
     executions = Executions(stack)
-    execution = _given(executions, run) if run else _newest_failed(stack, executions)
+    execution = _given(stack, executions, run) if run else _newest_failed(stack, executions)
     if execution is None:
         call.answer(
             Rerun(
@@ -90,15 +93,13 @@ def rerun(call: Call, run: str | None, *, redrive: bool) -> ExitCode:
         )
         return ExitCode.DONE
     if execution.is_running:
-        raise UsageError(
-            f"{execution.name} is running: ecr-rescan status --follow shows when it has ended."
-        )
+        raise UsageError(f"{execution.name} is running: {_follow(stack)} shows when it has ended.")
     if redrive:
         return _redriven(call, executions, execution)
     left = _left_of(stack, execution)
     if left is None:
         return _again(call, executions, execution)
-    found = _answer(execution, left)
+    found = _answer(stack, execution, left)
     if not found.left:
         call.answer(Rerun(None, f"{execution.name} has done everything: nothing to rerun."))
         return ExitCode.DONE
@@ -109,15 +110,15 @@ def rerun(call: Call, run: str | None, *, redrive: bool) -> ExitCode:
     started = None
     if call.confirm(f"Start a run over these {found.left:,}?"):
         started = executions.start("rerun", left.rerun)
-    call.answer(Rerun(**{**vars(found), "started": started}))
+    call.answer(replace(found, started=started, next=_follow(stack) if started else None))
     return ExitCode.DONE
 
 
-def _given(executions: Executions, run: str) -> Execution:
+def _given(stack: Stack, executions: Executions, run: str) -> Execution:
     if execution := executions.find(run):
         return execution
     raise UsageError(
-        f"There is no run {visible(run)}: ecr-rescan status --runs 100 lists their names."
+        f"There is no run {visible(run)}: {own(stack, 'status --runs 100')} lists their names."
     )
 
 
@@ -151,7 +152,7 @@ def _left_of(stack: Stack, execution: Execution) -> RunSummary | None:
     return summary_of(facts, names, records.for_run(execution.name))
 
 
-def _answer(execution: Execution, left: RunSummary) -> Rerun:
+def _answer(stack: Stack, execution: Execution, left: RunSummary) -> Rerun:
     ended_at = execution.ended_at or execution.started_at
     until = ended_at + REDRIVABLE_FOR
     is_redrive_better = execution.was_stopped and execution.is_redrivable and until > clock.now()
@@ -163,6 +164,7 @@ def _answer(execution: Execution, left: RunSummary) -> Rerun:
         problems=tuple(left.problems.start),
         deferred=tuple(left.deferred.start),
         redrive_until=until if is_redrive_better else None,
+        next=own(stack, f"rerun {execution.name} --redrive") if is_redrive_better else None,
     )
 
 
@@ -171,13 +173,14 @@ def _redriven(call: Call, executions: Executions, execution: Execution) -> ExitC
         reason = execution.not_redrivable_because or "its Map had ended"
         raise UsageError(
             f"Redrive does not help {execution.name}: {visible(reason)}. "
-            f"ecr-rescan rerun {execution.name} starts what it did not finish."
+            f"{own(call.stack, f'rerun {execution.name}')} starts what it did not finish."
         )
     is_wanted = call.confirm(f"Continue {execution.name}, with the definition that it had?")
     if is_wanted:
         executions.redrive(execution)
     reason = execution.error or execution.status
-    call.answer(Rerun(execution.name, reason, is_redriven=is_wanted))
+    follow = _follow(call.stack) if is_wanted else None
+    call.answer(Rerun(execution.name, reason, is_redriven=is_wanted, next=follow))
     return ExitCode.DONE
 
 
@@ -193,8 +196,14 @@ def _again(call: Call, executions: Executions, execution: Execution) -> ExitCode
     started = None
     if call.confirm("Start a run with the same input?"):
         started = executions.start("rerun", _input_of(execution))
-    call.answer(Rerun(execution.name, execution.error or execution.status, started=started))
+    follow = _follow(call.stack) if started else None
+    reason = execution.error or execution.status
+    call.answer(Rerun(execution.name, reason, started=started, next=follow))
     return ExitCode.DONE
+
+
+def _follow(stack: Stack) -> str:
+    return own(stack, "status --follow")
 
 
 def _complain_of(call: Call, execution: Execution, found: Rerun) -> None:

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from cli.call import Call
+from cli.checks.repairs import own
 from cli.executions import SUCCEEDED, Execution, Executions, MapProgress
 from cli.exits import ExitCode
 from cli.output import Output, add_row, age, duration, number, table
@@ -100,7 +101,7 @@ class Status:
 
     queues: messages that wait, by queue. unfinished: executions of NotifyScan that ended early and
     are started again by the next digest. schedules: by what they start.
-    damaged: summaries that could not be read.
+    look: the command that lists what is undelivered. damaged: summaries that could not be read.
     """
 
     runs: tuple[ShownRun, ...]
@@ -109,6 +110,7 @@ class Status:
     unfinished: int
     schedules: Mapping[str, Schedule]
     now: datetime
+    look: str
     damaged: tuple[str, ...] = ()
 
     @property
@@ -162,7 +164,7 @@ class Status:
         for running in self.running:
             console.print(f"\n{running.sentence(self.now)}", soft_wrap=True)
         undelivered = self.queues["undelivered"]
-        command = "   ecr-rescan undelivered" if undelivered else ""
+        command = f"   {self.look}" if undelivered else ""
         console.print(f"\n{undelivered:,} undelivered or unstarted{command}", soft_wrap=True)
         console.print(f"{self.queues['inspector_findings']:,} findings of Amazon Inspector wait")
         if self.unfinished:
@@ -204,6 +206,7 @@ def read_status(stack: Stack, most: int) -> Status:
         unfinished=sum(1 for _ in UnfinishedExecutions(table_of).ended_early(now)),
         schedules=_schedules(stack),
         now=now,
+        look=own(stack, "undelivered"),
         damaged=tuple(files.damaged),
     )
 

@@ -15,6 +15,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from cli.call import Call
+from cli.checks.repairs import aws, own
 from cli.exits import CommandError, ExitCode, UsageError
 from cli.stack import Stack
 from cli.subscriptions import is_pending, subscriptions
@@ -131,7 +132,7 @@ def _answer(channel: Channel, by: str, ended: Mapping[str, Any], stack: Stack) -
         why = ": ".join(filter(None, (ended.get("error"), _reason(ended.get("cause", "")))))
         raise CommandError(
             f"NotifyScan did not send the test: {visible(why or ended['status'])}. "
-            "ecr-rescan doctor checks what it needs."
+            f"{own(stack, 'doctor')} checks what it needs."
         )
     outcome = json.loads(ended["output"])["outcome"]
     name, now = channel.lower(), clock.now()
@@ -174,12 +175,18 @@ def _reason(cause: str) -> str:
 
 def _repair(channel: Channel, stack: Stack) -> tuple[str, ...]:
     if channel not in _SECRETS:
-        return ("ecr-rescan doctor checks the topic, its subscriptions, and its key.",)
-    secret = stack.parameter(_PARAMETERS[channel])
+        doctor = own(stack, "doctor")
+        return (f"{doctor} checks the topic, its subscriptions, and its key.",)
+    file = f"{channel.lower()}.json"
+    put = aws(
+        stack,
+        "secretsmanager put-secret-value",
+        secret_id=stack.parameter(_PARAMETERS[channel]),
+        secret_string=f"file://{file}",
+    )
     return (
-        "Repair what receives it, or store its new address or key:",
-        f"  aws secretsmanager put-secret-value --secret-id {secret} "
-        f"--secret-string '{_SECRETS[channel]}'",
+        f"Repair what receives it, or write {_SECRETS[channel]} into {file}, then:",
+        f"  {put}",
     )
 
 
@@ -192,5 +199,5 @@ def _subscribers(stack: Stack) -> str:
     said = counted(len(confirmed), "confirmed subscription", "confirmed subscriptions")
     said += f" ({listed})" if listed else ""
     if waiting := len(found) - len(confirmed):
-        said += f"; {waiting} not confirmed, see ecr-rescan doctor"
+        said += f"; {waiting} not confirmed, see {own(stack, 'doctor')}"
     return f"SNS passes it on to {said}."

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from cli.aws_errors import command_error
 from cli.call import Call
+from cli.checks.repairs import own
 from cli.exits import ExitCode
 from cli.kept_messages import UnknownMessageError, read
 from cli.output import add_row, age, number, table
@@ -37,13 +38,17 @@ class Unknown:
 
 @dataclass(frozen=True)
 class KeptMessages:
-    """What the queue keeps. unfinished: executions of NotifyScan that can be started again."""
+    """What the queue keeps. unfinished: executions of NotifyScan that can be started again.
+
+    send: the command that sends it again.
+    """
 
     messages: Sequence[WaitingMessage]
     unknown: Sequence[Unknown]
     unfinished: int
     is_whole: bool
     now: datetime
+    send: str
 
     def document(self) -> Mapping[str, object]:
         """Return it for JSON."""
@@ -77,23 +82,27 @@ class KeptMessages:
             console.print(listed)
             more = "" if self.is_whole else ", and there are more"
             kept = f"{counted(len(self.messages), 'is', 'are')} kept{more}, for {KEPT_FOR.days} "
-            console.print(f"{kept}days each. ecr-rescan undelivered send", soft_wrap=True)
+            console.print(f"{kept}days each. {self.send}", soft_wrap=True)
         elif not self.unknown:
             console.print("The dead-letter queue Undelivered is empty.")
         if self.unfinished:
             executions = counted(self.unfinished, "execution", "executions")
-            words = "did not finish: ecr-rescan undelivered send starts what is left over"
+            words = f"did not finish: {self.send} starts what is left over"
             console.print(f"{executions} of NotifyScan {words}", soft_wrap=True)
 
 
 @dataclass(frozen=True)
 class SentMessages:
-    """What became of the messages, by what each is, such as a channel or a kind of event."""
+    """What became of the messages, by what each is, such as a channel or a kind of event.
+
+    look: the command that lists what is left.
+    """
 
     outcomes: Mapping[str, Counter[Outcome]]
     unknown: Sequence[Unknown]
     restarted: int
     is_whole: bool
+    look: str
 
     @property
     def total(self) -> Counter[Outcome]:
@@ -148,7 +157,7 @@ class SentMessages:
         if not named:
             return "The dead-letter queue Undelivered is empty."
         more = "" if self.is_whole else f" At most {MOST:,} are sent in one pass: send again."
-        look = "" if self.is_complete else " See what is left: ecr-rescan undelivered"
+        look = "" if self.is_complete else f" See what is left: {self.look}"
         return f"{', '.join(named)}.{more}{look}"
 
 
@@ -169,7 +178,8 @@ def _list(call: Call, queue: UndeliveredQueue, takers: Takers, ledger: Table) ->
     _complain_of(call, unknown)
     now = clock.now()
     unfinished = sum(1 for _ in UnfinishedExecutions(ledger).ended_early(now))
-    call.answer(KeptMessages(messages, unknown, unfinished, len(taken) < MOST, now))
+    send = own(call.stack, "undelivered send")
+    call.answer(KeptMessages(messages, unknown, unfinished, len(taken) < MOST, now, send))
     return ExitCode.DONE
 
 
@@ -190,7 +200,9 @@ def _send(call: Call, queue: UndeliveredQueue, takers: Takers, ledger: Table) ->
         call.output.complain(f"Whether messages were delivered is not known. {problem}")
     _complain_of(call, unknown)
     is_whole = len(taken) < MOST
-    sent = SentMessages(_by_kind(messages, redelivery.outcomes), unknown, restarted, is_whole)
+    look = own(call.stack, "undelivered")
+    outcomes = _by_kind(messages, redelivery.outcomes)
+    sent = SentMessages(outcomes, unknown, restarted, is_whole, look)
     call.answer(sent)
     return ExitCode.DONE if sent.is_complete else ExitCode.INCOMPLETE
 

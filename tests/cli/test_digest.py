@@ -19,7 +19,8 @@ SENT = {
     "is_resumed": False,
     "removed": 1_300,
 }
-NOT_ACCEPTED = "What a channel did not accept is in the dead-letter queue: ecr-rescan undelivered"
+LOOK = "ecr-rescan undelivered --region eu-west-1"
+NOT_ACCEPTED = f"What a channel did not accept is in the dead-letter queue: {LOOK}"
 
 
 @pytest.fixture(autouse=True)
@@ -83,7 +84,7 @@ def test_says_what_was_sent(
     stack: StackInMemory, run: Run, ending: Ending, output: object, words: str
 ) -> None:
     ending.with_("SUCCEEDED", output=json.dumps(output))
-    result = run("digest")
+    result = run("digest", "--region", "eu-west-1")
     assert (result.exit_code, result.stdout, result.stderr) == (0, f"{words}\n", "")
     states = boto3.client("stepfunctions")
     (started,) = states.list_executions(stateMachineArn=stack.outputs["SendDigestArn"])[

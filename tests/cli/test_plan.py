@@ -114,7 +114,7 @@ def test_prints_a_row_per_image_as_csv(run: Run) -> None:
 @pytest.mark.usefixtures("dry_run")
 def test_prints_what_a_run_would_do(run: Run, stack: StackInMemory) -> None:
     stack.parameters["RepositoryFilter"] = "prod/"
-    text = run("plan").stdout
+    text = run("plan", "--region", "eu-west-1").stdout
     assert text.startswith(f"dry run {PLANNED} took 18 min; nothing was started\n")
     for line in (
         r"repositories .* 2  filter prod/",
@@ -125,7 +125,7 @@ def test_prints_what_a_run_would_do(run: Run, stack: StackInMemory) -> None:
         r"state transitions .* 17  0.0004 USD",
     ):
         assert any(re.match(line, each) for each in text.splitlines()), line
-    assert "Which ones: ecr-rescan plan --images" in text
+    assert "Which ones: ecr-rescan plan --images --region eu-west-1 " in text
 
 
 @pytest.mark.usefixtures("dry_run")

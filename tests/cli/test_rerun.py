@@ -118,16 +118,17 @@ def test_says_where_redrive_is_better_and_does_it(
     run: Run, recorded: Recorded, ended: Ended, how: dict[str, str]
 ) -> None:
     ended("bad", redriveStatus="REDRIVABLE", **how)
-    answer = run("rerun")
+    answer = run("rerun", "--region", "eu-west-1")
     assert answer.exit_code == 1
     assert (
         "repeats none of the 1 of 3 repositories that are done, until 2026-03-28:\n"
-        "  ecr-rescan rerun bad --redrive\n"
+        "  ecr-rescan rerun bad --redrive --region eu-west-1\n"
     ) in answer.stdout
     assert started(recorded) == []
 
-    answer = run("rerun", "bad", "--redrive", "--yes")
-    assert (answer.exit_code, answer.stdout) == (0, "bad goes on   ecr-rescan status --follow\n")
+    answer = run("rerun", "bad", "--redrive", "--yes", "--region", "eu-west-1")
+    assert answer.exit_code == 0
+    assert answer.stdout == "bad goes on   ecr-rescan status --follow --region eu-west-1\n"
     assert recorded.asked["RedriveExecution"] == [{"executionArn": "arn:execution:bad"}]
 
 

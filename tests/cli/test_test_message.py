@@ -86,10 +86,12 @@ def test_a_refusal_has_the_reason_and_the_repair(answers: Recorded, run: Run) ->
     assert (done.exit_code, done.stderr) == (1, "")
     headline, what, command = done.stdout.splitlines()
     assert headline == "teams refused it: TEAMS returned 403: The workflow is turned off"
-    assert what == "Repair what receives it, or store its new address or key:"
+    assert what == (
+        """Repair what receives it, or write {"url": "https://…"} into teams.json, then:"""
+    )
     assert command == (
         f"  aws secretsmanager put-secret-value --secret-id {SECRET} "
-        """--secret-string '{"url": "https://…"}'"""
+        "--secret-string file://teams.json --region eu-west-1"
     )
 
 

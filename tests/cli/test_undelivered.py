@@ -114,13 +114,15 @@ def test_lists_what_is_kept_and_leaves_it(
 ) -> None:
     put(kept(2, "TEAMS"), kept(1), json.dumps(FINDING))
     for _ in range(2):
-        result = run("undelivered", width=120)
+        result = run("undelivered", "--region", "eu-west-1", width=120)
         assert result.exit_code == 0, result.stderr
         head, *lines, last = result.stdout.splitlines()
         assert head.split() == ["WHAT", "ABOUT", "SINCE", "WHY"]
         assert [line.split("  ")[0] for line in lines] == ["Inspector2 Finding", "slack", "teams"]
         assert "3 h    WebhookRefused: SLACK returned 404: no_service" in lines[1]
-        assert last == "3 are kept, for 14 days each. ecr-rescan undelivered send"
+        assert (
+            last == "3 are kept, for 14 days each. ecr-rescan undelivered send --region eu-west-1"
+        )
     assert inputs(stack.outputs["NotifyScanArn"]) == []
     assert visible(stack) == 3
 

@@ -19,7 +19,7 @@ from runtime import durations
 
 _SHOWN = 3  # findings of a change
 # The parameter by which each channel is in use, and its value where it is not.
-_USED_BY = {
+USED_BY = {
     Channel.SNS: ("NotificationTopicState", "DISABLED"),
     Channel.CHATBOT: ("ChatbotTopicState", "DISABLED"),
     Channel.SLACK: ("SlackWebhookSecretArn", ""),
@@ -156,6 +156,6 @@ def _channels(stack: Stack) -> dict[Channel, bool]:
     digest = stack.parameter("DigestChannels").split(",")
     return {
         channel: channel in digest
-        for channel, (parameter, unused) in _USED_BY.items()
+        for channel, (parameter, unused) in USED_BY.items()
         if stack.parameter(parameter) != unused
     }

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from cli.call import Call
 from cli.checks.repairs import aws, own
 from cli.exits import CommandError, ExitCode, UsageError
+from cli.image_changes import USED_BY
 from cli.stack import Stack
 from cli.subscriptions import is_pending, subscriptions
 from reporting.channels.delivery import Channel
@@ -28,15 +29,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 LONGEST = 330  # seconds; an Express execution has 300
-_PARAMETERS = {
-    Channel.SNS: "NotificationTopicState",
-    Channel.CHATBOT: "ChatbotTopicState",
-    Channel.SLACK: "SlackWebhookSecretArn",
-    Channel.TEAMS: "TeamsWebhookSecretArn",
-    Channel.WEBHOOK: "WebhookSecretArn",
-    Channel.PAGERDUTY: "PagerDutySecretArn",
-    Channel.EVENTBRIDGE: "ReportEventBusArn",
-}
 _SECRETS = {
     Channel.SLACK: '{"url": "https://…"}',
     Channel.TEAMS: '{"url": "https://…"}',
@@ -123,7 +115,7 @@ def _channel(name: str) -> Channel:
     try:
         return Channel(name.upper())
     except ValueError:
-        known = ", ".join(each.lower() for each in _PARAMETERS)
+        known = ", ".join(each.lower() for each in USED_BY)
         raise UsageError(f"There is no channel {visible(name)}: give one of {known}.") from None
 
 
@@ -138,7 +130,7 @@ def _answer(channel: Channel, by: str, ended: Mapping[str, Any], stack: Stack) -
     name, now = channel.lower(), clock.now()
     if not isinstance(outcome, dict):
         raise UsageError(
-            f"The stack {stack.name} does not use {name}: set {_PARAMETERS[channel]} in "
+            f"The stack {stack.name} does not use {name}: set {USED_BY[channel][0]} in "
             "ecr-rescan.toml, then run ecr-rescan deploy."
         )
     (result,) = outcome["results"]
@@ -181,7 +173,7 @@ def _repair(channel: Channel, stack: Stack) -> tuple[str, ...]:
     put = aws(
         stack,
         "secretsmanager put-secret-value",
-        secret_id=stack.parameter(_PARAMETERS[channel]),
+        secret_id=stack.parameter(USED_BY[channel][0]),
         secret_string=f"file://{file}",
     )
     return (

@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 from cli.stack import Stack
 from runtime import clock
 
+LOOKED_AT = 100  # the newest ones, where one of some kind is looked for
 REDRIVABLE_FOR = timedelta(days=14)  # after the end
 SUCCEEDED, RUNNING = "SUCCEEDED", "RUNNING"
 _UNDER_WAY = (RUNNING, "PENDING_REDRIVE")
@@ -50,6 +51,23 @@ class Execution:
     def was_stopped(self) -> bool:
         """Return whether its tolerance, its time or an operator ended it before its last state."""
         return self.has_failed and (self.error == _MAP_STOPPED or self.status != "FAILED")
+
+    @property
+    def given(self) -> dict[str, object]:
+        """Return its input; empty if no run accepts it."""
+        document = json.loads(self.run_input)
+        return document if isinstance(document, dict) else {}
+
+    @property
+    def is_dry_run(self) -> bool:
+        """Return whether it starts no scan. Only for an execution that was described."""
+        return self.given.get("dry_run") is True
+
+    @property
+    def rerun_of(self) -> str | None:
+        """Return the run whose rest it does. Only for an execution that was described."""
+        run = self.given.get("rerun_of")
+        return run if isinstance(run, str) else None
 
 
 @dataclass(frozen=True)
@@ -104,6 +122,13 @@ class Executions:
     def newest(self, most: int) -> list[Execution]:
         """List the executions that were started last, newest first."""
         return list(islice(self._all(), most))
+
+    def newest_real(self) -> Iterator[Execution]:
+        """Describe those of the newest that have ended and were no dry run, newest first."""
+        for each in self.newest(LOOKED_AT):
+            found = None if each.is_running else self.find(each.name)
+            if found and not found.is_dry_run:
+                yield found
 
     def progress(self, run: str) -> MapProgress | None:
         """Count the repositories of a run; None before its Map has begun."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from cli.call import Call
 from cli.checks.repairs import own
-from cli.executions import SUCCEEDED, Execution, Executions, MapProgress
+from cli.executions import Execution, Executions, MapProgress
 from cli.exits import ExitCode
 from cli.output import Output, add_row, age, duration, number, table
 from cli.run_files import RunFiles
@@ -31,10 +31,14 @@ _SCHEDULES = {
 
 @dataclass(frozen=True)
 class ShownRun:
-    """An execution, and its summary where it has one."""
+    """An execution, and its summary where it has one.
+
+    is_dry_run: absent if the run has no summary and Step Functions has deleted it.
+    """
 
     execution: Execution
     summary: SummaryDocument | None
+    is_dry_run: bool | None
 
     def outcome(self, outcome: Outcome) -> int | None:
         """Return how many images had an outcome; absent without a summary."""
@@ -50,7 +54,7 @@ class ShownRun:
         return {
             "run": self.execution.name,
             "status": self.execution.status,
-            "is_dry_run": self.summary.dry_run if self.summary else None,
+            "is_dry_run": self.is_dry_run,
             "started_at": self.execution.started_at,
             "ended_at": self.execution.ended_at,
             "seconds": self.seconds(),
@@ -101,10 +105,13 @@ class Status:
 
     queues: messages that wait, by queue. unfinished: executions of NotifyScan that ended early and
     are started again by the next digest. schedules: by what they start.
-    look: the command that lists what is undelivered. damaged: summaries that could not be read.
+    look: the command that lists what is undelivered.
+    has_failed: whether the newest run that has ended, dry runs aside, did not succeed.
+    damaged: summaries that could not be read.
     """
 
     runs: tuple[ShownRun, ...]
+    has_failed: bool
     running: tuple[RunningRun, ...]
     queues: Mapping[str, int]
     unfinished: int
@@ -112,12 +119,6 @@ class Status:
     now: datetime
     look: str
     damaged: tuple[str, ...] = ()
-
-    @property
-    def has_failed(self) -> bool:
-        """Return whether the newest run that has ended did not succeed."""
-        ended = [each.execution for each in self.runs if not each.execution.is_running]
-        return bool(ended) and ended[0].status != SUCCEEDED
 
     def document(self) -> Mapping[str, object]:
         """Return all of it."""
@@ -193,11 +194,11 @@ def read_status(stack: Stack, most: int) -> Status:
     """Read what a stack does."""
     executions, files, now = Executions(stack), RunFiles(stack), clock.now()
     listed = executions.newest(most)
+    last = next(executions.newest_real(), None)
     table_of = Table(stack.client("dynamodb"), stack.output("LedgerTableName"))
     return Status(
-        runs=tuple(
-            ShownRun(each, None if each.is_running else files.summary(each.name)) for each in listed
-        ),
+        runs=tuple(_shown(executions, files, each) for each in listed),
+        has_failed=last is not None and last.has_failed,
         running=tuple(_running(stack, executions, each) for each in listed if each.is_running),
         queues={
             "undelivered": _messages(stack, "UndeliveredQueueUrl"),
@@ -209,6 +210,14 @@ def read_status(stack: Stack, most: int) -> Status:
         look=own(stack, "undelivered"),
         damaged=tuple(files.damaged),
     )
+
+
+def _shown(executions: Executions, files: RunFiles, execution: Execution) -> ShownRun:
+    """Read the summary of a run, and without one its input, to know whether it is a dry run."""
+    if summary := None if execution.is_running else files.summary(execution.name):
+        return ShownRun(execution, summary, summary.dry_run)
+    found = executions.find(execution.name)
+    return ShownRun(execution, None, found.is_dry_run if found else None)
 
 
 def _follow(stack: Stack, output: Output) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from cli.checks.repairs import aws, own, parameter
 from cli.checks.result import Result, fault, ok, unchecked, warn
+from cli.executions import SUCCEEDED, Execution, Executions
 from cli.exits import CommandError
 from cli.output import age
 from cli.run_files import RunFiles
@@ -19,7 +20,6 @@ from runtime import clock
 from runtime.patterns import QUICK, PatternTooSlow, matching_texts
 
 NEAREST = 3  # names that are shown if the filter matches none
-EXECUTIONS = 100  # of RescanRegistry that are looked at, the newest
 # What ScheduleIntervalSeconds can be.
 INTERVALS = (3_600, 10_800, 21_600, 43_200, 86_400, 172_800, 259_200)
 CRON_FIELDS = 6
@@ -209,19 +209,20 @@ def _enable(stack: Stack, found: Mapping[str, Any]) -> str:
 
 def _last_run(stack: Stack, *, is_on: bool) -> tuple[str, list[Result]]:
     """Say how the last run ended, and check that one has succeeded in two intervals."""
-    answer = stack.client("stepfunctions").list_executions(
-        stateMachineArn=stack.output("RescanRegistryArn"), maxResults=EXECUTIONS
-    )
-    ended = [each for each in answer["executions"] if each["status"] != "RUNNING"]
-    succeeded = [each["stopDate"] for each in ended if each["status"] == "SUCCEEDED"]
+    ended = list[Execution]()
+    for run in Executions(stack).newest_real():
+        ended.append(run)
+        if run.status == SUCCEEDED:
+            break
+    succeeded = [each.ended_at for each in ended if each.ended_at and each.status == SUCCEEDED]
     interval = timedelta(seconds=int(stack.parameter("ScheduleIntervalSeconds")))
     now = clock.now()
     problems = []
     if is_on and now - max([*succeeded, stack.created_at]) > 2 * interval:
-        last = f"since {max(succeeded):%Y-%m-%d %H:%M} UTC" if succeeded else "so far"
+        since = f"since {max(succeeded):%Y-%m-%d %H:%M} UTC" if succeeded else "so far"
         problems.append(
             fault(
-                f"no run has succeeded {last}",
+                f"no run has succeeded {since}",
                 "scans become older than RescanAfter.",
                 own(stack, "status"),
                 own(stack, "rerun") if ended else _start(stack),
@@ -230,10 +231,10 @@ def _last_run(stack: Stack, *, is_on: bool) -> tuple[str, list[Result]]:
     if not ended:
         return "no run has ended yet", problems
     last = ended[0]
-    text = f"last run {last['status'].lower()} {age(last['stopDate'], now)} ago"
-    if last["status"] != "SUCCEEDED" and not problems:
+    text = f"last run {last.status.lower()} {age(last.ended_at or now, now)} ago"
+    if last.has_failed and not problems:
         follows = "images that it did not reach are not rescanned before the next run."
-        problems.append(warn(text, follows, own(stack, f"rerun {last['name']}")))
+        problems.append(warn(text, follows, own(stack, f"rerun {last.name}")))
     return text, problems
 
 

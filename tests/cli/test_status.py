@@ -13,7 +13,7 @@ from ledger.run_records import RecordStatus, RunRecord, RunRecords
 from ledger.run_summaries import ImageCounts, summary_key
 from ledger.table import Table
 from tests.cli.conftest import Run, StackInMemory
-from tests.cli.recorded import Recorded
+from tests.cli.recorded import Recorded, refused
 from tests.cli.test_plan import bucket, patience  # noqa: F401
 from tests.cli.test_run_files import summary, write
 from tests.support.clock import NOW
@@ -37,6 +37,20 @@ def listed(name: str, status: str, minutes_ago: int = 60, took: int | None = 18)
         "startDate": started_at,
         **ended,
     }
+
+
+def let_run(recorded: Recorded, *executions: dict[str, Any], **given: object) -> None:
+    """Let there be executions, the newest first. given: inputs by name of the execution."""
+    by_name = {each["name"]: each for each in executions}
+
+    def described(asked: dict[str, Any]) -> dict[str, Any]:
+        name = asked["executionArn"].rpartition(":")[2]
+        if name not in by_name:
+            raise refused("DescribeExecution", "ExecutionDoesNotExist")
+        return {**by_name[name], "input": json.dumps(given.get(name, {}))}
+
+    recorded.answer("ListExecutions", {"executions": [*executions]})
+    recorded.answer("DescribeExecution", described)
 
 
 def counts(**changes: int) -> dict[str, int]:
@@ -108,8 +122,7 @@ def test_lists_the_last_runs_and_ends_badly_if_the_newest_failed(
     scheduled: Recorded,
     bucket: Any,  # noqa: F811
 ) -> None:
-    executions = [listed("second", "FAILED"), listed("first", "SUCCEEDED", 1500)]
-    scheduled.answer("ListExecutions", {"executions": executions})
+    let_run(scheduled, listed("second", "FAILED"), listed("first", "SUCCEEDED", 1500))
     images = ImageCounts({"STARTED": {"accepted": 88}, "FAILED": {"EcrError": 12}})
     write(
         bucket,
@@ -163,6 +176,28 @@ def test_lists_the_last_runs_and_ends_badly_if_the_newest_failed(
     assert (found["runs"][0]["seconds"], found["runs"][1]["started"]) == (1080, None)
     rows = [*csv.DictReader(io.StringIO(run("status", "-o", "csv").stdout))]
     assert [each["status"] for each in rows] == ["FAILED", "SUCCEEDED"]
+
+
+@pytest.mark.parametrize("given", [{"dry_run": True}, {"dry_run": True, "rerun_of": "plan"}])
+@pytest.mark.parametrize(("last", "code"), [("FAILED", 1), ("SUCCEEDED", 0)])
+@pytest.mark.parametrize("of_plan", ["FAILED", "SUCCEEDED"])
+def test_a_dry_run_is_not_the_last_run(
+    run: Run, scheduled: Recorded, given: object, last: str, code: int, of_plan: str
+) -> None:
+    let_run(scheduled, listed("plan", of_plan), listed("daily", last, 1500), plan=given)
+    assert run("status", "--runs", "1").exit_code == code
+    answer = json.loads(run("status", "-o", "json").stdout)
+    assert [each["is_dry_run"] for each in answer["runs"]] == [True, False]
+
+
+def test_a_run_that_step_functions_has_just_forgotten_says_nothing(
+    run: Run, scheduled: Recorded
+) -> None:
+    let_run(scheduled)
+    scheduled.answer("ListExecutions", {"executions": [listed("old", "FAILED")]})
+    answer = run("status", "-o", "json")
+    assert answer.exit_code == 0
+    assert json.loads(answer.stdout)["runs"][0]["is_dry_run"] is None
 
 
 def test_a_run_in_progress_has_its_progress(

@@ -144,9 +144,10 @@ def clients(
     healthy: StackInMemory, account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[[str], Any]:
     """Give the clients that the command uses, with answers of what moto does not have."""
-    ended = {"name": "run", "status": "SUCCEEDED", "stopDate": NOW - timedelta(hours=3)}
+    ended: dict[str, Any] = {"name": "run", "status": "SUCCEEDED", "executionArn": "arn"}
+    ended |= {"startDate": NOW - timedelta(hours=4), "stopDate": NOW - timedelta(hours=3)}
     answers: dict[str, dict[str, Any]] = {
-        "stepfunctions": {"list_executions": {"executions": [ended]}},
+        "stepfunctions": {"list_executions": {"executions": [ended]}, "describe_execution": ended},
         "lambda": {
             "get_function_concurrency": {},
             "get_account_settings": {"AccountLimit": {"UnreservedConcurrentExecutions": 1_000}},
@@ -162,13 +163,13 @@ def clients(
 
 @pytest.fixture
 def answer(clients: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch) -> Answer:
-    """Let an operation return an answer, or raise an error."""
+    """Let an operation return an answer, which can depend on what is asked, or raise an error."""
 
     def answer(service: str, operation: str, answer: Any) -> None:
-        def call(**_: Any) -> Any:
+        def call(**asked: Any) -> Any:
             if isinstance(answer, Exception):
                 raise answer
-            return answer
+            return answer(**asked) if callable(answer) else answer
 
         monkeypatch.setattr(clients(service), operation, call)
 

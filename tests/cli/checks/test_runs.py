@@ -1,5 +1,7 @@
 """Checks of the filter, the schedules, the last run, and the oldest scan."""
 
+import json
+from collections.abc import Collection
 from datetime import timedelta
 from typing import Any
 
@@ -18,16 +20,25 @@ from tests.support.clock import NOW
 DAY = timedelta(days=1)
 
 
-def executions(*ended: tuple[str, timedelta]) -> dict[str, Any]:
-    """Make the answer of ListExecutions: the status of each, and how long ago it ended."""
-    return {
-        "executions": [
-            {"name": f"run-{number}", "status": status, "stopDate": NOW - ago}
-            if status != "RUNNING"
-            else {"name": f"run-{number}", "status": status}
-            for number, (status, ago) in enumerate(ended)
-        ]
+def let_end(answer: Answer, *ended: tuple[str, timedelta], dry: Collection[str] = ()) -> None:
+    """Let there be runs: the status of each, and how long ago it ended. dry: names of dry runs."""
+    listed: dict[str, dict[str, Any]] = {
+        f"run-{number}": {
+            "executionArn": f"arn:run-{number}",
+            "name": f"run-{number}",
+            "status": status,
+            "startDate": NOW - ago,
+            **({} if status == "RUNNING" else {"stopDate": NOW - ago}),
+        }
+        for number, (status, ago) in enumerate(ended)
     }
+
+    def described(executionArn: str) -> dict[str, Any]:  # noqa: N803 as AWS names it
+        name = executionArn.rpartition(":")[2]
+        return {**listed[name], "input": json.dumps({"dry_run": name in dry})}
+
+    answer("stepfunctions", "list_executions", {"executions": [*listed.values()]})
+    answer("stepfunctions", "describe_execution", described)
 
 
 # The filter
@@ -98,7 +109,7 @@ def test_a_schedule_that_is_disabled(
 ) -> None:
     change("runs", State="DISABLED")
     healthy.parameters["ScheduleState"] = parameter
-    answer("stepfunctions", "list_executions", executions(("SUCCEEDED", 9 * DAY)))
+    let_end(answer, ("SUCCEEDED", 9 * DAY))
     result = the(schedule(opened()), State.WARN)
     assert result.found == "the schedule of runs is disabled"
     assert result.repair[0].startswith(repair)
@@ -165,7 +176,7 @@ def test_the_longest_interval_of_a_schedule(expression: str, hours: float) -> No
 
 
 def test_a_stack_that_has_not_run_yet(answer: Answer, opened: Opened) -> None:
-    answer("stepfunctions", "list_executions", executions(("RUNNING", 0 * DAY)))
+    let_end(answer, ("RUNNING", 0 * DAY))
     assert the(schedule(opened()), State.OK).found.endswith("no run has ended yet")
 
 
@@ -175,7 +186,7 @@ def test_a_success_is_needed_in_two_intervals(
 ) -> None:
     stack = opened()
     stack.created_at = NOW - 30 * DAY
-    answer("stepfunctions", "list_executions", executions(("SUCCEEDED", age)))
+    let_end(answer, ("SUCCEEDED", age))
     result = the(schedule(stack), state)
     assert ("no run has succeeded since 2026-03-1" in result.found) is (state is State.FAULT)
 
@@ -192,7 +203,7 @@ def test_a_stack_without_a_success(
 ) -> None:
     stack = opened()
     stack.created_at = NOW - 3 * DAY
-    answer("stepfunctions", "list_executions", executions(*ended))
+    let_end(answer, *ended)
     result = the(schedule(stack), State.FAULT)
     assert result.found == "no run has succeeded so far"
     assert result.repair[1].startswith(repair)
@@ -200,10 +211,29 @@ def test_a_stack_without_a_success(
 
 @pytest.mark.parametrize("status", ["FAILED", "TIMED_OUT", "ABORTED"])
 def test_a_last_run_that_failed_is_run_again(answer: Answer, opened: Opened, status: str) -> None:
-    answer("stepfunctions", "list_executions", executions((status, DAY), ("SUCCEEDED", DAY)))
+    let_end(answer, (status, DAY), ("SUCCEEDED", DAY))
     result = the(schedule(opened()), State.WARN)
     assert result.found == f"last run {status.lower()} 24 h ago"
     assert result.repair == ("ecr-rescan rerun run-0",)
+
+
+def test_a_dry_run_that_succeeds_hides_no_failure(answer: Answer, opened: Opened) -> None:
+    stack = opened()
+    stack.created_at = NOW - 30 * DAY
+    let_end(
+        answer,
+        ("SUCCEEDED", 0 * DAY),
+        *(("FAILED", day * DAY) for day in range(1, 9)),
+        ("SUCCEEDED", 9 * DAY),
+        dry={"run-0"},
+    )
+    result = the(schedule(stack), State.FAULT)
+    assert result.found == "no run has succeeded since 2026-03-05 03:00 UTC"
+
+
+def test_a_dry_run_that_fails_is_no_failure(answer: Answer, opened: Opened) -> None:
+    let_end(answer, ("FAILED", 0 * DAY), ("SUCCEEDED", DAY), dry={"run-0"})
+    assert the(schedule(opened()), State.OK).found.endswith("last run succeeded 24 h ago")
 
 
 # The oldest scan

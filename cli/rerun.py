@@ -1,6 +1,5 @@
 """Run again what a run did not finish: ecr-rescan rerun."""
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -23,7 +22,6 @@ from runtime import clock
 if TYPE_CHECKING:
     from rich.console import Console
 
-MOST_RUNS = 100  # that are looked at for one that failed
 _INVALID = "InvalidRescanRequest"
 
 
@@ -123,20 +121,33 @@ def _given(stack: Stack, executions: Executions, run: str) -> Execution:
 
 
 def _newest_failed(stack: Stack, executions: Executions) -> Execution | None:
-    """Return the newest run that failed, unless a later one did everything or was its rerun."""
-    files, rerun_with_success = RunFiles(stack), set[str]()
-    for each in executions.newest(MOST_RUNS):
-        if each.has_failed and each.name not in rerun_with_success:
-            return executions.find(each.name)
-        if each.status == SUCCEEDED:
-            summary = files.summary(each.name)
-            if summary and summary.is_whole and not summary.dry_run:
-                return None
-            described = executions.find(each.name)
-            document = json.loads(described.run_input) if described else {}
-            if isinstance(document, dict) and isinstance(document.get("rerun_of"), str):
-                rerun_with_success.add(document["rerun_of"])
+    """Return the newest run that failed, unless a later one or its reruns did everything.
+
+    A dry run has done nothing, and leaves nothing.
+    """
+    files, done = RunFiles(stack), set[str]()
+    for each in executions.newest_real():
+        origin = _origin(executions, each)
+        if each.has_failed and origin not in done:
+            return each
+        summary = files.summary(each.name)
+        if summary and summary.is_whole:
+            return None
+        done.add(origin)
     return None
+
+
+def _origin(executions: Executions, execution: Execution) -> str:
+    """Return the name of the run that a chain of reruns began with.
+
+    A rerun that succeeds ends its chain: each does everything that the one before it has left.
+    """
+    chain, last = [execution.name], execution.rerun_of
+    while last and last not in chain:
+        chain.append(last)
+        found = executions.find(last)
+        last = found.rerun_of if found else None
+    return chain[-1]
 
 
 def _left_of(stack: Stack, execution: Execution) -> RunSummary | None:
@@ -147,8 +158,7 @@ def _left_of(stack: Stack, execution: Execution) -> RunSummary | None:
         return None
     records = RunRecords(Table(stack.client("dynamodb"), stack.output("LedgerTableName")))
     ended_at = execution.ended_at or clock.now()
-    is_dry = _input_of(execution).get("dry_run") is True
-    facts = RunFacts(execution.name, is_dry, execution.started_at, ended_at)
+    facts = RunFacts(execution.name, execution.is_dry_run, execution.started_at, ended_at)
     return summary_of(facts, names, records.for_run(execution.name))
 
 
@@ -195,7 +205,7 @@ def _again(call: Call, executions: Executions, execution: Execution) -> ExitCode
     call.output.complain(f"{execution.name} ended before it had listed its repositories: {cause}")
     started = None
     if call.confirm("Start a run with the same input?"):
-        started = executions.start("rerun", _input_of(execution))
+        started = executions.start("rerun", execution.given)
     follow = _follow(call.stack) if started else None
     reason = execution.error or execution.status
     call.answer(Rerun(execution.name, reason, started=started, next=follow))
@@ -216,8 +226,3 @@ def _complain_of(call: Call, execution: Execution, found: Rerun) -> None:
         call.output.complain(f"  {visible(str(row['repository']))}  {visible(str(row['problem']))}")
     if (more := found.left - len(found.problems) - len(found.deferred)) > 0:
         call.output.complain(f"  and {more:,} more")
-
-
-def _input_of(execution: Execution) -> dict[str, object]:
-    document = json.loads(execution.run_input)
-    return document if isinstance(document, dict) else {}

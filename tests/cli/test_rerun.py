@@ -14,7 +14,7 @@ from ledger.table import Table
 from tests.cli.conftest import Run, StackInMemory
 from tests.cli.recorded import Recorded, refused
 from tests.cli.test_run_files import summary, write
-from tests.cli.test_status import listed
+from tests.cli.test_status import let_run, listed
 from tests.support.clock import NOW
 
 NAME = "rerun-20260314T030000Z"
@@ -185,6 +185,59 @@ def test_a_run_that_was_rerun_with_success_is_done(
     )
     text = run("rerun", "--yes").stdout
     assert text.startswith("Nothing to rerun" if "bad" in given else "started")
+
+
+PLAN, FIRST, SECOND = {"dry_run": True}, {"rerun_of": "bad"}, {"rerun_of": "first"}
+
+
+@pytest.mark.parametrize(
+    ("runs", "reruns"),
+    [
+        ({"plan": ("FAILED", PLAN)}, None),
+        ({"plan": ("FAILED", PLAN), "bad": ("FAILED", {})}, "bad"),
+        ({"first": ("SUCCEEDED", FIRST | PLAN), "bad": ("FAILED", {})}, "bad"),
+        ({"now": ("RUNNING", {}), "bad": ("FAILED", {})}, "bad"),
+        (
+            {"second": ("SUCCEEDED", SECOND), "first": ("FAILED", FIRST), "bad": ("FAILED", {})},
+            None,
+        ),
+        (
+            {"second": ("SUCCEEDED", FIRST), "first": ("FAILED", FIRST), "bad": ("FAILED", {})},
+            None,
+        ),
+        (
+            {"second": ("FAILED", SECOND), "first": ("SUCCEEDED", FIRST), "bad": ("FAILED", {})},
+            "second",
+        ),
+        (
+            {"first": ("SUCCEEDED", FIRST), "bad": ("FAILED", {}), "other": ("FAILED", {})},
+            "other",
+        ),
+        ({"second": ("SUCCEEDED", SECOND), "first": ("FAILED", SECOND)}, None),
+        ({"second": ("SUCCEEDED", SECOND), "other": ("FAILED", {})}, "other"),
+    ],
+)
+@pytest.mark.usefixtures("bucket")
+def test_finds_the_newest_run_with_something_left(
+    run: Run, recorded: Recorded, runs: dict[str, tuple[str, Any]], reruns: str | None
+) -> None:
+    executions = [
+        listed(name, status, took=None if status == "RUNNING" else 18)
+        for name, (status, _) in runs.items()
+    ]
+    let_run(recorded, *executions, **{name: given for name, (_, given) in runs.items()})
+    answer = run("rerun", "--yes", "-o", "json")
+    assert answer.exit_code == 0, answer.stderr
+    assert json.loads(answer.stdout)["run"] == reruns
+
+
+def test_the_reruns_of_a_run_over_everything_do_what_older_ones_left(
+    run: Run, recorded: Recorded, bucket: RunBucket
+) -> None:
+    write(bucket, summary("bad", status="INCOMPLETE"))
+    names = {"first": "SUCCEEDED", "bad": "FAILED", "older": "FAILED"}
+    let_run(recorded, *(listed(name, status) for name, status in names.items()), first=FIRST)
+    assert run("rerun").stdout.startswith("Nothing to rerun")
 
 
 def test_a_run_that_did_everything_needs_no_rerun(

@@ -85,17 +85,30 @@ def about(call: Call, answers: Answers, file: Path) -> Call:
 
 def answers_text(answers: Answers, template: Template) -> str:
     """Write a file of answers: what is given, and everything else as a comment."""
-    region = f"region = {_toml(answers.region)}" if answers.region else '# region = "eu-central-1"'
+    region = '# region = "eu-central-1"'
+    if answers.region:
+        region = f"region = {toml_text(answers.region)}"
     grouped = {name for names in template.groups.values() for name in names}
     others = tuple(name for name in template.parameters if name not in grouped)
     groups = {**template.groups, **({"Others": others} if others else {})}
-    parts = [_HEAD.format(stack=_toml(answers.stack), region=region)]
+    parts = [_HEAD.format(stack=toml_text(answers.stack), region=region)]
     for title, names in groups.items():
         parts.append(f"# ---- {title} {'-' * (WIDTH - 8 - len(title))}\n")
         parts += (
             _entry(name, template.parameters[name], answers.parameters.get(name)) for name in names
         )
     return "\n".join(parts)
+
+
+def toml_text(value: str) -> str:
+    """Write a text as a basic string of TOML, which has the escapes of JSON, and more.
+
+    The result is one line, without invisible characters: it can be copied from a terminal.
+    """
+    return "".join(
+        each if visible(each) == each else f"\\U{ord(each):08x}"
+        for each in json.dumps(value, ensure_ascii=False)
+    )
 
 
 def check_parameters(file: Path, answers: Answers, template: Template) -> None:
@@ -107,7 +120,7 @@ def check_parameters(file: Path, answers: Answers, template: Template) -> None:
 
 def _refusals(given: Mapping[str, str], template: Template) -> Iterator[str]:
     for name, value in given.items():
-        shown = visible(f'{name} = "{value}"')
+        shown = f"{visible(name)} = {toml_text(value)}"
         if name not in template.parameters:
             close = difflib.get_close_matches(name, template.parameters, n=1)
             meant = f"did you mean {close[0]}?" if close else "docs/parameters.md lists all."
@@ -122,8 +135,8 @@ def _entry(name: str, parameter: Parameter, value: str | None) -> str:
     lines = textwrap.wrap(parameter.description, WIDTH - 2)
     comment = "".join(f"# {line}\n" for line in lines)
     if value is None:
-        return f"{comment}# {name} = {_toml(parameter.default)}\n"
-    return f"{comment}{name} = {_toml(value)}\n"
+        return f"{comment}# {name} = {toml_text(parameter.default)}\n"
+    return f"{comment}{name} = {toml_text(value)}\n"
 
 
 def _table(file: Path, document: Mapping[str, Any], *path: str) -> Mapping[str, Any]:
@@ -139,8 +152,3 @@ def _text(file: Path, name: str, value: object) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int):
         raise UsageError(f'{file}: {name} must be text in quotes, such as {name} = "…"')
     return str(value)
-
-
-def _toml(value: str) -> str:
-    """Write a text as a basic string of TOML, which has the escapes of JSON, and one more."""
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", r"\u007f")

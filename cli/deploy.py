@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from cli import questions
-from cli.answers import Answers, about, answers_text, check_parameters, read_answers
+from cli.answers import Answers, about, answers_text, check_parameters, read_answers, toml_text
 from cli.call import Call
 from cli.checkout import Checkout, checkout_here
 from cli.deployed import Deployed, Written, options_for
@@ -14,7 +14,6 @@ from cli.stack import Stack, existing
 from cli.stack_events import failures
 from cli.template_parameters import Template
 from registry.ecr import EcrRegistry
-from reporting.text import visible
 
 PLANNED = "REVIEW_IN_PROGRESS"  # a first change set, which was not executed
 ONLY_DELETABLE = {"CREATE_FAILED", "DELETE_FAILED", "ROLLBACK_COMPLETE", "ROLLBACK_FAILED"}
@@ -127,7 +126,7 @@ def _show_kept(call: Call, stack: Stack, answers: Answers, template: Template) -
     if not kept:
         return
     lines = [
-        f'{name} = "{visible(value)}", not "{template.parameters[name].default}"'
+        f"{name} = {toml_text(value)}, not {toml_text(template.parameters[name].default)}"
         for name, value in kept.items()
     ]
     call.output.complain(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cli.answers import Answers
+from cli.answers import Answers, toml_text
 from cli.stack import Stack
 from cli.stack_command import DEFAULT_STACK
 from reporting.text import visible
@@ -34,7 +34,7 @@ class Written:
         """Print the file's name and its parameters."""
         _print(console, f"Wrote {self.file}, with the default of every other parameter:")
         for name, value in self.answers.parameters.items():
-            _print(console, f'  {name} = "{value}"')
+            _print(console, f"  {name} = {toml_text(value)}")
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,8 @@
 
 import shlex
 
+from cli.answers import toml_text
 from cli.stack import Stack
-from reporting.text import visible
 
 _OWN = "ecr-rescan"  # the program, and the name that a stack has unless --stack is given
 
@@ -31,7 +31,7 @@ def own(stack: Stack, command: str) -> str:
 
 def parameter(name: str, value: str) -> str:
     """Say how a parameter is changed."""
-    return f'Set {name} = "{visible(value)}" in ecr-rescan.toml, then: make deploy'
+    return f"Set {name} = {toml_text(value)} in ecr-rescan.toml, then: make deploy"
 
 
 def broken(line: str, width: int) -> str:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cli.answers import PARAMETERS, Answers, answers_text, check_parameters, read_answers
+from cli.answers import PARAMETERS, Answers, answers_text, check_parameters, read_answers, toml_text
 from cli.exits import UsageError
 from cli.template_parameters import Parameter, Template, read_template
 from tests.support.template import ROOT
@@ -41,6 +41,21 @@ def test_is_read_as_it_was_written(
     answers = Answers(stack, region, parameters)
     path = written(tmp_path_factory.mktemp("answers"), answers_text(answers, TEMPLATE))
     assert read_answers(path) == answers
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("prod/", '"prod/"'),
+        (r"team/api\-gw", r'"team/api\\-gw"'),
+        ('a"b', r'"a\"b"'),
+        ("a\nb\x7f", r'"a\nb\U0000007f"'),
+        ("\u202ea\U000e0041", r'"\U0000202ea\U000e0041"'),
+    ],
+)
+def test_a_text_is_one_visible_line_of_toml(value: str, text: str) -> None:
+    assert toml_text(value) == text
+    assert tomllib.loads(f"value = {text}") == {"value": value}
 
 
 def test_explains_every_parameter_by_the_template() -> None:
@@ -113,10 +128,10 @@ def test_names_every_wrong_parameter_at_the_same_time() -> None:
         "mine.toml has 5 wrong:",
         '  HighTreshold = "2": there is no such parameter; did you mean HighThreshold?',
         '  Xyzzy = "1": there is no such parameter; docs/parameters.md lists all.',
-        '  RescanAfter = "soon�[2J": must be a duration such as 7d, 36h, 2w3d, 1m (30 days) or '
-        "P7D, at least 24h",
+        r'  RescanAfter = "soon\u001b[2J": must be a duration such as 7d, 36h, 2w3d, 1m (30 days) '
+        "or P7D, at least 24h",
         "  RepositoryFilter = \"'prod/'\": SAM would take quotes or backslashes out of it",
-        r'  ExcludeTagPattern = "a\ b": SAM would take quotes or backslashes out of it',
+        r'  ExcludeTagPattern = "a\\ b": SAM would take quotes or backslashes out of it',
     ]
 
 

@@ -301,10 +301,13 @@ class TestDeploy:
     def test_lists_what_the_stack_keeps(self, run: Run, stack: DeployedStack, tools: Tools) -> None:
         """SAM sends UsePreviousValue for what the file does not name."""
         stack.parameters = {"HighThreshold": "2", "LowThreshold": "off", "RescanAfter": "36h"}
+        stack.parameters["RepositoryFilter"] = r"api\-gw"
         answer_file('LowThreshold = "off"')
         result = run("deploy", "--yes")
         assert result.stderr.partition("\n")[2] == (
             "Kept, because the file does not name them; to reset one, write its default there:\n"
+            r'  RepositoryFilter = "api\\-gw", not ""'
+            "\n"
             '  RescanAfter = "36h", not "7d"\n'
             '  HighThreshold = "2", not "0"\n'
         )

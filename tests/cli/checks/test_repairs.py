@@ -51,6 +51,11 @@ def test_a_parameter_is_one_line(opened: Opened) -> None:
     assert "\n" not in parameter("RepositoryFilter", "a\nb")
 
 
+def test_a_parameter_is_written_as_in_its_file() -> None:
+    text = parameter("RepositoryFilter", r"team/api\-gw")
+    assert text.startswith(r'Set RepositoryFilter = "team/api\\-gw" in ecr-rescan.toml')
+
+
 def test_a_wide_command_is_broken_between_options_and_stays_the_same(opened: Opened) -> None:
     command = aws(opened(), "events put-targets", rule="r" * 40, targets=f"[{HOSTILE!r} --x]")
     shown = broken(command, 78)

@@ -4,12 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from notify_scan.events.channel_trials import channel_test
 from notify_scan.events.fields import Fields, UnreadableScanEvent
 from notify_scan.events.images import image_action
 from notify_scan.events.own import refuse_others, rescan_finished, scan_result_found
 from notify_scan.events.runs import execution_ended
 from notify_scan.events.scans import basic_scan, enhanced_scan
-from notify_scan.events.tests import channel_test
 from notify_scan.interpreted_event import InterpretedEvent, interpreted
 from notify_scan.settings import InterpretEventSettings
 from own_events import SOURCE

@@ -400,6 +400,7 @@ def _observe(
     tour = Tour(CommandLine(engine), receivers.inbox, partial(_show_command, console))
     console.print()
     console.print(Text("The command line", "bold"))
+    (REPOSITORY / INBOX_DIRECTORY).mkdir(exist_ok=True)
     tour.all() if plan.has_tour else tour.report()
     return Observed(
         parameters=parameters,

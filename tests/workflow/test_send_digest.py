@@ -441,7 +441,7 @@ def by_number(number: int) -> DigestChange:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(280)
+@pytest.mark.timeout(600)  # each notes 3,000 images for six channels
 @pytest.mark.parametrize(
     ("made", "title"),
     [
@@ -451,8 +451,16 @@ def by_number(number: int) -> DigestChange:
             "Baseline: 3,000 images with open vulnerabilities, 3,000 of them with critical "
             "vulnerabilities",
         ),
-        (reminder, "Reminder: 3,000 images are still above a threshold"),
-        (by_number, "Digest: 3,000 images changed (1,000 new, 1,000 worse, 1,000 cleared)"),
+        pytest.param(
+            reminder,
+            "Reminder: 3,000 images are still above a threshold",
+            marks=pytest.mark.scale,
+        ),
+        pytest.param(
+            by_number,
+            "Digest: 3,000 images changed (1,000 new, 1,000 worse, 1,000 cleared)",
+            marks=pytest.mark.scale,
+        ),
     ],
 )
 def test_thousands_of_images_are_one_message_a_channel(

@@ -35,6 +35,7 @@ from cli.stack import Stack
 from ledger.boards import Boards
 from ledger.run_summaries import SummaryDocument
 from ledger.table import Table
+from reporting.phrases import counted
 from reporting.text import visible
 from rescan_registry.outcomes import Outcome
 from rescan_registry.pacing import Operation, first_board
@@ -204,7 +205,8 @@ class Estimate:
         """Print it."""
         cost = self.cost
         console.print(
-            f"{cost.repositories:,} repositories, {cost.images:,} images, of which a daily run "
+            f"{counted(cost.repositories, 'repository', 'repositories')}, "
+            f"{counted(cost.images, 'image', 'images')}, of which a daily run "
             f"finds {self.due:,} due",
             soft_wrap=True,
         )

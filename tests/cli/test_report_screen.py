@@ -1,0 +1,27 @@
+"""What the report looks like where there is little room."""
+
+import io
+
+from rich.console import Console
+
+from cli.report.read import Affected
+from cli.report.screen import _lines_of, show_affected
+from cli.report.totals import open_findings, worst_first
+from tests.support.made_up_reports import report
+
+
+def test_a_line_wraps_between_its_parts() -> None:
+    parts = ["Scanned within 7 d: 2 of 5", "due 1", "oldest 13 d"]
+    assert [*_lines_of(parts, 40)] == ["Scanned within 7 d: 2 of 5 · due 1", "oldest 13 d"]
+    assert [*_lines_of(parts, 80)] == ["Scanned within 7 d: 2 of 5 · due 1 · oldest 13 d"]
+
+
+def test_remarks_have_a_line_of_their_own_where_there_are_any() -> None:
+    images = [image for image in report(images=60).images if open_findings(image)]
+    affected = Affected("CVE-2026-31337", worst_first(images), 0, len(images), 1.0, ())
+    console = Console(width=80, file=io.StringIO(), markup=False, highlight=False)
+    show_affected(affected, console)
+    lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    remarks = [line for line in lines if line.startswith(" " * 8) and "incident open" in line]
+    findings = [line for line in lines if line.startswith(("crit", "high", "med", "low"))]
+    assert 0 < len(remarks) < len(findings)

@@ -47,7 +47,7 @@ OF_A_MESSAGE = Usage(
 CHANNELS = 2  # assumed
 CHANGED = 0.05  # of the results, assumed
 
-QUOTA = 100_000  # scans of a registry in 24 hours, by ECR's default
+QUOTA = 100_000  # scans of a registry in 24 hours, by ECR's default, those on push included
 ALARMS = 12
 METRICS = 29
 HOURS_A_MONTH = 730

@@ -7,6 +7,7 @@ from cli import VERSION
 from cli.checks.metrics import hourly
 from cli.checks.repairs import aws, parameter
 from cli.checks.result import Result, fault, ok, warn
+from cli.cost import QUOTA
 from cli.stack import Stack
 from ledger.boards import Boards
 from ledger.table import Table
@@ -15,7 +16,6 @@ from rescan_registry.pacing import Operation
 from rescan_registry.request import LEAST_RESCAN_AFTER
 from runtime import clock, durations
 
-SCANS_A_DAY = 100_000  # ECR's quota for a Region, scans on push included
 MANY_SCANS = 90_000
 PER_REPOSITORY = 3  # invocations under way for each repository that a run processes, at most
 DAY = timedelta(days=1)
@@ -107,7 +107,7 @@ def scan_quota(stack: Stack) -> list[Result]:
         stack, ("EcrRescan", "images_started"), {"service": stack.name}, "Sum", now - DAY
     )
     started = int(sum(counted))
-    found = f"{started:,} of {SCANS_A_DAY:,} scans started in 24 h"
+    found = f"{started:,} of {QUOTA:,} scans started in 24 h"
     fewer = (
         "Scans on push, and those of other tools, count too. Select fewer images, with "
         "RepositoryFilter or PulledWithin, or raise RescanAfter."

@@ -11,8 +11,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from cli.call import Call
-from cli.checks.repairs import own
 from cli.exits import ExitCode
+from cli.shown_commands import own
 from reporting.phrases import counted
 from reporting.text import visible
 from runtime import clock

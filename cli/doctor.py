@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from cli.aws_errors import NotAllowed, in_a_sentence
 from cli.call import Call
 from cli.checks import account, alarms, channels, events, runs
-from cli.checks.repairs import broken
 from cli.checks.result import Result, State, fault, ok, unchecked
 from cli.exits import CommandError, ExitCode
+from cli.shown_commands import broken
 from cli.stack import Stack
 from registry.ecr import EcrRegistry
 from reporting.text import visible

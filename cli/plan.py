@@ -10,7 +10,6 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from cli.call import Call
-from cli.checks.repairs import own
 from cli.cost import (
     ALARMS,
     METRICS,
@@ -31,6 +30,7 @@ from cli.exits import CommandError, ExitCode, UsageError
 from cli.output import add_row, age, duration, table
 from cli.prices import prices
 from cli.run_files import ImageLine, RunFiles
+from cli.shown_commands import own
 from cli.stack import Stack
 from ledger.boards import Boards
 from ledger.run_summaries import SummaryDocument

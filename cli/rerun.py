@@ -6,10 +6,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from cli.call import Call
-from cli.checks.repairs import own
 from cli.executions import REDRIVABLE_FOR, SUCCEEDED, Execution, Executions
 from cli.exits import CommandError, ExitCode, UsageError
 from cli.run_files import RunFiles
+from cli.shown_commands import own
 from cli.stack import Stack
 from ledger.bucket import RunBucket
 from ledger.run_records import RunRecords

@@ -6,11 +6,11 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from cli.call import Call
-from cli.checks.repairs import own
 from cli.executions import Execution, Executions, MapProgress
 from cli.exits import ExitCode
 from cli.output import Output, add_row, age, duration, number, table
 from cli.run_files import RunFiles
+from cli.shown_commands import own
 from cli.stack import Stack
 from ledger.run_records import RunRecords
 from ledger.run_summaries import SummaryDocument

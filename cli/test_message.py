@@ -15,9 +15,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from cli.call import Call
-from cli.checks.repairs import aws, own
 from cli.exits import CommandError, ExitCode, UsageError
 from cli.image_changes import USED_BY
+from cli.shown_commands import aws, own
 from cli.stack import Stack
 from cli.subscriptions import is_pending, subscriptions
 from reporting.channels.delivery import Channel

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from cli.aws_errors import command_error
 from cli.call import Call
-from cli.checks.repairs import own
 from cli.exits import ExitCode
 from cli.kept_messages import UnknownMessageError, read
 from cli.output import add_row, age, number, table
 from cli.redelivery import Outcome, Redelivery, Takers, WaitingMessage, per_second
+from cli.shown_commands import own
 from cli.undelivered_queue import KEPT_FOR, MOST, TakenMessage, UndeliveredQueue
 from ledger.deliveries import Deliveries
 from ledger.errors import LedgerUnavailable

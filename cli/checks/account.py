@@ -5,9 +5,9 @@ from datetime import timedelta
 
 from cli import VERSION
 from cli.checks.metrics import hourly
-from cli.checks.repairs import aws, parameter
 from cli.checks.result import Result, fault, ok, warn
 from cli.cost import QUOTA
+from cli.shown_commands import aws, parameter
 from cli.stack import Stack
 from ledger.boards import Boards
 from ledger.table import Table

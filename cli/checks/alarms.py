@@ -6,8 +6,8 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from cli.checks.channels import ADDRESS, subscribe
-from cli.checks.repairs import aws, parameter
 from cli.checks.result import Result, fault, ok, warn
+from cli.shown_commands import aws, parameter
 from cli.stack import Stack
 from cli.subscriptions import subscriptions
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from botocore.exceptions import ClientError
 
 from cli.aws_errors import NotAllowed, command_error
-from cli.checks.repairs import aws, parameter
 from cli.checks.result import Result, State, fault, ok, unchecked, warn
 from cli.exits import CommandError
+from cli.shown_commands import aws, parameter
 from cli.stack import Stack
 from cli.subscriptions import Subscription, is_pending, subscriptions
 from notify_scan.webhooks.secrets import PARAMETERS, WebhookSecretUnusable, secret_of

@@ -6,9 +6,9 @@ from datetime import timedelta
 from typing import Any
 
 from cli.checks.metrics import hourly
-from cli.checks.repairs import aws, own
 from cli.checks.result import Result, fault, ok, warn
 from cli.output import age
+from cli.shown_commands import aws, own
 from cli.stack import Stack
 from ledger.table import Table
 from ledger.unfinished_executions import UnfinishedExecutions

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from cli.checks.repairs import aws, own, parameter
 from cli.checks.result import Result, fault, ok, unchecked, warn
 from cli.executions import SUCCEEDED, Execution, Executions
 from cli.exits import CommandError
 from cli.output import age
 from cli.run_files import RunFiles
+from cli.shown_commands import aws, own, parameter
 from cli.stack import Stack
 from registry.ecr import EcrRegistry
 from rescan_registry.registry_listing import Waiting, repository_names

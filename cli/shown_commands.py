@@ -1,4 +1,4 @@
-"""Commands that repair something: each can be pasted, for the stack that was checked."""
+"""Commands that are shown: each can be pasted, for the stack that the answer is about."""
 
 import shlex
 

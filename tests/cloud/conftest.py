@@ -56,5 +56,4 @@ def stack(engine: Engine, inbox: Inbox) -> Stack:
     for subscription in stack.physical_names("AWS::SNS::Subscription").values():
         engine.confirm_subscription(subscription)
     stack.let_events_through(open=False)
-    stack.let_events_through(open=False, rules={"FindingChanged"})
     return stack

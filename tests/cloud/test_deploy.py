@@ -15,6 +15,7 @@ import pytest
 from local.cloud.deployment import Application, localized
 from local.cloud.engine import Engine
 from local.cloud.interpreters import sam_command
+from tests.support.stack import Stack
 from tests.support.template import ROOT
 
 STACK = "ecr-rescan-of-the-command-line"
@@ -146,6 +147,7 @@ def test_a_stack_is_deployed_and_the_same_from_another_checkout(
 
     said = first.answer("deploy", "--stack", STACK, answers=ANSWERS)
     assert "secret-part" not in said
+    Stack(engine, STACK, {}).let_events_through(open=False)
     parameters, template = deployed(engine)
     assert parameters["AlertEmail"] == "ops@example.com"
     assert parameters["ScheduleExpression"] == "cron(30 4 * * ? *)"

@@ -87,7 +87,7 @@ def people(engine: Engine, stack: Stack, inbox: Inbox) -> Iterator[People]:
     subscribers.subscribe_queue(stack.outputs["NotificationTopicArn"])
     subscribers.subscribe_chatbot(stack.outputs["ChatbotTopicArn"])
     subscribers.watch_bus("reports")
-    stack.let_events_through(open=True)
+    stack.let_events_through(open=True, rules=NOTIFY_SCAN.rules)
     yield People(engine, stack, inbox, subscribers)
     stack.let_events_through(open=False)
 

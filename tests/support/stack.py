@@ -15,7 +15,7 @@ from ledger.run_records import RunRecord, RunRecords
 from ledger.table import Table
 from local.cloud.account import ACCOUNT, REGION
 from local.cloud.engine import Engine
-from tests.support.definition import NOTIFY_SCAN
+from tests.support.template import resources
 
 # Of one wait: what takes a second on a calm machine takes half a minute where every core is busy.
 # It is shorter than the timeout of pytest, which cannot say what a test waited for.
@@ -172,9 +172,12 @@ class Stack:
         self,
         *,
         open: bool,  # noqa: A002
-        rules: Collection[str] = frozenset(NOTIFY_SCAN.rules),
+        rules: Collection[str] = frozenset(resources("AWS::Events::Rule")),
     ) -> None:
-        """Switch rules on or off: those of NotifyScan, or those with these logical IDs."""
+        """Switch rules on or off: all of them, or those with these logical IDs.
+
+        All stacks share one bus. One that is left open calls ECR about the images of other tests.
+        """
         events = self.client("events")
         switch = events.enable_rule if open else events.disable_rule
         for logical_id, rule in self.physical_names("AWS::Events::Rule").items():

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 from cli.call import Call
 from cli.exits import ExitCode
 from cli.shown_commands import own
-from reporting.phrases import counted
 from reporting.text import visible
 from runtime import clock
+from runtime.nouns import counted
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
@@ -65,14 +65,14 @@ class SentDigest:
                 return "The execution is still in progress:"
             return f"The digest did not finish, and the next one resumes it. {self.reason}"
         if self.output["messages"]:
-            channels = counted(self.output["messages"], "channel", "channels")
-            images = counted(self.output["images"], "image", "images")
+            channels = counted(self.output["messages"], "channel")
+            images = counted(self.output["images"], "image")
             return (
                 f"The digest {self.output['digest']} went to {channels}: {images}. What a channel "
                 f"did not accept is in the dead-letter queue: {self.look}"
             )
         if removed := self.output.get("removed"):
-            changes = counted(removed, "change", "changes")
+            changes = counted(removed, "change")
             return (
                 f"Nothing to send: {changes} cancelled each other out, were sent immediately, or "
                 "have no channel with a digest."

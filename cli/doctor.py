@@ -17,6 +17,7 @@ from cli.stack import Stack
 from registry.ecr import EcrRegistry
 from reporting.text import visible
 from runtime import clock
+from runtime.nouns import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -85,8 +86,8 @@ class Diagnosis:
     def _summary(self) -> str:
         states = Counter(result.state for _, result in self.found)
         parts = [
-            _counted(states[State.FAULT], "fault"),
-            *([_counted(states[State.WARN], "warning")] if states[State.WARN] else []),
+            counted(states[State.FAULT], "fault") if states[State.FAULT] else "no faults",
+            *([counted(states[State.WARN], "warning")] if states[State.WARN] else []),
             *([f"{states[State.UNCHECKED]} not checked"] if states[State.UNCHECKED] else []),
         ]
         return f"{', '.join(parts)} in {len({name for name, _ in self.found})} checks.".capitalize()
@@ -151,7 +152,3 @@ def _without_stack(error: CommandError, *, has_credentials: bool) -> Iterator[tu
     for name in CHECKS:
         if name != "stack" or not has_credentials:
             yield name, Result(State.UNCHECKED, "it needs the stack")
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count or 'no'} {what}{'' if count == 1 else 's'}"

@@ -35,13 +35,13 @@ from cli.stack import Stack
 from ledger.boards import Boards
 from ledger.run_summaries import SummaryDocument
 from ledger.table import Table
-from reporting.phrases import counted
 from reporting.text import visible
 from rescan_registry.outcomes import Outcome
 from rescan_registry.pacing import Operation, first_board
 from rescan_registry.request import InvalidRescanRequest, read_request
 from rescan_registry.settings import RUN_TIME_LIMIT
 from runtime import clock
+from runtime.nouns import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -205,8 +205,8 @@ class Estimate:
         """Print it."""
         cost = self.cost
         console.print(
-            f"{counted(cost.repositories, 'repository', 'repositories')}, "
-            f"{counted(cost.images, 'image', 'images')}, of which a daily run "
+            f"{counted(cost.repositories, 'repository')}, "
+            f"{counted(cost.images, 'image')}, of which a daily run "
             f"finds {self.due:,} due",
             soft_wrap=True,
         )

@@ -29,9 +29,9 @@ from cli.stack import Stack
 from ledger.attributes import Key
 from ledger.bucket import RunBucket, StoredDocument
 from registry.findings import SEVERITIES
-from reporting.phrases import counted
 from reporting.text import visible
 from runtime import clock
+from runtime.nouns import counted
 from runtime.patterns import PatternTooSlow, matching_texts
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class CheckedRisk:
         """Say what is to be known of it."""
         match self.state:
             case State.ENDS_SOON:
-                words = f"ends in {counted((self.risk.expires - today).days, 'day', 'days')}"
+                words = f"ends in {counted((self.risk.expires - today).days, 'day')}"
             case State.MATCHES_NOTHING:
                 words = "matches nothing: remove it?"
             case State.UNKNOWN:
@@ -168,7 +168,7 @@ class CheckedRisks:
             console.print(visible(words), soft_wrap=True)
         bad = sum(each.state not in _GOOD for each in self.entries)
         judged = f"{bad:,} of them need attention" if bad else "all of them apply"
-        entries = counted(len(self.entries), "accepted risk", "accepted risks")
+        entries = counted(len(self.entries), "accepted risk")
         more = f", {judged}" if self.entries else ""
         console.print(f"{entries}{more}. {self.searched:,} images searched.", soft_wrap=True)
 
@@ -430,8 +430,8 @@ def _matches(images: Sequence[Key], *, is_complete: bool) -> str:
     repositories = Counter(repository for repository, _ in images)
     named = ", ".join(f"{visible(name)} ({count:,})" for name, count in repositories.items())
     return (
-        f"Matches now: {counted(len(images), 'image', 'images')} in "
-        f"{counted(len(repositories), 'repository', 'repositories')}: {named}"
+        f"Matches now: {counted(len(images), 'image')} in "
+        f"{counted(len(repositories), 'repository')}: {named}"
     )
 
 

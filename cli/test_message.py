@@ -21,9 +21,9 @@ from cli.shown_commands import aws, own
 from cli.stack import Stack
 from cli.subscriptions import is_pending, subscriptions
 from reporting.channels.delivery import Channel
-from reporting.phrases import counted
 from reporting.text import visible
 from runtime import clock
+from runtime.nouns import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -188,7 +188,7 @@ def _subscribers(stack: Stack) -> str:
     confirmed = [each for each in found if not is_pending(each)]
     protocols = Counter(each["Protocol"] for each in confirmed)
     listed = ", ".join(f"{count} {visible(name)}" for name, count in sorted(protocols.items()))
-    said = counted(len(confirmed), "confirmed subscription", "confirmed subscriptions")
+    said = counted(len(confirmed), "confirmed subscription")
     said += f" ({listed})" if listed else ""
     if waiting := len(found) - len(confirmed):
         said += f"; {waiting} not confirmed, see {own(stack, 'doctor')}"

@@ -18,9 +18,9 @@ from ledger.deliveries import Deliveries
 from ledger.errors import LedgerUnavailable
 from ledger.table import Table
 from ledger.unfinished_executions import UnfinishedExecutions
-from reporting.phrases import counted
 from reporting.text import visible
 from runtime import clock
+from runtime.nouns import counted
 from send_digest.restart_unfinished import restart_unfinished
 
 if TYPE_CHECKING:
@@ -81,12 +81,13 @@ class KeptMessages:
                 add_row(listed, each.kept.what, each.kept.about, since, each.kept.why)
             console.print(listed)
             more = "" if self.is_whole else ", and there are more"
-            kept = f"{counted(len(self.messages), 'is', 'are')} kept{more}, for {KEPT_FOR.days} "
+            are = "is" if len(self.messages) == 1 else "are"
+            kept = f"{len(self.messages):,} {are} kept{more}, for {KEPT_FOR.days} "
             console.print(f"{kept}days each. {self.send}", soft_wrap=True)
         elif not self.unknown:
             console.print("The dead-letter queue Undelivered is empty.")
         if self.unfinished:
-            executions = counted(self.unfinished, "execution", "executions")
+            executions = counted(self.unfinished, "execution")
             words = f"did not finish: {self.send} starts what is left over"
             console.print(f"{executions} of NotifyScan {words}", soft_wrap=True)
 
@@ -140,7 +141,7 @@ class SentMessages:
             console.print(listed)
         console.print(self._sentence(), soft_wrap=True)
         if self.restarted:
-            executions = counted(self.restarted, "execution", "executions")
+            executions = counted(self.restarted, "execution")
             console.print(f"{executions} of NotifyScan that did not finish: started again.")
 
     def _sentence(self) -> str:

@@ -13,6 +13,7 @@ from cli.stack import Stack
 from ledger.table import Table
 from ledger.unfinished_executions import UnfinishedExecutions
 from runtime import clock
+from runtime.nouns import counted
 
 INCIDENTS = "ImageDeleted"  # the rule that only PagerDuty needs
 FINDINGS = "FindingChanged"  # the rule whose target is a queue
@@ -45,7 +46,7 @@ def queues(stack: Stack) -> list[Result]:
     count = sum(map(int, answer["Attributes"].values()))
     problems = []
     if count:
-        found = f"{_counted(count, 'message')} in Undelivered{_oldest(stack, url)}"
+        found = f"{counted(count, 'message')} in Undelivered{_oldest(stack, url)}"
         follows = "they are not delivered, and deleted after 14 days."
         commands = own(stack, "undelivered"), own(stack, "undelivered send")
         problems.append(fault(found, follows, *commands))
@@ -53,7 +54,7 @@ def queues(stack: Stack) -> list[Result]:
     now = clock.now()
     unfinished = [each.started_at for each in UnfinishedExecutions(table).ended_early(now)]
     if unfinished:
-        found = f"{_counted(len(unfinished), 'execution')} of NotifyScan did not finish"
+        found = f"{counted(len(unfinished), 'execution')} of NotifyScan did not finish"
         oldest = age(min(unfinished), now)
         follows = "their notifications are late; SendDigest starts them again."
         problems.append(warn(f"{found}, the oldest {oldest}", follows, own(stack, "digest")))
@@ -115,7 +116,3 @@ def _oldest(stack: Stack, url: str) -> str:
     metric = ("AWS/SQS", "ApproximateAgeOfOldestMessage")
     values = hourly(stack, metric, dimensions, "Maximum", now - timedelta(hours=3))
     return f", the oldest {age(now - timedelta(seconds=values[0]), now)}" if values else ""
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count:,} {what}{'s' if count > 1 else ''}"

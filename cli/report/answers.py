@@ -7,9 +7,10 @@ from statistics import median
 
 from cli.report.document import Freshness, Report, ReportedImage
 from cli.report.images import ENHANCED
-from cli.report.names import channel_name, counted, image_name
+from cli.report.names import channel_name, image_name
 from cli.report.vulnerabilities import FirstNotified, Since, Vulnerability
 from cli.report.wording import ago, duration
+from runtime.nouns import counted
 
 _NOTHING = "—"
 
@@ -77,8 +78,7 @@ def _which(report: Report, critical: Sequence[Vulnerability]) -> Answer:
     repositories = {name for each in critical for name in each.repositories}
     exploited = {each.name for each in critical if each.is_exploited}
     spread = (
-        f"{counted(len(names), 'vulnerability', 'vulnerabilities')} in "
-        f"{counted(len(repositories), 'repository', 'repositories')}."
+        f"{counted(len(names), 'vulnerability')} in {counted(len(repositories), 'repository')}."
     )
     return Answer(
         "Which images have critical findings now?",

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 
 from cli.report.document import AgeBin, ReportedRun
-from cli.report.names import counted
+from runtime.nouns import counted
 
 WIDTH, BASE = 560, 210  # of a drawing, and where its axis is
 _LEFT = 40  # of it are the labels of the grid

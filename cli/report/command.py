@@ -11,13 +11,13 @@ from cli.exits import ExitCode, UsageError
 from cli.output import csv_text
 from cli.report.details import calls_per_second, with_details
 from cli.report.document import Freshness, Report, ReportedImage
-from cli.report.names import counted
 from cli.report.read import Affected, Scope, read, read_affected
 from cli.report.rows import finding_rows, image_document, image_row, report_document
 from cli.report.screen import show_affected, show_report
 from cli.report.totals import CRITICAL, oldest_first, open_counts
 from registry.ecr import EcrRegistry
 from registry.findings import SEVERITIES, severity_rank
+from runtime.nouns import counted
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -8,7 +8,7 @@ from itertools import islice
 from cli.report.answers import Answer, Phrase, answers, headline
 from cli.report.charts import Histogram, Trend, histogram, trend
 from cli.report.document import Freshness, Report, ReportedFinding, ReportedImage
-from cli.report.names import counted, image_name
+from cli.report.names import image_name
 from cli.report.totals import CRITICAL, open_findings, worst_severity
 from cli.report.vulnerabilities import (
     AcceptedRisk,
@@ -19,6 +19,7 @@ from cli.report.vulnerabilities import (
     vulnerabilities,
 )
 from cli.report.wording import HOUR, ago, duration, link_of
+from runtime.nouns import counted
 
 MOST_IMAGES = 2_000
 MOST_FINDINGS = 12  # of one image

@@ -1,4 +1,4 @@
-"""How the report names an image, a channel, and a number of things."""
+"""How the report names an image and a channel."""
 
 from cli.report.document import ReportedImage
 from reporting.channels.delivery import Channel
@@ -43,8 +43,3 @@ def image_name(image: ReportedImage) -> str:
 def channel_name(channel: str) -> str:
     """Return the name of a channel for a sentence; an unknown one has its own."""
     return _CHANNELS.get(Channel(channel), channel) if channel in Channel else visible(channel)
-
-
-def counted(number: int, one: str, several: str = "") -> str:
-    """Write a number of things: 1 image, 2 images."""
-    return f"{number:,} {one if number == 1 else several or one + 's'}"

@@ -16,7 +16,7 @@ from cli.report.document import (
     ReportedRun,
 )
 from cli.report.images import ENHANCED
-from cli.report.names import channel_name, counted, image_name
+from cli.report.names import channel_name, image_name
 from cli.report.read import Affected
 from cli.report.totals import (
     CRITICAL,
@@ -28,6 +28,7 @@ from cli.report.totals import (
 )
 from registry.findings import severity_rank
 from reporting.text import visible
+from runtime.nouns import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -62,7 +63,7 @@ def show_affected(affected: Affected, console: "Console") -> None:
     gone = f" {counted(affected.gone, 'image')} that had it no longer exist." * bool(affected.gone)
     sentence = (
         f"{affected.vulnerability} is in {counted(len(affected.images), 'image')} of "
-        f"{counted(repositories, 'repository', 'repositories')}.{gone} "
+        f"{counted(repositories, 'repository')}.{gone} "
         f"{affected.searched:,} searched, with {affected.read_units:,.1f} read request units."
     )
     console.print(Text(visible(sentence)))

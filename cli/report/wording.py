@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from cli.report.document import ReportedFinding
-from cli.report.names import counted
+from runtime.nouns import counted
 
 _SHOWN_OF_IMAGE_DIGEST = 12
 HOUR = timedelta(hours=1)

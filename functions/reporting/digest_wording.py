@@ -9,8 +9,6 @@ from ledger.changes import Change, ChangedFinding
 from reporting.message import Level, Line, Message, Section, Value, sections
 from reporting.phrases import (
     LONGEST_NAME,
-    VULNERABILITY,
-    counted,
     day,
     finding_line,
     level_of,
@@ -29,8 +27,8 @@ from reporting.reports import (
     News,
 )
 from reporting.text import trimmed
+from runtime.nouns import counted
 
-_IMAGE, _REPOSITORY = ("image", "images"), ("repository", "repositories")
 _WORDS = {
     Change.NEW: "new",
     Change.WORSE: "worse",
@@ -141,12 +139,12 @@ def _changed_images(report: DigestReport) -> str:
         if kind in report.changes
     ]
     changed = "" if Change.UNCHANGED in report.changes else " changed"
-    images = counted(sum(report.changes.values()), *_IMAGE)
+    images = counted(sum(report.changes.values()), "image")
     return f"{images}{changed} ({', '.join(listed)})"
 
 
 def _baseline_titles(group: DigestedGroup) -> _Titles:
-    images, of_them, short = f"{counted(group.count, *_IMAGE)} with open vulnerabilities", "", ""
+    images, of_them, short = f"{counted(group.count, 'image')} with open vulnerabilities", "", ""
     if worst := next(iter(group.severities), None):
         count, those = group.severities[worst], f"with {severity_word(worst)} vulnerabilities"
         of_them, short = f", {count:,} of them {those}", f", {count:,} {those}"
@@ -168,11 +166,11 @@ def _reminder_titles(group: DigestedGroup) -> _Titles:
 
 
 def _news_titles(report: DigestReport) -> _Titles:
-    images = counted(report.images_with_news, *_IMAGE)
+    images = counted(report.images_with_news, "image")
     if sum(report.new.values()) == 1:
         return _title_of_one(report.vulnerabilities[0], images)
     kinds = {each.news for each in report.vulnerabilities}
-    forms = numbered(report.new, VULNERABILITY, "new" if kinds == {News.NEW} else "new or worse")
+    forms = numbered(report.new, "vulnerability", "new" if kinds == {News.NEW} else "new or worse")
     return (
         (f"Digest: {forms[0]} in {images}",),
         tuple((f"ECR digest: {form} in {images}",) for form in forms),
@@ -191,7 +189,7 @@ def _title_of_one(news: DigestedVulnerability, images: str) -> _Titles:
     becomes = _IS[news.news].format(severity=severity)
     now = () if news.news is News.RATED_HIGHER else (severity,)  # which is what becomes of it
     packages = (package,) if package.text else ()
-    repositories = f", {counted(news.repositories, *_REPOSITORY)}" if news.images > 1 else ""
+    repositories = f", {counted(news.repositories, 'repository')}" if news.images > 1 else ""
     return (
         (f"Digest: 1 {said}, ", name, *where, f", in {images}"),
         (
@@ -319,24 +317,24 @@ def _lines(report: DigestReport) -> Iterator[Line]:
     for moved in report.thresholds:
         yield (_threshold(moved),)
     for scan_type, images in report.first_of_type.items():
-        first = f"{counted(images, *_IMAGE)} had the first {scan_type.lower()} scan"
+        first = f"{counted(images, 'image')} had the first {scan_type.lower()} scan"
         yield (f"{first}, which is not compared with earlier scans",)
     if report.not_monitored:
         total = len(report.not_monitored) + report.not_monitored_omitted
         named = report.not_monitored
         names = _named(named if total == 1 else _unlinked(named), total)
-        yield (f"Amazon Inspector no longer monitors {counted(total, *_IMAGE)}: ", *names)
+        yield (f"Amazon Inspector no longer monitors {counted(total, 'image')}: ", *names)
     if report.unsupported:
         total = len(report.unsupported) + report.unsupported_omitted
         names = _named([NamedImage(each, None) for each in report.unsupported], total)
-        yield (f"ECR cannot scan images of {counted(total, *_REPOSITORY)}: ", *names)
+        yield (f"ECR cannot scan images of {counted(total, 'repository')}: ", *names)
 
 
 def _threshold(moved: MovedThreshold) -> str:
     value = "off" if moved.threshold is None else f"{moved.threshold:,}"
-    parts = [f"{counted(moved.above, *_IMAGE)} above it"] if moved.above else []
+    parts = [f"{counted(moved.above, 'image')} above it"] if moved.above else []
     if moved.below:
-        parts.append(f"{counted(moved.below, *_IMAGE)} no longer above it")
+        parts.append(f"{counted(moved.below, 'image')} no longer above it")
     return f"{moved.parameter} is now {value}: {', '.join(parts)}"
 
 
@@ -345,7 +343,7 @@ def _remarks(report: DigestReport) -> Iterator[Line]:
         are = "image is" if more == 1 else "images are"
         yield (f"{more:,} more {are} listed only in the full digest.",)
     if report.images_cut:
-        images = counted(report.images_cut, *_IMAGE)
+        images = counted(report.images_cut, "image")
         yield (f"In {images}, more findings have changed than this digest counts.",)
 
 
@@ -398,8 +396,8 @@ def _reach(vulnerability: DigestedVulnerability) -> Line:
     """Return where a vulnerability is: the image, or in how many images and repositories."""
     if vulnerability.images == 1:
         return _named(vulnerability.examples, 1)
-    images = counted(vulnerability.images, *_IMAGE)
-    return (f"{images} in {counted(vulnerability.repositories, *_REPOSITORY)}",)
+    images = counted(vulnerability.images, "image")
+    return (f"{images} in {counted(vulnerability.repositories, 'repository')}",)
 
 
 def _unlinked(images: Sequence[NamedImage]) -> list[NamedImage]:
@@ -450,7 +448,7 @@ def _words(image: DigestedImage, *, is_counted: bool) -> str:
 
 
 def _still(group: DigestedGroup) -> str:
-    images = counted(group.count, *_IMAGE)
+    images = counted(group.count, "image")
     if group.failed == group.count:
         return f"{images} whose scan still fails"
     are = "is" if group.count == 1 else "are"
@@ -459,8 +457,8 @@ def _still(group: DigestedGroup) -> str:
 
 def _duration(duration: timedelta) -> str:
     if days := duration.days:
-        return counted(days, "day", "days")
-    return counted(duration // timedelta(hours=1), "hour", "hours")
+        return counted(days, "day")
+    return counted(duration // timedelta(hours=1), "hour")
 
 
 def _signed(more: int) -> str:

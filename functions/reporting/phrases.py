@@ -8,17 +8,13 @@ from registry.findings import SEVERITIES, Finding, severity_rank
 from reporting.message import Level, Line, Value
 from reporting.text import trimmed
 from reporting.thresholds import threshold_of
+from runtime.nouns import counted
 
 LONGEST_NAME = 100  # characters of a name or a package where several are listed
 _LONGEST_IN_HEADLINE = 40  # characters of a vulnerability or a package
 _LEVELS = {name: Level(name) for name in SEVERITIES[:4]}
 _SHORT_DIGEST = len("sha256:") + 12  # characters, as Docker shortens image digests
 _MOST_SEVERITIES = 2  # in a title, so that the name of the image fits the subject of an email
-
-
-def counted(count: int, one: str, many: str) -> str:
-    """Return a number with its noun, such as "1 image" or "1,204 images"."""
-    return f"{count:,} {one if count == 1 else many}"
 
 
 def level_of(severity: str) -> Level:
@@ -52,7 +48,7 @@ def by_severity(counts: dict[str, int], most: int | None = None) -> str:
     return ", ".join(f"{count:,} {word}" for word, count in found)
 
 
-def numbered(counts: dict[str, int], noun: tuple[str, str], new: str = "") -> list[str]:
+def numbered(counts: dict[str, int], noun: str, new: str = "") -> list[str]:
     """Return counts with their noun, and shorter forms of the same, the longest first.
 
     "1 new critical vulnerability", or "8 new vulnerabilities (1 critical, 2 high, 5 lower)".
@@ -61,15 +57,11 @@ def numbered(counts: dict[str, int], noun: tuple[str, str], new: str = "") -> li
     total, adjective = sum(found.values()), f"{new} " if new else ""
     if len({severity_word(name) for name in found}) == 1:
         word = severity_word(next(iter(found)))
-        return [counted(total, *(f"{adjective}{word} {each}" for each in noun))]
-    short = counted(total, *(f"{adjective}{each}" for each in noun))
+        return [counted(total, f"{adjective}{word} {noun}")]
+    short = counted(total, f"{adjective}{noun}")
     return [f"{short} ({by_severity(found, most)})" for most in range(_MOST_SEVERITIES, 0, -1)] + [
         short
     ]
-
-
-VULNERABILITY = ("vulnerability", "vulnerabilities")
-FINDING = ("finding", "findings")
 
 
 def vulnerabilities_by_severity(findings: Iterable[ChangedFinding]) -> dict[str, int]:

@@ -8,10 +8,7 @@ from ledger.changes import Cause, Change, ChangedFinding, FindingsChange
 from reporting import console_links
 from reporting.message import Level, Line, Message, Section, Value, sections
 from reporting.phrases import (
-    FINDING,
-    VULNERABILITY,
     by_severity,
-    counted,
     day,
     finding_line,
     first_of,
@@ -28,6 +25,7 @@ from reporting.phrases import (
 )
 from reporting.reports import ScanReport
 from reporting.thresholds import OTHER, threshold_of
+from runtime.nouns import counted
 
 MOST_LISTED = 10  # findings in one list; the title counts all of them
 
@@ -153,7 +151,7 @@ def _accepted_now(report: ScanReport) -> dict[str, int]:
 
 def _of_open_findings(report: ScanReport) -> Iterator[_Phrase]:
     if report.is_reminder:
-        for words in numbered(report.open_now, FINDING):
+        for words in numbered(report.open_now, "finding"):
             yield _Phrase((f"reminder: {words} in ",))
     elif (change := report.by_name) and (main := _main_list(report, change)):
         others = [
@@ -169,13 +167,13 @@ def _of_open_findings(report: ScanReport) -> Iterator[_Phrase]:
         risen = {name: more for name, more in report.difference.items() if more > 0}
         fallen = {name: -more for name, more in report.difference.items() if more < 0}
         moved, comparison = (risen, "more") if risen else (fallen, "fewer")
-        for words in numbered(moved, FINDING, comparison):
+        for words in numbered(moved, "finding", comparison):
             yield _Phrase((f"{words} in ",))
     elif report.cause is Cause.END_OF_FAILURE:
-        for words in numbered(report.open_now, FINDING):
+        for words in numbered(report.open_now, "finding"):
             yield _Phrase((), (f" can be scanned again: {words}",))
     else:
-        for words in numbered(report.open_now, FINDING):
+        for words in numbered(report.open_now, "finding"):
             yield _Phrase((f"{words} in ",))
 
 
@@ -204,15 +202,15 @@ def _moved(change: FindingsChange, name: str) -> list[str]:
     if sum(severities.values()) != total:
         severities = {}  # those that are left out have severities too
     if name == "new" and severities:
-        return numbered(severities, VULNERABILITY, "new")
+        return numbered(severities, "vulnerability", "new")
     if name == "new":
-        return [counted(total, "new vulnerability", "new vulnerabilities")]
+        return [counted(total, "new vulnerability")]
     if name == "worse" and len(severities) == 1:
         word = severity_word(next(iter(severities)))
-        return [f"{counted(total, *VULNERABILITY)} {are} now rated {word}"]
-    forms = [counted(total, *VULNERABILITY)]
+        return [f"{counted(total, 'vulnerability')} {are} now rated {word}"]
+    forms = [counted(total, "vulnerability")]
     if name not in ("worse", "better") and severities:
-        forms = numbered(severities, VULNERABILITY)
+        forms = numbered(severities, "vulnerability")
     verb = f"{are} " if name in ("back", "ended") else ""
     return [f"{form} {verb}{_WORDS[name]}" for form in forms]
 
@@ -286,7 +284,7 @@ def _result(report: ScanReport) -> Iterator[Line]:
 
 
 def _last_result(report: ScanReport) -> str:
-    before = numbered(report.open_before, FINDING)[0]
+    before = numbered(report.open_before, "finding")[0]
     return f"The last result still applies: {before}."
 
 
@@ -320,7 +318,7 @@ def _is_all_fixed(report: ScanReport) -> bool:
 
 def _all_fixed(report: ScanReport) -> Line:
     count = sum(report.open_before.values())
-    findings = numbered(report.open_before, FINDING)[0]
+    findings = numbered(report.open_before, "finding")[0]
     since = f" since {day(report.open_since, _today(report))}" if report.open_since else ""
     was = f" that {'was' if count == 1 else 'were'} open{since}"
     which = f"all {findings}"
@@ -446,9 +444,7 @@ def _renamed(finding: ChangedFinding) -> Line:
 def _gone_for(finding: ChangedFinding, today: date) -> str:
     if not finding.gone_on:
         return ""
-    return (
-        f"back after {counted((today - date.fromisoformat(finding.gone_on)).days, 'day', 'days')}"
-    )
+    return f"back after {counted((today - date.fromisoformat(finding.gone_on)).days, 'day')}"
 
 
 def _seen(finding: ChangedFinding, today: date) -> str:

@@ -5,8 +5,9 @@ import json
 from own_events.rescan_finished import RunChange
 from reporting.acceptance_wording import listed_acceptances
 from reporting.message import Level, Line, Message, Value, sections
-from reporting.phrases import counted, moment
+from reporting.phrases import moment
 from reporting.reports import NoticeReport, RunReport, ScanType
+from runtime.nouns import counted
 
 _DONE = ("DUE", "STARTED", "FRESH", "RECENT", "DEFERRED", "FAILED")
 _SKIPPED = ("UNSCANNABLE", "UNSUPPORTED", "ARCHIVED", "EXCLUDED", "GONE")
@@ -128,7 +129,7 @@ def _run_facts(report: RunReport) -> tuple[tuple[str, Line], ...]:
 
 
 def _deferred_repositories(report: RunReport) -> Line:
-    repositories = counted(report.repositories_deferred, "repository", "repositories")
+    repositories = counted(report.repositories_deferred, "repository")
     more = report.repositories_deferred - len(report.deferred)
     named = Value.of(", ".join(report.deferred))
     return (f"{repositories}: ", named, f" and {more:,} more" if more > 0 else "")
@@ -147,7 +148,7 @@ def _problems(report: RunReport) -> tuple[Line, ...]:
 def _run_title(report: RunReport) -> Line:
     if report.ended_early:
         return (Value.of(report.error),) if report.error else ("run ", Value.of(report.run))
-    repositories = counted(report.repositories, "repository", "repositories")
+    repositories = counted(report.repositories, "repository")
     if report.repositories_not_done:
         return (f"{report.repositories_not_done:,} of {repositories} did not finish",)
     if report.change == RunChange.NO_REPOSITORIES:
@@ -156,9 +157,9 @@ def _run_title(report: RunReport) -> Line:
         return ("enhanced scanning is active, no scan started",)
     opening = "basic scanning again, " if report.change == RunChange.BASIC_SCANNING else ""
     if report.dry_run:
-        images = counted(report.images.get("DUE", 0), "image", "images")
+        images = counted(report.images.get("DUE", 0), "image")
         return (f"{images} due in {repositories}",)
-    scans = counted(report.images.get("STARTED", 0), "scan", "scans")
+    scans = counted(report.images.get("STARTED", 0), "scan")
     return (f"{opening}{scans} started in {repositories}",)
 
 

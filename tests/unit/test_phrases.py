@@ -4,7 +4,6 @@ import pytest
 
 from reporting.message import Level, plain
 from reporting.phrases import (
-    VULNERABILITY,
     by_severity,
     day,
     first_of,
@@ -57,7 +56,7 @@ def test_counts_by_severity_the_worst_first(
 def test_counts_with_a_noun_the_longest_form_first(
     counts: dict[str, int], forms: list[str]
 ) -> None:
-    assert numbered(counts, VULNERABILITY, "new") == forms
+    assert numbered(counts, "vulnerability", "new") == forms
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,10 @@
 """One call of the command line: the stack that it is about, and where its answer goes."""
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from cli.exits import UsageError
+from cli.exits import Declined, UsageError
 from cli.output import Answer, Output
 from cli.stack import Account, Address, Stack, open_stack
 from runtime import clock
@@ -42,12 +42,35 @@ class Call:
         """Write the answer about a stack."""
         self.output.write(answer, self.header())
 
-    def confirm(self, question: str) -> bool:
-        """Ask the operator; without a terminal, raise UsageError unless --yes was given."""
-        if self.is_confirmed:
-            return True
-        if not self.output.complaints.is_terminal:
-            raise UsageError(f"{question} Give --yes, because this is not a terminal.")
+    def confirm(self, question: str, declined: str = "Nothing was changed.") -> None:
+        """Ask the operator, unless --yes was given; raise Declined for every answer but yes.
+
+        Without a terminal, raise UsageError. declined: what is said then.
+        """
         from rich.prompt import Confirm  # noqa: PLC0415
 
-        return Confirm.ask(question, console=self.output.complaints, default=False)
+        ask = functools.partial(Confirm.ask, console=self.output.complaints, default=False)
+        self._confirm(question, lambda: ask(question), declined)
+
+    def confirm_by_name(self, question: str, name: str) -> None:
+        """Let the operator type a name instead of yes."""
+        from rich.prompt import Prompt  # noqa: PLC0415
+
+        ask = functools.partial(
+            Prompt.ask, console=self.output.complaints, default="", show_default=False
+        )
+        declined = "That is not the name. Nothing was changed."
+        self._confirm(question, lambda: ask(question) == name, declined)
+
+    def _confirm(self, question: str, is_yes: Callable[[], bool], declined: str) -> None:
+        if self.is_confirmed:
+            return
+        if not self.output.complaints.is_terminal:
+            raise UsageError(f"{question} Give --yes, because this is not a terminal.")
+        try:
+            is_wanted = is_yes()
+        except EOFError:  # Ctrl-D
+            self.output.complain("")
+            is_wanted = False
+        if not is_wanted:
+            raise Declined(declined)

@@ -9,7 +9,7 @@ from cli.answers import Answers, about, answers_text, check_parameters, read_ans
 from cli.call import Call
 from cli.checkout import Checkout, checkout_here
 from cli.deployed import Deployed, Written, options_for
-from cli.exits import CommandError, ExitCode, UsageError
+from cli.exits import CommandError, Declined, ExitCode, UsageError
 from cli.stack import Stack, existing
 from cli.stack_events import failures
 from cli.template_parameters import Template
@@ -17,6 +17,7 @@ from registry.ecr import EcrRegistry
 
 PLANNED = "REVIEW_IN_PROGRESS"  # a first change set, which was not executed
 ONLY_DELETABLE = {"CREATE_FAILED", "DELETE_FAILED", "ROLLBACK_COMPLETE", "ROLLBACK_FAILED"}
+NOTHING_DEPLOYED = "Nothing was deployed."
 ENHANCED = """\
 This registry has enhanced scanning: Amazon Inspector scans its images. ecr-rescan will start no \
 scan, and notify of what Amazon Inspector finds (docs/first-day.md#with-enhanced-scanning)."""
@@ -52,8 +53,8 @@ def deploy(call: Call, file: Path) -> ExitCode:
         raise UsageError(
             "deploy shows what it would change, and asks. Give --yes where no one can answer."
         )
-    if stack is None and _has_enhanced_scanning(call) and not call.confirm(f"{ENHANCED} Deploy?"):
-        return ExitCode.BAD
+    if stack is None and _has_enhanced_scanning(call):
+        call.confirm(f"{ENHANCED} Deploy?", NOTHING_DEPLOYED)
     if stack is not None:
         _show_kept(call, stack, answers, template)
     checkout.build()
@@ -140,16 +141,30 @@ def _deploy_built(call: Call, checkout: Checkout, file: Path, before: Stack | No
     options = ["--stack-name", name, "--region", account.region]
     options += ["--no-confirm-changeset"] if call.is_confirmed else ["--confirm-changeset"]
     options += ["--profile", call.address.profile] if call.address.profile else []
+    left_before = _change_sets(call, before)
     code = checkout.deploy(file, *options)
     after = existing(account, name)
     if code:
         raise CommandError(_failed(call, before, after))
-    if after is None or after.status == PLANNED:
-        call.output.complain("Nothing was deployed.")
-        return ExitCode.BAD
+    # SAM ends with 0, too, if the operator answers no, and leaves the change set.
+    if after is None or after.status == PLANNED or _change_sets(call, before) - left_before:
+        raise Declined(NOTHING_DEPLOYED)
     has_changed = before is None or before.changed_at != after.changed_at
     call.answer(Deployed(after, account.region, has_changed, is_new=before is None))
     return ExitCode.DONE
+
+
+def _change_sets(call: Call, stack: Stack | None) -> set[str]:
+    """Return the change sets of a stack that could be executed, where SAM asks for a yes."""
+    if stack is None or call.is_confirmed:
+        return set()
+    pages = stack.client("cloudformation").get_paginator("list_change_sets")
+    return {
+        each["ChangeSetId"]
+        for page in pages.paginate(StackName=stack.name)
+        for each in page["Summaries"]
+        if each.get("ExecutionStatus") == "AVAILABLE"
+    }
 
 
 def _failed(call: Call, before: Stack | None, after: Stack | None) -> str:

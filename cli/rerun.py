@@ -65,7 +65,7 @@ class Rerun:
             console.print(f"{self.run} goes on   {self.next}", soft_wrap=True)
         elif self.started:
             console.print(f"started {self.started}   {self.next}", soft_wrap=True)
-        elif self.redrive_until:
+        else:
             done = self.repositories - self.left
             console.print(
                 f"The run itself was stopped: {visible(self.reason)}. Redrive continues it and "
@@ -74,8 +74,6 @@ class Rerun:
                 f"  {self.next}",
                 soft_wrap=True,
             )
-        else:
-            console.print("Nothing was started.")
 
 
 def rerun(call: Call, run: str | None, *, redrive: bool) -> ExitCode:
@@ -105,10 +103,9 @@ def rerun(call: Call, run: str | None, *, redrive: bool) -> ExitCode:
         call.answer(found)
         return ExitCode.BAD
     _complain_of(call, execution, found)
-    started = None
-    if call.confirm(f"Start a run over these {found.left:,}?"):
-        started = executions.start("rerun", left.rerun)
-    call.answer(replace(found, started=started, next=_follow(stack) if started else None))
+    call.confirm(f"Start a run over these {found.left:,}?")
+    started = executions.start("rerun", left.rerun)
+    call.answer(replace(found, started=started, next=_follow(stack)))
     return ExitCode.DONE
 
 
@@ -185,12 +182,10 @@ def _redriven(call: Call, executions: Executions, execution: Execution) -> ExitC
             f"Redrive does not help {execution.name}: {visible(reason)}. "
             f"{own(call.stack, f'rerun {execution.name}')} starts what it did not finish."
         )
-    is_wanted = call.confirm(f"Continue {execution.name}, with the definition that it had?")
-    if is_wanted:
-        executions.redrive(execution)
+    call.confirm(f"Continue {execution.name}, with the definition that it had?")
+    executions.redrive(execution)
     reason = execution.error or execution.status
-    follow = _follow(call.stack) if is_wanted else None
-    call.answer(Rerun(execution.name, reason, is_redriven=is_wanted, next=follow))
+    call.answer(Rerun(execution.name, reason, is_redriven=True, next=_follow(call.stack)))
     return ExitCode.DONE
 
 
@@ -203,12 +198,10 @@ def _again(call: Call, executions: Executions, execution: Execution) -> ExitCode
         call.answer(Rerun(None, f"{execution.name} has done everything: nothing to rerun."))
         return ExitCode.DONE
     call.output.complain(f"{execution.name} ended before it had listed its repositories: {cause}")
-    started = None
-    if call.confirm("Start a run with the same input?"):
-        started = executions.start("rerun", execution.given)
-    follow = _follow(call.stack) if started else None
+    call.confirm("Start a run with the same input?")
+    started = executions.start("rerun", execution.given)
     reason = execution.error or execution.status
-    call.answer(Rerun(execution.name, reason, started=started, next=follow))
+    call.answer(Rerun(execution.name, reason, started=started, next=_follow(call.stack)))
     return ExitCode.DONE
 
 

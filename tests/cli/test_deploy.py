@@ -16,13 +16,12 @@ from cli.answers import read_answers
 from cli.checkout import checkout_here
 from cli.exits import CommandError, UsageError
 from cli.stack import Account
-from tests.cli.conftest import NAME, Run, StackInMemory
+from tests.cli.conftest import NAME, TERMINAL, Run, StackInMemory
 from tests.cli.recorded import Recorded
 from tests.support.clock import NOW
 from tests.support.template import REGION, ROOT
 
 FILE = "ecr-rescan.toml"
-TERMINAL = {"TTY_COMPATIBLE": "1", "NO_COLOR": "1", "TZ": "Europe/Berlin"}
 ENOUGH = "[default.deploy.parameters.parameter_overrides]\n"
 
 
@@ -329,6 +328,39 @@ class TestDeploy:
         assert result.exit_code == 0, result.stderr
         assert tools.asked[1][-3:] == ["--confirm-changeset", "--profile", "ops"]
 
+    @pytest.mark.parametrize("is_new", [True, False])
+    def test_an_answer_of_no_to_sam_ends_with_1(
+        self, recorded: Recorded, run: Run, stack: DeployedStack, tools: Tools, is_new: bool
+    ) -> None:
+        """SAM itself ends with 0, and the stack is as it is after an empty change set."""
+
+        def left(*names: str) -> dict[str, Any]:
+            executed = {"ChangeSetId": "executed", "ExecutionStatus": "EXECUTE_COMPLETE"}
+            listed = [{"ChangeSetId": each, "ExecutionStatus": "AVAILABLE"} for each in names]
+            return {"Summaries": [executed, *listed]}
+
+        def prepare() -> None:
+            stack.status = "REVIEW_IN_PROGRESS" if is_new else stack.status
+            recorded.answer("ListChangeSets", left("old", "new"))
+
+        recorded.answer("ListChangeSets", left("old"))
+        stack.status = None if is_new else stack.status
+        answer_file()
+        tools.deploys = prepare
+        result = run("deploy", env=TERMINAL)
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert result.stderr.endswith("\nNothing was deployed.\n")
+
+    def test_a_change_set_that_was_left_before_is_no_answer(
+        self, recorded: Recorded, run: Run, stack: DeployedStack, tools: Tools
+    ) -> None:
+        listed = {"Summaries": [{"ChangeSetId": "old", "ExecutionStatus": "AVAILABLE"}]}
+        recorded.answer("ListChangeSets", listed)
+        answer_file()
+        result = run("deploy", env=TERMINAL)
+        assert result.exit_code == 0, result.stderr
+        assert "; nothing was changed\n" in result.stdout
+
     def test_makes_the_file_the_first_time(
         self, run: Run, stack: DeployedStack, tools: Tools
     ) -> None:
@@ -368,7 +400,8 @@ class TestDeploy:
         stack.status = None
         answer_file()
         declined = run("deploy", env=TERMINAL, given="n\n")
-        assert (declined.exit_code, tools.asked) == (1, [])
+        assert (declined.exit_code, declined.stdout, tools.asked) == (1, "", [])
+        assert declined.stderr.endswith("Nothing was deployed.\n")
         assert "This registry has enhanced scanning: Amazon Inspector scans" in declined.stderr
         tools.deploys = stack.create
         assert run("deploy", "--yes").exit_code == 0

@@ -11,7 +11,7 @@ import pytest
 from ledger.bucket import RunBucket
 from ledger.run_records import RecordStatus, RunRecord, RunRecords
 from ledger.table import Table
-from tests.cli.conftest import Run, StackInMemory
+from tests.cli.conftest import TERMINAL, Run, StackInMemory, assert_declined
 from tests.cli.recorded import Recorded, refused
 from tests.cli.test_run_files import summary, write
 from tests.cli.test_status import let_run, listed
@@ -84,9 +84,7 @@ def test_starts_nothing_without_a_yes(
 ) -> None:
     ended("bad")
     assert run("rerun").exit_code == 2
-    monkeypatch.setattr("cli.call.Call.confirm", lambda *_: False)
-    answer = run("rerun")
-    assert (answer.exit_code, answer.stdout) == (0, "Nothing was started.\n")
+    assert_declined(run("rerun", env=TERMINAL, given="n\n"))
     assert started(recorded) == []
 
 
@@ -258,8 +256,9 @@ def test_a_run_without_a_list_is_started_with_the_same_input(
     assert answer.exit_code == 0
     assert "ended before it had listed its repositories: EcrThrottled: 16" in answer.stderr
     assert started(recorded) == [(NAME, {"rescan_after": "2d"})]
-    monkeypatch.setattr("cli.call.Call.confirm", lambda *_: False)
-    assert run("rerun").stdout == "Nothing was started.\n"
+    recorded.asked.clear()
+    assert_declined(run("rerun", env=TERMINAL, given="n\n"))
+    assert started(recorded) == []
 
 
 def test_an_input_that_no_run_accepts_is_not_started_again(run: Run, ended: Ended) -> None:
@@ -289,6 +288,5 @@ def test_redrives_nothing_without_a_yes(
     run: Run, recorded: Recorded, ended: Ended, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ended("bad", status="TIMED_OUT", redriveStatus="REDRIVABLE")
-    monkeypatch.setattr("cli.call.Call.confirm", lambda *_: False)
-    assert run("rerun", "bad", "--redrive").stdout == "Nothing was started.\n"
+    assert_declined(run("rerun", "bad", "--redrive", env=TERMINAL, given="n\n"))
     assert recorded.asked["RedriveExecution"] == []

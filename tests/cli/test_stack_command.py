@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -21,9 +22,9 @@ from cli.exits import CommandError, ExitCode, UsageError
 from cli.stack import Account, Address, open_stack
 from cli.stack_command import StackCommand
 from ledger.errors import LedgerUnavailable
-from tests.cli.conftest import NAME, Run, StackInMemory
+from tests.cli.conftest import NAME, TERMINAL, Run, StackInMemory, assert_declined
 from tests.support.clock import NOW
-from tests.support.template import REGION
+from tests.support.template import REGION, ROOT
 
 type Ask = Callable[..., Any]
 NOWHERE = {"AWS_REGION": None, "AWS_DEFAULT_REGION": None, "AWS_CONFIG_FILE": "/nonexistent"}
@@ -329,26 +330,38 @@ class TestErrors:
 
 
 class TestConfirm:
+    def answered(self, typed: str) -> Any:
+        app = app_of(lambda call: call.confirm("Sure?"))
+        return CliRunner().invoke(app, [], input=typed, env=TERMINAL)
+
     def test_is_not_asked_with_yes(self, aws: None) -> None:
-        answers: list[bool] = []
-        ask("--yes", work=lambda call: answers.append(call.confirm("Sure?")))
-        assert answers == [True]
+        result = ask("--yes", work=lambda call: call.confirm("Sure?"))
+        assert (result.exit_code, result.stderr) == (0, "")
 
     def test_needs_a_terminal_or_yes(self, aws: None) -> None:
         result = ask(work=lambda call: call.confirm("Sure?"))
         assert result.exit_code == ExitCode.USAGE
         assert result.stderr == "Sure? Give --yes, because this is not a terminal.\n"
 
-    @pytest.mark.parametrize(("typed", "is_sure"), [("y\n", True), ("n\n", False), ("\n", False)])
-    def test_takes_an_answer(
-        self, aws: None, monkeypatch: pytest.MonkeyPatch, typed: str, is_sure: bool
-    ) -> None:
-        answers: list[bool] = []
-        app = app_of(lambda call: answers.append(call.confirm("Sure?")))
-        CliRunner().invoke(
-            app, [], input=typed, env={"TTY_INTERACTIVE": "1", "TTY_COMPATIBLE": "1"}
-        )
-        assert answers == [is_sure]
+    def test_goes_on_after_yes(self, aws: None) -> None:
+        result = self.answered("y\n")
+        assert result.exit_code == 0
+        assert result.stderr.startswith("Sure? ")
+
+    @pytest.mark.parametrize("typed", ["n\n", "\n", ""])
+    def test_ends_with_1_and_a_sentence_after_all_else(self, aws: None, typed: str) -> None:
+        """At the end of the input, as after Ctrl-D, too."""
+        assert_declined(self.answered(typed))
+
+    def test_is_asked_in_one_place(self) -> None:
+        """So that an answer of no means the same in every command."""
+        asking = re.compile(r"click\.confirm|typer\.confirm|rich\.prompt|\binput\(")
+        found = {
+            str(path.relative_to(ROOT))
+            for path in (ROOT / "cli").rglob("*.py")
+            if asking.search(path.read_text())
+        }
+        assert found == {"cli/call.py"}
 
 
 def test_refuses_a_form_that_is_none(run: Run) -> None:

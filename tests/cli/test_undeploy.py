@@ -9,12 +9,11 @@ import boto3
 import pytest
 from botocore.exceptions import WaiterError
 
-from tests.cli.conftest import NAME, Run, StackInMemory
+from tests.cli.conftest import NAME, TERMINAL, Run, StackInMemory
 from tests.cli.recorded import Recorded, refused
 from tests.support.clock import NOW
 from tests.support.template import REGION
 
-TERMINAL = {"TTY_COMPATIBLE": "1", "NO_COLOR": "1"}
 SLACK = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:ecr-rescan/slack-a1B2c3"
 FILE = "ecr-rescan.toml"
 ANSWERS = """\
@@ -87,7 +86,6 @@ def test_keeps_the_data_and_says_so(recorded: Recorded, run: Run, stack: StackIn
         "  bucket access-log\n"
         f"  secret {SLACK}\n"
         "SAM's bucket is kept, too: other applications may use it.\n"
-        "Name of the stack, to delete it:"
     )
     assert result.stdout.endswith(
         "deleted  stack ecr-rescan in eu-west-1\n"
@@ -225,12 +223,13 @@ class TestNothingIsDeleted:
 
         return check
 
+    @pytest.mark.parametrize("typed", ["yes\n", "\n", ""])
     def test_after_another_name(
-        self, nothing: Callable[[], None], run: Run, stack: StackInMemory
+        self, nothing: Callable[[], None], run: Run, stack: StackInMemory, typed: str
     ) -> None:
-        result = run("undeploy", "--delete-data", env=TERMINAL, given="yes\n")
-        assert result.exit_code == 2
-        assert result.stderr.endswith("That is another name. Nothing was deleted.\n")
+        result = run("undeploy", "--delete-data", env=TERMINAL, given=typed)
+        assert (result.exit_code, result.stdout.strip()) == (1, "")
+        assert result.stderr.endswith("That is not the name. Nothing was changed.\n")
         nothing()
 
     def test_where_no_one_can_be_asked(
@@ -238,7 +237,9 @@ class TestNothingIsDeleted:
     ) -> None:
         result = run("undeploy")
         assert result.exit_code == 2
-        assert result.stderr.endswith("Give --yes, because no one can be asked here.\n")
+        assert result.stderr.endswith(
+            "Name of the stack, to delete it? Give --yes, because this is not a terminal.\n"
+        )
         nothing()
 
     @pytest.mark.parametrize(

@@ -131,7 +131,7 @@ class Plan:
         console.print(rows)
         if self.cost.due > self.quota_left:
             later = self.cost.due - self.quota_left
-            console.print(f"\n{later:,} images would wait for the quota of the next day.")
+            console.print(f"\n{counted(later, 'image')} would wait for the quota of the next day.")
         if self.names_images:
             console.print()
             console.print(self._images())

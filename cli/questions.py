@@ -15,6 +15,7 @@ from cli.stack import Account
 from cli.template_parameters import Template
 from notify_scan.webhooks.address import address_of
 from registry.ecr import EcrRegistry
+from runtime.nouns import counted
 from runtime.patterns import PatternTooSlow, matching_texts
 
 LOCALTIME = Path("/etc/localtime")
@@ -149,8 +150,8 @@ def _matching(output: Output, pattern: str, names: list[str]) -> str:
     except (re.error, PatternTooSlow) as error:
         raise click.UsageError(f"It must be a regular expression: {error}") from None
     if names and not matching:
-        raise click.UsageError(f"It matches none of {len(names)} repositories.")
-    output.complain(f"It matches {len(matching)} of {len(names)} repositories.")
+        raise click.UsageError(f"It matches none of {counted(len(names), 'repository')}.")
+    output.complain(f"It matches {len(matching)} of {counted(len(names), 'repository')}.")
     return pattern
 
 

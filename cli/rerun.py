@@ -18,6 +18,7 @@ from own_events.rescan_finished import Problem
 from reporting.text import visible
 from rescan_registry.run_summary import RunFacts, RunSummary, summary_of
 from runtime import clock
+from runtime.nouns import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -67,10 +68,11 @@ class Rerun:
             console.print(f"started {self.started}   {self.next}", soft_wrap=True)
         else:
             done = self.repositories - self.left
+            of_all = f"{done:,} of {counted(self.repositories, 'repository')}"
             console.print(
                 f"The run itself was stopped: {visible(self.reason)}. Redrive continues it and "
-                f"repeats none of the {done:,} of {self.repositories:,} repositories that are "
-                f"done, until {self.redrive_until:%Y-%m-%d}:\n"
+                f"repeats none of the {of_all} that are done, "
+                f"until {self.redrive_until:%Y-%m-%d}:\n"
                 f"  {self.next}",
                 soft_wrap=True,
             )
@@ -212,8 +214,8 @@ def _follow(stack: Stack) -> str:
 def _complain_of(call: Call, execution: Execution, found: Rerun) -> None:
     status = execution.status.lower().replace("_", " ")
     call.output.complain(
-        f"{execution.name} {status}: {found.left:,} of {found.repositories:,} repositories did "
-        "not finish."
+        f"{execution.name} {status}: {found.left:,} of "
+        f"{counted(found.repositories, 'repository')} did not finish."
     )
     for row in found.rows():
         call.output.complain(f"  {visible(str(row['repository']))}  {visible(str(row['problem']))}")

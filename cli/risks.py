@@ -167,10 +167,12 @@ class CheckedRisks:
             words = f"deployed, and not here: {risk.vulnerability}{where}"
             console.print(visible(words), soft_wrap=True)
         bad = sum(each.state not in _GOOD for each in self.entries)
-        judged = f"{bad:,} of them need attention" if bad else "all of them apply"
+        need = "needs" if bad == 1 else "need"
+        judged = f"{bad:,} of them {need} attention" if bad else "all of them apply"
         entries = counted(len(self.entries), "accepted risk")
         more = f", {judged}" if self.entries else ""
-        console.print(f"{entries}{more}. {self.searched:,} images searched.", soft_wrap=True)
+        images = counted(self.searched, "image")
+        console.print(f"{entries}{more}. {images} searched.", soft_wrap=True)
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from ledger.table import Table
 from ledger.unfinished_executions import UnfinishedExecutions
 from rescan_registry.outcomes import Outcome
 from runtime import clock
+from runtime.nouns import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -80,9 +81,9 @@ class RunningRun:
         since = f"running {self.name} since {age(self.started_at, now)}"
         if self.progress is None:
             return f"{since}: listing repositories"
-        done = f"{self.progress.ended:,} of {self.progress.repositories:,} repositories"
+        done = f"{self.progress.ended:,} of {counted(self.progress.repositories, 'repository')}"
         failed = f", {self.progress.failed:,} failed" if self.progress.failed else ""
-        return f"{since}: {done}{failed}, {self.started:,} scans started"
+        return f"{since}: {done}{failed}, {counted(self.started, 'scan')} started"
 
 
 @dataclass(frozen=True)
@@ -167,11 +168,14 @@ class Status:
         undelivered = self.queues["undelivered"]
         command = f"   {self.look}" if undelivered else ""
         console.print(f"\n{undelivered:,} undelivered or unstarted{command}", soft_wrap=True)
-        console.print(f"{self.queues['inspector_findings']:,} findings of Amazon Inspector wait")
+        findings = self.queues["inspector_findings"]
+        wait = "waits" if findings == 1 else "wait"
+        console.print(f"{counted(findings, 'finding')} of Amazon Inspector {wait}")
         if self.unfinished:
+            executions = counted(self.unfinished, "execution")
+            them = "it" if self.unfinished == 1 else "them"
             console.print(
-                f"{self.unfinished:,} executions of NotifyScan ended early; the next digest starts "
-                "them again",
+                f"{executions} of NotifyScan ended early; the next digest starts {them} again",
                 soft_wrap=True,
             )
         for what, schedule in self.schedules.items():

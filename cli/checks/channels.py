@@ -13,6 +13,7 @@ from cli.stack import Stack
 from cli.subscriptions import Subscription, is_pending, subscriptions
 from notify_scan.webhooks.secrets import PARAMETERS, WebhookSecretUnusable, secret_of
 from reporting.channels.delivery import Channel
+from runtime.nouns import counted
 
 ADDRESS = "you@example.com"  # in commands, for the operator to replace
 # What the secret of a channel has to hold.
@@ -52,7 +53,7 @@ def email(stack: Stack) -> list[Result]:
             found = subscriptions(stack, topic)
             problems += _of_topic(stack, what, topic, found)
             confirmed += sum(each["Protocol"].startswith("email") for each in found)
-    return problems or [ok(f"{confirmed or 'no'} subscriptions, all confirmed")]
+    return problems or [ok(f"{counted(confirmed, 'subscription')}, all confirmed")]
 
 
 def subscribe(stack: Stack, topic: str, address: str) -> str:

@@ -17,6 +17,7 @@ from cli.stack import Stack
 from registry.ecr import EcrRegistry
 from rescan_registry.registry_listing import Waiting, repository_names
 from runtime import clock
+from runtime.nouns import counted
 from runtime.patterns import QUICK, PatternTooSlow, matching_texts
 
 NEAREST = 3  # names that are shown if the filter matches none
@@ -46,7 +47,9 @@ def repository_filter(stack: Stack) -> list[Result]:
         return [
             fault(f"{name} takes too long to match", follows, f"RepositoryFilter must be {QUICK}")
         ]
-    found = f"{pattern or 'empty:'} matches {len(matching):,} of {len(names):,} repositories"
+    found = (
+        f"{pattern or 'empty:'} matches {len(matching):,} of {counted(len(names), 'repository')}"
+    )
     if not names:
         return [warn(found, "runs do nothing.", "Push an image, or check the Region.")]
     if matching:
@@ -96,7 +99,8 @@ def oldest_scan(stack: Stack) -> list[Result]:
     if not overdue:
         return [ok(f"no image is overdue{oldest}")]
     follows = f"their scans are older than RescanAfter, {stack.parameter('RescanAfter')}."
-    found = f"{overdue:,} image{'s are' if overdue > 1 else ' is'} overdue{oldest}"
+    are = "is" if overdue == 1 else "are"
+    found = f"{counted(overdue, 'image')} {are} overdue{oldest}"
     return [warn(found, follows, own(stack, "report --overdue"))]
 
 

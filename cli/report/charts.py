@@ -184,7 +184,8 @@ def _days(days: float) -> str:
 def _title(each: AgeBin) -> str:
     images = counted(each.images, "image")
     if each.to_days is None:
-        return f"{images} scanned {_days(each.from_days)} days ago or earlier: {each.freshness}"
+        days = "day" if each.from_days == 1 else "days"
+        return f"{images} scanned {_days(each.from_days)} {days} ago or earlier: {each.freshness}"
     return (
         f"{images} scanned {_days(each.from_days)} to {_days(each.to_days)} days ago: "
         f"{each.freshness}"

@@ -13,6 +13,7 @@ from cli.report.document import Report
 from cli.report.names import channel_name
 from cli.report.wording import ago, short
 from reporting.text import visible
+from runtime.nouns import counted
 
 
 def page(report: Report) -> str:
@@ -40,6 +41,7 @@ def _template() -> Template:
     environment.filters |= {
         "ago": ago,
         "channel": channel_name,
+        "counted": counted,
         "minute": "{:%Y-%m-%d %H:%M} UTC".format,
         "day": "{:%Y-%m-%d}".format,
         "number": "{:,}".format,

@@ -28,6 +28,7 @@ from reporting.text import visible
 from rescan_registry.outcomes import Decision, Outcome
 from rescan_registry.policy import RescanPolicy
 from runtime import clock
+from runtime.nouns import counted
 
 MOST_RUNS = 30  # of the trend
 LATEST = "latest"
@@ -228,9 +229,9 @@ class _Sources:
         found = matching(names, pattern)
         if pattern is not None and not found:
             raise UsageError(
-                f"--repository {visible(pattern)} matches none of the {len(names):,} repositories "
-                "that ecr-rescan covers. It is matched from the start of a name: "
-                "aws ecr describe-repositories lists them."
+                f"--repository {visible(pattern)} matches none of "
+                f"{counted(len(names), 'repository')} that ecr-rescan covers. It is matched from "
+                "the start of a name: aws ecr describe-repositories lists them."
             )
         return found
 

@@ -105,7 +105,8 @@ def _heading(report: Report) -> str:
 
 def _ended(run: ReportedRun) -> str:
     if run.repositories_not_done:
-        return f"{run.repositories_not_done:,} of {run.repositories:,} repositories not done"
+        repositories = counted(run.repositories, "repository")
+        return f"{run.repositories_not_done:,} of {repositories} not done"
     return "everything done" if run.status == "FINISHED" else run.status.lower()
 
 

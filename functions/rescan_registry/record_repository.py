@@ -9,6 +9,7 @@ from rescan_registry.progress import Progress
 from rescan_registry.settings import RecordRepositorySettings
 from runtime import clock
 from runtime.entrypoint import entrypoint
+from runtime.nouns import counted
 
 
 class ImageScansFailed(Exception):
@@ -50,8 +51,8 @@ def record_repository(
     if failed := progress.tally.counts.get(Outcome.FAILED):
         errors = ", ".join(f"{count} {name}" for name, count in failed.items())
         failure = ImageScansFailed(
-            f"{sum(failed.values())} of {progress.tally.images()} images could not be scanned: "
-            f"{errors}"
+            f"{sum(failed.values()):,} of {counted(progress.tally.images(), 'image')} could not be "
+            f"scanned: {errors}"
         )
     records.put(
         RunRecord(

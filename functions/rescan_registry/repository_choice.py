@@ -15,6 +15,7 @@ from registry.errors import RepositoryNotFound
 from rescan_registry.policy import RescanPolicy
 from rescan_registry.registry_listing import Waiting, repository_names
 from rescan_registry.request import InvalidRescanRequest, RescanRequest
+from runtime.nouns import counted
 from runtime.patterns import QUICK, PatternTooSlow, matching_texts
 from runtime.settings import SettingsError
 
@@ -55,14 +56,15 @@ class RepositoryChoice:
 
     def sentence(self, repositories: int) -> str:
         """Say how many repositories were chosen, and how."""
+        listed = counted(self.listed, "repository")
         if self.by is Selection.RERUN:
-            return f"{repositories} of {self.listed} repositories did not finish in {self.pattern}"
+            return f"{repositories:,} of {listed} did not finish in {self.pattern}"
         if self.by is Selection.REPOSITORIES:
-            return f"{repositories} repositories, as asked for"
+            return f"{counted(repositories, 'repository')}, as asked for"
         matched = (
             f"whose names match {self.shown} from the start" if self.pattern else "in the registry"
         )
-        return f"{repositories} of {self.listed} repositories {matched}"
+        return f"{repositories:,} of {listed} {matched}"
 
 
 @dataclass(frozen=True)

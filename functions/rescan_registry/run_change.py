@@ -9,6 +9,7 @@ from rescan_registry.repository_choice import (
     RepositoryChoice,
     Selection,
 )
+from runtime.nouns import counted
 
 ENHANCED = "ENHANCED"
 
@@ -124,12 +125,12 @@ def _remark(found: FoundByRun, before: LastRun | None, change: RunChange) -> str
 def _nothing_matched(found: FoundByRun) -> str:
     choice = found.choice
     if choice.by is Selection.RERUN:
-        return f"All {choice.listed:,} repositories of the run {choice.pattern} are done."
+        return f"Every repository of the run {choice.pattern} is done, {choice.listed:,} in all."
     if not choice.listed:
         return "The registry has no repositories."
     return (
         f"No repository name matches the filter {choice.shown} from the start: "
-        f"0 of {choice.listed:,} repositories."
+        f"0 of {counted(choice.listed, 'repository')}."
     )
 
 

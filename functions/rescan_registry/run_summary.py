@@ -13,6 +13,7 @@ from own_events.rescan_finished import MOST_PROBLEMS, Problem, RunChange, rerun_
 from rescan_registry.outcomes import RUN_TIME, SCAN_QUOTA, Decision, Outcome, Tally
 from rescan_registry.run_change import ENHANCED, News
 from runtime.long_list import LongList
+from runtime.nouns import counted
 
 NEVER_REACHED = "not started, or stopped before it finished"
 # What ends the scans of a whole run, and not those of one repository.
@@ -70,25 +71,25 @@ class RunSummary:
     def sentence(self) -> str:
         """Return one paragraph for the operator: what did not finish, and what to do."""
         sentences = [self.remark] if self.remark else []
+        repositories = counted(self.repositories, "repository")
         if self.problems:
             named = _named(
                 (f"{each.repository} ({each.problem})" for each in self.problems.start),
                 len(self.problems),
             )
-            sentences.append(
-                f"{len(self.problems)} of {self.repositories} repositories did not finish: {named}."
-            )
+            sentences.append(f"{len(self.problems):,} of {repositories} did not finish: {named}.")
         if self.deferred:
             named = _named(self.deferred.start, len(self.deferred))
-            share = f"{len(self.deferred)} of {self.repositories} repositories"
-            sentences.append(f"{share} were not reached: {named}.")
+            were = "was" if len(self.deferred) == 1 else "were"
+            share = f"{len(self.deferred):,} of {repositories}"
+            sentences.append(f"{share} {were} not reached: {named}.")
             if self.begin_with:
                 sentences.append(f"The next run begins with {self.begin_with}.")
         if self.rerun:
             sentences.append(
                 f"To rerun only them, start an execution with the input {json.dumps(self.rerun)}"
             )
-        return " ".join(sentences) or f"Every repository is done, {self.repositories} in all."
+        return " ".join(sentences) or f"Every repository is done, {self.repositories:,} in all."
 
     def document(self) -> SummaryDocument:
         """Return the document with the start of its long lists."""
@@ -255,4 +256,4 @@ def summary_of(facts: RunFacts, names: Iterable[str], records: Iterable[RunRecor
 
 def _named(names: Iterable[str], in_all: int) -> str:
     more = in_all - MOST_PROBLEMS
-    return f"{', '.join(names)}{f' and {more} more' if more > 0 else ''}"
+    return f"{', '.join(names)}{f' and {more:,} more' if more > 0 else ''}"

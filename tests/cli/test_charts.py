@@ -54,7 +54,7 @@ def test_a_single_image_among_many_is_seen() -> None:
 def test_a_bar_says_what_it_counts() -> None:
     first, last = drawn(bins(1, 1_204)).bars
     assert first.title == "1 image scanned 0 to 1 days ago: inside"
-    assert last.title == "1,204 images scanned 1 days ago or earlier: inside"
+    assert last.title == "1,204 images scanned 1 day ago or earlier: inside"
     assert (first.label, last.label) == ("0", "1+")
 
 

@@ -245,14 +245,14 @@ def test_takes_only_repositories_that_match(known: RegistryAndLedger, report: Re
         (("--fail-on", "any"), "--fail-on must be one of critical, high, medium, low, overdue."),
         (("--repository", "(a"), "--repository must be a regular expression, not (a: "),
         (("--vulnerability", ""), "--vulnerability must be a name"),
-        (("--repository", "prod/"), "--repository prod/ matches none of the 4 repositories that"),
+        (("--repository", "prod/"), "--repository prod/ matches none of 4 repositories that"),
         (
             ("--repository", "prod/", "--as-of-run", "latest", "--fail-on", "low"),
-            "--repository prod/ matches none of the 1 repositories that",
+            "--repository prod/ matches none of 1 repository that",
         ),
         (
             ("--repository", "prod/", "--vulnerability", CVE, "--fail-on", "low"),
-            "--repository prod/ matches none of the 4 repositories that",
+            "--repository prod/ matches none of 4 repositories that",
         ),
         (("--vulnerability", CVE, "--details"), "--details is for the whole report"),
         (("--vulnerability", CVE, "--csv", "any"), "--csv is for the whole report"),

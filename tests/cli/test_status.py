@@ -262,7 +262,7 @@ def test_says_what_waits(run: Run, stack: StackInMemory) -> None:
     stack.resources.clear()
     text = run("status", "--region", "eu-west-1", width=120).stdout
     assert "3 undelivered or unstarted   ecr-rescan undelivered --region eu-west-1\n" in text
-    assert "1 executions of NotifyScan ended early; the next digest starts them again" in text
+    assert "1 execution of NotifyScan ended early; the next digest starts it again" in text
     assert "next" not in text.replace("the next digest", "")
 
 

@@ -172,6 +172,7 @@ def test_takes_the_repositories_that_are_named() -> None:
     assert bucket.kept == {LIST: ["team/prod/api", "prod/api"]}
     assert planned.notice == "2 repositories, as asked for"
     assert planned.choice == RepositoryChoice(Selection.REPOSITORIES, "", listed=2)
+    assert plan({"repositories": ["prod/api"]}).notice == "1 repository, as asked for"
 
 
 def test_refuses_a_name_that_the_registry_does_not_hold() -> None:

@@ -161,7 +161,7 @@ def test_notes_what_the_next_run_is_compared_with(
         (found(ALL, 41), None),
         (
             found(RepositoryChoice(Selection.RERUN, "run-0", listed=41)),
-            "All 41 repositories of the run run-0 are done.",
+            "Every repository of the run run-0 is done, 41 in all.",
         ),
     ],
 )

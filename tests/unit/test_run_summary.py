@@ -130,7 +130,7 @@ def test_says_what_failed_and_how_to_rerun_it() -> None:
         (MOST_PROBLEMS + 1, f"team/{MOST_PROBLEMS - 1} ({NEVER_REACHED}) and 1 more. To rerun"),
         (
             MOST_PROBLEMS + 2_000,
-            f"team/{MOST_PROBLEMS - 1} ({NEVER_REACHED}) and 2000 more. To rerun",
+            f"team/{MOST_PROBLEMS - 1} ({NEVER_REACHED}) and 2,000 more. To rerun",
         ),
     ],
 )
@@ -196,7 +196,7 @@ def test_a_deferred_repository_is_no_failure_but_is_rerun() -> None:
     assert (deferred.repositories_deferred, deferred.deferred.start) == (1, ["team/api"])
     assert deferred.rerun == {"rerun_of": "run-1"}
     assert deferred.sentence() == (
-        "1 of 2 repositories were not reached: team/api. The next run begins with team/api. "
+        "1 of 2 repositories was not reached: team/api. The next run begins with team/api. "
         'To rerun only them, start an execution with the input {"rerun_of": "run-1"}'
     )
 
@@ -237,7 +237,7 @@ def test_a_run_without_repositories_is_incomplete_only_where_it_is_a_problem() -
 
 def test_says_what_is_new_before_what_failed() -> None:
     both = report(["team/api"], [], news=News(RunChange.BASIC_SCANNING, "Basic again."))
-    assert both.sentence().startswith("Basic again. 1 of 1 repositories did not finish: team/api (")
+    assert both.sentence().startswith("Basic again. 1 of 1 repository did not finish: team/api (")
 
 
 def test_an_event_names_the_most_frequent_reasons_and_adds_up_the_others() -> None:

@@ -305,7 +305,7 @@ def test_has_nothing_to_rerun_of_a_run_that_finished(deploy: Deploy) -> None:
         "RescanFinished",
     ]
     conclusion = summary_of(execution)["conclusion"]
-    assert conclusion == f"All 1 repositories of the run {finished.name} are done."
+    assert conclusion == f"Every repository of the run {finished.name} is done, 1 in all."
     assert deployed.registry.calls["DescribeImages"] == 1
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from cli.channels import USED_BY
 from cli.exits import CommandError
 from cli.stack import Stack
 from ledger.changes import LISTS, Change
@@ -18,16 +19,6 @@ from reporting.thresholds import Thresholds
 from runtime import durations
 
 _SHOWN = 3  # findings of a change
-# The parameter by which each channel is in use, and its value where it is not.
-USED_BY = {
-    Channel.SNS: ("NotificationTopicState", "DISABLED"),
-    Channel.CHATBOT: ("ChatbotTopicState", "DISABLED"),
-    Channel.SLACK: ("SlackWebhookSecretArn", ""),
-    Channel.TEAMS: ("TeamsWebhookSecretArn", ""),
-    Channel.WEBHOOK: ("WebhookSecretArn", ""),
-    Channel.PAGERDUTY: ("PagerDutySecretArn", ""),
-    Channel.EVENTBRIDGE: ("ReportEventBusArn", ""),
-}
 
 
 @dataclass(frozen=True)

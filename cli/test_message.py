@@ -15,12 +15,13 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from cli.call import Call
+from cli.channels import USED_BY, secret_content, secret_file
 from cli.exits import CommandError, ExitCode, UsageError
-from cli.image_changes import USED_BY
 from cli.shown_commands import aws, own
 from cli.stack import Stack
 from cli.subscriptions import is_pending, subscriptions
 from reporting.channels.delivery import Channel
+from reporting.channels.in_use import SECRET_PARAMETERS
 from reporting.text import visible
 from runtime import clock
 from runtime.nouns import counted
@@ -29,12 +30,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 LONGEST = 330  # seconds; an Express execution has 300
-_SECRETS = {
-    Channel.SLACK: '{"url": "https://…"}',
-    Channel.TEAMS: '{"url": "https://…"}',
-    Channel.WEBHOOK: '{"url": "https://…", "signing_key": "…"}',
-    Channel.PAGERDUTY: '{"routing_key": "…"}',
-}
 _UNKNOWN = {
     Channel.CHATBOT: "Only the chat shows whether Amazon Q Developer has passed it on.",
     Channel.EVENTBRIDGE: "Only the targets of the bus show whether a rule has matched it.",
@@ -138,7 +133,7 @@ def _answer(channel: Channel, by: str, ended: Mapping[str, Any], stack: Stack) -
         reason = _reason(error["Cause"]) or error["Error"]
         return TestAnswer(name, by, now, False, reason, then=_repair(channel, stack))
     answer = result["answer"]
-    if channel in _SECRETS:
+    if channel in SECRET_PARAMETERS:
         return TestAnswer(
             name,
             by,
@@ -166,20 +161,16 @@ def _reason(cause: str) -> str:
 
 
 def _repair(channel: Channel, stack: Stack) -> tuple[str, ...]:
-    if channel not in _SECRETS:
+    if channel not in SECRET_PARAMETERS:
         doctor = own(stack, "doctor")
         return (f"{doctor} checks the topic, its subscriptions, and its key.",)
-    file = f"{channel.lower()}.json"
     put = aws(
         stack,
         "secretsmanager put-secret-value",
-        secret_id=stack.parameter(USED_BY[channel][0]),
-        secret_string=f"file://{file}",
+        secret_id=stack.parameter(SECRET_PARAMETERS[channel]),
+        secret_string=f"file://{secret_file(channel)}",
     )
-    return (
-        f"Repair what receives it, or write {_SECRETS[channel]} into {file}, then:",
-        f"  {put}",
-    )
+    return (f"Repair what receives it, or write {secret_content(channel)}, then:", f"  {put}")
 
 
 def _subscribers(stack: Stack) -> str:

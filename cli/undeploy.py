@@ -14,15 +14,10 @@ from cli.deployed import Undeployed
 from cli.exits import CommandError, ExitCode
 from cli.stack import Account, Stack, existing
 from cli.stack_events import failures
+from reporting.channels.in_use import SECRET_PARAMETERS
 
 # A stack in one of these has no outputs, and a first deployment that fails keeps no data.
 WITHOUT_DATA = {"CREATE_FAILED", "REVIEW_IN_PROGRESS", "ROLLBACK_COMPLETE", "ROLLBACK_FAILED"}
-SECRETS = (
-    "SlackWebhookSecretArn",
-    "TeamsWebhookSecretArn",
-    "WebhookSecretArn",
-    "PagerDutySecretArn",
-)
 PATIENCE = {"Delay": 5, "MaxAttempts": 720}  # an hour, in seconds
 GONE = {"NoSuchBucket", "ResourceNotFoundException"}
 
@@ -75,7 +70,7 @@ def _data(stack: Stack) -> Data:
 
 
 def _secrets(stack: Stack) -> list[str]:
-    return [arn for name in SECRETS if (arn := stack.parameters.get(name))]
+    return [arn for name in SECRET_PARAMETERS.values() if (arn := stack.parameters.get(name))]
 
 
 def _show(call: Call, going: list[str], staying: list[str]) -> None:

@@ -6,23 +6,18 @@ from collections.abc import Mapping, Sequence
 from botocore.exceptions import ClientError
 
 from cli.aws_errors import NotAllowed, command_error
+from cli.channels import USED_BY, secret_content, secret_file
 from cli.checks.result import Result, State, fault, ok, unchecked, warn
 from cli.exits import CommandError
 from cli.shown_commands import aws, parameter
 from cli.stack import Stack
 from cli.subscriptions import Subscription, is_pending, subscriptions
-from notify_scan.webhooks.secrets import PARAMETERS, WebhookSecretUnusable, secret_of
+from notify_scan.webhooks.secrets import WebhookSecretUnusable, secret_of
 from reporting.channels.delivery import Channel
+from reporting.channels.in_use import SECRET_PARAMETERS
 from runtime.nouns import counted
 
 ADDRESS = "you@example.com"  # in commands, for the operator to replace
-# What the secret of a channel has to hold.
-_CONTENT = {
-    Channel.SLACK: '{"url": "https://hooks.slack.com/…"}',
-    Channel.TEAMS: '{"url": "https://…"}',
-    Channel.WEBHOOK: '{"url": "https://…", "signing_key": "…"}',
-    Channel.PAGERDUTY: '{"routing_key": "…"}',
-}
 _NO_KEY = "Access to KMS is not allowed"  # says Secrets Manager, and not which action
 
 
@@ -31,7 +26,11 @@ def secrets(stack: Stack) -> list[Result]:
 
     Nothing of its content is in the result.
     """
-    arns = {channel: arn for channel, name in PARAMETERS.items() if (arn := stack.parameter(name))}
+    arns = {
+        channel: arn
+        for channel, name in SECRET_PARAMETERS.items()
+        if (arn := stack.parameter(name))
+    }
     checked = [_secret(stack, channel, arn) for channel, arn in arns.items()]
     problems = [each for each in checked if each.state is not State.OK]
     if problems:
@@ -96,10 +95,11 @@ def _unread(stack: Stack, what: str, topic: str) -> Result:
     if what == "chat applications":
         repair = "Add it to a channel configuration of Amazon Q Developer in chat applications:"
         return warn(found, "what is published there reaches no one.", repair, topic)
-    others = [name for name in (*PARAMETERS.values(), "ReportEventBusArn") if stack.parameter(name)]
+    named = (*SECRET_PARAMETERS.values(), USED_BY[Channel.EVENTBRIDGE][0])
+    others = [name for name in named if stack.parameter(name)]
     repair = subscribe(stack, topic, ADDRESS)
     if others or stack.outputs.get("ChatbotTopicArn"):
-        unused = parameter("NotificationTopicState", "DISABLED")
+        unused = parameter(*USED_BY[Channel.SNS])
         return warn(found, "what is published there reaches no one.", repair, unused)
     return fault(found, "there is no other channel: notifications reach no one.", repair)
 
@@ -118,11 +118,11 @@ def _secret(stack: Stack, channel: Channel, arn: str) -> Result:
                 stack,
                 "secretsmanager create-secret",
                 name=f"{stack.name}/{channel.lower()}",
-                secret_string=f"file://{channel.lower()}.json",
+                secret_string=f"file://{secret_file(channel)}",
                 query="ARN",
                 output="text",
             ),
-            parameter(PARAMETERS[channel], "the ARN that it prints"),
+            parameter(SECRET_PARAMETERS[channel], "the ARN that it prints"),
         )
     except manager.exceptions.InvalidRequestException:
         restore = aws(stack, "secretsmanager restore-secret", secret_id=arn)
@@ -137,7 +137,7 @@ def _secret(stack: Stack, channel: Channel, arn: str) -> Result:
             stack,
             "secretsmanager put-secret-value",
             secret_id=answer["Name"],
-            secret_string=f"file://{channel.lower()}.json",
+            secret_string=f"file://{secret_file(channel)}",
         )
         return fault(str(error), follows, _file(channel), put)
     return ok(f"{channel.lower()}")
@@ -154,7 +154,7 @@ def _content(answer: Mapping[str, str | bytes]) -> object:
 
 
 def _file(channel: Channel) -> str:
-    return f"Write {_CONTENT[channel]} into {channel.lower()}.json, then:"
+    return f"Write {secret_content(channel)}, then:"
 
 
 def _refused(error: ClientError) -> CommandError:

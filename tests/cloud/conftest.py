@@ -7,14 +7,10 @@ import pytest
 from local.cloud.deployment import deploy
 from local.cloud.engine import Engine
 from local.receivers.inbox import Inbox
+from reporting.channels import in_use
 from tests.support.stack import Stack
 
-SECRET_PARAMETERS = {
-    "slack": "SlackWebhookSecretArn",
-    "teams": "TeamsWebhookSecretArn",
-    "webhook": "WebhookSecretArn",
-    "pagerduty": "PagerDutySecretArn",
-}
+SECRET_PARAMETERS = {channel.lower(): name for channel, name in in_use.SECRET_PARAMETERS.items()}
 
 
 @pytest.fixture(scope="session")

@@ -82,7 +82,14 @@ def test_reads_what_the_channel_needs(
     assert WebhookSecrets({channel: kept(manager, content)}).of(channel) == secret
 
 
-@pytest.mark.parametrize("channel", [Channel.SLACK, Channel.PAGERDUTY])
+@pytest.mark.parametrize(
+    ("channel", "needed"),
+    [
+        (Channel.SLACK, "url (https://…)"),
+        (Channel.WEBHOOK, "url (https://…) and signing_key"),
+        (Channel.PAGERDUTY, "routing_key"),
+    ],
+)
 @pytest.mark.parametrize(
     "content",
     [
@@ -94,7 +101,11 @@ def test_reads_what_the_channel_needs(
     ],
 )
 def test_says_what_must_be_in_the_secret_and_not_what_is(
-    manager: Any, channel: Channel, content: object, caplog: pytest.LogCaptureFixture
+    manager: Any,
+    channel: Channel,
+    needed: str,
+    content: object,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     arn = kept(manager, content)
     with (
@@ -102,8 +113,8 @@ def test_says_what_must_be_in_the_secret_and_not_what_is(
         pytest.raises(WebhookSecretUnusable) as raised,
     ):
         WebhookSecrets({channel: arn}).of(channel)
-    assert str(raised.value).startswith(
-        f"the secret of {channel}, {arn}, must be a JSON object of texts with url (https://…)"
+    assert str(raised.value) == (
+        f"the secret of {channel}, {arn}, must be a JSON object of texts with {needed}"
     )
     for text in (*traceback.format_exception(raised.value), caplog.text):
         assert "a-very-secret" not in text
@@ -165,7 +176,9 @@ def test_needs_the_key_of_the_channel(
     manager: Any, channel: Channel, name: str, key: object
 ) -> None:
     arn = kept(manager, {"url": URL, name: key})
-    with pytest.raises(WebhookSecretUnusable, match=f"url .* and {name}$"):
+    with pytest.raises(
+        WebhookSecretUnusable, match=f"must be a JSON object of texts with .*{name}$"
+    ):
         WebhookSecrets({channel: arn}).of(channel)
 
 

@@ -12,19 +12,11 @@ from aws_lambda_powertools.utilities.parameters.exceptions import (
 
 from notify_scan.webhooks.address import WebhookAddress, address_of
 from reporting.channels.delivery import Channel
+from reporting.channels.in_use import NEEDED, SECRET_PARAMETERS
 
 CACHED_FOR = 300  # seconds, after which a secret that was changed is in use everywhere
 PAGERDUTY = "https://events.pagerduty.com/v2/enqueue"
 
-# The parameter that names the secret of a channel.
-PARAMETERS = {
-    Channel.SLACK: "SlackWebhookSecretArn",
-    Channel.TEAMS: "TeamsWebhookSecretArn",
-    Channel.WEBHOOK: "WebhookSecretArn",
-    Channel.PAGERDUTY: "PagerDutySecretArn",
-}
-# What the secret of a channel holds beside the URL.
-_KEYS = {Channel.WEBHOOK: "signing_key", Channel.PAGERDUTY: "routing_key"}
 # Control characters come from files that end in a line break; half of a surrogate has no UTF-8.
 _KEY = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
 # "This is the 32 character Integration Key":
@@ -68,7 +60,7 @@ class WebhookSecrets:
         if not arn:
             raise WebhookSecretUnusable(
                 f"{channel} is not configured: deploy the stack with "
-                f"{PARAMETERS.get(channel, 'a webhook channel')}"
+                f"{SECRET_PARAMETERS.get(channel, 'a webhook channel')}"
             )
         try:
             content = parameters.get_secret(arn, transform="json", max_age=CACHED_FOR)
@@ -87,11 +79,11 @@ def secret_of(channel: Channel, content: object, arn: str) -> WebhookSecret:
     Raises WebhookSecretUnusable, which names the secret and nothing of its content.
     """
     values = content if isinstance(content, dict) else {}
-    key_name = _KEYS.get(channel, "")
+    key_name = next((name for name in NEEDED[channel] if name != "url"), "")
     url = values.get("url", PAGERDUTY if channel is Channel.PAGERDUTY else "")
     key = values.get(key_name, "")
     if not isinstance(url, str) or not isinstance(key, str) or not url or (key_name and not key):
-        needed = " and ".join(filter(None, ["url (https://…)", key_name]))
+        needed = " and ".join(NEEDED[channel]).replace("url", "url (https://…)")
         raise WebhookSecretUnusable(
             f"the secret of {channel}, {arn}, must be a JSON object of texts with {needed}"
         )

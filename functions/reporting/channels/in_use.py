@@ -27,6 +27,20 @@ DETAIL_TYPES = {
     "digest": "Digest Report",
     "notice": "Notice",
 }
+# The parameter that names the secret of a channel.
+SECRET_PARAMETERS = {
+    Channel.SLACK: "SlackWebhookSecretArn",
+    Channel.TEAMS: "TeamsWebhookSecretArn",
+    Channel.WEBHOOK: "WebhookSecretArn",
+    Channel.PAGERDUTY: "PagerDutySecretArn",
+}
+# What the secret of a channel must hold; that of PagerDuty may hold a url, too.
+NEEDED = {
+    Channel.SLACK: ("url",),
+    Channel.TEAMS: ("url",),
+    Channel.WEBHOOK: ("url", "signing_key"),
+    Channel.PAGERDUTY: ("routing_key",),
+}
 
 
 class ImmediateFrom(StrEnum):

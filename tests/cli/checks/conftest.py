@@ -17,7 +17,7 @@ from ledger.run_summaries import ImageCounts, SummaryDocument
 from local.cloud.moto_internals import answer_alone
 from local.registry import registry_file
 from local.registry.botocore_face import attach
-from notify_scan.webhooks.secrets import PARAMETERS
+from reporting.channels.in_use import SECRET_PARAMETERS
 from tests.cli.conftest import StackInMemory
 from tests.support.clock import NOW
 from tests.support.receivers import SECRETS
@@ -111,7 +111,7 @@ def healthy(stack: StackInMemory) -> StackInMemory:
         AttributeName="Policy",
         AttributeValue=json.dumps(PUBLISHED_BY_CLOUDWATCH),
     )
-    for channel, parameter in PARAMETERS.items():
+    for channel, parameter in SECRET_PARAMETERS.items():
         secret = boto3.client("secretsmanager").create_secret(
             Name=f"ecr-rescan/{channel.lower()}", SecretString=json.dumps(SECRETS[channel])
         )

@@ -180,6 +180,22 @@ def test(
 
 
 @app.command(cls=StackCommand, rich_help_panel=ACT)
+def run(
+    context: typer.Context,
+    run_input: Annotated[
+        str, typer.Option("--input", metavar="JSON", help="The input of the run.")
+    ] = "{}",
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Show the progress of the run until it ends.")
+    ] = False,
+) -> None:
+    """Start a run now, as the schedule does."""
+    from cli.run import run
+
+    raise typer.Exit(run(context.obj, run_input, follow=follow))
+
+
+@app.command(cls=StackCommand, rich_help_panel=ACT)
 def rerun(
     context: typer.Context,
     run: Annotated[

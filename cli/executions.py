@@ -1,7 +1,7 @@
 """The executions of RescanRegistry, as Step Functions keeps them for 90 days."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
@@ -119,6 +119,19 @@ class Executions:
             not_redrivable_because=found.get("redriveStatusReason", ""),
         )
 
+    def ended(
+        self, run: str, *, every: float, show: Callable[[Execution], None] | None = None
+    ) -> Execution:
+        """Wait for the end of an execution, and describe it.
+
+        every: seconds between two looks. show: is given the execution at each look before its end.
+        """
+        while (found := self.find(run)) is None or found.is_running:
+            if found and show:
+                show(found)
+            clock.sleep(every)
+        return found
+
     def newest(self, most: int) -> list[Execution]:
         """List the executions that were started last, newest first."""
         return list(islice(self._all(), most))
@@ -129,6 +142,14 @@ class Executions:
             found = None if each.is_running else self.find(each.name)
             if found and not found.is_dry_run:
                 yield found
+
+    def under_way(self) -> Execution | None:
+        """Describe the newest execution that is in progress and no dry run; None without one."""
+        for each in self.newest(LOOKED_AT):
+            found = self.find(each.name) if each.is_running else None
+            if found and found.is_running and not found.is_dry_run:
+                return found
+        return None
 
     def progress(self, run: str) -> MapProgress | None:
         """Count the repositories of a run; None before its Map has begun."""

@@ -1,6 +1,5 @@
 """What a run would do now, and what it would cost: ecr-rescan plan."""
 
-import json
 import math
 import re
 from collections import Counter
@@ -30,6 +29,7 @@ from cli.exits import CommandError, ExitCode, UsageError
 from cli.output import add_row, age, duration, table
 from cli.prices import prices
 from cli.run_files import ImageLine, RunFiles
+from cli.run_input import check_selection, read_input
 from cli.shown_commands import own
 from cli.stack import Stack
 from ledger.boards import Boards
@@ -38,7 +38,6 @@ from ledger.table import Table
 from reporting.text import visible
 from rescan_registry.outcomes import Outcome
 from rescan_registry.pacing import Operation, first_board
-from rescan_registry.request import InvalidRescanRequest, read_request
 from rescan_registry.settings import RUN_TIME_LIMIT
 from runtime import clock
 from runtime.nouns import counted
@@ -242,10 +241,11 @@ def plan(call: Call, run_input: str, *, names_images: bool, shape: str | None) -
         estimate = _estimate(shape)
         call.output.write(estimate, {"made_at": clock.now()})
         return ExitCode.DONE
-    document = _checked(run_input)
+    document = read_input(run_input)
     stack = call.stack
+    check_selection(stack, document)
     with call.output.waiting("dry run"):
-        summary = _dry_run(Executions(stack), RunFiles(stack), document)
+        summary = _dry_run(Executions(stack), RunFiles(stack), {**document, "dry_run": True})
     made = _plan(stack, summary, str(document.get("repository_filter") or ""), names_images)
     call.answer(made)
     return ExitCode.DONE if made.is_complete else ExitCode.INCOMPLETE
@@ -265,22 +265,11 @@ def _estimate(shape: str) -> Estimate:
     return Estimate(due, run_cost(started, Speed(rate)), rate, fan_out_usd(started))
 
 
-def _checked(run_input: str) -> dict[str, object]:
-    """Return the input of the dry run; raise UsageError if no run would accept it."""
-    try:
-        document = json.loads(run_input)
-        read_request(document)
-    except (ValueError, InvalidRescanRequest) as error:
-        raise UsageError(f"--input: {visible(str(error))}") from error
-    return {**document, "dry_run": True}
-
-
 def _dry_run(
     executions: Executions, files: RunFiles, document: Mapping[str, object]
 ) -> SummaryDocument:
     run = executions.start("plan", document)
-    while (execution := executions.find(run)) is None or execution.is_running:
-        clock.sleep(POLL_SECONDS)
+    execution = executions.ended(run, every=POLL_SECONDS)
     if summary := files.summary(run):
         return summary
     raise CommandError(

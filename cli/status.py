@@ -182,11 +182,28 @@ class Status:
             console.print(f"next {what}: {schedule.sentence()}", soft_wrap=True)
 
 
+class Progress:
+    """The progress of runs, on standard error: a line where one has changed."""
+
+    def __init__(self, stack: Stack, output: Output) -> None:
+        self._stack, self._output = stack, output
+        self._executions = Executions(stack)
+        self._said: dict[str, tuple[int, int]] = {}
+
+    def show(self, execution: Execution) -> None:
+        """Print how far a run is, unless that is what was printed last."""
+        found = _running(self._stack, self._executions, execution)
+        ended = found.progress.ended if found.progress else -1
+        if self._said.get(execution.name) != (ended, found.started):
+            self._said[execution.name] = (ended, found.started)
+            self._output.complain(found.sentence(clock.now()))
+
+
 def status(call: Call, *, runs: int, follow: bool) -> ExitCode:
     """Say what a stack does; with `follow`, first show the progress of its runs to their end."""
     stack = call.stack
     if follow:
-        _follow(stack, call.output)
+        _follow(stack, Progress(stack, call.output))
     found = read_status(stack, runs)
     call.answer(found)
     if found.has_failed:
@@ -201,7 +218,7 @@ def read_status(stack: Stack, most: int) -> Status:
     last = next(executions.newest_real(), None)
     table_of = Table(stack.client("dynamodb"), stack.output("LedgerTableName"))
     return Status(
-        runs=tuple(_shown(executions, files, each) for each in listed),
+        runs=tuple(shown_run(executions, files, each) for each in listed),
         has_failed=last is not None and last.has_failed,
         running=tuple(_running(stack, executions, each) for each in listed if each.is_running),
         queues={
@@ -216,7 +233,7 @@ def read_status(stack: Stack, most: int) -> Status:
     )
 
 
-def _shown(executions: Executions, files: RunFiles, execution: Execution) -> ShownRun:
+def shown_run(executions: Executions, files: RunFiles, execution: Execution) -> ShownRun:
     """Read the summary of a run, and without one its input, to know whether it is a dry run."""
     if summary := None if execution.is_running else files.summary(execution.name):
         return ShownRun(execution, summary, summary.dry_run)
@@ -224,16 +241,12 @@ def _shown(executions: Executions, files: RunFiles, execution: Execution) -> Sho
     return ShownRun(execution, None, found.is_dry_run if found else None)
 
 
-def _follow(stack: Stack, output: Output) -> None:
+def _follow(stack: Stack, progress: Progress) -> None:
     """Print a line per change until no run is in progress."""
-    executions, said = Executions(stack), dict[str, tuple[int, int]]()
+    executions = Executions(stack)
     while running := [each for each in executions.newest(10) if each.is_running]:
         for each in running:
-            found = _running(stack, executions, each)
-            ended = found.progress.ended if found.progress else -1
-            if said.get(each.name) != (ended, found.started):
-                said[each.name] = (ended, found.started)
-                output.complain(found.sentence(clock.now()))
+            progress.show(each)
         clock.sleep(POLL_SECONDS)
 
 

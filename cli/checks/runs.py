@@ -229,7 +229,7 @@ def _last_run(stack: Stack, *, is_on: bool) -> tuple[str, list[Result]]:
                 f"no run has succeeded {since}",
                 "scans become older than RescanAfter.",
                 own(stack, "status"),
-                own(stack, "rerun") if ended else _start(stack),
+                own(stack, "rerun" if ended else "run"),
             )
         )
     if not ended:
@@ -240,8 +240,3 @@ def _last_run(stack: Stack, *, is_on: bool) -> tuple[str, list[Result]]:
         follows = "images that it did not reach are not rescanned before the next run."
         problems.append(warn(text, follows, own(stack, f"rerun {last.name}")))
     return text, problems
-
-
-def _start(stack: Stack) -> str:
-    machine = stack.output("RescanRegistryArn")
-    return aws(stack, "stepfunctions start-execution", state_machine_arn=machine, input="{}")

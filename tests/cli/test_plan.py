@@ -190,6 +190,12 @@ def test_an_input_that_no_run_accepts_is_refused_before(run: Run, given: str) ->
     assert "--input" in answer.stderr
 
 
+def test_an_input_that_selects_nothing_is_refused_before(run: Run, stack: StackInMemory) -> None:
+    answer = run("plan", "--input", '{"repository_filter": "prdo/"}')
+    assert answer.exit_code == 2
+    assert answer.stderr.startswith("--input selects nothing: 0 of 0 repositories")
+
+
 def test_computes_by_a_shape_without_aws(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cli.stack.Account.client", None)
     answer = run("plan", "--shape", "100x50@20")

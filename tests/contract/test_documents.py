@@ -73,7 +73,7 @@ def test_the_api_would_take_every_aws_command(path: Path) -> None:
 
 def test_the_readme_shows_aws_commands() -> None:
     """Else the test above would find nothing to check."""
-    assert len(list(commands(README))) == 3
+    assert len(list(commands(README))) == 2
 
 
 @by_document

@@ -194,7 +194,7 @@ def test_a_success_is_needed_in_two_intervals(
 @pytest.mark.parametrize(
     ("ended", "repair"),
     [
-        ((), "aws stepfunctions start-execution "),
+        ((), "ecr-rescan run"),
         ((("FAILED", 1 * DAY),), "ecr-rescan rerun"),
     ],
 )

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 SCHEMA = 1  # of the JSON objects
 # A spreadsheet takes a cell that begins with one of these for a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
+# Where the decimal separator is a comma, spreadsheets split lines at semicolons, and at those
+# within quotes, too: they know only quotes that begin after a separator.
+_AFTER_SEPARATOR = re.compile(r"""(?<=;)(?=["'\s]*[=+\-@])""")
 
 
 class Format(StrEnum):
@@ -68,10 +72,11 @@ class Output:
                 answer.show(self.console)
 
     def complain(self, sentence: str) -> None:
-        """Print a sentence on standard error."""
+        """Print a sentence on standard error. In each of its lines, no text commands a terminal."""
         from rich.text import Text  # noqa: PLC0415
 
-        self.complaints.print(Text(sentence), soft_wrap=True)
+        lines = map(visible, sentence.split("\n"))
+        self.complaints.print(Text("\n".join(lines)), soft_wrap=True)
 
     @contextmanager
     def waiting(self, what: str) -> Iterator[None]:
@@ -119,9 +124,10 @@ def cell(value: object) -> str:
             return cell(" ".join(map(str, items)))
         case str(text):
             shown = visible(text)
-            return f"'{shown}" if shown.startswith(_FORMULA) else shown
+            inert = _AFTER_SEPARATOR.sub("'", shown)
+            return f"'{inert}" if inert.startswith(_FORMULA) else inert
         case other:
-            return json.dumps(other)
+            return cell(json.dumps(other))
 
 
 def table(titles: Sequence[str], right: Iterable[str] = ()) -> "Table":

@@ -33,6 +33,9 @@ from tests.support.clock import NOW
         (("=cmd", "b"), "'=cmd b"),
         ("\tx", "�x"),
         ("a\u202eb", "a�b"),
+        ("x;=1+1;-y;z", "x;'=1+1;'-y;z"),
+        ('x; "=1+1";', """x;' "=1+1";"""),
+        ({"x;=1": 1}, """{"x;'=1": 1}"""),
     ],
 )
 def test_a_cell_is_shown_and_never_computed(value: object, text: str) -> None:
@@ -52,6 +55,12 @@ def test_a_spreadsheet_reads_the_rows_that_were_written(rows: list[tuple[str, st
 
 def test_the_names_are_above_the_rows() -> None:
     assert csv_text([{"image": "a"}, {"image": "b"}]) == "image\r\na\r\nb\r\n"
+
+
+def test_no_cell_is_computed_where_semicolons_separate() -> None:
+    """With a decimal comma, a spreadsheet splits lines so, and knows quotes only after them."""
+    line = csv_text([{"image": "a", "package": 'b,"x;"=1+1";=2;y', "count": 1}]).splitlines()[1]
+    assert not any(each.strip(" \"'").startswith("=") for each in line.split(";") if each[0] != "'")
 
 
 class Named:
@@ -130,6 +139,11 @@ def test_says_on_a_terminal_what_it_waits_for(
     out, err = capsys.readouterr()
     assert out == ""
     assert "reading the ledger" in err
+
+
+def test_a_complaint_commands_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    Output().complain(f"First: {Named.name}.\n  second\rline")
+    assert capsys.readouterr().err == "First: lib�[2J���é�.\n  second�line\n"
 
 
 def test_colors_can_be_turned_off(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ from statistics import median
 from cli.report.document import Freshness, Report, ReportedImage
 from cli.report.images import ENHANCED
 from cli.report.names import channel_name, image_name
+from cli.report.totals import share_inside
 from cli.report.vulnerabilities import FirstNotified, Since, Vulnerability
 from cli.report.wording import ago, duration
 from runtime.nouns import counted
@@ -178,12 +179,10 @@ def _is_inside(report: Report) -> Answer:
         return Answer(question, _NOTHING, "", ("No image has to be scanned.", *left_out))
     is_inside = totals.inside == totals.scannable
     due = [f"{totals.due:,} due: the next two runs are in time."] if totals.due else []
-    # Rounded down: 100.0 % means all.
-    share = 1_000 * totals.inside // totals.scannable / 10
     return Answer(
         question,
         "Yes" if is_inside else "No",
-        f"{share} % of {counted(totals.scannable, 'image')}",
+        f"{share_inside(totals)} of {counted(totals.scannable, 'image')}",
         (*due, *left_out),
         (f"{totals.overdue:,} overdue.",) if totals.overdue else (),
         "inside" if is_inside else "overdue" if totals.overdue else "due",

@@ -24,6 +24,7 @@ from cli.report.totals import (
     open_counts,
     open_findings,
     open_since,
+    share_inside,
     worst_severity,
 )
 from registry.findings import severity_rank
@@ -153,8 +154,7 @@ def _channels(image: ReportedImage, *, is_wide: bool) -> str:
 def _totals(report: Report, width: int) -> Iterable[str]:
     totals = report.totals
     if totals.scannable:
-        share = totals.inside / totals.scannable
-        inside = f"{totals.inside:,} of {totals.scannable:,} ({share:.1%})".replace("%", " %")
+        inside = f"{totals.inside:,} of {totals.scannable:,} ({share_inside(totals)})"
         if report.scan_type == ENHANCED:
             parts = [f"Monitored by Amazon Inspector: {inside}"]
         else:

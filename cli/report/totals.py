@@ -43,6 +43,14 @@ def totals_of(images: Sequence[ReportedImage], repositories: int) -> Totals:
     )
 
 
+def share_inside(totals: Totals) -> str:
+    """Return the share of the images that can be scanned that are inside, such as "40.0 %".
+
+    It is rounded down: 100.0 % means all.
+    """
+    return f"{1_000 * totals.inside // totals.scannable / 10} %"
+
+
 def open_counts(image: ReportedImage) -> dict[str, int]:
     """Return the findings by severity that are not accepted, without severities that have none."""
     return {severity: count for severity, count in image.open_counts().items() if count > 0}

@@ -4,16 +4,23 @@ import io
 
 from rich.console import Console
 
+from cli.report.document import Freshness
 from cli.report.read import Affected
-from cli.report.screen import _lines_of, show_affected
+from cli.report.screen import _lines_of, _totals, show_affected
 from cli.report.totals import open_findings, worst_first
-from tests.support.made_up_reports import report
+from tests.support.made_up_reports import image, report, report_of
 
 
 def test_a_line_wraps_between_its_parts() -> None:
     parts = ["Scanned within 7 d: 2 of 5", "due 1", "oldest 13 d"]
     assert [*_lines_of(parts, 40)] == ["Scanned within 7 d: 2 of 5 · due 1", "oldest 13 d"]
     assert [*_lines_of(parts, 80)] == ["Scanned within 7 d: 2 of 5 · due 1 · oldest 13 d"]
+
+
+def test_the_share_is_not_all_while_one_is_left() -> None:
+    overdue = image(freshness=Freshness.OVERDUE)
+    first, *_ = _totals(report_of([overdue, *[image()] * 2_000]), 80)
+    assert first.startswith("Scanned within 7 d: 2,000 of 2,001 (99.9 %) · overdue 1")
 
 
 def test_remarks_have_a_line_of_their_own_where_there_are_any() -> None:

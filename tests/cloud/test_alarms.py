@@ -67,9 +67,7 @@ def datum_of(alarm: str, stack: Stack) -> Datum:
             "AWS/Events", "InvocationsFailedToBeSentToDlq", {"RuleName": rules["RunFinished"]}
         ),
         # Those of success, whose absence is the alarm.
-        "NoSuccessfulRunAlarm": Datum(
-            "AWS/States", "ExecutionsSucceeded", {"StateMachineArn": outputs["RescanRegistryArn"]}
-        ),
+        "NoSuccessfulRunAlarm": Datum("EcrRescan", "runs_succeeded", own),
         "NoDigestAlarm": Datum(
             "AWS/States", "ExecutionsSucceeded", {"StateMachineArn": outputs["SendDigestArn"]}
         ),

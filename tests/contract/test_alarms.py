@@ -102,6 +102,18 @@ def test_a_lost_dead_letter_is_watched_where_every_installation_has_events() -> 
     assert "State" not in resources("AWS::Events::Rule")["RunFinished"]
 
 
+@pytest.mark.parametrize(
+    "facts", [{"dry_run": True, "is_whole": True}, {"is_whole": False}], ids=["dry run", "part"]
+)
+def test_only_a_run_over_everything_ends_the_alarm_that_none_has_succeeded(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, facts: dict[str, bool]
+) -> None:
+    """ExecutionsSucceeded of AWS counts a daily dry run, too, while every other run fails."""
+    watched = ALARMS["NoSuccessfulRunAlarm"]["MetricName"]
+    assert watched in names_of(directives_of_a_run(capsys, monkeypatch))
+    assert watched not in names_of(directives_of_a_run(capsys, monkeypatch, **facts))
+
+
 @by_alarm
 def test_an_alarm_says_what_happened_and_where_its_runbook_is(name: str) -> None:
     alarm = ALARMS[name]

@@ -47,7 +47,8 @@ def test_every_state_and_every_outcome_is_explained() -> None:
 
 def test_operations_lists_every_metric_of_an_outcome() -> None:
     for outcome in Outcome:
-        assert f"`images_{outcome.lower()}`" in OPERATIONS
+        is_emitted = outcome is not Outcome.DUE  # that of dry runs, which have done nothing
+        assert (f"`images_{outcome.lower()}`" in OPERATIONS) is is_emitted
 
 
 def test_operations_names_every_rule_that_starts_a_notification() -> None:

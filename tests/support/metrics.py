@@ -14,13 +14,16 @@ from tests.support.template import resolved, template
 
 
 def directives_of_a_run(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, **facts: bool
 ) -> list[dict[str, Any]]:
-    """Return what a run over everything emits, and each invocation of it that calls ECR."""
+    """Return what a run emits, and each invocation of it that calls ECR.
+
+    facts: how the run differs from one over everything.
+    """
     variables = resolved(template()["Globals"]["Function"]["Environment"]["Variables"])
     for name in ("POWERTOOLS_METRICS_NAMESPACE", "POWERTOOLS_SERVICE_NAME"):
         monkeypatch.setenv(name, variables[name])
-    count(summary_of(any_facts(is_whole=True), [], []), Metrics())
+    count(summary_of(any_facts(**{"is_whole": True} | facts), [], []), Metrics())
     pace = FakePace()
     pace.calls_made = 1
     with counted_calls(pace.as_pace):

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from aws_lambda_powertools import Metrics
 
-from ledger.run_records import Freshness, RecordStatus
+from ledger.run_records import Freshness, RecordStatus, RunRecord
 from ledger.run_state import LastRun
 from own_events.event_bus import EventRefused
 from own_events.rescan_finished import MOST_PROBLEMS, RunChange
@@ -35,7 +35,11 @@ NOTHING = replace(
 )
 BEFORE = LastRun("run-0", "BASIC", 41)
 SUMMARY = "runs/run-1/summary.json"
-OF_WHOLE_RUNS = {
+OF_WORK = {f"images_{outcome.lower()}" for outcome in Outcome if outcome is not Outcome.DUE} | {
+    *("repositories", "repositories_not_done", "repositories_deferred"),
+}
+OF_SUCCESS = {"runs_succeeded", "results_missing", "results_found"}
+OF_FRESHNESS = {
     *("images_scannable", "images_overdue", "images_never_scanned", "oldest_scan_age_hours"),
     *("images_with_critical", "images_with_high", "repositories_unknown"),
     *("findings_critical", "findings_high", "findings_medium", "findings_low"),
@@ -66,24 +70,32 @@ def summary(
     )
 
 
-def half_done() -> tuple[FakeBucket, FakeRecords]:
+API = any_record(
+    "team/api",
+    images={"STARTED": {"accepted": 2}, "FRESH": {"young": 5}},
+    results_missing=4,
+    results_found=3,
+    freshness=Freshness(
+        scannable=7,
+        overdue=1,
+        never=2,
+        oldest_at=NOW - timedelta(hours=60.5),
+        severities={"CRITICAL": 4, "HIGH": 9, "LOW": 5, "UNDEFINED": 6},
+        images_with={"CRITICAL": 1, "HIGH": 3, "LOW": 2, "UNDEFINED": 1},
+    ),
+)
+
+
+def done() -> tuple[FakeBucket, FakeRecords]:
+    """Every repository finished."""
+    return FakeBucket(**{"run-1": ["team/api"]}), FakeRecords(API)
+
+
+def half_done(first: RunRecord = API) -> tuple[FakeBucket, FakeRecords]:
     """One repository finished, one failed half-way, one was never reached."""
     failure = {"error": "ImageScansFailed", "cause": f"of {any_digest()}"}
     return FakeBucket(**{"run-1": ["team/api", "team/web", "team/cli"]}), FakeRecords(
-        any_record(
-            "team/api",
-            images={"STARTED": {"accepted": 2}, "FRESH": {"young": 5}},
-            results_missing=4,
-            results_found=3,
-            freshness=Freshness(
-                scannable=7,
-                overdue=1,
-                never=2,
-                oldest_at=NOW - timedelta(hours=60.5),
-                severities={"CRITICAL": 4, "HIGH": 9, "LOW": 5, "UNDEFINED": 6},
-                images_with={"CRITICAL": 1, "HIGH": 3, "LOW": 2, "UNDEFINED": 1},
-            ),
-        ),
+        first,
         any_record(
             "team/web",
             status=RecordStatus.FAILED,
@@ -185,22 +197,24 @@ def test_tells_in_the_event_why_and_only_of_the_first_repositories() -> None:
     assert len(bucket.kept[SUMMARY]["problems"]) == 2_999
 
 
+def emitted(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    """Return the metrics that were emitted."""
+    text = capsys.readouterr().out
+    document = json.loads(text) if text else {}
+    for name in ("_aws", "service"):
+        document.pop(name, None)
+    return {name: value for name, (value,) in document.items()}
+
+
 def test_emits_a_metric_for_each_outcome_and_names_no_repository(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    summary(*half_done())
+    summary(*done())
     (line,) = capsys.readouterr().out.splitlines()
     document = json.loads(line)
     (directive,) = document["_aws"]["CloudWatchMetrics"]
     names = {metric["Name"] for metric in directive["Metrics"]}
-    assert names == {f"images_{outcome.lower()}" for outcome in Outcome} | {
-        "repositories",
-        "repositories_not_done",
-        "repositories_deferred",
-        "results_missing",
-        "results_found",
-        *OF_WHOLE_RUNS,
-    }
+    assert names == OF_WORK | OF_SUCCESS | OF_FRESHNESS
     units = {metric["Name"]: metric["Unit"] for metric in directive["Metrics"]}
     assert units.pop("oldest_scan_age_hours") == "None"
     assert set(units.values()) == {"Count"}
@@ -209,12 +223,10 @@ def test_emits_a_metric_for_each_outcome_and_names_no_repository(
     assert document.keys() == names | {"_aws", "service"}
     counted = {name: document[name] for name in names if document[name] != [0]}
     assert counted == {
-        "images_failed": [1],
         "images_fresh": [5],
-        "images_started": [3],
-        "repositories": [3],
-        "repositories_not_done": [2],
-        "repositories_unknown": [2],
+        "images_started": [2],
+        "repositories": [1],
+        "runs_succeeded": [1],
         "results_missing": [4],
         "results_found": [3],
         "images_scannable": [7],
@@ -231,37 +243,60 @@ def test_emits_a_metric_for_each_outcome_and_names_no_repository(
     assert "sha256:" not in line
 
 
-def emitted(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
-    """Return the metrics of a whole run that were emitted."""
-    document = json.loads(capsys.readouterr().out)
-    return {name: document[name][0] for name in OF_WHOLE_RUNS if name in document}
-
-
 @pytest.mark.parametrize("dry_run", [True, False])
 @pytest.mark.parametrize("by", Selection)
-def test_says_how_fresh_images_are_of_runs_over_the_whole_registry_alone(
+def test_emits_what_a_run_has_done_and_what_it_knows_of_the_whole_registry(
     capsys: pytest.CaptureFixture[str], by: Selection, *, dry_run: bool
 ) -> None:
-    """Numbers of a part of it would end the alarm of a run that has left some."""
+    """Numbers of a part would end alarms about the whole, and a dry run has done nothing."""
     found = replace(FOUND, dry_run=dry_run, choice=RepositoryChoice(by, listed=3))
-    bucket, records = half_done()
+    bucket, records = done()
     summary(bucket, records, found=found)
     is_whole = by is Selection.PARAMETER
-    assert emitted(capsys).keys() == (OF_WHOLE_RUNS if is_whole else set())
+    assert emitted(capsys).keys() == (
+        (set() if dry_run else OF_WORK)
+        | (OF_SUCCESS if is_whole and not dry_run else set())
+        | (OF_FRESHNESS if is_whole else set())
+    )
     assert bucket.kept[SUMMARY]["is_whole"] is is_whole
     assert bucket.kept[SUMMARY]["freshness"]["scannable"] == 7
 
 
-def test_counts_nothing_when_there_is_no_repository(capsys: pytest.CaptureFixture[str]) -> None:
-    summary(FakeBucket(), FakeRecords(), found=NOTHING)
-    assert emitted(capsys) == dict.fromkeys(OF_WHOLE_RUNS, 0)
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_emits_no_sum_of_a_part_of_the_registry(
+    capsys: pytest.CaptureFixture[str], *, dry_run: bool
+) -> None:
+    """A graph that drops because a repository failed would be good news that is not known."""
+    bucket, records = half_done()
+    summary(bucket, records, found=replace(FOUND, dry_run=dry_run))
+    of_state = {name: n for name, n in emitted(capsys).items() if name not in OF_WORK}
+    missing = {} if dry_run else {"results_missing": 4, "results_found": 3}
+    assert of_state == {"images_overdue": 1, "repositories_unknown": 2} | missing
+
+
+def test_ends_no_alarm_while_repositories_are_unknown(capsys: pytest.CaptureFixture[str]) -> None:
+    bucket, records = half_done(any_record("team/api"))
+    summary(bucket, records)
+    assert emitted(capsys).keys() - OF_WORK == {"repositories_unknown"}
+
+
+def test_emits_no_success_of_a_run_that_lost_its_repositories(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """It fails once, and knows that nothing can be scanned."""
+    summary(FakeBucket(), FakeRecords(), found=NOTHING, state=FakeRunState(BEFORE))
+    numbers = emitted(capsys)
+    assert numbers.keys() == OF_WORK | OF_SUCCESS - {"runs_succeeded"} | OF_FRESHNESS
+    assert set(numbers.values()) == {0}
 
 
 def test_does_not_know_what_amazon_inspector_scans(capsys: pytest.CaptureFixture[str]) -> None:
     """No finding would be good news, and is not known; no image to scan ends the alarm."""
     bucket = FakeBucket()
     summary(bucket, FakeRecords(), found=replace(FOUND, scan_type="ENHANCED", repositories=0))
-    assert emitted(capsys) == {"images_scannable": 0, "images_overdue": 0}
+    numbers = emitted(capsys)
+    assert numbers.keys() == OF_WORK | OF_SUCCESS | {"images_scannable", "images_overdue"}
+    assert {name for name, number in numbers.items() if number} == {"runs_succeeded"}
     assert bucket.kept[SUMMARY]["freshness"] is None
 
 

@@ -1,7 +1,7 @@
 """`ecr-rescan check-risks` and `accept`: what accepted risks match now, and one more of them."""
 
 import difflib
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -24,6 +24,7 @@ from cli.exits import CommandError, ExitCode, UsageError
 from cli.output import add_row, number, table
 from cli.policy import has_names
 from cli.report.inventory import WantedFindings, read_inventory
+from cli.report.named_findings import UNNAMED, known_by_number, of_last_scan
 from cli.risks_document import entry_text, lines_of, with_entry
 from cli.stack import Stack
 from ledger.attributes import Key
@@ -59,13 +60,14 @@ _GOOD = {State.APPLIES, State.ENDS_SOON}
 class CheckedRisk:
     """An entry, its line in the document, and the images that have the vulnerability now.
 
-    is_new: it is not in the deployed document.
+    unknown: images that may have it. is_new: it is not in the deployed document.
     """
 
     line: int
     risk: AcceptedRisk
     state: State
     images: Sequence[Key]
+    unknown: Sequence[Key]
     is_new: bool
 
     def remark(self, today: date) -> str:
@@ -90,10 +92,12 @@ class CheckedRisk:
 class Affected:
     """The images of this registry that have vulnerabilities, by the name of each.
 
+    unknown: those that had them when they were last read by name, before their last scan.
     searched: how many images have findings by name. is_complete: whether all could be read.
     """
 
     images: Mapping[str, Sequence[Key]]
+    unknown: Mapping[str, Sequence[Key]]
     searched: int
     is_complete: bool
 
@@ -237,15 +241,17 @@ def check_risks(call: Call, file: Path | None) -> ExitCode:
     known = risks.entries if file is None else _valid_entries(deployed)
     affected = _affected(call, risks.entries)
     today = clock.now().date()
+    entries = [
+        _checked(line, risk, affected, known, today)
+        for line, risk in zip(lines_of(text), risks.entries, strict=True)
+    ]
+    is_known = _complain_of_unknown(call, ((each.risk, each.unknown) for each in entries))
     checked = CheckedRisks(
         document_name=str(file or DOCUMENT),
-        entries=[
-            _checked(line, risk, affected, known, today)
-            for line, risk in zip(lines_of(text), risks.entries, strict=True)
-        ],
+        entries=entries,
         removed=[each for each in known if each not in risks.entries],
         searched=affected.searched,
-        is_complete=affected.is_complete,
+        is_complete=affected.is_complete and is_known,
         today=today,
     )
     call.answer(checked)
@@ -276,18 +282,19 @@ def accept(
     _warn_if_off(call)
     affected = _affected(call, [risk])
     try:
-        images = _matching(risk, affected)
+        images, unknown = (_matching(risk, each) for each in (affected.images, affected.unknown))
     except PatternTooSlow as error:
         raise UsageError(f"--in is not applied by the functions: {error}.") from error
-    call.output.complain(_matches(images, is_complete=affected.is_complete))
+    is_complete = _complain_of_unknown(call, [(risk, unknown)]) and affected.is_complete
+    call.output.complain(_matches(images, is_complete=is_complete))
     changed = difflib.unified_diff(before.splitlines(), after.splitlines(), n=1, lineterm="")
     for line in ["", f"  {DOCUMENT}", *list(changed)[3:], ""]:
         call.output.complain(visible(line))
     call.confirm("Write it?")
     bucket = stack.output("RunBucketName")
     _write(stack, bucket, after, deployed.etag)
-    call.answer(Accepted(risk, images, affected.is_complete, bucket))
-    return ExitCode.DONE if affected.is_complete else ExitCode.INCOMPLETE
+    call.answer(Accepted(risk, images, is_complete, bucket))
+    return ExitCode.DONE if is_complete else ExitCode.INCOMPLETE
 
 
 def _before_and_after(deployed: StoredDocument, risk: AcceptedRisk) -> tuple[str, str]:
@@ -376,28 +383,39 @@ def _affected(call: Call, risks: Iterable[AcceptedRisk]) -> Affected:
         inventory = read_inventory(
             stack.client("dynamodb"), stack.output("LedgerTableName"), wanted
         )
-    found: dict[str, list[Key]] = {}
+    found, unknown = defaultdict[str, list[Key]](list), defaultdict[str, list[Key]](list)
+    is_named, now = has_names(stack), clock.now()
     for key, findings in sorted(inventory.findings.items()):
         # Accepted risks do not apply to registries elsewhere: account:region:name.
-        if ":" not in key[0]:
-            for name in {name for name, _ in findings.kept} & names:
-                found.setdefault(name, []).append(key)
-    for image in inventory.unreadable:
-        call.output.complain(
-            f"What the ledger knows of {visible(image)} is incomplete: an item cannot be read."
-        )
-    return Affected(found, inventory.searched, is_complete=not inventory.unreadable)
+        if ":" in key[0] or not is_named:
+            continue
+        is_current = of_last_scan(findings, inventory.record(key).without_future(now)) is not None
+        for name in {name for name, _ in findings.kept} & names:
+            (found if is_current else unknown)[name].append(key)
+    missing = [*([UNNAMED] if names and not is_named else []), *inventory.missing()]
+    for sentence in missing:
+        call.output.complain(sentence)
+    return Affected(found, unknown, inventory.searched, is_complete=not missing)
+
+
+def _complain_of_unknown(call: Call, entries: Iterable[tuple[AcceptedRisk, Sequence[Key]]]) -> bool:
+    """Name the images that may have a vulnerability; return whether there are none."""
+    images = {(risk.vulnerability, key): None for risk, keys in entries for key in keys}
+    for vulnerability, key in images:
+        call.output.complain(known_by_number(key, vulnerability))
+    return not images
 
 
 def _checked(
     line: int, risk: AcceptedRisk, affected: Affected, known: Sequence[AcceptedRisk], today: date
 ) -> CheckedRisk:
     try:
-        matching = _matching(risk, affected)
-        state = _state(risk, matching, today, is_complete=affected.is_complete)
+        images, unknown = (_matching(risk, each) for each in (affected.images, affected.unknown))
+        is_complete = affected.is_complete and not unknown
+        state = _state(risk, images, today, is_complete=is_complete)
     except PatternTooSlow:
-        matching, state = [], State.TOO_SLOW
-    return CheckedRisk(line, risk, state, matching, risk not in known)
+        images, unknown, state = [], [], State.TOO_SLOW
+    return CheckedRisk(line, risk, state, images, unknown, risk not in known)
 
 
 def _state(risk: AcceptedRisk, matching: Sequence[Key], today: date, *, is_complete: bool) -> State:
@@ -408,9 +426,9 @@ def _state(risk: AcceptedRisk, matching: Sequence[Key], today: date, *, is_compl
     return State.ENDS_SOON if risk.expires - today <= ENDS_SOON else State.APPLIES
 
 
-def _matching(risk: AcceptedRisk, affected: Affected) -> list[Key]:
+def _matching(risk: AcceptedRisk, by_name: Mapping[str, Sequence[Key]]) -> list[Key]:
     """Return the images in whose repositories an entry applies; raises PatternTooSlow."""
-    images = affected.images.get(risk.vulnerability, [])
+    images = by_name.get(risk.vulnerability, [])
     if risk.repositories is None:
         return list(images)
     names = sorted({repository for repository, _ in images})

@@ -14,8 +14,8 @@ from cli.output import add_row, age, duration, table
 from cli.policy import has_names, lowest_severity, policy_of
 from cli.report.document import Freshness, ReportedImage
 from cli.report.images import ENHANCED, Known, Rules, reported_image
-from cli.report.inventory import NamedFindings
 from cli.report.listing import ListedImage, Lister
+from cli.report.named_findings import NamedFindings
 from cli.report.rows import image_document
 from cli.risks_in_effect import acceptances, risks_in_effect
 from cli.run_files import ImageLine, RunFiles

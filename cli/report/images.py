@@ -13,8 +13,8 @@ from cli.report.document import (
     ReportedFinding,
     ReportedImage,
 )
-from cli.report.inventory import NamedFindings
 from cli.report.listing import ListedImage
+from cli.report.named_findings import NamedFindings, of_last_scan
 from cli.run_files import ImageLine
 from ledger.image_records import ImageRecord
 from ledger.known_findings import KnownFinding
@@ -22,7 +22,7 @@ from ledger.notified_images import NotifiedImage, first_notified
 from ledger.platforms import Child
 from registry.findings import FindingKey, severity_rank
 from reporting.reports import COMPLETE
-from reporting.thresholds import OTHER, threshold_of
+from reporting.thresholds import OTHER
 from rescan_registry.last_scans import scan_dates
 from rescan_registry.outcomes import Decision, Outcome
 from rescan_registry.policy import RescanPolicy
@@ -96,7 +96,7 @@ def reported_image(listed: ListedImage, known: Known, rules: Rules) -> ReportedI
     )
     not_scanned = _why_not_scanned(listed, record, rules)
     at = scanned_at or image.pushed_at
-    named = _named(known, record) if rules.has_names else None
+    named = of_last_scan(known.findings, record) if rules.has_names else None
     counts, accepted = _counts(listed.repository, named, known, rules)
     return ReportedImage(
         repository=listed.repository,
@@ -165,39 +165,6 @@ def _why_not_scanned(
     if decision is None:
         decision = why_refused_before(scan_dates(listed.image, record), rules.policy, rules.now)
     return (decision.outcome, decision.reason) if decision else None
-
-
-def _named(known: Known, record: ImageRecord) -> NamedFindings | None:
-    """Return the findings by name if they can be those of the last scan.
-
-    What was read by name before stays in the ledger when a scan is known by number alone, as with
-    more findings than are read.
-    """
-    named = known.findings
-    if named is None or record.names_missing:
-        return None
-    found = _by_threshold(named.counts)
-    accepted = _by_threshold(
-        Counter(each.severity for each in named.kept.values() if each.is_accepted)
-    )
-    # Stored together with the names, or after them by a scan that has none.
-    if record.baseline and +Counter(record.baseline.image_state.counts) != found - accepted:
-        return None
-    scan = record.last_scan
-    if scan and scan.scan_type == BASIC and scan.status in COMPLETE:
-        counted = _by_threshold(scan.severities) + Counter({OTHER: scan.other})
-        # A package in two places is one finding, but counted twice.
-        if found.keys() != counted.keys() or not found <= counted:
-            return None
-    return named
-
-
-def _by_threshold(counts: Mapping[str, int]) -> Counter[str]:
-    """Count findings by the severities that thresholds have, without those that have none."""
-    summed = Counter[str]()
-    for severity, count in counts.items():
-        summed[threshold_of(severity)] += count
-    return +summed
 
 
 def _counts(

@@ -6,12 +6,12 @@ The notes in baselines are left out: with them, reading takes five times as long
 import gc
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import date
 from typing import TYPE_CHECKING, Any
 
+from cli.report.named_findings import NamedFindings
 from ledger.attributes import Item, Key, plain
 from ledger.changes import LISTS
 from ledger.image_records import ImageRecord, image_record
@@ -26,6 +26,7 @@ from ledger.platforms import Child, child
 from ledger.table import unavailable
 from registry.findings import FindingKey, severity_rank
 from reporting.channels.delivery import Channel
+from reporting.text import visible
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -68,22 +69,6 @@ class WantedFindings:
         )
 
 
-@dataclass(frozen=True)
-class NamedFindings:
-    """The findings of an image by name.
-
-    since: the day of the first scan that was read; what was seen then may be older.
-    counts: all of them, by severity. kept: those that are wanted.
-    versions: of packages, where a change names them.
-    """
-
-    scan_type: str
-    since: date
-    counts: Mapping[str, int]
-    kept: Mapping[FindingKey, KnownFinding]
-    versions: Mapping[FindingKey, str]
-
-
 @dataclass
 class Inventory:
     """All images of the ledger, by repository and digest. A record may be there without findings.
@@ -104,6 +89,17 @@ class Inventory:
     def is_empty(self) -> bool:
         """Return whether the ledger knows no image."""
         return not (self.records or self.searched)
+
+    def record(self, key: Key) -> ImageRecord:
+        """Return the record of an image; an empty one if there is none."""
+        return self.records.get(key, ImageRecord(key[1]))
+
+    def missing(self) -> Iterator[str]:
+        """Say what could not be read, one sentence for each image."""
+        for image in self.unreadable:
+            yield (
+                f"What the ledger knows of {visible(image)} is incomplete: an item cannot be read."
+            )
 
     def add(self, other: "Inventory") -> None:
         """Add what another part of the table holds."""

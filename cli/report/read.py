@@ -13,13 +13,13 @@ from cli.report.document import Report, ReportedImage, ReportedRun
 from cli.report.images import BASIC, ENHANCED, Known, Rules, by_severity, reported_image
 from cli.report.inventory import Inventory, WantedFindings, read_inventory
 from cli.report.listing import ListedImage, Lister, Listing, matching, repositories_of
+from cli.report.named_findings import UNNAMED, known_by_number
 from cli.report.totals import histogram_of, totals_of, worst_first
 from cli.risks_in_effect import RisksInEffect, acceptances, risks_in_effect
 from cli.run_files import ImageLine, RunFiles
 from cli.stack import Stack
 from cli.subscriptions import is_pending, subscriptions
 from ledger.attributes import Key
-from ledger.image_records import ImageRecord
 from ledger.notified_images import NotifiedImage
 from ledger.run_summaries import SummaryDocument
 from registry.ecr import EcrRegistry
@@ -32,10 +32,6 @@ from runtime.nouns import counted
 
 MOST_RUNS = 30  # of the trend
 LATEST = "latest"
-_UNNAMED = (
-    "Which images have a vulnerability is not known: the stack has IncludeFindings=false, so that "
-    "findings are known by number alone."
-)
 _BY_THE_LISTING = frozenset({Outcome.UNSCANNABLE, Outcome.ARCHIVED, Outcome.EXCLUDED})
 
 
@@ -135,10 +131,9 @@ def read_affected(stack: Stack, scope: Scope, vulnerability: str) -> Affected:
     rules, remarks = sources.rules(sources.scan_type(run), {key[0] for key in having}, wanted)
     listed = [each for each in listing.images if (each.repository, each.image.digest) in having]
     images = worst_first(_reported(listed, inventory, lines, rules))
-    unnamed = () if rules.has_names else (_UNNAMED,)
+    unnamed = () if rules.has_names else (UNNAMED,)
     unknown = (
-        f"Whether {visible(f'{image.repository}@{image.image_digest}')} has it "
-        "is not known: the findings of its last scan are known by number alone."
+        known_by_number((image.repository, image.image_digest), "it")
         for image in images
         if rules.has_names and not image.findings
     )
@@ -262,8 +257,7 @@ class _Sources:
 
     def missing(self, inventory: Inventory) -> Iterable[str]:
         """Say what could not be read of the ledger and of the files of runs."""
-        for image in inventory.unreadable:
-            yield f"What the ledger knows of {image} is incomplete: an item cannot be read."
+        yield from inventory.missing()
         for key in self.files.damaged:
             yield f"Outcomes of images are incomplete: {key} cannot be read."
 
@@ -280,7 +274,7 @@ def _reported(
     for each in images:
         key = each.repository, each.image.digest
         known = Known(
-            record=inventory.records.get(key, ImageRecord(each.image.digest)),
+            record=inventory.record(key),
             # Not needed any more: half of the memory.
             findings=inventory.findings.pop(key, None),
             child=inventory.children.get(key),

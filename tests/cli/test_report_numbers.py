@@ -16,8 +16,8 @@ from cli.exits import CommandError
 from cli.policy import lowest_severity, policy_of
 from cli.report.document import Acceptance, Freshness, ReportedFinding, ReportedImage
 from cli.report.images import Known, Rules, freshness, reported_image
-from cli.report.inventory import NamedFindings
 from cli.report.listing import ListedImage
+from cli.report.named_findings import NamedFindings
 from cli.report.names import channel_name, image_name
 from cli.report.read import Scope, read
 from cli.report.totals import (

@@ -154,6 +154,44 @@ class TestCheckRisks:
         assert [each["state"] for each in answer["entries"]] == ["unknown", "applies"]
         assert answer["is_complete"] is False
 
+    def test_does_not_count_what_an_earlier_scan_has_found(
+        self, ledger: RegistryAndLedger, run: Run
+    ) -> None:
+        """The names that were read before stay in the ledger when only numbers are known."""
+        known_by_number = f"team/auth@{ledger.image('team/auth', 'v1')}"
+        ledger.scan(*known_by_number.split("@"), at=NOW, severities={"CRITICAL": 9})
+        upload(HEAD + entry(CVE, "2026-12-31") + entry(CVE, "2026-12-31", "team/auth"))
+        result = run("check-risks", "-o", "json")
+        assert result.exit_code == 4
+        assert result.stderr == (
+            f"Whether {known_by_number} has {CVE} is not known: the findings of its last scan are "
+            "known by number alone.\n"
+        )
+        answer = json.loads(result.stdout)
+        assert answer["is_complete"] is False
+        assert [(each["state"], each["images"]) for each in answer["entries"]] == [
+            ("applies", 1),
+            ("unknown", 0),
+        ]
+
+    def test_counts_what_the_last_scan_that_completed_has_found(
+        self, ledger: RegistryAndLedger, run: Run
+    ) -> None:
+        """The findings of the scan before still apply to an image whose last scan failed."""
+        ledger.scan("team/auth", ledger.image("team/auth", "v1"), at=NOW, status="FAILED")
+        upload(HEAD + entry(CVE, "2026-12-31", "team/auth"))
+        assert run("check-risks").exit_code == 0
+
+    def test_an_image_that_no_entry_is_about_leaves_nothing_open(
+        self, ledger: RegistryAndLedger, run: Run
+    ) -> None:
+        ledger.scan("team/auth", ledger.image("team/auth", "v1"), at=NOW, severities={"LOW": 1})
+        upload(HEAD + entry(CVE, "2026-12-31", "team/api") + entry("CVE-9", "2026-12-31"))
+        result = run("check-risks", "-o", "json")
+        assert (result.exit_code, result.stderr) == (1, "")
+        states = [each["state"] for each in json.loads(result.stdout)["entries"]]
+        assert states == ["applies", "matches_nothing"]
+
     @pytest.mark.parametrize("text", [None, "", "# nothing\n", "accepted_risks: []\n"])
     def test_no_entry_is_no_fault(
         self, ledger: RegistryAndLedger, run: Run, text: str | None
@@ -198,10 +236,20 @@ class TestCheckRisks:
         assert "must be a text in UTF-8." in run("check-risks", str(tmp_path / "latin")).stdout
 
     def test_warns_where_accepted_risks_have_no_effect(
-        self, stack: StackInMemory, run: Run
+        self, ledger: RegistryAndLedger, stack: StackInMemory, run: Run
     ) -> None:
+        """The names that were read before IncludeFindings was set to false stay for a while."""
         stack.parameters["IncludeFindings"] = "false"
-        assert "have no effect" in run("check-risks").stderr
+        assert run("check-risks").exit_code == 0
+        upload(HEAD + entry(CVE, "2026-12-31"))
+        result = run("check-risks", width=120)
+        assert result.exit_code == 4
+        assert result.stderr == (
+            "Accepted risks have no effect: the stack has IncludeFindings=false.\n"
+            "Which images have a vulnerability is not known: the stack has IncludeFindings=false, "
+            "so that findings are known by number alone.\n"
+        )
+        assert "matches nothing that could be read" in result.stdout
 
 
 def accept(run: Run, *more: str, **answers: Any) -> Any:
@@ -243,6 +291,16 @@ class TestAccept:
         assert result.stderr.startswith(f"{unreadable}Matches nothing that could be read.\n")
         answer = json.loads(result.stdout)
         assert answer["is_complete"] is False
+
+    def test_says_what_is_known_by_number_alone(self, ledger: RegistryAndLedger, run: Run) -> None:
+        digest = ledger.image("team/auth", "v1")
+        ledger.scan("team/auth", digest, at=NOW, severities={"CRITICAL": 9})
+        result = accept(run, "--yes", "-o", "json")
+        assert result.exit_code == 4
+        assert result.stderr.startswith(f"Whether team/auth@{digest} has {CVE} is not known: ")
+        assert "Matches now: 1 image in 1 repository: team/api (1)\n" in result.stderr
+        answer = json.loads(result.stdout)
+        assert (answer["images"], answer["is_complete"]) == (1, False)
 
     def test_makes_the_document(self, stack: StackInMemory, run: Run) -> None:
         result = accept(run, "--yes", "-o", "json")

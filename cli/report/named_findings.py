@@ -1,0 +1,76 @@
+"""The findings of an image by name, and whether they are those of its last scan."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+
+from ledger.attributes import Key
+from ledger.image_records import ImageRecord
+from ledger.known_findings import KnownFinding
+from registry.findings import FindingKey
+from reporting.reports import COMPLETE
+from reporting.text import visible
+from reporting.thresholds import OTHER, threshold_of
+from rescan_registry.last_scans import BASIC
+
+UNNAMED = (
+    "Which images have a vulnerability is not known: the stack has IncludeFindings=false, so that "
+    "findings are known by number alone."
+)
+
+
+@dataclass(frozen=True)
+class NamedFindings:
+    """The findings of an image by name.
+
+    since: the day of the first scan that was read; what was seen then may be older.
+    counts: all of them, by severity. kept: those that are wanted.
+    versions: of packages, where a change names them.
+    """
+
+    scan_type: str
+    since: date
+    counts: Mapping[str, int]
+    kept: Mapping[FindingKey, KnownFinding]
+    versions: Mapping[FindingKey, str]
+
+
+def of_last_scan(named: NamedFindings | None, record: ImageRecord) -> NamedFindings | None:
+    """Return the findings by name if they can be those of the last scan.
+
+    What was read by name before stays in the ledger when a scan is known by number alone, as with
+    more findings than are read.
+    """
+    if named is None or record.names_missing:
+        return None
+    found = _by_threshold(named.counts)
+    accepted = _by_threshold(
+        Counter(each.severity for each in named.kept.values() if each.is_accepted)
+    )
+    # Stored together with the names, or after them by a scan that has none.
+    if record.baseline and +Counter(record.baseline.image_state.counts) != found - accepted:
+        return None
+    scan = record.last_scan
+    if scan and scan.scan_type == BASIC and scan.status in COMPLETE:
+        counted = _by_threshold(scan.severities) + Counter({OTHER: scan.other})
+        # A package in two places is one finding, but counted twice.
+        if found.keys() != counted.keys() or not found <= counted:
+            return None
+    return named
+
+
+def known_by_number(key: Key, vulnerability: str) -> str:
+    """Say that the last scan of an image may have found what an earlier one has."""
+    return (
+        f"Whether {visible('@'.join(key))} has {visible(vulnerability)} is not known: the findings "
+        "of its last scan are known by number alone."
+    )
+
+
+def _by_threshold(counts: Mapping[str, int]) -> Counter[str]:
+    """Count findings by the severities that thresholds have, without those that have none."""
+    summed = Counter[str]()
+    for severity, count in counts.items():
+        summed[threshold_of(severity)] += count
+    return +summed

@@ -43,11 +43,12 @@ resolve_s3 = true
 
 @dataclass(frozen=True)
 class Answers:
-    """What a file says. region: absent means that of the operator."""
+    """What a file says. region, profile: absent means those of the operator."""
 
     stack: str
     region: str | None
     parameters: Mapping[str, str]
+    profile: str | None = None
 
 
 def read_answers(file: Path) -> Answers:
@@ -61,26 +62,41 @@ def read_answers(file: Path) -> Answers:
         **_table(file, document, "default", "deploy", "parameters"),
     }
     given = _table(file, document, "default", "deploy", "parameters", "parameter_overrides")
+    optional = {
+        name: _text(file, name, settings[name]) if name in settings else None
+        for name in ("region", "profile")
+    }
     # SAM ends with a traceback.
     if not isinstance(settings.get("tags", ""), str):
         raise UsageError(f'{file}: tags must be text, such as tags = "team=platform cost=1234"')
     return Answers(
         stack=_text(file, "stack_name", settings.get("stack_name", "ecr-rescan")),
-        region=_text(file, "region", settings["region"]) if "region" in settings else None,
         parameters={name: _text(file, name, value) for name, value in given.items()},
+        **optional,
     )
 
 
 def about(call: Call, answers: Answers, file: Path) -> Call:
-    """Return the call about the stack in the file; raise UsageError if options name another."""
+    """Return the call about the stack in the file; raise UsageError if options name another.
+
+    SAM takes the profile from the file, too: the checks are of the account that it deploys to.
+    """
     given = call.address
     if given.is_named and given.stack != answers.stack:
         raise UsageError(f"{file} is of the stack {answers.stack}, and --stack is {given.stack}.")
     if answers.region and given.region not in {None, answers.region}:
         raise UsageError(f"{file} is of {answers.region}, and --region is {given.region}.")
-    return replace(
-        call, address=replace(given, stack=answers.stack, region=answers.region or given.region)
+    if answers.profile and given.profile not in {None, answers.profile}:
+        raise UsageError(
+            f"{file} is of the profile {answers.profile}, and --profile is {given.profile}."
+        )
+    address = replace(
+        given,
+        stack=answers.stack,
+        region=answers.region or given.region,
+        profile=answers.profile or given.profile,
     )
+    return replace(call, address=address)
 
 
 def answers_text(answers: Answers, template: Template) -> str:

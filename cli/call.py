@@ -1,6 +1,7 @@
 """One call of the command line: the stack that it is about, and where its answer goes."""
 
 import functools
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -28,6 +29,16 @@ class Call:
         """Return the stack; raise CommandError if there is none."""
         is_seen = self.output.complaints.is_terminal
         return open_stack(self.account, self.address, looks_elsewhere=is_seen)
+
+    @property
+    def profile(self) -> str | None:
+        """Return the profile whose credentials are used, if one is named."""
+        return self.address.profile or os.environ.get("AWS_PROFILE")
+
+    def say_where(self) -> None:
+        """Name the stack, its Region and account, and whose credentials are used."""
+        who = self.account.identity["Arn"]
+        self.output.complain(f"The stack {self.address.stack} in {self.account.place}, as {who}")
 
     def header(self) -> Mapping[str, object]:
         """Return what the JSON form of every answer begins with."""

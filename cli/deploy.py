@@ -6,10 +6,12 @@ from pathlib import Path
 
 from cli import questions
 from cli.answers import Answers, about, answers_text, check_parameters, read_answers, toml_text
+from cli.aws_errors import in_a_sentence
 from cli.call import Call
 from cli.checkout import Checkout, checkout_here
-from cli.deployed import Deployed, Written, options_for
+from cli.deployed import Deployed, Written
 from cli.exits import CommandError, Declined, ExitCode, UsageError
+from cli.shown_commands import aws, own
 from cli.stack import Stack, existing
 from cli.stack_events import failures
 from cli.template_parameters import Template
@@ -45,9 +47,14 @@ def deploy(call: Call, file: Path) -> ExitCode:
     answers = read_answers(file)
     call = about(call, answers, file)
     check_parameters(file, answers, template)
-    identity = call.account.identity
-    where = f"{call.account.region} of {identity['Account']}"
-    call.output.complain(f"The stack {answers.stack} in {where}, as {identity['Arn']}")
+    with in_a_sentence(call.profile):
+        return _deploy(call, file, answers, checkout, template)
+
+
+def _deploy(
+    call: Call, file: Path, answers: Answers, checkout: Checkout, template: Template
+) -> ExitCode:
+    call.say_where()
     stack = _updatable(call)
     if not call.is_confirmed and not call.output.complaints.is_terminal:
         raise UsageError(
@@ -93,17 +100,16 @@ def _updatable(call: Call) -> Stack | None:
     stack = existing(account, name)
     if stack is None or stack.status == PLANNED:
         return None
-    options = options_for(name, account.region)
     if stack.status in ONLY_DELETABLE:
         raise CommandError(
             f"The stack {name} is in {stack.status}, and can only be deleted: run "
-            f"ecr-rescan undeploy{options}, then deploy again."
+            f"{own(stack, 'undeploy')}, then deploy again."
         )
     if stack.status == "UPDATE_ROLLBACK_FAILED":
+        go_on = aws(stack, "cloudformation continue-update-rollback", stack_name=name)
         raise CommandError(
             f"The stack {name} is in {stack.status}: repair what the last events name, then run "
-            f"aws cloudformation continue-update-rollback --stack-name {name} "
-            f"--region {account.region}"
+            f"{go_on}"
         )
     if stack.status.endswith("_IN_PROGRESS"):
         raise CommandError(
@@ -175,8 +181,7 @@ def _failed(call: Call, before: Stack | None, after: Stack | None) -> str:
     if after is None or after.status == PLANNED or is_untouched:
         return "sam deploy failed before it changed anything: what it says is above."
     if after.status in ONLY_DELETABLE:
-        undeploy = f"ecr-rescan undeploy{options_for(after.name, call.account.region)}"
-        advice = f"Repair that, run {undeploy}, and deploy again."
+        advice = f"Repair that, run {own(after, 'undeploy')}, and deploy again."
     elif after.status == "UPDATE_ROLLBACK_COMPLETE":
         advice = "The stack is as before: repair that, and deploy again."
     else:

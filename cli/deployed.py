@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cli.answers import Answers, toml_text
+from cli.shown_commands import own
 from cli.stack import Stack
-from cli.stack_command import DEFAULT_STACK
 from reporting.text import visible
 
 if TYPE_CHECKING:
@@ -80,8 +80,7 @@ class Deployed:
             _print(console, f"  {command}")
 
     def _next(self) -> list[str]:
-        options = options_for(self.stack.name, self.region)
-        return [f"ecr-rescan {command}{options}" for command in ("doctor", "plan")]
+        return [own(self.stack, command) for command in ("doctor", "plan")]
 
 
 @dataclass(frozen=True)
@@ -110,12 +109,6 @@ class Undeployed:
             _print(console, f"kept     {name}")
         if self.is_incomplete:
             _print(console, "Not everything could be deleted: docs/operations.md#uninstall")
-
-
-def options_for(stack: str, region: str) -> str:
-    """Write the options that lead to a stack, for commands that are shown."""
-    named = "" if stack == DEFAULT_STACK else f" --stack {stack}"
-    return f"{named} --region {region}"
 
 
 def _print(console: "Console", line: str) -> None:

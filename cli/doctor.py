@@ -1,6 +1,5 @@
 """Find what is wrong with a deployment, what follows from it, and how to repair it."""
 
-import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -101,7 +100,7 @@ def doctor(call: Call) -> ExitCode:
         "region": None,
         "made_at": clock.now(),
     }
-    profile = call.address.profile or os.environ.get("AWS_PROFILE")
+    profile = call.profile
     found: list[tuple[str, Result]] = []
     with call.output.waiting("checking the deployment"):
         try:

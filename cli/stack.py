@@ -59,6 +59,11 @@ class Account:
         """Return the Region; raise NoRegionError if nothing names one."""
         return str(self.client("cloudformation").meta.region_name)
 
+    @property
+    def place(self) -> str:
+        """Return the Region and the account, as an operator reads them."""
+        return f"{self.region} of {self.identity['Account']}"
+
     def client(self, service: str, *, region: str | None = None) -> Any:
         """Make the client of a service, once; region: another one than that of the stack."""
         with self._making:
@@ -139,12 +144,11 @@ def open_stack(account: Account, address: Address, *, looks_elsewhere: bool = Fa
     """
     description = describe(account, address.stack)
     if description is None:
-        where = f"{account.region} of {account.identity['Account']}"
         elsewhere = _elsewhere(account, address.stack) if looks_elsewhere else ()
         hint = (
             f" It is in {', '.join(elsewhere)}: add --region {elsewhere[0]}." if elsewhere else ""
         )
-        raise CommandError(f"There is no stack {address.stack} in {where}.{hint}")
+        raise CommandError(f"There is no stack {address.stack} in {account.place}.{hint}")
     stack = Stack(account, description)
     if OUTPUT_OF_EVERY_VERSION not in stack.outputs:
         raise CommandError(

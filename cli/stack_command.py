@@ -1,7 +1,6 @@
 """A command about a deployed stack: the options that every such command has, and how it ends."""
 
 import functools
-import os
 import sys
 from typing import Any
 
@@ -35,7 +34,7 @@ class StackCommand(TyperCommand):
         address = Address(given["stack"], given["region"], given["profile"], is_named)
         ctx.obj = Call(address, output, is_confirmed=given["yes"])
         try:
-            with in_a_sentence(given["profile"] or os.environ.get("AWS_PROFILE")):
+            with in_a_sentence(ctx.obj.profile):
                 return super().invoke(ctx)
         except CommandError as error:
             if given["debug"]:

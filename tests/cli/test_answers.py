@@ -80,6 +80,15 @@ def test_the_commented_lines_are_answers_when_the_sign_is_removed(tmp_path: Path
     assert "# ---- Others ---" in text
 
 
+def test_the_section_of_deploy_precedes_that_of_all_commands(tmp_path: Path) -> None:
+    path = written(
+        tmp_path,
+        '[default.global.parameters]\nregion = "eu-west-1"\nprofile = "all"\n'
+        '[default.deploy.parameters]\nprofile = "deploy"\n',
+    )
+    assert read_answers(path) == Answers("ecr-rescan", "eu-west-1", {}, "deploy")
+
+
 def test_a_number_is_a_text_for_sam(tmp_path: Path) -> None:
     path = written(tmp_path, f"{PARAMETERS}\nHighThreshold = 3\n")
     assert read_answers(path) == Answers("ecr-rescan", None, {"HighThreshold": "3"})

@@ -17,7 +17,7 @@ from cli.checkout import checkout_here
 from cli.exits import CommandError, UsageError
 from cli.stack import Account
 from tests.cli.conftest import NAME, TERMINAL, Run, StackInMemory
-from tests.cli.recorded import Recorded
+from tests.cli.recorded import Recorded, refused
 from tests.support.clock import NOW
 from tests.support.template import REGION, ROOT
 
@@ -275,8 +275,8 @@ class TestDeploy:
             "\n"
             "AWS sends emails to ops@example.com: confirm each subscription.\n"
             "Next, see whether all is in place, and what a run would start now:\n"
-            "  ecr-rescan doctor --region eu-west-1\n"
-            "  ecr-rescan plan --region eu-west-1\n"
+            "  ecr-rescan doctor\n"
+            "  ecr-rescan plan\n"
         )
         assert result.stderr.startswith("The stack ecr-rescan in eu-west-1 of 123456789012, as arn")
 
@@ -293,7 +293,7 @@ class TestDeploy:
         changed = json.loads(run("deploy", "--yes", "-o", "json").stdout)
         assert changed["has_changed"] is True
         assert changed["outputs"] == {"LedgerTableName": "ledger", "Version": "0.4.0"}
-        assert changed["next"][0] == "ecr-rescan doctor --region eu-west-1"
+        assert changed["next"] == ["ecr-rescan doctor", "ecr-rescan plan"]
         rows = run("deploy", "--yes", "-o", "csv").stdout.splitlines()
         assert rows == ["output,value", "LedgerTableName,ledger", "Version,0.4.0"]
 
@@ -312,21 +312,12 @@ class TestDeploy:
         )
 
     def test_lets_sam_ask_on_a_terminal_and_passes_the_profile(
-        self,
-        run: Run,
-        stack: DeployedStack,
-        tools: Tools,
-        monkeypatch: pytest.MonkeyPatch,
-        tmp_path: Path,
+        self, run: Run, stack: DeployedStack, tools: Tools, profile: None
     ) -> None:
-        config = tmp_path / "aws"
-        config.write_text(
-            "[profile ops]\naws_access_key_id = testing\naws_secret_access_key = testing\n"
-        )
         answer_file()
-        result = run("deploy", "--profile", "ops", env={**TERMINAL, "AWS_CONFIG_FILE": str(config)})
+        result = run("deploy", "--profile", "prod", env=TERMINAL)
         assert result.exit_code == 0, result.stderr
-        assert tools.asked[1][-3:] == ["--confirm-changeset", "--profile", "ops"]
+        assert tools.asked[1][-3:] == ["--confirm-changeset", "--profile", "prod"]
 
     @pytest.mark.parametrize("is_new", [True, False])
     def test_an_answer_of_no_to_sam_ends_with_1(
@@ -386,9 +377,53 @@ class TestDeploy:
             (("--stack", NAME), f"{FILE} is of the stack two, and --stack is {NAME}.\n"),
             (("--region", "eu-west-1"), f"{FILE} is of us-east-1, and --region is eu-west-1.\n"),
         ):
-            refused = run("deploy", "--yes", *options)
-            assert (refused.exit_code, refused.stderr) == (2, said)
+            ended = run("deploy", "--yes", *options)
+            assert (ended.exit_code, ended.stderr) == (2, said)
         assert run("deploy", "--yes", "--stack", "two", "--region", "us-east-1").exit_code == 1
+
+    @pytest.mark.parametrize("section", ["global", "deploy"])
+    def test_the_profile_of_the_file_is_checked_and_deployed_with(
+        self, run: Run, stack: DeployedStack, tools: Tools, profile: None, section: str
+    ) -> None:
+        """SAM takes it from the file: what is checked is in the account that SAM deploys to."""
+        answer_file(header=f'[default.{section}.parameters]\nprofile = "prod"\n')
+        if section == "deploy":
+            Path(FILE).write_text('[default.deploy.parameters]\nprofile = "prod"\n')
+        tools.deploys = stack.update
+        result = run("deploy", "--yes")
+        assert result.exit_code == 0, result.stderr
+        assert tools.asked[1][-2:] == ["--profile", "prod"]
+        assert result.stdout.endswith(
+            "  ecr-rescan doctor --profile prod\n  ecr-rescan plan --profile prod\n"
+        )
+        assert run("deploy", "--yes", "--profile", "prod").exit_code == 0
+        ended = run("deploy", "--yes", "--profile", "other")
+        assert (ended.exit_code, ended.stderr) == (
+            2,
+            f"{FILE} is of the profile prod, and --profile is other.\n",
+        )
+
+    def test_an_expired_session_is_that_of_the_profile_of_the_file(
+        self, recorded: Recorded, run: Run, stack: DeployedStack, tools: Tools, profile: None
+    ) -> None:
+        recorded.answer("GetCallerIdentity", refused("GetCallerIdentity", "ExpiredToken"))
+        answer_file(header='[default.global.parameters]\nprofile = "prod"\n')
+        result = run("deploy", "--yes")
+        assert (result.exit_code, result.stderr) == (
+            3,
+            "The session of profile prod has expired: aws sso login --profile prod\n",
+        )
+
+    def test_the_commands_that_it_shows_have_the_profile(
+        self, run: Run, stack: DeployedStack, tools: Tools, profile: None
+    ) -> None:
+        answer_file()
+        for status, said in (
+            ("ROLLBACK_COMPLETE", "run ecr-rescan undeploy --profile prod, then deploy again."),
+            ("UPDATE_ROLLBACK_FAILED", f"--stack-name {NAME} --region {REGION} --profile prod\n"),
+        ):
+            stack.status = status
+            assert said in run("deploy", "--yes", "--profile", "prod").stderr
 
     def test_warns_of_enhanced_scanning_before_the_first_build(
         self, recorded: Recorded, run: Run, stack: DeployedStack, tools: Tools
@@ -450,8 +485,8 @@ class TestRefusals:
         [
             (
                 "ROLLBACK_COMPLETE",
-                "is in ROLLBACK_COMPLETE, and can only be deleted: run ecr-rescan undeploy "
-                "--region eu-west-1, then deploy again.",
+                "is in ROLLBACK_COMPLETE, and can only be deleted: run ecr-rescan undeploy, "
+                "then deploy again.",
             ),
             (
                 "UPDATE_ROLLBACK_FAILED",
@@ -557,7 +592,7 @@ class TestFailures:
             ),
             (
                 "ROLLBACK_COMPLETE",
-                "Repair that, run ecr-rescan undeploy --region eu-west-1, and deploy again.",
+                "Repair that, run ecr-rescan undeploy, and deploy again.",
             ),
             ("UPDATE_FAILED", "Repair that, and deploy again."),
         ],

@@ -85,15 +85,18 @@ class Deployed:
 
 @dataclass(frozen=True)
 class Undeployed:
-    """A stack was deleted. is_incomplete: something is kept that should have been deleted."""
+    """A stack was deleted.
+
+    finish: assignments for the commands that delete what is kept and should have been deleted.
+    """
 
     deleted: Sequence[str]
     kept: Sequence[str]
-    is_incomplete: bool = False
+    finish: Sequence[str] = ()
 
     def document(self) -> Mapping[str, object]:
         """Return what was deleted, and what was kept."""
-        return {"deleted": self.deleted, "kept": self.kept}
+        return {"deleted": self.deleted, "kept": self.kept, "finish": self.finish}
 
     def rows(self) -> Iterable[Mapping[str, object]]:
         """Return a row per resource."""
@@ -107,8 +110,11 @@ class Undeployed:
             _print(console, f"deleted  {name}")
         for name in self.kept:
             _print(console, f"kept     {name}")
-        if self.is_incomplete:
-            _print(console, "Not everything could be deleted: docs/operations.md#uninstall")
+        if self.finish:
+            _print(console, "Not everything could be deleted. Repair what is said above, then run:")
+            for command in self.finish:
+                _print(console, f"  {command}")
+            _print(console, "and the commands that delete data: docs/operations.md#uninstall")
 
 
 def _print(console: "Console", line: str) -> None:

@@ -1,14 +1,16 @@
 """Delete a stack, and its data only if that is asked for."""
 
-from collections.abc import Callable, Iterator
+import shlex
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from botocore.exceptions import ClientError, WaiterError
+from botocore.exceptions import BotoCoreError, ClientError, WaiterError
 
 from cli.answers import FILE, about, read_answers
+from cli.aws_errors import command_error, in_a_sentence
 from cli.call import Call
 from cli.deployed import Undeployed
 from cli.exits import CommandError, ExitCode
@@ -43,11 +45,19 @@ def undeploy(call: Call, given: Path | None, *, deletes_data: bool) -> ExitCode:
     if given or FILE.exists():
         file = given or FILE
         call = about(call, read_answers(file), file)
+    with in_a_sentence(call.profile):
+        return _undeploy(call, deletes_data=deletes_data)
+
+
+def _undeploy(call: Call, *, deletes_data: bool) -> ExitCode:
     account, name = call.account, call.address.stack
     stack = existing(account, name)
     if stack is None:
-        where = f"{account.region} of {account.identity['Account']}"
-        raise CommandError(f"There is no stack {name} in {where}.")
+        left = (
+            " What a deleted stack has left: docs/operations.md#uninstall" if deletes_data else ""
+        )
+        raise CommandError(f"There is no stack {name} in {account.place}.{left}")
+    call.say_where()
     data = None if stack.status in WITHOUT_DATA else _data(stack)
     names = data.names if data else []
     secrets = [f"secret {arn}" for arn in _secrets(stack)]
@@ -55,13 +65,16 @@ def undeploy(call: Call, given: Path | None, *, deletes_data: bool) -> ExitCode:
     _show(call, going, [*([] if deletes_data else names), *secrets])
     call.confirm_by_name("Name of the stack, to delete it?", name)
     _delete_stack(call, stack)
-    left = names
+    kept, finish = names, list[str]()
     if data and deletes_data:
-        left = [*_left(account, data)]
-    deleted = [going[0], *(each for each in names if each not in left)]
-    is_incomplete = deletes_data and bool(left)
-    call.answer(Undeployed(deleted, [*left, *secrets], is_incomplete=is_incomplete))
-    return ExitCode.INCOMPLETE if is_incomplete else ExitCode.DONE
+        reasons = dict(_kept(account, data))
+        for resource, reason in reasons.items():
+            call.output.complain(f"Not deleted: {resource}. {reason}")
+        kept = [*reasons]
+        finish = _commands(call, data, kept) if kept else []
+    deleted = [going[0], *(each for each in names if each not in kept)]
+    call.answer(Undeployed(deleted, [*kept, *secrets], finish))
+    return ExitCode.INCOMPLETE if finish else ExitCode.DONE
 
 
 def _data(stack: Stack) -> Data:
@@ -94,31 +107,30 @@ def _delete_stack(call: Call, stack: Stack) -> None:
         ) from error
 
 
-def _left(account: Account, data: Data) -> Iterator[str]:
-    """Delete the data, and yield what AWS does not delete yet: it may get objects at any time."""
+def _kept(account: Account, data: Data) -> Iterator[tuple[str, str]]:
+    """Delete the data, each resource by itself; yield what AWS does not delete, and why.
+
+    The stack is gone by now: what is refused for one resource keeps none of the others.
+    """
     dynamodb, s3 = account.client("dynamodb"), account.client("s3")
-    if not _is_deleted(partial(dynamodb.delete_table, TableName=data.table)):
-        yield data.names[0]
-    for bucket, name in zip(data.buckets, data.names[1:], strict=True):
-        if not _is_deleted(partial(_delete_bucket, s3, bucket)):
-            yield name
+    deletions = [
+        partial(dynamodb.delete_table, TableName=data.table),
+        *(partial(_delete_bucket, s3, bucket) for bucket in data.buckets),
+    ]
+    for name, delete in zip(data.names, deletions, strict=True):
+        try:
+            delete()
+        except (BotoCoreError, ClientError) as error:
+            if not _is_of_what_is_gone(error):  # CloudFormation has deleted it
+                yield name, str(command_error(error, account.address.profile))
 
 
-def _is_deleted(delete: Callable[[], object]) -> bool:
-    try:
-        delete()
-    except ClientError as error:
-        code = error.response["Error"]["Code"]
-        if code in GONE:  # CloudFormation has deleted it
-            return True
-        if code in {"BucketNotEmpty", "ResourceInUseException"}:
-            return False
-        raise
-    return True
+def _is_of_what_is_gone(error: Exception) -> bool:
+    return isinstance(error, ClientError) and error.response["Error"]["Code"] in GONE
 
 
 def _delete_bucket(s3: Any, bucket: str) -> None:
-    """Delete a bucket with all versions of its objects."""
+    """Delete a bucket with all versions of its objects; raise ClientError for one that S3 keeps."""
     pages = s3.get_paginator("list_object_versions").paginate(Bucket=bucket)
     for page in pages:  # of 1,000, the most that one call deletes
         versions = [
@@ -126,5 +138,28 @@ def _delete_bucket(s3: Any, bucket: str) -> None:
             for each in [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
         ]
         if versions:
-            s3.delete_objects(Bucket=bucket, Delete={"Objects": versions, "Quiet": True})
+            deleted = s3.delete_objects(Bucket=bucket, Delete={"Objects": versions, "Quiet": True})
+            _raise_first(deleted.get("Errors", []))
     s3.delete_bucket(Bucket=bucket)
+
+
+def _raise_first(errors: Sequence[Mapping[str, str]]) -> None:
+    """Raise the first error of an answer that names one per object: such an answer has status 200.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html
+    """
+    for each in errors:
+        named = {"Code": each.get("Code", ""), "Message": each.get("Message", "")}
+        raise ClientError({"Error": {**named, "Action": "s3:DeleteObjectVersion"}}, "DeleteObjects")  # type: ignore[typeddict-item]
+
+
+def _commands(call: Call, data: Data, kept: Collection[str]) -> list[str]:
+    """Return what the commands of docs/operations.md have to know to delete what is kept."""
+    buckets = " ".join(bucket for bucket in data.buckets if f"bucket {bucket}" in kept)
+    known = {
+        "AWS_REGION": call.account.region,
+        "AWS_PROFILE": call.address.profile,
+        "table": data.table if f"table {data.table}" in kept else None,
+        "buckets": buckets,
+    }
+    return [f"export {name}={shlex.quote(value)}" for name, value in known.items() if value]

@@ -78,6 +78,8 @@ def test_keeps_the_data_and_says_so(recorded: Recorded, run: Run, stack: StackIn
     assert recorded.asked["DeleteStack"] == [{"StackName": NAME}]
     assert data_left() == DATA
     assert result.stderr.startswith(
+        "The stack ecr-rescan in eu-west-1 of 123456789012, "
+        "as arn:aws:sts::123456789012:user/moto\n"
         "This deletes, and nothing brings it back:\n"
         "  stack ecr-rescan in eu-west-1\n"
         "It keeps:\n"
@@ -140,16 +142,60 @@ def test_names_what_could_not_be_deleted(
         "kept     table ledger\n"
         "kept     bucket access-log\n"
         f"kept     secret {SLACK}\n"
-        "Not everything could be deleted: docs/operations.md#uninstall\n"
+        "Not everything could be deleted. Repair what is said above, then run:\n"
+        "  export AWS_REGION=eu-west-1\n"
+        "  export table=ledger\n"
+        "  export buckets=access-log\n"
+        "and the commands that delete data: docs/operations.md#uninstall\n"
+    )
+    assert result.stderr.endswith(
+        "Not deleted: table ledger. DeleteTable: ResourceInUseException: no\n"
+        "Not deleted: bucket access-log. DeleteBucket: BucketNotEmpty: no\n"
     )
 
 
-def test_a_denied_call_is_named(recorded: Recorded, run: Run, stack: StackInMemory) -> None:
+def test_what_is_denied_for_one_resource_keeps_no_other(
+    recorded: Recorded, run: Run, stack: StackInMemory
+) -> None:
+    """The stack is deleted by then, and a repetition would not find what it has left."""
     recorded.answer("DeleteStack", {})
     recorded.answer("DeleteTable", refused("DeleteTable", "AccessDeniedException"))
-    result = run("undeploy", "--delete-data", "--yes")
-    assert result.exit_code == 3
-    assert "Not allowed: " in result.stderr
+    result = run("undeploy", "--delete-data", "--yes", "-o", "json")
+    assert result.exit_code == 4
+    assert "Not deleted: table ledger. Not allowed: " in result.stderr
+    assert data_left() == ["table ledger"]
+    answer = json.loads(result.stdout)
+    assert answer["kept"] == ["table ledger", f"secret {SLACK}"]
+    assert answer["finish"] == ["export AWS_REGION=eu-west-1", "export table=ledger"]
+
+
+def test_an_object_that_s3_keeps_is_named_by_its_error(
+    recorded: Recorded, run: Run, stack: StackInMemory, profile: None
+) -> None:
+    """DeleteObjects answers with 200, and an error per object."""
+    denied = {"Key": "a", "VersionId": "1", "Code": "AccessDenied", "Message": "Access Denied"}
+    recorded.answer("DeleteStack", {})
+    recorded.answer("DeleteObjects", {"Errors": [denied, denied]})
+    result = run("undeploy", "--delete-data", "--yes", "--profile", "prod")
+    assert result.exit_code == 4
+    assert "Not deleted: bucket runs. Not allowed: s3:DeleteObjectVersion. " in result.stderr
+    assert "  export AWS_PROFILE=prod\n  export buckets=runs\n" in result.stdout
+    assert data_left() == ["bucket runs"]
+
+
+def test_deletes_the_stack_in_the_account_of_the_profile_of_the_file(
+    recorded: Recorded, run: Run, stack: StackInMemory, profile: None
+) -> None:
+    Path(FILE).write_text(
+        ANSWERS.format(NAME, REGION).replace("region", 'profile = "prod"\nregion')
+    )
+    recorded.answer("DeleteStack", {})
+    recorded.answer("GetCallerIdentity", refused("GetCallerIdentity", "ExpiredToken"))
+    result = run("undeploy", "--yes")
+    assert (
+        result.stderr == "The session of profile prod has expired: aws sso login --profile prod\n"
+    )
+    assert recorded.asked["DeleteStack"] == []
 
 
 @pytest.mark.parametrize(
@@ -245,7 +291,7 @@ class TestNothingIsDeleted:
     @pytest.mark.parametrize(
         ("options", "said"),
         [
-            ((), "There is no stack two in us-east-1 of 123456789012.\n"),
+            ((), "There is no stack two in us-east-1 of 123456789012. What a deleted "),
             (("--stack", NAME), f"{FILE} is of the stack two, and --stack is {NAME}.\n"),
             (("--region", REGION), f"{FILE} is of us-east-1, and --region is {REGION}.\n"),
             (("--config", "missing"), "missing cannot be read: "),
@@ -273,6 +319,9 @@ class TestNothingIsDeleted:
         assert (result.exit_code, result.stderr) == (
             3,
             "There is no stack ecr-rescan in eu-west-1 of 123456789012.\n",
+        )
+        assert run("undeploy", "--yes", "--delete-data").stderr.endswith(
+            " What a deleted stack has left: docs/operations.md#uninstall\n"
         )
         nothing()
 

@@ -1,7 +1,8 @@
 """The command report: which images are shown, what is written, and how it ends."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -132,8 +133,7 @@ def _check(wanted: Wanted) -> None:
     given = [name for name, is_given in chosen.items() if is_given]
     if len(given) > 1:
         raise UsageError(f"{' and '.join(given)} cannot be combined: give one of them.")
-    if wanted.vulnerability == "":
-        raise UsageError("--vulnerability must be a name, such as CVE-2026-31337.")
+    _check_texts(wanted)
     for name, most in (("--worst", wanted.worst), ("--oldest", wanted.oldest)):
         if most is not None and most < 0:
             raise UsageError(f"{name} must be a number of images, or 0 for all, not {most}.")
@@ -145,6 +145,30 @@ def _check(wanted: Wanted) -> None:
         raise UsageError(
             f"{option} is for the whole report: leave out --vulnerability, or use -o csv."
         )
+    for path in filter(None, (wanted.html, wanted.csv)):
+        _check_file(path)
+
+
+def _check_texts(wanted: Wanted) -> None:
+    """Refuse empty values: a variable of a pipeline that is not set must not mean everything."""
+    if wanted.vulnerability == "":
+        raise UsageError("--vulnerability must be a name, such as CVE-2026-31337.")
+    if wanted.repository == "":
+        raise UsageError("--repository is empty: give a pattern, or leave it out for all.")
+    if wanted.as_of_run == "":
+        raise UsageError(
+            "--as-of-run is empty: give the name of a run, or latest, or leave it out for the "
+            "images that ECR has now."
+        )
+
+
+def _check_file(path: Path) -> None:
+    """Refuse a file that cannot be written, before anything is read."""
+    with _writing(path):
+        if path.is_dir():
+            raise UsageError(f"{path} is a directory: name a file in it.")
+        if not path.parent.is_dir():
+            raise UsageError(f"{path} cannot be written: there is no directory {path.parent}.")
 
 
 def _answer_report(call: Call, wanted: Wanted, report: Report) -> tuple[str, ...]:
@@ -215,8 +239,14 @@ def _complain(call: Call, missing: Sequence[str]) -> None:
 
 
 def _write(path: Path, text: str) -> None:
-    try:
+    with _writing(path):
         # As it is: lines of CSV end with CR and LF on every system.
         path.write_text(text, encoding="utf-8", newline="")
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror}.") from error

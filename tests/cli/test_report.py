@@ -257,7 +257,13 @@ def test_takes_only_repositories_that_match(known: RegistryAndLedger, report: Re
         (("--vulnerability", CVE, "--details"), "--details is for the whole report"),
         (("--vulnerability", CVE, "--csv", "any"), "--csv is for the whole report"),
         (("--as-of-run", "run-2"), "There is no run run-2 that has ended and is kept."),
-        (("--html", "/no/such/folder/a"), "/no/such/folder/a cannot be written: No such file"),
+        (("--as-of-run", ""), "--as-of-run is empty: give the name of a run, or latest, or leave"),
+        (("--repository", ""), "--repository is empty: give a pattern, or leave it out for all."),
+        (("--html", "/no/such/a"), "/no/such/a cannot be written: there is no directory /no/such."),
+        (("--html", "a" * 300), f"{'a' * 300} cannot be written: File name too long."),
+        (("--csv", "."), ". is a directory: name a file in it."),
+        (("--csv", ""), ". is a directory: name a file in it."),
+        (("--csv", "/"), "/ is a directory: name a file in it."),
     ],
 )
 def test_refuses_what_it_cannot_do(
@@ -267,6 +273,14 @@ def test_refuses_what_it_cannot_do(
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr.startswith(complaint)
     assert result.stderr.count("\n") == 1
+
+
+def test_reads_nothing_for_a_file_that_it_cannot_write(
+    known: RegistryAndLedger, recorded: Recorded, run: Run
+) -> None:
+    recorded.answer("Scan", refused("Scan", "any"))
+    assert run("report", "--csv", "..").exit_code == 2
+    assert recorded.asked["Scan"] == []
 
 
 def test_gives_up_a_pattern_that_takes_too_long(known: RegistryAndLedger, run: Run) -> None:

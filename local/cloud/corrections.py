@@ -15,6 +15,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
 import jsonpath_ng
@@ -109,6 +110,8 @@ def correct_after_import() -> None:
     _await_email_confirmations()
     _find_empty_lists()
     _transform_before_references()
+    _compare_what_refers_to_itself()
+    _refuse_empty_change_sets()
     _make_dashboards()
     _collect_for_the_batching_window()
 
@@ -656,6 +659,54 @@ def _transform_before_references() -> None:
 
     transform: Any = change_set_model_transform.ChangeSetModelTransform
     transform._execute_local_transforms = transform_nothing
+
+
+def _compare_what_refers_to_itself() -> None:
+    """Compare two templates in which a resource leads to itself, as only those for SAM may.
+
+    The role of a schedule names its state machine, whose events name the role. localemu follows
+    such references without end when it looks for changes, before it transforms.
+
+    Replaces: ChangeSetModel._retrieve_or_visit_resource.
+    Upstream: no issue is known.
+    Remove when a stack with a ScheduleV2 event and a role for it can be updated.
+    """
+    from localemu.services.cloudformation.engine.v2 import change_set_model  # noqa: PLC0415
+
+    retrieve = change_set_model.ChangeSetModel._retrieve_or_visit_resource
+    unchanged = SimpleNamespace(
+        change_type=change_set_model.ChangeType.UNCHANGED, properties=SimpleNamespace(properties=())
+    )
+
+    def retrieve_or_end(model: Any, resource_name: str) -> Any:
+        under_way: set[str] = vars(model).setdefault("resources_under_way", set())
+        if resource_name in under_way:
+            return unchanged
+        under_way.add(resource_name)
+        try:
+            return retrieve(model, resource_name)
+        finally:
+            under_way.remove(resource_name)
+
+    change_set_model.ChangeSetModel._retrieve_or_visit_resource = retrieve_or_end
+
+
+def _refuse_empty_change_sets() -> None:
+    """Let a change set without changes fail, as AWS does; a template with a transform never did.
+
+    Replaces: ChangeSet.has_changes.
+    Upstream: no issue is known.
+    Remove when `sam deploy` of a deployed stack says that it is up to date.
+    """
+    from localemu.services.cloudformation.engine.v2 import change_set_model  # noqa: PLC0415
+    from localemu.services.cloudformation.v2 import entities  # noqa: PLC0415
+
+    def has_changes(change_set: Any) -> bool:
+        template = change_set.update_model.node_template
+        parts = (template.resources, template.outputs)
+        return any(part.change_type != change_set_model.ChangeType.UNCHANGED for part in parts)
+
+    entities.ChangeSet.has_changes = has_changes
 
 
 def _make_dashboards() -> None:

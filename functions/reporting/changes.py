@@ -91,9 +91,7 @@ def compare(before: Seen | None, now: Seen, related: Related | None = None) -> C
         is_seen = state.exceeded or earlier.exceeded
         return Comparison(Change.UNCHANGED, Cause.FIRST_OF_TYPE if is_seen else None)
     if now.findings is not None and (before is None or before.is_found_empty):
-        known = {} if before is None else {**before.gone}
-        state_before = earlier or ImageState()
-        return _by_name(Seen(state_before, {}, known), now, now.findings, related or {})
+        before = Seen(earlier or ImageState(), {}, before.gone if before else _NONE)
     if before is None or before.findings is None or now.findings is None:
         return _by_number(earlier or ImageState(), state)
     return _by_name(before, now, now.findings, related or {})

@@ -15,7 +15,7 @@ from ledger.changes import Cause, Change
 from ledger.image_records import ImageState
 from ledger.known_findings import GoneFinding, KnownFinding
 from registry.findings import SEVERITIES, FindingKey
-from reporting.changes import Comparison, Seen, compare, difference
+from reporting.changes import Comparison, Seen, compare, counted_unaccepted, difference
 from reporting.thresholds import OTHER, Thresholds, counted
 from tests.support.clock import NOW
 
@@ -82,6 +82,13 @@ END = Cause.END_OF_FAILURE
         (replace(CRITICAL, failed=True), state({"CRITICAL": 2}), "WORSE", {"CRITICAL": 1}, END),
         (replace(CRITICAL, failed=True), CRITICAL, Change.CLEARED, {}, END),
         (replace(CRITICAL, failed=True), CLEAN, Change.CLEARED, {"CRITICAL": -1}, None),
+        (
+            replace(state({"CRITICAL": 3}), failed=True),
+            CRITICAL,
+            Change.CLEARED,
+            {"CRITICAL": -2},
+            END,
+        ),
         # A threshold was moved, and nothing else.
         (
             state({"HIGH": 5}),
@@ -134,7 +141,11 @@ def test_compares_by_number(
 ) -> None:
     comparison = by_number(before, now)
     assert (comparison.change, comparison.cause) == (expected, cause)
-    assert difference(before or ImageState(), now) == moved
+    assert comparison.difference == difference(before or ImageState(), now) == moved
+    risen = (
+        now.exceeded if expected is Change.NEW else [it for it, more in moved.items() if more > 0]
+    )
+    assert comparison.risen == tuple(risen)
     assert comparison.moved is None
 
 
@@ -177,9 +188,114 @@ limits = st.fixed_dictionaries(
 
 def seen(found: Mapping[FindingKey, KnownFinding], most: dict[str, int | None]) -> Seen:
     thresholds = Thresholds(most)
-    counts = counted(each.severity for each in found.values() if not each.is_accepted)
+    counts = counted_unaccepted(found)
     exceeded = tuple(thresholds.exceeded(counts))
     return Seen(ImageState(counts, exceeded, False, thresholds.in_force, "BASIC"), found)
+
+
+def test_counts_what_is_not_accepted_and_only_that() -> None:
+    assert counted_unaccepted(found(a_x=OPEN, a_y=ACCEPTED, b_x=OPEN)) == counted(["HIGH"] * 2)
+
+
+@pytest.mark.parametrize("related", [{"GHSA-1": ("ALAS-1",)}, {"ALAS-1": ("GHSA-1",)}])
+def test_a_finding_is_renamed_where_either_name_has_the_other_as_related(
+    related: dict[str, tuple[str, ...]],
+) -> None:
+    before, now = ({(name, "a"): KnownFinding("HIGH", TODAY)} for name in ("GHSA-1", "ALAS-1"))
+    most: dict[str, int | None] = {"HIGH": 0}
+    comparison = compare(seen(before, most), seen(now, most), related)
+    assert comparison.change is Change.UNCHANGED
+    assert comparison.moved
+    assert comparison.moved.renamed == {("ALAS-1", "a"): ("GHSA-1", "a")}
+    assert compare(seen(before, most), seen(now, most)).change is Change.WORSE
+
+
+OPEN, ACCEPTED = KnownFinding("HIGH", TODAY), KnownFinding("HIGH", TODAY, is_accepted=True)
+WORST = KnownFinding("CRITICAL", TODAY)
+HIGH_0: dict[str, int | None] = {"CRITICAL": 0, "HIGH": 0}
+HIGH_2: dict[str, int | None] = {"CRITICAL": 0, "HIGH": 2}
+
+
+def found(**given: KnownFinding) -> dict[FindingKey, KnownFinding]:
+    """Name findings by vulnerability and package: a_zlib is CVE-a in zlib."""
+    keys = (key.partition("_") for key in given)
+    named = [(f"CVE-{name}", package) for name, _, package in keys]
+    return dict(zip(named, given.values(), strict=True))
+
+
+TWO, THREE = found(a_x=OPEN, b_x=OPEN), found(a_x=OPEN, b_x=OPEN, c_x=OPEN)
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "expected", "cause"),
+    [
+        # A threshold was moved, and nothing else, or something else, too.
+        (seen(TWO, HIGH_0), seen(TWO, HIGH_2), "UNCHANGED", Cause.THRESHOLD),
+        (seen(TWO, HIGH_2), seen(TWO, HIGH_0), "UNCHANGED", Cause.THRESHOLD),
+        (seen(THREE, HIGH_0), seen(TWO, HIGH_2), "CLEARED", None),
+        (seen(TWO, HIGH_2), seen(THREE, HIGH_0), "NEW", None),
+        (seen(TWO, HIGH_0), seen(TWO, HIGH_0 | {"LOW": 5}), "UNCHANGED", None),
+        # What is accepted alone is the cause, and not where something has gone.
+        (seen(found(a_x=OPEN), HIGH_0), seen(found(a_x=ACCEPTED), HIGH_0), "CLEARED", "ACCEPTED"),
+        (seen(TWO, HIGH_0), seen(found(a_x=ACCEPTED), HIGH_0), "CLEARED", None),
+        # One in another package makes those count that the threshold had allowed.
+        (
+            seen(TWO | found(w_x=WORST), HIGH_2),
+            seen(TWO | found(w_x=WORST, w_y=OPEN), HIGH_2),
+            "WORSE",
+            None,
+        ),
+        (
+            seen(TWO | found(w_x=WORST), HIGH_2),
+            seen(TWO | found(w_x=WORST, w_y=OPEN), HIGH_0),
+            "UNCHANGED",
+            Cause.THRESHOLD,
+        ),
+    ],
+)
+def test_compares_by_name(before: Seen, now: Seen, expected: str, cause: str | None) -> None:
+    comparison = compare(before, now)
+    assert (comparison.change, comparison.cause) == (expected, cause)
+
+
+def test_what_is_found_after_a_failure_ends_the_failure() -> None:
+    clean = seen({}, HIGH_0)
+    failed = replace(clean, image_state=replace(clean.image_state, failed=True))
+    comparison = compare(failed, seen(TWO, HIGH_0))
+    assert (comparison.change, comparison.cause) == (Change.NEW, Cause.END_OF_FAILURE)
+
+
+def test_compares_by_number_unless_the_names_of_both_scans_are_known() -> None:
+    named, other = seen(TWO, HIGH_0), seen(found(c_x=OPEN, d_x=OPEN), HIGH_0)
+    assert compare(named, other).change is Change.WORSE
+    for before, now in (
+        (replace(named, findings=None), other),
+        (named, replace(other, findings=None)),
+    ):
+        assert compare(before, now) == Comparison(Change.UNCHANGED)
+
+
+def test_an_empty_scan_by_number_is_compared_by_name_with_what_had_gone_before() -> None:
+    gone = {("CVE-a", "x"): GoneFinding("HIGH", TODAY, TODAY)}
+    comparison = compare(replace(seen({}, HIGH_0), findings=None, gone=gone), seen(TWO, HIGH_0))
+    assert comparison.moved
+    assert comparison.moved.back == {("CVE-a", "x")}
+    assert comparison.moved.new == {("CVE-b", "x")}
+
+
+def test_the_worst_package_decides_whether_a_vulnerability_only_spreads() -> None:
+    low = KnownFinding("LOW", TODAY)
+    earlier = {(f"CVE-{n}", it): each for n in range(9) for it, each in (("a", WORST), ("b", low))}
+    more = {(f"CVE-{n}", "c"): WORST for n in range(9)}
+    most: dict[str, int | None] = {"CRITICAL": 0, "LOW": 0}
+    comparison = compare(seen(earlier, most), seen(earlier | more, most))
+    assert comparison.moved
+    assert comparison.moved.spread == more.keys()
+
+
+def test_a_severity_that_is_not_counted_any_more_has_no_findings() -> None:
+    assert difference(ImageState({"HIGH": 2}, ("HIGH",)), ImageState()) == {"HIGH": -2}
+    assert difference(ImageState(), ImageState({"HIGH": 2}, ("HIGH",))) == {"HIGH": 2}
 
 
 @pytest.mark.no_cover
@@ -208,6 +324,7 @@ def test_every_open_finding_that_was_not_there_is_in_exactly_one_list(
     comparison = compare(before, now)
     moved, exceeded = comparison.moved, now.image_state.exceeded
     assert moved
+    assert comparison.risen == tuple(it for it, more in comparison.difference.items() if more > 0)
     for key, finding in later.items():
         severity = finding.severity if finding.severity in SEVERITIES else OTHER
         is_open = not finding.is_accepted and severity in exceeded

@@ -19,7 +19,7 @@ from ledger.known_findings import (
 )
 from ledger.notified_images import notified_key
 from ledger.platforms import Child, child, child_key, platform_tags
-from ledger.table import Item, Key, Table, Write, ledger_table
+from ledger.table import Item, Key, Table, Write, ledger_table, unless_later
 from runtime import clock
 from runtime.clock import is_future
 from runtime.log import logger
@@ -124,11 +124,7 @@ class Baselines:
             image_key(repository, image_digest),
             "SET baseline = :baseline",
             values,
-            when=(
-                f"{is_as_seen} AND "
-                "(attribute_not_exists(last_scan) OR last_scan.scanned_at <= :scanned_at "
-                "OR last_scan.scanned_at > :latest)"
-            ),
+            when=f"{is_as_seen} AND {unless_later('last_scan.scanned_at', ':scanned_at', '<=')}",
         )
         if reason := self._table.write_together(note, *also):
             raise BaselineMoved(f"{repository}@{image_digest}: {reason}")
@@ -213,10 +209,7 @@ class Baselines:
                     ":latest": clock.latest(),
                     ":expires_at": expires_at,
                 },
-                when=(
-                    "attribute_not_exists(scanned_at) OR scanned_at < :scanned_at "
-                    "OR scanned_at > :latest"
-                ),
+                when=unless_later("scanned_at", ":scanned_at"),
             )
 
 

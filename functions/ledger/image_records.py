@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from ledger.table import Key, Table, ledger_table
+from ledger.table import Key, Table, ledger_table, unless_later
 from runtime import clock
 from runtime.clock import is_future
 from runtime.messages import decode, formerly
@@ -202,10 +202,7 @@ class ImageRecords:
                 ":latest": clock.latest(),
                 ":expires_at": expires_at,
             },
-            when=(
-                "attribute_not_exists(started_at) OR started_at < :started_at "
-                "OR started_at > :latest"
-            ),
+            when=unless_later("started_at", ":started_at"),
         )
 
     def note_attempt(
@@ -222,12 +219,9 @@ class ImageRecords:
                 ":latest": clock.latest(),
                 ":expires_at": expires_at,
             },
-            when=(
-                "(attribute_not_exists(last_attempt) "
-                "OR last_attempt.attempted_at < :attempted_at "
-                "OR last_attempt.attempted_at > :latest) "
-                "AND (attribute_not_exists(started_at) OR started_at < :attempted_at "
-                "OR started_at > :latest)"
+            when=" AND ".join(
+                unless_later(path, ":attempted_at")
+                for path in ("last_attempt.attempted_at", "started_at")
             ),
         )
 
@@ -256,10 +250,7 @@ class ImageRecords:
                 ":latest": clock.latest(),
                 ":expires_at": expires_at,
             },
-            when=(
-                "attribute_not_exists(last_scan) OR last_scan.scanned_at < :scanned_at "
-                "OR last_scan.scanned_at > :latest"
-            ),
+            when=unless_later("last_scan.scanned_at", ":scanned_at"),
         )
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from ledger.table import Key, Table, ledger_table
+from ledger.table import Key, Table, ledger_table, unless_later
 from runtime import clock
 from runtime.messages import decode
 
@@ -72,9 +72,7 @@ class Platforms:
         is_written = self._table.put(
             _release_key(repository, tag),
             {"children": sorted(listed), "pushed_at": pushed_at, "expires_at": expires_at},
-            when=(
-                "attribute_not_exists(pushed_at) OR pushed_at <= :pushed_at OR pushed_at > :latest"
-            ),
+            when=unless_later("pushed_at", ":pushed_at", "<="),
             values={":pushed_at": pushed_at, ":latest": latest},
         )
         if not is_written and (newer := self._release(repository, tag)):

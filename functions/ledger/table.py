@@ -27,6 +27,7 @@ __all__ = [
     "ledger_table",
     "plain",
     "unavailable",
+    "unless_later",
 ]
 
 KEYS_A_CALL = 100  # the most that BatchGetItem takes
@@ -183,6 +184,16 @@ class Table:
             except self._client.exceptions.ConditionalCheckFailedException:
                 return False
         return True
+
+
+def unless_later(path: str, value: str, than: str = "<") -> str:
+    """Return the condition that a time is absent, before the time of a value, or in the future.
+
+    A time after `:latest`, which is clock.latest(), comes from a clock that is wrong: it would stay
+    for ever. than: "<=" where the same time may be written again.
+    """
+    attribute = path.partition(".")[0]
+    return f"(attribute_not_exists({attribute}) OR {path} {than} {value} OR {path} > :latest)"
 
 
 @functools.cache

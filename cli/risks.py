@@ -432,7 +432,7 @@ def _matching(risk: AcceptedRisk, by_name: Mapping[str, Sequence[Key]]) -> list[
     if risk.repositories is None:
         return list(images)
     names = sorted({repository for repository, _ in images})
-    applies = matching_texts(f"(?:{risk.repositories})\\Z", names)
+    applies = matching_texts(risk.repositories, names, whole=True)
     return [each for each in images if each[0] in applies]
 
 

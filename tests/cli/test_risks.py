@@ -140,6 +140,26 @@ class TestCheckRisks:
         assert result.exit_code == 1
         assert "not applied: its pattern takes too long" in result.stdout
 
+    @pytest.mark.parametrize(
+        "pattern",
+        [
+            "(?i)TEAM/.*",  # a flag is accepted only where a pattern begins
+            "team/(?=a)(api|auth)",
+            "(?i)(team|data)/(a|x|y).*.*",  # matched in a process of its own
+            "(?x) team/ .* # of the platform team",
+        ],
+    )
+    def test_a_pattern_matches_as_in_the_functions(
+        self, ledger: RegistryAndLedger, run: Run, pattern: str
+    ) -> None:
+        upload(HEAD + entry(CVE, "2026-12-31", f'"{pattern}"'))
+        for name in ("team/api", "team/auth"):
+            assert AcceptedRisks.read(uploaded()).in_force(name, TODAY).by_vulnerability
+        result = run("check-risks", "-o", "json")
+        assert result.exit_code == 0, result.stderr
+        (only,) = json.loads(result.stdout)["entries"]
+        assert (only["state"], only["images"]) == ("applies", 2)
+
     def test_says_what_could_not_be_read(
         self, ledger: RegistryAndLedger, unreadable: str, run: Run
     ) -> None:

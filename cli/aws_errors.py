@@ -21,8 +21,8 @@ from botocore.exceptions import (
 from botocore.model import OperationModel
 
 from cli.exits import CommandError
-from ledger.errors import LedgerUnavailable
-from registry.errors import AccessDenied, EcrError, EcrThrottled, EcrUnavailable
+from ledger import errors as of_the_ledger
+from registry import errors as of_the_registry
 from reporting.text import visible
 from send_digest.notify_scan_executions import NotifyScanNotStarted
 
@@ -45,14 +45,15 @@ _UNKNOWN = {
 _ACTION = re.compile(r"not authorized to perform:? ([a-z0-9-]+:\w+)(?: on resource:? (\S+))?")
 _EXPIRED_SSO = (SSOTokenLoadError, TokenRetrievalError, UnauthorizedSSOTokenError)
 _OF_AWS = (BotoCoreError, ClientError)
-# Errors of the functions' adapters, each with the error of AWS as its cause.
+# Errors of the functions' adapters, each with the error of AWS as its cause, or the cause of that.
 _OF_ADAPTERS = (
-    AccessDenied,
-    EcrError,
-    EcrThrottled,
-    EcrUnavailable,
-    LedgerUnavailable,
     NotifyScanNotStarted,
+    *(
+        each
+        for module in (of_the_ledger, of_the_registry)
+        for each in vars(module).values()
+        if isinstance(each, type) and issubclass(each, Exception)
+    ),
 )
 # Where IAM has another name than the API.
 _IAM = {
@@ -89,6 +90,9 @@ def in_a_sentence(profile: str | None = None) -> Iterator[None]:
 
 def command_error(error: Exception, profile: str | None = None) -> CommandError:
     """Say what an error of AWS means, and what to do."""
+    if isinstance(error, of_the_registry.PageTokenRefused):
+        what = "ECR ended a list before its last page: run the command again."
+        return CommandError(f"{what} {visible(str(error))}")
     if isinstance(error, _OF_ADAPTERS) and isinstance(error.__cause__, _OF_AWS):
         return command_error(error.__cause__, profile)
     if isinstance(error, _EXPIRED_SSO):

@@ -4,6 +4,7 @@ import io
 import json
 import re
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 import boto3
@@ -15,6 +16,8 @@ from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 from typer.testing import CliRunner
 
+import ledger.errors
+import registry.errors
 from cli.__main__ import main
 from cli.aws_errors import note_action
 from cli.call import Call
@@ -22,6 +25,7 @@ from cli.exits import CommandError, ExitCode, UsageError
 from cli.stack import Account, Address, open_stack
 from cli.stack_command import StackCommand
 from ledger.errors import LedgerUnavailable
+from registry.ecr import EcrRegistry
 from tests.cli.conftest import NAME, TERMINAL, Run, StackInMemory, assert_declined
 from tests.support.clock import NOW
 from tests.support.template import REGION, ROOT
@@ -288,6 +292,35 @@ class TestErrors:
                 raise LedgerUnavailable("the table") from error
 
         assert ask(work=work).stderr == "Your AWS session has expired: aws sso login\n"
+
+    @pytest.mark.parametrize("module", [ledger.errors, registry.errors])
+    def test_says_every_error_of_an_adapter_in_a_sentence(
+        self, aws: None, module: ModuleType
+    ) -> None:
+        kinds = [each for each in vars(module).values() if isinstance(each, type)]
+        errors = [each for each in kinds if issubclass(each, Exception)]
+        assert len(errors) >= 3
+        for each in errors:
+
+            def work(_: Call, kind: type[Exception] = each) -> None:
+                raise kind.__new__(kind, "what happened")
+
+            result = ask(work=work)
+            assert (result.exit_code, result.stderr.count("\n")) == (3, 1)
+            assert "what happened" in result.stderr, each
+
+    def test_says_what_to_do_when_ecr_forgets_a_page(self, aws: None) -> None:
+        client = boto3.client("ecr", "eu-central-1")
+
+        def work(_: Call) -> None:
+            EcrRegistry(client).images("team/api", "a token")
+
+        with Stubber(client) as stubber:
+            stubber.add_client_error("describe_images", "InvalidParameterException", "Bad token")
+            result = ask(work=work)
+        assert result.exit_code == 3
+        assert result.stderr.startswith("ECR ended a list before its last page: run the command ")
+        assert result.stderr.endswith("Bad token\n")
 
     def test_shows_an_error_of_an_adapter_without_a_cause(self, aws: None) -> None:
         def work(_: Call) -> None:

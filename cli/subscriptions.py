@@ -22,3 +22,8 @@ def subscriptions(stack: Stack, topic: str) -> list[Subscription]:
 def is_pending(subscription: Subscription) -> bool:
     """Return whether a subscription waits to be confirmed."""
     return subscription["SubscriptionArn"] == _PENDING
+
+
+def is_email(subscription: Subscription) -> bool:
+    """Return whether a subscription sends mails, as text or as JSON."""
+    return subscription["Protocol"] in ("email", "email-json")

@@ -11,13 +11,15 @@ from cli.checks.result import Result, State, fault, ok, unchecked, warn
 from cli.exits import CommandError
 from cli.shown_commands import aws, parameter
 from cli.stack import Stack
-from cli.subscriptions import Subscription, is_pending, subscriptions
+from cli.subscriptions import Subscription, is_email, is_pending, subscriptions
 from notify_scan.webhooks.secrets import WebhookSecretUnusable, secret_of
 from reporting.channels.delivery import Channel
 from reporting.channels.in_use import SECRET_PARAMETERS
 from runtime.nouns import counted
 
 ADDRESS = "you@example.com"  # in commands, for the operator to replace
+_OPEN_THE_MAIL = 'Open the mail "AWS Notification - Subscription Confirmation" of this address.'
+_VISIT_THE_URL = "Visit the SubscribeURL of the SubscriptionConfirmation that this endpoint got."
 _NO_KEY = "Access to KMS is not allowed"  # says Secrets Manager, and not which action
 
 
@@ -51,33 +53,23 @@ def email(stack: Stack) -> list[Result]:
         if topic:
             found = subscriptions(stack, topic)
             problems += _of_topic(stack, what, topic, found)
-            confirmed += sum(each["Protocol"].startswith("email") for each in found)
+            confirmed += sum(map(is_email, found))
     return problems or [ok(f"{counted(confirmed, 'subscription')}, all confirmed")]
 
 
-def subscribe(stack: Stack, topic: str, address: str) -> str:
-    """Write the command that subscribes an address, and sends the mail to confirm it again."""
+def subscribe(stack: Stack, topic: str, endpoint: str, protocol: str = "email") -> str:
+    """Write the command that subscribes an endpoint, and sends the message to confirm it again."""
     return aws(
         stack,
         "sns subscribe",
         topic_arn=topic,
-        protocol="email",
-        notification_endpoint=address,
+        protocol=protocol,
+        notification_endpoint=endpoint,
     )
 
 
 def _of_topic(stack: Stack, what: str, topic: str, found: Sequence[Subscription]) -> list[Result]:
-    problems = [
-        fault(
-            f"{each['Endpoint']} has not confirmed {what}",
-            f"this address gets no {what}.",
-            'Open the mail "AWS Notification - Subscription Confirmation" of this address. It is '
-            "sent again by:",
-            subscribe(stack, topic, each["Endpoint"]),
-        )
-        for each in found
-        if is_pending(each)
-    ]
+    problems = [_pending(stack, what, topic, each) for each in found if is_pending(each)]
     address = stack.parameter("AlertEmail")
     if address and what != "chat applications":
         if all(each["Endpoint"] != address for each in found):
@@ -87,6 +79,17 @@ def _of_topic(stack: Stack, what: str, topic: str, found: Sequence[Subscription]
     elif not found and what != "alarms":
         problems.append(_unread(stack, what, topic))
     return problems
+
+
+def _pending(stack: Stack, what: str, topic: str, found: Subscription) -> Result:
+    """Say how a subscription is confirmed; SNS sends what confirms it to the endpoint itself."""
+    is_mail = is_email(found)
+    return fault(
+        f"{found['Endpoint']} has not confirmed {what}",
+        f"this {'address' if is_mail else 'endpoint'} gets no {what}.",
+        f"{_OPEN_THE_MAIL if is_mail else _VISIT_THE_URL} It is sent again by:",
+        subscribe(stack, topic, found["Endpoint"], found["Protocol"]),
+    )
 
 
 def _unread(stack: Stack, what: str, topic: str) -> Result:

@@ -162,6 +162,32 @@ def test_an_address_that_has_not_confirmed(
     )
 
 
+@pytest.mark.parametrize(
+    ("protocol", "endpoint", "said"),
+    [
+        ("email-json", "ops@example.com", "Open the mail"),
+        ("https", "https://ops.example.com/sns", "Visit the SubscribeURL"),
+        ("sqs", "arn:aws:sqs:eu-west-1:999999999999:alerts", "Visit the SubscribeURL"),
+    ],
+)
+def test_each_kind_of_endpoint_confirms_in_its_own_way(
+    healthy: StackInMemory,
+    topics: dict[str, list[Any]],
+    opened: Opened,
+    protocol: str,
+    endpoint: str,
+    said: str,
+) -> None:
+    topic = healthy.outputs["NotificationTopicArn"]
+    page = pending(topic, endpoint)
+    page["Subscriptions"][0]["Protocol"] = protocol
+    topics[topic] = [page]
+    found = next(each for each in email(opened()) if each.found.startswith(endpoint))
+    assert found.repair[0].startswith(said)
+    command = f"--protocol {protocol} --notification-endpoint {endpoint} --region eu-west-1"
+    assert found.repair[1].endswith(command)
+
+
 def test_an_address_that_is_no_longer_subscribed(
     healthy: StackInMemory, topics: dict[str, list[Any]], opened: Opened
 ) -> None:

@@ -46,7 +46,7 @@ _ACTION = re.compile(r"not authorized to perform:? ([a-z0-9-]+:\w+)(?: on resour
 _EXPIRED_SSO = (SSOTokenLoadError, TokenRetrievalError, UnauthorizedSSOTokenError)
 _OF_AWS = (BotoCoreError, ClientError)
 # Errors of the functions' adapters, each with the error of AWS as its cause, or the cause of that.
-_OF_ADAPTERS = (
+_OF_ADAPTERS: tuple[type[Exception], ...] = (
     NotifyScanNotStarted,
     *(
         each
@@ -55,6 +55,7 @@ _OF_ADAPTERS = (
         if isinstance(each, type) and issubclass(each, Exception)
     ),
 )
+_EXPLAINED: tuple[type[Exception], ...] = (*_OF_AWS, *_OF_ADAPTERS)
 # Where IAM has another name than the API.
 _IAM = {
     "lambda:Invoke": "lambda:InvokeFunction",
@@ -84,7 +85,7 @@ def in_a_sentence(profile: str | None = None) -> Iterator[None]:
     """Raise CommandError instead of an error of AWS, of the ledger, or of the registry."""
     try:
         yield
-    except (*_OF_AWS, *_OF_ADAPTERS) as error:
+    except _EXPLAINED as error:
         raise command_error(error, profile) from error
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from markupsafe import Markup, escape
 
 from local.page.elements import box, element, link, span, with_breaks
-from local.page.overview import overview, reports_in, slack_title
+from local.page.overview import json_of, overview, reports_in, slack_title
 from local.page.slack_rendering import mrkdwn, slack_message
 from local.page.teams_rendering import teams_message
 from local.receivers.inbox import Channel, Received
@@ -257,7 +257,7 @@ def _pagerduty(event: Any) -> Markup:
 
 
 def _chatbot(message: TopicMessage) -> Markup:
-    notification = _mapping(_read(message.text))
+    notification = _mapping(json_of(message.text))
     content = _mapping(notification.get("content"))
     metadata = _mapping(notification.get("metadata"))
     if not content:
@@ -284,7 +284,7 @@ def _webhook(request: Received) -> Markup:
 
 
 def _queued(message: TopicMessage) -> Markup:
-    read = _read(message.text)
+    read = json_of(message.text)
     text = box("mail", message.text) if isinstance(read, str) or read is None else _json(read)
     subject = box("subject", message.subject) if message.subject else ""
     return _message(
@@ -338,14 +338,6 @@ def _json(content: object) -> Markup:
 
 def _raw(body: bytes) -> Markup:
     return element("pre", escape(body.decode(errors="replace")), class_="undrawn")
-
-
-def _read(text: str) -> Any:
-    """Return text as JSON, or None if it is not JSON."""
-    try:
-        return json.loads(text)
-    except ValueError:
-        return None
 
 
 def _mapping(value: Any) -> dict[str, Any]:

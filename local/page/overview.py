@@ -40,7 +40,7 @@ class _Entry:
 def reports_in(requests: Sequence[Received], delivered: Delivered) -> list[Any]:
     """Read the reports, as JSON, from one channel that has them; none if all of those are off."""
     if delivered.topic_messages:
-        read = [_read(message.text) for message in delivered.topic_messages]
+        read = [json_of(message.text) for message in delivered.topic_messages]
     elif delivered.events:
         read = [event.detail for event in delivered.events]
     else:
@@ -119,7 +119,8 @@ def _is_report(document: Any) -> bool:
     return False
 
 
-def _read(text: str) -> Any:
+def json_of(text: str) -> Any:
+    """Return text as JSON, or None if it is not JSON."""
     try:
         return json.loads(text)
     except ValueError:

@@ -5,13 +5,29 @@ from collections.abc import Iterator
 import boto3
 import pytest
 from moto import mock_aws
+from pytest_socket import enable_socket, socket_allow_hosts
 
 from accepted_risks.document import accepted_risks_document
 from ledger.bucket import run_bucket as bucket_adapter
 from ledger.table import ledger_table as table_adapter
+from local.receivers.inbox import Inbox
 from own_events.event_bus import event_bus
 from registry.ecr import ecr_registry
 from tests.support.template import REGION, resources
+
+
+@pytest.fixture
+def loopback() -> None:
+    """Let this machine be reached; all others stay cut off."""
+    enable_socket()
+    socket_allow_hosts(["127.0.0.1"], allow_unix_socket=True)
+
+
+@pytest.fixture
+def inbox(loopback: None) -> Iterator[Inbox]:
+    """Start the receivers of the local cloud."""
+    with Inbox() as inbox:
+        yield inbox
 
 
 @pytest.fixture

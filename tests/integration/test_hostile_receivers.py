@@ -14,7 +14,6 @@ from pathlib import Path
 
 import pytest
 import trustme
-from pytest_socket import enable_socket, socket_allow_hosts
 
 from notify_scan.webhooks import client as client_module
 from notify_scan.webhooks import exchange as exchange_module
@@ -25,6 +24,8 @@ from notify_scan.webhooks.secrets import WebhookSecret
 from reporting.channels.delivery import Channel
 from tests.support.clock import NOW
 from tests.support.template import template
+
+pytestmark = pytest.mark.usefixtures("loopback")
 
 PATH = "services/t0pSecretPath/b0ttomSecretPath"
 KEY = "s1gningKeySecret"
@@ -78,12 +79,6 @@ class Receiver:
                     time.sleep(0.05)
                 else:
                     tls.sendall(sent)
-
-
-@pytest.fixture(autouse=True)
-def loopback() -> None:
-    enable_socket()
-    socket_allow_hosts(["127.0.0.1"], allow_unix_socket=True)
 
 
 @pytest.fixture(scope="module")

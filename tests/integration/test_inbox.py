@@ -4,16 +4,16 @@ import json
 import ssl
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from pytest_socket import enable_socket, socket_allow_hosts
 
 from local.receivers.inbox import CHANNELS, Channel, Inbox
 from local.receivers.webhook_services import Answer, Posted
+
+pytestmark = pytest.mark.usefixtures("loopback")
 
 SLACK_TEXT = {"text": "hello"}
 
@@ -23,19 +23,6 @@ class Response:
     status: int
     body: bytes
     headers: Any
-
-
-@pytest.fixture(autouse=True)
-def loopback() -> None:
-    """Let the inbox be reached; whatever is not on this machine stays cut off."""
-    enable_socket()
-    socket_allow_hosts(["127.0.0.1"], allow_unix_socket=True)
-
-
-@pytest.fixture
-def inbox() -> Iterator[Inbox]:
-    with Inbox() as inbox:
-        yield inbox
 
 
 def post(

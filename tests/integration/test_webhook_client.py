@@ -10,7 +10,6 @@ import traceback
 from collections.abc import Iterator
 
 import pytest
-from pytest_socket import enable_socket, socket_allow_hosts
 
 from local.receivers.inbox import Channel as InboxChannel
 from local.receivers.inbox import Inbox
@@ -28,6 +27,8 @@ from notify_scan.webhooks.secrets import WebhookSecret
 from reporting.channels.delivery import Channel
 from tests.support.clock import NOW
 
+pytestmark = pytest.mark.usefixtures("loopback")
+
 SIGNING_KEY = "the-signing-key-that-nobody-sees"
 CHANNELS: dict[Channel, InboxChannel] = {
     Channel.SLACK: "slack",
@@ -41,19 +42,6 @@ CONTENTS = {
     Channel.WEBHOOK: {"version": "1"},
     Channel.PAGERDUTY: {"event_action": "resolve", "dedup_key": "any"},
 }
-
-
-@pytest.fixture(autouse=True)
-def loopback() -> None:
-    """Let the inbox be reached; whatever is not on this machine stays cut off."""
-    enable_socket()
-    socket_allow_hosts(["127.0.0.1"], allow_unix_socket=True)
-
-
-@pytest.fixture
-def inbox() -> Iterator[Inbox]:
-    with Inbox() as inbox:
-        yield inbox
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 from cli.__main__ import app
 from cli.aws_errors import action_of
 from cli.stack import Account
+from ledger.bucket import RunBucket
 from tests.cli.recorded import Recorded
 from tests.support.clock import NOW
 from tests.support.template import REGION, ROOT, resources, template
@@ -128,6 +129,20 @@ def stack(aws: None, monkeypatch: pytest.MonkeyPatch) -> StackInMemory:
         "cli.stack.Stack.physical_names", lambda _, kind: stack.resources.get(kind, {})
     )
     return stack
+
+
+@pytest.fixture
+def bucket(stack: StackInMemory) -> RunBucket:
+    """Return the run bucket of the stack, as the functions write into it."""
+    return RunBucket(boto3.client("s3"), "run-bucket")
+
+
+@pytest.fixture
+def patience(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Wait for nothing; return how long it would have taken."""
+    waited = list[float]()
+    monkeypatch.setattr("runtime.clock.sleep", waited.append)
+    return waited
 
 
 def documented_actions() -> dict[str, set[str]]:

@@ -16,8 +16,11 @@ from ledger.run_summaries import ImageCounts, Problem
 from ledger.table import Table
 from tests.cli.conftest import Run, StackInMemory
 from tests.cli.recorded import Recorded, refused
-from tests.cli.test_run_files import A, B, summary, write
+from tests.cli.test_run_files import A, B
 from tests.support.clock import NOW
+from tests.support.summaries import any_summary, write_summary
+
+pytestmark = pytest.mark.usefixtures("patience")
 
 PLANNED = "plan-20260314T030000Z"
 ARN = f"arn:aws:states:eu-central-1:123456789012:execution:RescanRegistry:{PLANNED}"
@@ -34,26 +37,13 @@ def execution(status: str, **more: Any) -> dict[str, Any]:
     }
 
 
-@pytest.fixture(autouse=True)
-def patience(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Wait for nothing; return how long it would have taken."""
-    waited = list[float]()
-    monkeypatch.setattr("runtime.clock.sleep", waited.append)
-    return waited
-
-
-@pytest.fixture
-def bucket(stack: StackInMemory) -> RunBucket:
-    return RunBucket(boto3.client("s3"), "run-bucket")
-
-
 @pytest.fixture
 def dry_run(recorded: Recorded, bucket: RunBucket) -> RunBucket:
     """Let a dry run find two images due, one of them never scanned, and one fresh."""
     recorded.answer("StartExecution", STARTED)
     recorded.answer("DescribeExecution", execution("RUNNING"), execution("SUCCEEDED"))
     counts = ImageCounts({"DUE": {"dry run": 2}, "FRESH": {"scanned": 1}, "GONE": {"gone": 1}})
-    write(bucket, summary(PLANNED, dry_run=True, images=counts))
+    write_summary(bucket, any_summary(PLANNED, dry_run=True, repositories=2, images=counts))
     line = {"repository": "team/api", "image_tags": ["v1"]}
     bucket.write_image_outcomes(
         PLANNED,
@@ -65,8 +55,8 @@ def dry_run(recorded: Recorded, bucket: RunBucket) -> RunBucket:
             line | {"image_digest": "sha256:c", "outcome": "FRESH"},
         ],
     )
-    write(bucket, summary("today", ended_at=NOW - timedelta(hours=1)))
-    write(bucket, summary("yesterday", ended_at=NOW - timedelta(hours=25)))
+    write_summary(bucket, any_summary("today", ended_at=NOW - timedelta(hours=1)))
+    write_summary(bucket, any_summary("yesterday", ended_at=NOW - timedelta(hours=25)))
     return bucket
 
 
@@ -152,9 +142,9 @@ def test_a_dry_run_that_is_not_complete_says_so(
 ) -> None:
     recorded.answer("DescribeExecution", execution("FAILED", error="RescanIncomplete"))
     problems = (Problem("team/web", "EcrError: no\x1b[2J"),)
-    write(
+    write_summary(
         dry_run,
-        summary(
+        any_summary(
             PLANNED,
             status="INCOMPLETE",
             repositories_not_done=1,

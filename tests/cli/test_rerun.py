@@ -11,21 +11,21 @@ import pytest
 from ledger.bucket import RunBucket
 from ledger.run_records import RecordStatus, RunRecord, RunRecords
 from ledger.table import Table
-from tests.cli.conftest import TERMINAL, Run, StackInMemory, assert_declined
+from tests.cli.conftest import TERMINAL, Run, assert_declined
 from tests.cli.recorded import Recorded, refused
-from tests.cli.test_run_files import summary, write
 from tests.cli.test_status import let_run, listed
 from tests.support.clock import NOW
+from tests.support.summaries import any_summary, write_summary
 
 NAME = "rerun-20260314T030000Z"
 type Ended = Callable[..., None]
 
 
 @pytest.fixture
-def bucket(stack: StackInMemory, recorded: Recorded) -> RunBucket:
+def bucket(bucket: RunBucket, recorded: Recorded) -> RunBucket:
     recorded.answer("StartExecution", {"executionArn": "arn:started", "startDate": NOW})
     recorded.answer("RedriveExecution", {"redriveDate": NOW})
-    return RunBucket(boto3.client("s3"), "run-bucket")
+    return bucket
 
 
 @pytest.fixture
@@ -162,7 +162,7 @@ def test_without_a_red_run_there_is_nothing_to_do(
     assert answer.exit_code == 0
     assert answer.stdout.startswith("Nothing to rerun")
 
-    write(bucket, summary("good"))
+    write_summary(bucket, any_summary("good"))
     recorded.answer(
         "ListExecutions", {"executions": [listed("good", "SUCCEEDED"), listed("bad", "FAILED")]}
     )
@@ -232,7 +232,7 @@ def test_finds_the_newest_run_with_something_left(
 def test_the_reruns_of_a_run_over_everything_do_what_older_ones_left(
     run: Run, recorded: Recorded, bucket: RunBucket
 ) -> None:
-    write(bucket, summary("bad", status="INCOMPLETE"))
+    write_summary(bucket, any_summary("bad", status="INCOMPLETE"))
     names = {"first": "SUCCEEDED", "bad": "FAILED", "older": "FAILED"}
     let_run(recorded, *(listed(name, status) for name, status in names.items()), first=FIRST)
     assert run("rerun").stdout.startswith("Nothing to rerun")

@@ -12,10 +12,11 @@ from ledger.bucket import RunBucket
 from ledger.run_summaries import ImageCounts, summary_key
 from tests.cli.conftest import Run, StackInMemory
 from tests.cli.recorded import Recorded, refused
-from tests.cli.test_plan import bucket, patience  # noqa: F401
-from tests.cli.test_run_files import summary, write
 from tests.cli.test_status import MAP_RUNS, let_run, listed, map_run
 from tests.support.clock import NOW
+from tests.support.summaries import any_summary, write_summary
+
+pytestmark = pytest.mark.usefixtures("patience")
 
 NAME = "run-20260314T030000Z"
 
@@ -86,7 +87,7 @@ def test_says_it_to_programs(run: Run) -> None:
 def test_starts_a_run_with_an_input(
     run: Run,
     recorded: Recorded,
-    bucket: RunBucket,  # noqa: F811
+    bucket: RunBucket,
     given: object,
 ) -> None:
     bucket.write_repositories("bad", ["team/api"])
@@ -164,12 +165,12 @@ def test_says_that_a_run_starts_no_scan_with_enhanced_scanning(
 def test_follows_the_run_to_its_end(
     run: Run,
     recorded: Recorded,
-    bucket: RunBucket,  # noqa: F811
-    patience: list[float],  # noqa: F811
+    bucket: RunBucket,
+    patience: list[float],
 ) -> None:
     let_end(recorded, "SUCCEEDED")
     images = ImageCounts({"STARTED": {"accepted": 1}, "DEFERRED": {"run time": 2}})
-    write(bucket, summary(NAME, images=images))
+    write_summary(bucket, any_summary(NAME, images=images))
     answer = run("run", "--follow")
     assert answer.exit_code == 0
     assert answer.stderr.splitlines() == [
@@ -186,11 +187,13 @@ def test_follows_the_run_to_its_end(
 def test_ends_badly_if_the_run_does(
     run: Run,
     recorded: Recorded,
-    bucket: RunBucket,  # noqa: F811
-    patience: list[float],  # noqa: F811
+    bucket: RunBucket,
+    patience: list[float],
 ) -> None:
     let_end(recorded, "FAILED", error="RescanIncomplete")
-    write(bucket, summary(NAME, status="INCOMPLETE", repositories=41, repositories_not_done=2))
+    write_summary(
+        bucket, any_summary(NAME, status="INCOMPLETE", repositories=41, repositories_not_done=2)
+    )
     answer = run("run", "--follow")
     assert answer.exit_code == 1
     assert answer.stdout == (
@@ -213,7 +216,7 @@ def test_ends_badly_if_the_run_does(
 def test_says_why_a_run_without_a_summary_has_ended(
     run: Run,
     recorded: Recorded,
-    patience: list[float],  # noqa: F811
+    patience: list[float],
     status: str,
     more: dict[str, str],
     words: str,
@@ -227,7 +230,7 @@ def test_says_why_a_run_without_a_summary_has_ended(
 def test_a_damaged_summary_makes_the_answer_incomplete(
     run: Run,
     recorded: Recorded,
-    patience: list[float],  # noqa: F811
+    patience: list[float],
 ) -> None:
     let_end(recorded, "SUCCEEDED")
     boto3.client("s3").put_object(Bucket="run-bucket", Key=summary_key(NAME), Body=b"{}\n")

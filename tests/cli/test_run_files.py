@@ -3,7 +3,6 @@
 import gzip
 import json
 from datetime import timedelta
-from typing import Any
 
 import boto3
 import pytest
@@ -12,37 +11,19 @@ from botocore.exceptions import ClientError
 from cli.run_files import ImageLine, RunFiles
 from cli.stack import Account, Address, Stack, open_stack
 from ledger.bucket import RunBucket
-from ledger.run_summaries import ImageCounts, SummaryDocument, summary_key
+from ledger.run_summaries import summary_key
 from local.cloud.moto_internals import S3_CLOCK
+from registry.images import LastScan
+from rescan_registry.image_outcomes import ImageOutcomes
+from rescan_registry.outcomes import Decision, Outcome
 from runtime.messages import encode
 from tests.cli.conftest import StackInMemory
 from tests.cli.recorded import Recorded, refused
+from tests.support.builders import any_image, days_ago
 from tests.support.clock import NOW
+from tests.support.summaries import any_summary, write_summary
 
 A, B = "sha256:" + "a" * 64, "sha256:" + "b" * 64
-
-
-def summary(run: str, **changes: Any) -> SummaryDocument:
-    """Make the summary of a run that did everything."""
-    return SummaryDocument(
-        **{
-            "run": run,
-            "status": "FINISHED",
-            "dry_run": False,
-            "started_at": NOW - timedelta(minutes=18),
-            "ended_at": NOW,
-            "repositories": 2,
-            "repositories_gone": 0,
-            "repositories_not_done": 0,
-            "images": ImageCounts({"STARTED": {"accepted": 3}}),
-            "results_missing": 0,
-            "results_found": 0,
-            "rerun": None,
-            "problems": (),
-            "is_whole": True,
-            **changes,
-        }
-    )
 
 
 @pytest.fixture
@@ -50,12 +31,6 @@ def opened(stack: StackInMemory) -> Stack:
     """Open the stack as a command does."""
     address = Address("ecr-rescan")
     return open_stack(Account(address), address)
-
-
-@pytest.fixture
-def bucket(stack: StackInMemory) -> RunBucket:
-    """Return the run bucket, as the functions write into it."""
-    return RunBucket(boto3.client("s3"), "run-bucket")
 
 
 @pytest.fixture
@@ -67,17 +42,10 @@ def ends(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
-def write(bucket: RunBucket, document: SummaryDocument) -> None:
-    """Write a summary as SummarizeRescan does."""
-    problems = [json.dumps(encode(problem)) for problem in document.problems]
-    lists = {"problems": problems, "deferred": []}
-    bucket.write_summary(document.run, document, lists)
-
-
 @pytest.mark.usefixtures("ends")
 def test_summaries_are_of_the_runs_that_ended_last(opened: Stack, bucket: RunBucket) -> None:
     for run in ("z-first", "m-second", "a-third"):
-        write(bucket, summary(run))
+        write_summary(bucket, any_summary(run))
     bucket.write_repositories("running", ["team/api"])
 
     files = RunFiles(opened)
@@ -90,8 +58,8 @@ def test_summaries_are_of_the_runs_that_ended_last(opened: Stack, bucket: RunBuc
 def test_the_newest_run_can_be_one_over_the_whole_registry(
     opened: Stack, bucket: RunBucket
 ) -> None:
-    write(bucket, summary("whole"))
-    write(bucket, summary("chosen", is_whole=False))
+    write_summary(bucket, any_summary("whole"))
+    write_summary(bucket, any_summary("chosen", is_whole=False))
 
     files = RunFiles(opened)
 
@@ -154,6 +122,20 @@ def test_lines_of_an_image_are_merged_and_that_of_the_batch_decides(
     assert files.damaged == []
 
 
+def test_all_that_a_run_writes_about_an_image_is_read(opened: Stack, bucket: RunBucket) -> None:
+    image = any_image(pushed_at=days_ago(90), pulled_at=days_ago(1))
+    outcomes = ImageOutcomes("run", "team/api", NOW)
+    outcomes.note_images([image])
+    outcomes.note_scans({image.digest: LastScan("COMPLETE", days_ago(8), severities={"HIGH": 2})})
+    outcomes.note({image.digest: Decision(Outcome.STARTED, "accepted")})
+    outcomes.write(bucket, "step-0001")
+
+    (written,) = outcomes.lines()
+    (read,) = RunFiles(opened).images("run", "team/api")
+
+    assert encode(read) == written
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -182,7 +164,7 @@ def test_a_damaged_file_is_named_and_the_others_are_read(
 
 
 def test_a_damaged_summary_is_named(opened: Stack, bucket: RunBucket) -> None:
-    write(bucket, summary("good"))
+    write_summary(bucket, any_summary("good"))
     boto3.client("s3").put_object(Bucket="run-bucket", Key=summary_key("bad"), Body=b"{}\n")
 
     files = RunFiles(opened)
@@ -194,7 +176,7 @@ def test_a_damaged_summary_is_named(opened: Stack, bucket: RunBucket) -> None:
 def test_a_refusal_is_no_missing_summary(
     opened: Stack, bucket: RunBucket, recorded: Recorded
 ) -> None:
-    write(bucket, summary("run"))
+    write_summary(bucket, any_summary("run"))
     recorded.answer("HeadObject", refused("HeadObject", "403"))
     with pytest.raises(ClientError):
         RunFiles(opened).summaries(1)

@@ -9,14 +9,16 @@ from typing import Any
 import boto3
 import pytest
 
+from ledger.bucket import RunBucket
 from ledger.run_records import RecordStatus, RunRecord, RunRecords
 from ledger.run_summaries import ImageCounts, summary_key
 from ledger.table import Table
 from tests.cli.conftest import Run, StackInMemory
 from tests.cli.recorded import Recorded, refused
-from tests.cli.test_plan import bucket, patience  # noqa: F401
-from tests.cli.test_run_files import summary, write
 from tests.support.clock import NOW
+from tests.support.summaries import any_summary, write_summary
+
+pytestmark = pytest.mark.usefixtures("patience")
 
 SCHEDULE = {
     "ScheduleExpression": "cron(0 3 * * ? *)",
@@ -120,13 +122,13 @@ def test_a_stack_without_runs_says_so(run: Run) -> None:
 def test_lists_the_last_runs_and_ends_badly_if_the_newest_failed(
     run: Run,
     scheduled: Recorded,
-    bucket: Any,  # noqa: F811
+    bucket: RunBucket,
 ) -> None:
     let_run(scheduled, listed("second", "FAILED"), listed("first", "SUCCEEDED", 1500))
     images = ImageCounts({"STARTED": {"accepted": 88}, "FAILED": {"EcrError": 12}})
-    write(
+    write_summary(
         bucket,
-        summary(
+        any_summary(
             "second", status="INCOMPLETE", images=images, repositories=41, repositories_not_done=2
         ),
     )
@@ -203,7 +205,7 @@ def test_a_run_that_step_functions_has_just_forgotten_says_nothing(
 def test_a_run_in_progress_has_its_progress(
     run: Run,
     scheduled: Recorded,
-    patience: list[float],  # noqa: F811
+    patience: list[float],
 ) -> None:
     put_record("now", 31)
     executions = [listed("now", "RUNNING", 2, None), listed("first", "SUCCEEDED", 1500)]
@@ -222,7 +224,7 @@ def test_a_run_in_progress_has_its_progress(
 def test_follows_a_run_to_its_end_with_a_line_per_change(
     run: Run,
     scheduled: Recorded,
-    patience: list[float],  # noqa: F811
+    patience: list[float],
 ) -> None:
     under_way = {"executions": [listed("now", "RUNNING", 2, None)]}
     scheduled.answer(

@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -25,8 +24,9 @@ from ledger.notified_images import Delivery, NotifiedImages
 from ledger.table import Table
 from tests.cli.conftest import Run, StackInMemory
 from tests.cli.recorded import Recorded
-from tests.cli.test_run_files import A, B, summary, write
+from tests.cli.test_run_files import A, B
 from tests.support.clock import NOW
+from tests.support.summaries import any_summary, write_summary
 
 DAY = timedelta(days=1)
 LATER = 4_000_000_000
@@ -55,11 +55,6 @@ def table(stack: StackInMemory) -> Table:
     return Table(boto3.client("dynamodb"), "ledger-table")
 
 
-@pytest.fixture
-def bucket(stack: StackInMemory) -> RunBucket:
-    return RunBucket(boto3.client("s3"), "run-bucket")
-
-
 def scanned(
     table: Table,
     days_ago: float,
@@ -74,7 +69,7 @@ def scanned(
 def in_run(
     bucket: RunBucket, outcome: str, reason: str, run: str = "last", digest: str = A
 ) -> None:
-    write(bucket, summary(run))
+    write_summary(bucket, any_summary(run))
     line = {"repository": "team/api", "image_digest": digest, "outcome": outcome, "reason": reason}
     bucket.write_image_outcomes(run, "team/api", "step-0001", [line])
 
@@ -228,7 +223,7 @@ def test_with_enhanced_scanning_amazon_inspector_scans(run: Run, ecr: Recorded) 
 def test_a_run_that_did_not_decide_and_a_damaged_file_are_named(
     run: Run, bucket: RunBucket
 ) -> None:
-    write(bucket, summary("last"))
+    write_summary(bucket, any_summary("last"))
     line = {"repository": "team/api", "image_digest": A}
     bucket.write_image_outcomes("last", "team/api", "step-0001", [line])
     assert "not decided" in run("why", "team/api:v1").stdout
@@ -349,7 +344,7 @@ def test_says_who_was_notified_of_what_came_with_another_image(run: Run, table: 
 @pytest.mark.usefixtures("ecr")
 def test_a_dry_run_does_not_decide(run: Run, bucket: RunBucket) -> None:
     in_run(bucket, "DUE", "dry run")
-    write(bucket, replace(summary("last"), dry_run=True))
+    write_summary(bucket, any_summary("last", dry_run=True))
     found = json.loads(run("why", "team/api:v1", "-o", "json").stdout)
     assert [each["outcome"] for each in found["runs"]] == ["DUE"]
     assert found["state"]["outcome"] is None

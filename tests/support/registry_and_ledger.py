@@ -14,7 +14,7 @@ from ledger.image_records import Baseline, ImageRecords, ImageState, RecordedSca
 from ledger.known_findings import KnownFinding, KnownFindings, NotedChange
 from ledger.notified_images import Delivery, NotifiedImages
 from ledger.platforms import Platforms
-from ledger.run_summaries import ImageCounts, SummaryDocument
+from ledger.run_summaries import ImageCounts
 from ledger.table import Table
 from local.registry.registry_contents import (
     Fault,
@@ -26,6 +26,7 @@ from local.registry.registry_contents import (
 from local.registry.simulated_registry import SimulatedRegistry
 from registry.findings import FindingKey
 from tests.support.clock import NOW
+from tests.support.summaries import any_summary, write_summary
 
 EXPIRES_AT = int((NOW + timedelta(days=180)).timestamp())
 DAY = timedelta(days=1)
@@ -122,23 +123,15 @@ class RegistryAndLedger:
     def run(self, name: str, *, hours_ago: int = 3, **given: Any) -> None:
         """End a run over the whole registry, which leaves the lines noted so far."""
         ended_at = NOW - timedelta(hours=hours_ago)
-        summary = SummaryDocument(
-            run=name,
-            status="FINISHED",
-            dry_run=False,
+        summary = any_summary(
+            name,
             started_at=ended_at - timedelta(minutes=10),
             ended_at=ended_at,
             repositories=len(self.registry.repositories),
-            repositories_gone=0,
-            repositories_not_done=0,
             images=ImageCounts({"FRESH": {"scanned within RescanAfter": len(self.lines)}}),
-            results_missing=0,
-            results_found=0,
-            rerun=None,
-            problems=(),
-            is_whole=True,
+            freshness=None,
         )
-        self.bucket.write_summary(name, replace(summary, **given), {"problems": (), "deferred": ()})
+        write_summary(self.bucket, replace(summary, **given))
         by_repository: dict[str, list[Any]] = {}
         for line in self.lines:
             by_repository.setdefault(line["repository"], []).append(line)

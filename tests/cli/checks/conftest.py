@@ -12,8 +12,6 @@ from botocore.exceptions import ClientError
 from cli.checks.result import Result, State
 from cli.stack import Account, Address, Stack, open_stack
 from ledger.bucket import RunBucket
-from ledger.run_records import Freshness
-from ledger.run_summaries import ImageCounts, SummaryDocument
 from local.cloud.moto_internals import answer_alone
 from local.registry import registry_file
 from local.registry.botocore_face import attach
@@ -21,6 +19,7 @@ from reporting.channels.in_use import SECRET_PARAMETERS
 from tests.cli.conftest import StackInMemory
 from tests.support.clock import NOW
 from tests.support.receivers import SECRETS
+from tests.support.summaries import any_summary, write_summary
 from tests.support.template import resources
 
 type Answer = Callable[..., None]
@@ -42,29 +41,6 @@ PUBLISHED_BY_CLOUDWATCH = {
         },
     ],
 }
-
-
-def summary(run: str = "run", **changes: Any) -> SummaryDocument:
-    """Make the summary of a run over everything, which left nothing overdue."""
-    document: dict[str, Any] = {
-        "run": run,
-        "status": "FINISHED",
-        "dry_run": False,
-        "started_at": NOW - timedelta(minutes=18),
-        "ended_at": NOW,
-        "repositories": 3,
-        "repositories_gone": 0,
-        "repositories_not_done": 0,
-        "images": ImageCounts({"STARTED": {"accepted": 3}}),
-        "results_missing": 0,
-        "results_found": 0,
-        "rerun": None,
-        "problems": (),
-        "is_whole": True,
-        "freshness": Freshness(scannable=3, oldest_at=NOW - timedelta(days=6)),
-        **changes,
-    }
-    return SummaryDocument(**document)
 
 
 def refusal(code: str, message: str = "") -> ClientError:
@@ -125,7 +101,7 @@ def healthy(stack: StackInMemory) -> StackInMemory:
     alarms = [*resources("AWS::CloudWatch::Alarm")]
     for name in alarms:
         _put_alarm(name)
-    RunBucket(boto3.client("s3"), "run-bucket").write_summary("run", summary(), {})
+    write_summary(RunBucket(boto3.client("s3"), "run-bucket"), any_summary())
     stack.resources = {
         "AWS::Events::Rule": {name: name for name in RULES},
         "AWS::CloudWatch::Alarm": {name: name for name in alarms},

@@ -13,9 +13,10 @@ from cli.checks.runs import longest_interval, oldest_scan, repository_filter, sc
 from ledger.bucket import RunBucket
 from ledger.run_records import Freshness
 from runtime.patterns import PatternTooSlow
-from tests.cli.checks.conftest import Answer, Opened, summary, the
+from tests.cli.checks.conftest import Answer, Opened, the
 from tests.cli.conftest import StackInMemory
 from tests.support.clock import NOW
+from tests.support.summaries import any_summary, write_summary
 
 DAY = timedelta(days=1)
 
@@ -240,7 +241,7 @@ def test_a_dry_run_that_fails_is_no_failure(answer: Answer, opened: Opened) -> N
 
 
 def write(**changes: Any) -> None:
-    RunBucket(boto3.client("s3"), "run-bucket").write_summary("run", summary(**changes), {})
+    write_summary(RunBucket(boto3.client("s3"), "run-bucket"), any_summary(**changes))
 
 
 @pytest.mark.parametrize(("count", "found"), [(1, "1 image is"), (7, "7 images are")])

@@ -396,6 +396,7 @@ def test_all_text_has_contrast(number: int) -> None:
     css = (PAGE_FILES / "report.css").read_text()
     colors = variables(re.findall(r":root \{(.*?)\}", css, re.DOTALL)[number])
     grounds = {"page", "panel", "soft"}
+    assert colors.keys() > grounds
     for ground in grounds:
         for name in colors.keys() - grounds - {"line"}:
             if name.startswith("bar-"):

@@ -4,12 +4,14 @@ A webhook's URL is a secret, and errors of Python's HTTP client may repeat it. S
 No redirect is followed: it would pass the message and its signature to another host.
 """
 
+import codecs
 import functools
 import re
 import ssl
 from dataclasses import dataclass
 
 from notify_scan.webhooks.exchange import Exchange
+from notify_scan.webhooks.redaction import redacted
 from notify_scan.webhooks.request import WebhookRequest
 from notify_scan.webhooks.secrets import WebhookSecret
 
@@ -17,7 +19,6 @@ LIMIT = 13  # seconds for a whole call; the function has 20, and reads the secre
 SOON = 10  # seconds: WebhookThrottled is retried no earlier
 LATER = 60  # seconds: WebhookThrottledForLong is retried no earlier
 _SHOWN = 200  # characters of a response body that an error repeats
-_HIDDEN = "(secret)"
 
 
 class WebhookThrottled(Exception):
@@ -97,19 +98,8 @@ def _throttled(answer: str, retry_after: str) -> Exception:
 
 
 def _shown(body: bytes, secret: WebhookSecret) -> str:
-    """Return the response body as one line of at most 200 characters, with secrets redacted."""
-    words = " ".join(body.decode(errors="replace").split())
-    text = "".join(character for character in words if character.isprintable())
-    parts = {secret.url, secret.key, *re.split(r"[/?&=]", secret.url)}
-    for part in sorted(parts, key=len, reverse=True):
-        if len(part) >= 8:
-            text = _without_end(text.replace(part, _HIDDEN), part)
-    return text[:_SHOWN]
-
-
-def _without_end(text: str, secret: str) -> str:
-    """Redact a secret that the text ends within: only the beginning of a body is read."""
-    for length in range(len(secret) - 1, 3, -1):
-        if text.endswith(secret[:length]):
-            return text[:-length] + _HIDDEN
-    return text
+    """Return the response body as one line of at most 200 characters, without the secret."""
+    # Only the beginning of a body is read, which can end within a character.
+    text = codecs.getincrementaldecoder("utf-8")("replace").decode(body)
+    line = "".join(character for character in " ".join(text.split()) if character.isprintable())
+    return redacted(line, secret)[:_SHOWN]

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 CHECKS: Mapping[str, Callable[[Stack], list[Result]]] = {
     "stack": account.status,
     "scan type": account.scan_type,
-    "filter": runs.repository_filter,
+    "filter": runs.patterns,
     "schedule": runs.schedule,
     "oldest scan": runs.oldest_scan,
     "secrets": channels.secrets,

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from cli.exits import CommandError
+from cli.patterns import checked
 from cli.stack import Stack
 from registry.findings import SEVERITIES
 from reporting.thresholds import OTHER
@@ -29,8 +30,13 @@ def policy_of(stack: Stack, now: datetime) -> RescanPolicy:
         image_selection=_read(stack, "ImageSelection", ImageSelection),
         max_images_per_repository=_read(stack, "MaxImagesPerRepository", int),
         pulled_within=_read(stack, "PulledWithin", durations.parse) if pulled_within else None,
-        exclude_tag_pattern=stack.parameter("ExcludeTagPattern") or None,
+        exclude_tag_pattern=_read(stack, "ExcludeTagPattern", checked) or None,
     )
+
+
+def repository_filter_of(stack: Stack) -> str:
+    """Return the pattern of the repositories that runs take; raise CommandError if it is none."""
+    return _read(stack, "RepositoryFilter", checked)
 
 
 def lowest_severity(stack: Stack) -> str:

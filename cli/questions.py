@@ -11,6 +11,7 @@ import click
 
 from cli.exits import UsageError
 from cli.output import Output
+from cli.patterns import NotAPattern, checked
 from cli.stack import Account
 from cli.template_parameters import Template
 from notify_scan.webhooks.address import address_of
@@ -146,9 +147,9 @@ def _repositories(account: Account) -> Iterator[str]:
 
 def _matching(output: Output, pattern: str, names: list[str]) -> str:
     try:
-        matching = matching_texts(pattern, names)
-    except (re.error, PatternTooSlow) as error:
-        raise click.UsageError(f"It must be a regular expression: {error}") from None
+        matching = matching_texts(checked(pattern), names)
+    except (NotAPattern, PatternTooSlow) as error:
+        raise click.UsageError(f"It cannot be used: {error}.") from None
     if names and not matching:
         raise click.UsageError(f"It matches none of {counted(len(names), 'repository')}.")
     output.complain(f"It matches {len(matching)} of {counted(len(names), 'repository')}.")

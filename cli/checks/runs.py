@@ -11,6 +11,7 @@ from cli.checks.result import Result, fault, ok, unchecked, warn
 from cli.executions import SUCCEEDED, Execution, Executions
 from cli.exits import CommandError
 from cli.output import age
+from cli.patterns import NotAPattern, checked
 from cli.run_files import RunFiles
 from cli.shown_commands import aws, own, parameter
 from cli.stack import Stack
@@ -20,6 +21,7 @@ from runtime import clock
 from runtime.nouns import counted
 from runtime.patterns import QUICK, PatternTooSlow, matching_texts
 
+_NO_RUN = "every run ends with SettingsError."
 NEAREST = 3  # names that are shown if the filter matches none
 # What ScheduleIntervalSeconds can be.
 INTERVALS = (3_600, 10_800, 21_600, 43_200, 86_400, 172_800, 259_200)
@@ -30,23 +32,32 @@ _RATE = re.compile(r"rate\((\d+) (minute|hour|day)s?\)")
 _SECONDS = {"minute": 60, "hour": 3_600, "day": 86_400}
 
 
-def repository_filter(stack: Stack) -> list[Result]:
-    """Check that RepositoryFilter is a regular expression that matches repositories, quickly."""
-    pattern = stack.parameter("RepositoryFilter")
-    name = f"RepositoryFilter {pattern!r}"
-    follows = "every run ends with SettingsError."
+def patterns(stack: Stack) -> list[Result]:
+    """Check that what runs take and leave out is given by regular expressions that they can use."""
+    names = ("RepositoryFilter", "ExcludeTagPattern")
+    refused = {name: problem for name in names if (problem := _not_a_pattern(stack, name))}
+    matched = [] if "RepositoryFilter" in refused else _repositories(stack)
+    return [*matched, *refused.values()]
+
+
+def _not_a_pattern(stack: Stack, name: str) -> Result | None:
+    pattern = stack.parameter(name)
     try:
-        re.compile(pattern)
-    except (re.error, OverflowError, RecursionError) as error:
-        found = f"{name} is not a regular expression: {error}"
-        return [fault(found, follows, parameter("RepositoryFilter", re.escape(pattern)))]
+        checked(pattern)
+    except NotAPattern as error:
+        return fault(f"{name} {error}", _NO_RUN, parameter(name, re.escape(pattern)))
+    return None
+
+
+def _repositories(stack: Stack) -> list[Result]:
+    """Check that RepositoryFilter matches repositories, quickly."""
+    pattern = stack.parameter("RepositoryFilter")
     names = list(repository_names(EcrRegistry(stack.client("ecr")), Waiting()))
     try:
         matching = matching_texts(pattern, names)
     except PatternTooSlow:
-        return [
-            fault(f"{name} takes too long to match", follows, f"RepositoryFilter must be {QUICK}")
-        ]
+        slow = f"RepositoryFilter {pattern} takes too long to match"
+        return [fault(slow, _NO_RUN, f"RepositoryFilter must be {QUICK}")]
     found = (
         f"{pattern or 'empty:'} matches {len(matching):,} of {counted(len(names), 'repository')}"
     )

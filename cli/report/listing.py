@@ -1,6 +1,5 @@
 """Which images exist now, as ECR lists them, and which of them a run would leave out."""
 
-import re
 from collections.abc import Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -8,6 +7,7 @@ from datetime import datetime
 
 from cli.aws_errors import command_error
 from cli.exits import CommandError, UsageError
+from cli.patterns import NotAPattern, checked
 from registry.ecr import EcrRegistry
 from registry.errors import (
     AccessDenied,
@@ -116,15 +116,11 @@ def repositories_of(registry: EcrRegistry, repository_filter: str) -> frozenset[
 
 def matching(repositories: Iterable[str], pattern: str | None) -> frozenset[str]:
     """Return the repositories that a pattern of the operator matches; raise UsageError."""
+    if pattern is None:
+        return frozenset(repositories)
     try:
-        return frozenset(repositories) if pattern is None else _matching(repositories, pattern)
-    except (re.error, OverflowError, RecursionError) as error:
-        what = f"a regular expression, not {visible(pattern or '')}: {error}"
-        raise UsageError(f"--repository must be {what}") from error
+        return matching_texts(checked(pattern), repositories)
+    except NotAPattern as error:
+        raise UsageError(f"--repository {error}.") from error
     except PatternTooSlow as error:
         raise UsageError(f"--repository must be {QUICK}, not {visible(error.pattern)}") from error
-
-
-def _matching(repositories: Iterable[str], pattern: str) -> frozenset[str]:
-    re.compile(pattern)
-    return matching_texts(pattern, repositories)

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from cli.aws_errors import NotAllowed, in_a_sentence
 from cli.exits import CommandError, UsageError
-from cli.policy import has_names, lowest_severity, policy_of
+from cli.policy import has_names, lowest_severity, policy_of, repository_filter_of
 from cli.report.document import Report, ReportedImage, ReportedRun
 from cli.report.images import BASIC, ENHANCED, Known, Rules, by_severity, reported_image
 from cli.report.inventory import Inventory, WantedFindings, read_inventory
@@ -219,7 +219,7 @@ class _Sources:
         if self.scope.as_of_run:
             names = frozenset(repository for repository, _ in lines)
         else:
-            names = repositories_of(self.registry, self.stack.parameter("RepositoryFilter"))
+            names = repositories_of(self.registry, repository_filter_of(self.stack))
         pattern = self.scope.repository
         found = matching(names, pattern)
         if pattern is not None and not found:

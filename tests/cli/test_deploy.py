@@ -144,7 +144,7 @@ class TestInit:
             run,
             *("ops", "ops@example.com"),
             *("http://hooks.slack.com/SECRET", ""),
-            *("(", "(a+)+$", "stage/", "team/"),
+            *("(", "a{99999999999}", "(a+)+$", "stage/", "team/"),
             *("noon", "03:00 Europe/Nowhere", "3:00 UTC"),
             *("sometimes", "Digest"),
             *("arn:aws:sns:eu-west-1:123456789012:ops.fifo", ""),
@@ -153,7 +153,8 @@ class TestInit:
         for said in (
             "It must be empty or an email address.",
             "It must be https://host/path, optionally with a port",
-            "It must be a regular expression: missing ), unterminated subpattern",
+            "It cannot be used: ( is not a regular expression: missing ), unterminated",
+            "It cannot be used: a{99999999999} is not a regular expression: the repetition",
             "It matches none of 3 repositories.",
             "It must be a time of day, such as 03:00 or 03:00 Europe/Berlin.",
             "Europe/Nowhere is no time zone",

@@ -243,7 +243,7 @@ def test_takes_only_repositories_that_match(known: RegistryAndLedger, report: Re
         (("--worst", "3", "--overdue"), "--worst and --overdue cannot be combined"),
         (("--oldest", "-1"), "--oldest must be a number of images, or 0 for all, not -1."),
         (("--fail-on", "any"), "--fail-on must be one of critical, high, medium, low, overdue."),
-        (("--repository", "(a"), "--repository must be a regular expression, not (a: "),
+        (("--repository", "(a"), "--repository (a is not a regular expression: "),
         (("--vulnerability", ""), "--vulnerability must be a name"),
         (("--repository", "prod/"), "--repository prod/ matches none of 4 repositories that"),
         (
@@ -791,6 +791,29 @@ def test_says_that_a_parameter_takes_too_long(
     result = run("report")
     assert (result.exit_code, result.stdout) == (3, "")
     assert result.stderr.startswith(f"{parameter} must be a regular expression")
+
+
+@pytest.mark.parametrize("command", [("report",), ("why", "team/api:v1")])
+@pytest.mark.parametrize("pattern", ["(", "a{99999999999}"])
+def test_says_that_tags_are_excluded_by_no_expression(
+    known: RegistryAndLedger, stack: StackInMemory, run: Run, pattern: str, command: tuple[str]
+) -> None:
+    stack.parameters["ExcludeTagPattern"] = pattern
+    result = run(*command)
+    assert (result.exit_code, result.stdout) == (3, "")
+    assert result.stderr.startswith(
+        "The parameter ExcludeTagPattern of the stack ecr-rescan cannot be used: "
+        f"{pattern} is not a regular expression: "
+    )
+
+
+def test_says_that_the_filter_is_no_expression(
+    known: RegistryAndLedger, stack: StackInMemory, run: Run
+) -> None:
+    stack.parameters["RepositoryFilter"] = "prod/("
+    result = run("report")
+    assert (result.exit_code, result.stdout) == (3, "")
+    assert result.stderr.startswith("The parameter RepositoryFilter of the stack ecr-rescan cannot")
 
 
 def test_asks_for_details_of_images_that_are_gone(

@@ -9,7 +9,7 @@ import boto3
 import pytest
 
 from cli.checks.result import State
-from cli.checks.runs import longest_interval, oldest_scan, repository_filter, schedule
+from cli.checks.runs import longest_interval, oldest_scan, patterns, schedule
 from ledger.bucket import RunBucket
 from ledger.run_records import Freshness
 from runtime.patterns import PatternTooSlow
@@ -56,14 +56,14 @@ def test_a_filter_that_matches(
     healthy: StackInMemory, opened: Opened, pattern: str, found: str
 ) -> None:
     healthy.parameters["RepositoryFilter"] = pattern
-    assert the(repository_filter(opened()), State.OK).found == found
+    assert the(patterns(opened()), State.OK).found == found
 
 
 def test_a_filter_that_matches_nothing_has_near_names(
     healthy: StackInMemory, opened: Opened
 ) -> None:
     healthy.parameters["RepositoryFilter"] = "production/api"
-    result = the(repository_filter(opened()), State.FAULT)
+    result = the(patterns(opened()), State.FAULT)
     assert result.found == "production/api matches 0 of 3 repositories"
     assert result.repair[0].endswith("The nearest names: prod/api, prod/web, team/prod")
     assert result.repair[1].startswith('Set RepositoryFilter = "prod/api" in ')
@@ -74,9 +74,19 @@ def test_a_filter_that_is_no_expression(
     healthy: StackInMemory, opened: Opened, pattern: str
 ) -> None:
     healthy.parameters["RepositoryFilter"] = pattern
-    result = the(repository_filter(opened()), State.FAULT)
+    result = the(patterns(opened()), State.FAULT)
     assert "is not a regular expression: " in result.found
     assert result.follows == "every run ends with SettingsError."
+
+
+@pytest.mark.parametrize("pattern", ["(", "a{99999999999}"])
+def test_tags_that_are_no_expression(healthy: StackInMemory, opened: Opened, pattern: str) -> None:
+    healthy.parameters["ExcludeTagPattern"] = pattern
+    works, result = patterns(opened())
+    assert works.state is State.OK
+    assert result.found.startswith(f"ExcludeTagPattern {pattern} is not a regular expression: ")
+    assert (result.state, result.follows) == (State.FAULT, "every run ends with SettingsError.")
+    assert result.repair[0].startswith("Set ExcludeTagPattern = ")
 
 
 def test_a_filter_that_is_too_slow(
@@ -87,12 +97,12 @@ def test_a_filter_that_is_too_slow(
 
     monkeypatch.setattr("cli.checks.runs.matching_texts", slow)
     healthy.parameters["RepositoryFilter"] = "(a+)+$"
-    assert "takes too long" in the(repository_filter(opened()), State.FAULT).found
+    assert "takes too long" in the(patterns(opened()), State.FAULT).found
 
 
 def test_a_registry_without_repositories(answer: Answer, opened: Opened) -> None:
     answer("ecr", "describe_repositories", {"repositories": []})
-    assert the(repository_filter(opened()), State.WARN).found.endswith("0 of 0 repositories")
+    assert the(patterns(opened()), State.WARN).found.endswith("0 of 0 repositories")
 
 
 # Schedules

@@ -379,7 +379,7 @@ def test_fails_once_when_no_name_matches_the_filter(deploy: Deploy) -> None:
     execution = deployed.run()
     assert (execution.error, execution.states[-1]) == ("RescanIncomplete", "RescanIncomplete")
     assert execution.cause == (
-        "No repository name matches the filter 'prod/' from the start: 0 of 1 repositories. "
+        "No repository name matches the filter 'prod/' from the start: 0 of 1 repository. "
         "This is the first run. Check the parameter RepositoryFilter."
     )
     again = deployed.run()

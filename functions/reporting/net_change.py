@@ -99,8 +99,8 @@ def folded(changes: Iterable[tuple[FindingsChange, bool]]) -> FindingsChange:
                 _follow(courses, finding, list_name)
     lists: dict[str, list[ChangedFinding]] = {name: [] for name in LISTS}
     for course in courses.values():
-        if course.is_moved:
-            lists[course.list_name].append(course.finding)
+        if name := course.list_name:
+            lists[name].append(course.finding)
     return FindingsChange(
         **{name: worst_first(found) for name, found in lists.items()}, omitted=omitted or None
     )
@@ -110,35 +110,30 @@ def folded(changes: Iterable[tuple[FindingsChange, bool]]) -> FindingsChange:
 class _Course:
     """How a finding was when it was last reported, and how it is now.
 
-    was, severity: its severity, then and now; None while it is not open.
+    was, severity: its severity, then and now; empty while it is not open.
     listed_as: the list that named it when it entered, or went.
     """
 
     latest: ChangedFinding
-    was: str | None
-    severity: str | None
+    was: str
+    severity: str
     listed_as: str
 
     @property
-    def is_moved(self) -> bool:
-        """Return whether it is not as it was."""
-        return self.was != self.severity
-
-    @property
     def list_name(self) -> str:
-        """Return the list that it belongs to now."""
-        if self.was is None or self.severity is None:
+        """Return the list that it belongs to now; empty if it is rated as it was."""
+        if not (self.was and self.severity):
             return self.listed_as
-        return "worse" if severity_rank(self.severity) < severity_rank(self.was) else "better"
+        now, before = severity_rank(self.severity), severity_rank(self.was)
+        if now < before:
+            return "worse"
+        return "better" if now > before else ""
 
     @property
     def finding(self) -> ChangedFinding:
         """Return what is to be named: what has gone with the severity that it had."""
-        severity = self.was if self.severity is None else self.severity
-        was = "" if self.severity is None else self.was or ""
-        if (self.latest.severity, self.latest.was) == (severity, was):
-            return self.latest
-        return replace(self.latest, severity=severity or "", was=was)
+        was = self.was if self.severity else ""
+        return replace(self.latest, severity=self.severity or self.was, was=was)
 
 
 def _follow(courses: dict[FindingKey, _Course], finding: ChangedFinding, list_name: str) -> None:
@@ -146,16 +141,15 @@ def _follow(courses: dict[FindingKey, _Course], finding: ChangedFinding, list_na
     if list_name == "renamed":
         _rename(courses, finding)
         return
-    was = None
+    was, severity = "", finding.severity
     if list_name in _WENT:
-        was = finding.severity
+        was, severity = finding.severity, ""
     elif list_name in _RATED:
         was = finding.was
-    severity = None if list_name in _WENT else finding.severity
     known = courses.get(finding.key)
     if known is None:
         courses[finding.key] = _Course(finding, was, severity, list_name)
-    elif known.was is None and severity is None:
+    elif not (known.was or severity):
         del courses[finding.key]
     else:
         listed_as = list_name if list_name in _WENT else known.listed_as

@@ -123,6 +123,12 @@ def test_a_rating_is_compared_with_the_one_that_was_last_reported() -> None:
     assert chain(better, gone) == FindingsChange(gone=(replace(A, severity="HIGH"),))
 
 
+def test_severities_that_aws_does_not_document_are_rated_alike() -> None:
+    worse = FindingsChange(worse=(rated(A, "HIGH", "UNTRIAGED"),))
+    better = FindingsChange(better=(rated(A, "ODD", "HIGH"),))
+    assert chain(worse, better).is_empty
+
+
 def test_carries_a_finding_over_to_its_new_name_and_its_new_package() -> None:
     new = replace(A, name="GHSA-1")
     packaged = replace(A, package="libssl3", was="openssl")
@@ -174,7 +180,9 @@ THRESHOLD_10 = ImageState({"HIGH": 1}, (), thresholds={"HIGH": 10})
 
 def test_a_change_alone_is_what_its_event_has_reported() -> None:
     """Also where the numbers alone would say otherwise."""
-    change = by_name(BAD, FEWER, 0, change=Change.WORSE, new=(A,), gone=(B, C))
+    renamed = (replace(A, name="CVE-2026-4", was="GHSA-1"),)
+    lists: dict[str, Any] = {"new": (A,), "gone": (B, C), "renamed": renamed}
+    change = by_name(BAD, FEWER, 0, change=Change.WORSE, **lists)
     net = amounts(change)
     assert (net.change, net.by_name, net.before) == (Change.WORSE, change.by_name, BAD)
     assert not net.is_by_number

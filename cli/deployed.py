@@ -75,12 +75,18 @@ class Deployed:
             _print(console, f"AWS sends emails to {email}: confirm each subscription.")
         if not email and not topic:
             _print(console, "Alarms reach no one: set AlertEmail or AlarmTopicArn.")
-        _print(console, "Next, see whether all is in place, and what a run would start now:")
+        _print(
+            console,
+            "Next, see whether all is in place, and what a run would start; then start the first:"
+            if self.is_new
+            else "Next, see whether all is in place, and what a run would start now:",
+        )
         for command in self._next():
             _print(console, f"  {command}")
 
     def _next(self) -> list[str]:
-        return [own(self.stack, command) for command in ("doctor", "plan")]
+        commands = ("doctor", "plan", "run") if self.is_new else ("doctor", "plan")
+        return [own(self.stack, command) for command in commands]
 
 
 @dataclass(frozen=True)

@@ -106,7 +106,7 @@ class Status:
 
     queues: messages that wait, by queue. unfinished: executions of NotifyScan that ended early and
     are started again by the next digest. schedules: by what they start.
-    look: the command that lists what is undelivered.
+    look: the command that lists what is undelivered. start: the command that starts a run.
     has_failed: whether the newest run that has ended, dry runs aside, did not succeed.
     damaged: summaries that could not be read.
     """
@@ -119,6 +119,7 @@ class Status:
     schedules: Mapping[str, Schedule]
     now: datetime
     look: str
+    start: str
     damaged: tuple[str, ...] = ()
 
     def document(self) -> Mapping[str, object]:
@@ -162,7 +163,7 @@ class Status:
         if self.runs:
             console.print(rows)
         else:
-            console.print("No run yet.")
+            console.print(f"No run yet   {self.start}", soft_wrap=True)
         for running in self.running:
             console.print(f"\n{running.sentence(self.now)}", soft_wrap=True)
         undelivered = self.queues["undelivered"]
@@ -229,6 +230,7 @@ def read_status(stack: Stack, most: int) -> Status:
         schedules=_schedules(stack),
         now=now,
         look=own(stack, "undelivered"),
+        start=own(stack, "run"),
         damaged=tuple(files.damaged),
     )
 

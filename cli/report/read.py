@@ -17,6 +17,7 @@ from cli.report.named_findings import UNNAMED, known_by_number
 from cli.report.totals import histogram_of, totals_of, worst_first
 from cli.risks_in_effect import RisksInEffect, acceptances, risks_in_effect
 from cli.run_files import ImageLine, RunFiles
+from cli.shown_commands import own
 from cli.stack import Stack
 from cli.subscriptions import is_pending, subscriptions
 from ledger.attributes import Key
@@ -81,7 +82,8 @@ def read(stack: Stack, scope: Scope) -> Report:
         inventory = reading.result()
     if inventory.is_empty and not runs:
         raise CommandError(
-            "The ledger is empty: no run has ended yet. ecr-rescan status shows when one does."
+            f"The ledger is empty: no run has ended yet. {own(stack, 'run --follow')} starts one, "
+            "and shows when it has ended."
         )
     rules, remarks = sources.rules(scan_type, {each.repository for each in listing.images})
     images = worst_first(_reported(listing.images, inventory, lines, rules))

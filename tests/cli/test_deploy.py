@@ -275,9 +275,10 @@ class TestDeploy:
             "Version                   0.4.0\n"
             "\n"
             "AWS sends emails to ops@example.com: confirm each subscription.\n"
-            "Next, see whether all is in place, and what a run would start now:\n"
+            "Next, see whether all is in place, and what a run would start; then start the first:\n"
             "  ecr-rescan doctor\n"
             "  ecr-rescan plan\n"
+            "  ecr-rescan run\n"
         )
         assert result.stderr.startswith("The stack ecr-rescan in eu-west-1 of 123456789012, as arn")
 

@@ -524,9 +524,12 @@ def test_names_of_a_former_scan_are_not_those_of_the_last_one(
 
 def test_says_that_the_ledger_is_empty(world: RegistryAndLedger, run: Run) -> None:
     world.image("team/api", "v1")
-    result = run("report")
+    result = run("report", "--region", "eu-west-1")
     assert (result.exit_code, result.stdout) == (3, "")
-    assert result.stderr.startswith("The ledger is empty: no run has ended yet.")
+    assert result.stderr == (
+        "The ledger is empty: no run has ended yet. ecr-rescan run --follow --region eu-west-1 "
+        "starts one, and shows when it has ended.\n"
+    )
 
 
 def test_an_empty_registry_is_a_report(world: RegistryAndLedger, run: Run) -> None:

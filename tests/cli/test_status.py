@@ -110,7 +110,7 @@ def test_a_stack_without_runs_says_so(run: Run) -> None:
     answer = run("status")
     assert answer.exit_code == 0
     assert answer.stdout.splitlines() == [
-        "No run yet.",
+        "No run yet   ecr-rescan run",
         "",
         "0 undelivered or unstarted",
         "0 findings of Amazon Inspector wait",

@@ -1,6 +1,7 @@
 """The command line `ecr-rescan`, as an operator of the local account runs it."""
 
 import os
+import shlex
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -47,7 +48,7 @@ class CommandLine:
             timeout=TIMEOUT_SECONDS,
             check=False,
         )
-        command = " ".join(["ecr-rescan", *arguments])
+        command = shlex.join(["ecr-rescan", *arguments])
         return Ran(command, ran.returncode, ran.stdout, ran.stderr)
 
 

@@ -60,6 +60,9 @@ class Tour:
                 *("--reason", "an example", "--yes"),
             )
             self._run("check-risks")
+        if worst.repository:
+            chosen = json.dumps({"repositories": [worst.repository]})
+            self._run("run", "--input", chosen, "--follow")
         self._run("test", "slack")
         self._run("test", "slack")
         self._run("digest")

@@ -68,6 +68,7 @@ def test_a_tour_asks_about_the_worst_image_and_repairs_what_it_has_broken() -> N
     assert "why team/api@sha256:9b" in commands
     assert "report --vulnerability CVE-2026-31337" in commands
     assert commands.count("test slack") == 3
+    assert 'run --input {"repositories": ["team/api"]} --follow' in commands
     assert f"rerun {RUN} --yes" in commands
     assert inbox.is_broken == [True, False]
     assert commands[-2:] == ["undelivered send", "status"]
@@ -75,7 +76,7 @@ def test_a_tour_asks_about_the_worst_image_and_repairs_what_it_has_broken() -> N
 
 def test_a_tour_of_an_empty_registry_leaves_out_what_needs_an_image() -> None:
     commands, _ = toured(FakeCommandLine(), Tour.all)
-    assert not any(command.startswith(("why", "accept")) for command in commands)
+    assert not any(command.startswith(("why", "accept", "run")) for command in commands)
 
 
 def test_an_image_without_named_findings_has_none_to_accept() -> None:

@@ -16,12 +16,13 @@ ANSWERS = {0, 1, 4}  # all is well, the answer is bad, the answer is incomplete
 
 @dataclass(frozen=True)
 class Ran:
-    """What a command has written, and its exit code."""
+    """What a command has written, and its exit code. remark: what to know before it."""
 
     command: str
     code: int
     out: str
     err: str
+    remark: str = ""
 
 
 class CommandLine:

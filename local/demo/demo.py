@@ -72,6 +72,7 @@ MOST_EVENTS = 25_000  # in an execution's history, on AWS
 MOST_PAYLOAD = 256  # KiB in a state's input or output, on AWS
 
 OPENING = "The demo deploys the stack, runs it, and shows every notification, in 2 to 4 minutes."
+TOUR = "Then it runs the commands of ecr-rescan, in 2 to 4 minutes more."
 EXAMPLES = """\
 examples (pass options in ARGS):
   make demo ARGS='--registry local/demo/registries/fleet.yaml'
@@ -255,6 +256,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         plan = Plan.of(options)
     except (RegistryFileError, WrongArgumentError) as error:
         return _complain(complaints, str(error), WRONG_ARGUMENTS)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # to leave nothing behind
     try:
         unexpected = _demonstrate(plan, console)
     except KeyboardInterrupt:
@@ -282,6 +284,8 @@ def _demonstrate(plan: Plan, console: Console) -> str | None:
     console.print(Text("ecr-rescan in a local AWS account on this machine", "bold"))
     console.print(Text(plan.summary()))
     console.print(Text(OPENING))
+    if plan.has_tour:
+        console.print(Text(TOUR))
     console.print()
     with DemoReceivers() as receivers:
         engine = Engine(lambda_environment=receivers.inbox.environment)
@@ -334,7 +338,8 @@ def _conclude(plan: Plan, observed: Observed, display: DemoDisplay, console: Con
 def _what_to_look_at(pictures: str, json_path: Path | None) -> Text:
     """Return the closing lines: files to look at, the page of all messages first."""
     lines = [
-        f"Open {INBOX_DIRECTORY / PAGE} in a browser: every notification as its receiver shows it.",
+        f"Open {INBOX_DIRECTORY / PAGE} in a browser: every notification of these runs, as its "
+        "receiver shows it.",
         f"Open {REPORT} in a browser: the report on the registry, as an auditor gets it.",
         pictures,
         f"Log of the local cloud: {ENGINE_LOG}",
@@ -380,7 +385,7 @@ def _observe(
     for week in weeks:
         console.print()
         console.print(Text(week.title, "bold"))
-        let_time_pass(engine, outputs["LedgerTableName"])
+        let_time_pass(engine, outputs["LedgerTableName"], outputs["RunBucketName"])
         engine.put_registry(week.text)
         run = _run(watch, f"demo-{len(runs) + 1}", week.input, display, console)
         runs.append(run)
@@ -415,9 +420,14 @@ def _observe(
 
 
 def _show_command(console: Console, ran: Ran) -> None:
-    """Print a command and what it has written, as a terminal of 80 columns shows it."""
+    """Print a command and what it has written, as a terminal of 80 columns shows it.
+
+    The answer comes last: what is on standard error is progress, or leads to it.
+    """
+    if ran.remark:
+        console.print(Text(ran.remark))
     console.print(Text(f"$ {ran.command}", "bold"))
-    console.print(Text(f"{ran.out}{ran.err}".rstrip()), soft_wrap=True)
+    console.print(Text(f"{ran.err}{ran.out}".rstrip()), soft_wrap=True)
     console.print(Text(f"(exit code {ran.code})", "dim"))
     console.print()
 

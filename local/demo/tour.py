@@ -7,7 +7,7 @@ left, and breaks one channel meanwhile, so that there is something to find and t
 import json
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from local.demo.command_line import CommandLine, Ran
 from local.receivers.inbox import Inbox
@@ -64,19 +64,19 @@ class Tour:
             chosen = json.dumps({"repositories": [worst.repository]})
             self._run("run", "--input", chosen, "--follow")
         self._run("test", "slack")
-        self._run("test", "slack")
+        self._run("test", "slack", remark="A test is sent each time, unlike a notification:")
         self._run("digest")
         self._break_slack_and_repair_it()
 
     def _break_slack_and_repair_it(self) -> None:
         self._inbox.script("slack", GONE)
-        self._run("test", "slack")
+        self._run("test", "slack", remark="From here on, Slack refuses messages, on purpose:")
         self._run("rerun", RUN, "--yes")
         self._await("a message in the dead-letter queue Undelivered", self._has_undelivered)
         self._run("undelivered")
         self._run("doctor")
         self._inbox.repair("slack")
-        self._run("undelivered", "send")
+        self._run("undelivered", "send", remark="Slack takes messages again:")
         self._run("status")
 
     def _has_undelivered(self) -> bool:
@@ -103,8 +103,8 @@ class Tour:
             vulnerability=findings[0]["name"] if findings else None,
         )
 
-    def _run(self, *arguments: str) -> None:
-        ran = self._command_line.run(*arguments)
+    def _run(self, *arguments: str, remark: str = "") -> None:
+        ran = replace(self._command_line.run(*arguments), remark=remark)
         self.commands.append(ran)
         self._show(ran)
 

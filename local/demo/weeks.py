@@ -1,23 +1,26 @@
 """The weeks after the demo's first run: one without changes, and one with changed findings.
 
 Time passes by loading the registry file again, whose ages count from now, and by setting back every
-date in the ledger. Only the repositories that have changes are rescanned.
+date in the ledger and in the run bucket. Only the repositories that have changes are rescanned.
 """
 
+import gzip
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
 from typing import Any
 
 import yaml
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 
+import cli  # noqa: F401 # so that the modules of the functions are found
+from ledger import known_findings
 from local.cloud.engine import Engine
 
 PASSING = timedelta(days=8)  # more than RescanAfter, so that every image is due again
 SCAN_DURATION = "1s"
-_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}\+00:00")
+_TIME = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})(T[0-9:]{8}(?:\.[0-9]+)?(?:\+00:00|Z))")
 
 
 @dataclass(frozen=True)
@@ -54,28 +57,75 @@ def weeks_of(text: str) -> list[Week]:
     repositories = tuple(names)
     return [
         Week(
-            "A week later, nothing has changed.", yaml.safe_dump(now), repositories, changes=False
+            "A week later: every date so far is set back by 8 days. Nothing has changed.",
+            yaml.safe_dump(now),
+            repositories,
+            changes=False,
         ),
         Week(
-            "Another week later, findings have changed.", yaml.safe_dump(later), repositories, True
+            "Another week later: 8 days more. Findings have changed.",
+            yaml.safe_dump(later),
+            repositories,
+            True,
         ),
     ]
 
 
-def let_time_pass(engine: Engine, table: str) -> None:
-    """Set back every date in the image records of the ledger.
+def let_time_pass(engine: Engine, table: str, bucket: str) -> None:
+    """Set back what is known of images, and what runs have written.
 
-    What was delivered keeps its dates, as the days on which findings were first seen do: a delivery
-    before such a day counts for nothing.
+    Executions keep their dates: no one can change those of Step Functions.
     """
+    _age_images(engine, table)
+    _age_runs(engine, bucket)
+
+
+def _age_images(engine: Engine, table: str) -> None:
     client = engine.client("dynamodb")
     read, write = TypeDeserializer().deserialize, TypeSerializer().serialize
     pages = client.get_paginator("scan").paginate(TableName=table)
     for item in [item for page in pages for item in page["Items"]]:
-        is_delivery = item["sk"]["S"].startswith("notified#")
-        if item["pk"]["S"].startswith("repository#") and not is_delivery:
+        if item["pk"]["S"].startswith("repository#"):
             aged = {name: write(_aged(read(value))) for name, value in item.items()}
+            if item["sk"]["S"].startswith("findings#"):
+                aged["found"] = write(_aged_findings(item["found"]["B"]))
             client.put_item(TableName=table, Item=aged)
+
+
+def _aged_findings(found: bytes) -> bytes:
+    known = known_findings.decoded(found)
+    findings = {
+        key: replace(each, first_seen=each.first_seen - PASSING)
+        for key, each in known.findings.items()
+    }
+    gone = {
+        key: replace(each, first_seen=each.first_seen - PASSING, gone_on=each.gone_on - PASSING)
+        for key, each in known.gone.items()
+    }
+    since = known.since - PASSING
+    return known_findings.encoded(replace(known, since=since, findings=findings, gone=gone))
+
+
+def _age_runs(engine: Engine, bucket: str) -> None:
+    """Set back the summaries of runs and their lists of images, the oldest first."""
+    client = engine.client("s3")
+    pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix="runs/")
+    written = [each for page in pages for each in page.get("Contents", ())]
+    for each in sorted(written, key=lambda each: (each["LastModified"], each["Key"])):
+        key = each["Key"]
+        if not key.endswith(("/summary.json", ".ndjson.gz")):
+            continue
+        answer = client.get_object(Bucket=bucket, Key=key)
+        body = answer["Body"].read()
+        is_packed = key.endswith(".gz")
+        text = (gzip.decompress(body) if is_packed else body).decode()
+        aged = re.sub(rf'(?<="){_TIME.pattern}(?=")', _earlier, text).encode()
+        client.put_object(
+            Bucket=bucket,
+            Key=key,
+            Body=gzip.compress(aged, mtime=0) if is_packed else aged,
+            ContentType=answer["ContentType"],
+        )
 
 
 def _without_faults(text: str) -> dict[str, Any]:
@@ -94,8 +144,13 @@ def _parts(registry: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _aged(value: Any) -> Any:
-    if isinstance(value, str) and _TIME.fullmatch(value):
-        return (datetime.fromisoformat(value) - PASSING).isoformat()
+    """Set back every time in a structure."""
+    if isinstance(value, str) and (time := _TIME.fullmatch(value)):
+        return _earlier(time)
     if isinstance(value, dict):
         return {name: _aged(item) for name, item in value.items()}
     return [_aged(item) for item in value] if isinstance(value, list) else value
+
+
+def _earlier(time: re.Match[str]) -> str:
+    return f"{date.fromisoformat(time[1]) - PASSING}{time[2]}"

@@ -58,7 +58,7 @@ def page(
         for section in _sections(requests, delivered)
         if (section.anchor in only if only is not None else section.messages)
     ]
-    whole = "Inbox: every notification as its receiver shows it"
+    whole = "Inbox: the notifications of all runs, as their receivers show them"
     head = element(
         "head",
         element("meta", charset="utf-8"),

@@ -18,9 +18,11 @@ from local.receivers.subscribers import Delivered
 
 SEVERITIES = ("CRITICAL", "HIGH", "MEDIUM", "LOW", "INFORMATIONAL", "UNDEFINED")
 MOST_TITLES = 5  # of a story; the rest is a number
-# Stories that are always shown, and those that are shown if there is anything to show.
-_STORIES = {"NEW": "New", "WORSE": "Worse", "CLEARED": "Cleared", "run": "Runs"}
-_FURTHER = {
+_STORIES = {
+    "NEW": "New",
+    "WORSE": "Worse",
+    "CLEARED": "Cleared",
+    "run": "Runs",
     "BETTER": "Better",
     "FAILED": "Scan failed",
     "UNCHANGED": "Reminders",
@@ -80,9 +82,9 @@ def overview(reports: Sequence[Any], anchors: Mapping[str, Sequence[str]]) -> Ma
 
 
 def _stories(told: Mapping[str, Sequence[_Entry]]) -> Iterator[Markup]:
-    for name, title in (_STORIES | _FURTHER).items():
+    for name, title in _STORIES.items():
         entries = told.get(name, ())
-        if not entries and name not in _STORIES:
+        if not entries:
             continue
         if name != "run":
             by_title = sorted(entries, key=lambda entry: entry.title)
@@ -93,14 +95,14 @@ def _stories(told: Mapping[str, Sequence[_Entry]]) -> Iterator[Markup]:
         yield box(
             f"story {name.lower()}",
             element("h2", title, " ", element("b", f"{len(entries):,}")),
-            element("ul", *rows) if rows else "",
+            element("ul", *rows),
         )
 
 
 def _story_of(report: Mapping[str, Any]) -> str:
     """Return the name of a report's story: a change of an image, else its kind."""
     change, kind = report.get("change"), report["kind"]
-    is_known = kind == "scan" and isinstance(change, str) and change in _STORIES | _FURTHER
+    is_known = kind == "scan" and isinstance(change, str) and change in _STORIES
     return str(change if is_known else kind)
 
 

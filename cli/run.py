@@ -91,7 +91,7 @@ def run(call: Call, run_input: str, *, follow: bool) -> ExitCode:
     executions = Executions(stack)
     if other := executions.under_way():
         raise UsageError(
-            f"{other.name} is running since {age(other.started_at, clock.now())}: "
+            f"{other.name} has been running for {age(other.started_at, clock.now())}: "
             f"{own(stack, 'status --follow')} shows when it has ended."
         )
     check_selection(stack, document)

@@ -129,8 +129,8 @@ def test_refuses_while_a_run_is_in_progress(run: Run, recorded: Recorded) -> Non
     answer = run("run", "--region", "eu-west-1")
     assert answer.exit_code == 2
     assert answer.stderr == (
-        "now is running since 12 min: ecr-rescan status --follow --region eu-west-1 shows when it "
-        "has ended.\n"
+        "now has been running for 12 min: ecr-rescan status --follow --region eu-west-1 shows when "
+        "it has ended.\n"
     )
     assert started(recorded) == []
 

@@ -150,15 +150,17 @@ def decide_alone(report: ScanReport, policy: NotificationPolicy) -> Decision:
 
 
 def decide_run(report: RunReport, policy: NotificationPolicy) -> Decision:
-    """Decide whether a run is reported."""
+    """Decide whether a run is reported. The answer of a dry run is not a message."""
+    if report.dry_run:
+        return Decision(False, Reason.DRY_RUN)
     if policy.on_run is NotifyOnRun.NEVER:
         return Decision(False, Reason.RUNS_EXCLUDED)
     if report.status != "FINISHED":
         return Decision(True, Reason.RUN_NOT_FINISHED, incident=Incident.TRIGGER)
-    # A run that started no scan, because it was dry or had no repository, cannot resolve the
-    # incident of an earlier run. With enhanced scanning, runs have nothing to do.
+    # A run that had no repository cannot resolve the incident of an earlier run. With enhanced
+    # scanning, runs have nothing to do.
     is_enhanced = report.scan_type == ScanType.ENHANCED
-    is_idle = report.dry_run or (report.scan_type is not None and not report.repositories)
+    is_idle = report.scan_type is not None and not report.repositories
     incident = Incident.NONE if is_idle and not is_enhanced else Incident.RESOLVE
     if report.change in (RunChange.ENHANCED_SCANNING, RunChange.BASIC_SCANNING):
         return Decision(True, Reason.SCAN_TYPE_CHANGED, incident=incident)

@@ -59,6 +59,7 @@ class Reason(StrEnum):
     NO_RESULT = "the scan has no result"
     GONE = "the image no longer exists"
     ARCHIVED = "the image is archived"
+    DRY_RUN = "the run was a dry run"
     RUN_REPORTED_ALREADY = "the run itself has sent Rescan Finished"
     UNKNOWN_RUN = "no run of this name is known"
     OLD_RUN = "the run ended more than 15 days ago"
@@ -201,11 +202,12 @@ class RunReport:
     images, reasons: images by outcome, and by outcome and reason; empty if the run ended early.
     problems: the first few repositories that did not finish.
     deferred: the first few repositories that the run has not reached.
-    rerun: the execution input that takes only these; of a dry run it is one too.
+    dry_run: false in everything that is sent, because no dry run is reported.
+    rerun: the execution input that takes only these.
     error, cause: of a run that ended early.
     scan_type: BASIC or ENHANCED, where it is known.
     change: ENHANCED_SCANNING, BASIC_SCANNING, NO_REPOSITORIES or UNCHANGED, compared with the run
-        before; absent for a dry run, for chosen repositories, and for a run that ended early.
+        before; absent for chosen repositories, and for a run that ended early.
     remark: what an operator must know about the run as a whole, such as why it rescanned nothing.
     """
 

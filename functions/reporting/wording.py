@@ -9,7 +9,7 @@ from reporting.phrases import moment
 from reporting.reports import NoticeReport, RunReport, ScanType
 from runtime.nouns import counted
 
-_DONE = ("DUE", "STARTED", "FRESH", "RECENT", "DEFERRED", "FAILED")
+_DONE = ("STARTED", "FRESH", "RECENT", "DEFERRED", "FAILED")
 _SKIPPED = ("UNSCANNABLE", "UNSUPPORTED", "ARCHIVED", "EXCLUDED", "GONE")
 _OUTCOME_LEVELS = {"FAILED": Level.HIGH, "DEFERRED": Level.MEDIUM, "STARTED": Level.OK}
 _ENDS = {
@@ -37,10 +37,9 @@ _RERUN_DEFERRED = (
 
 def message_of_run(report: RunReport) -> Message:
     """Return the message about one run: its outcomes, and how to rerun what did not finish."""
-    rescan = "ECR dry run" if report.dry_run else "ECR rescan"
     return Message(
         level=Level.OK if report.status == "FINISHED" else Level.HIGH,
-        title=(f"{rescan} {_ENDS.get(report.status, 'ended')}: ", *_run_title(report)),
+        title=(f"ECR rescan {_ENDS.get(report.status, 'ended')}: ", *_run_title(report)),
         link=report.link,
         link_text="Open the execution in the console",
         subject=report.subject,
@@ -156,9 +155,6 @@ def _run_title(report: RunReport) -> Line:
     if report.scan_type == ScanType.ENHANCED:
         return ("enhanced scanning is active, no scan started",)
     opening = "basic scanning again, " if report.change == RunChange.BASIC_SCANNING else ""
-    if report.dry_run:
-        images = counted(report.images.get("DUE", 0), "image")
-        return (f"{images} due in {repositories}",)
     scans = counted(report.images.get("STARTED", 0), "scan")
     return (f"{opening}{scans} started in {repositories}",)
 

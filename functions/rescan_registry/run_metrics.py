@@ -19,16 +19,15 @@ _OUTCOMES = [outcome for outcome in Outcome if outcome is not Outcome.DUE]  # th
 def count(summary: RunSummary, metrics: Metrics) -> None:
     """Emit what a run has done, and what a run over everything knows of the registry.
 
-    Repositories and images are never dimensions. A dry run has done nothing.
+    Repositories and images are never dimensions. A dry run has done nothing, and has left nothing.
     """
-    if not summary.dry_run:
-        _count_work(summary, metrics)
+    if summary.dry_run:
+        return
+    _count_work(summary, metrics)
     if summary.is_whole:  # numbers of a part would end an alarm, and be a step in every graph
-        if not summary.dry_run:
-            _count_success(summary, metrics)
+        _count_success(summary, metrics)
         _count_freshness(summary, metrics)
-    if metrics.metric_set:
-        metrics.flush_metrics()
+    metrics.flush_metrics()
 
 
 @contextmanager

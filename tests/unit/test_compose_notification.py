@@ -151,11 +151,11 @@ def test_notifies_every_channel_that_an_image_is_clean_if_asked_to() -> None:
     assert {each.channel for each in notification.deliveries} == {*Channel} - {Channel.PAGERDUTY}
 
 
-def test_a_dry_run_neither_opens_nor_closes_an_incident() -> None:
-    notification = composed(any_run_report(status="FINISHED", dry_run=True))
-    assert {delivery.channel for delivery in notification.deliveries} == {*Channel} - {
-        Channel.PAGERDUTY
-    }
+@pytest.mark.parametrize("status", ["FINISHED", "INCOMPLETE", "FAILED"])
+def test_no_channel_gets_a_message_about_a_dry_run(status: str) -> None:
+    notification = composed(any_run_report(status=status, dry_run=True))
+    assert (notification.notify, notification.reason) == (False, "the run was a dry run")
+    assert notification.deliveries == ()
 
 
 def test_leaves_an_incident_alone_when_nothing_can_be_said() -> None:

@@ -403,15 +403,16 @@ def test_notifies_when_enhanced_scanning_comes_and_when_it_goes(
 def test_does_not_repeat_that_enhanced_scanning_is_active(policy: NotifyOnRun) -> None:
     same = on_run(policy, scan_type="ENHANCED", change="UNCHANGED", repositories=0)
     assert same == Decision(False, Reason.STILL_ENHANCED, incident=RESOLVE)
-    # An operator started this one, and gets an answer.
-    asked = on_run(policy, scan_type="ENHANCED", dry_run=True, repositories=0)
-    assert asked.notify == (policy is NotifyOnRun.ALWAYS)
 
 
-def test_a_dry_run_closes_no_incident() -> None:
-    assert on_run(NotifyOnRun.ALWAYS, dry_run=True) == Decision(True, Reason.RUN_FINISHED)
-    failed = on_run(NotifyOnRun.ALWAYS, dry_run=True, status="FAILED")
-    assert failed == Decision(True, Reason.RUN_NOT_FINISHED, incident=TRIGGER)
+@pytest.mark.parametrize("status", ["FINISHED", "INCOMPLETE", "FAILED", "TIMED_OUT", "ABORTED"])
+@pytest.mark.parametrize("policy", NotifyOnRun)
+@pytest.mark.parametrize("scan_type", [None, "BASIC", "ENHANCED"])
+def test_a_dry_run_is_answered_only_where_it_was_started(
+    scan_type: str | None, policy: NotifyOnRun, status: str
+) -> None:
+    asked = on_run(policy, dry_run=True, status=status, scan_type=scan_type)
+    assert asked == Decision(False, Reason.DRY_RUN, incident=NONE)
 
 
 # The parameters of the stack

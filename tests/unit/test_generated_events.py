@@ -123,7 +123,7 @@ def passed(interpreted: InterpretedEvent, chance: random.Random) -> tuple[str, N
     if report is None:
         assert not notification.deliveries
         return "silence", notification
-    # A dry run is told everywhere but in PagerDuty, which also hears of silent scans that are well.
+    # PagerDuty also hears of silent scans that are well, and no channel hears of a dry run.
     assert len(notification.deliveries) in ((6, 7) if notification.notify else (0, 1))
     return f"{report.kind} {'told' if notification.notify else 'not told'}", notification
 

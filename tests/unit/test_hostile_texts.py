@@ -96,14 +96,12 @@ def test_a_scan_is_read_alike_with_harmless_names(
 
 
 @settings(max_examples=20)
-@given(st.booleans(), st.sampled_from(("FINISHED", "INCOMPLETE", "TIMED_OUT")), words)
-@example(dry_run=True, status="INCOMPLETE", words=list(HOSTILE[:12]))
-@example(dry_run=True, status="INCOMPLETE", words=list(HOSTILE[12:24]))
-@example(dry_run=True, status="INCOMPLETE", words=list(HOSTILE[22:34]))
-def test_a_run_is_read_alike_with_harmless_names(
-    dry_run: bool, status: str, words: list[str]
-) -> None:
-    told, expected = (run(dry_run, status, words, say) for say in (as_it_is(), harmless()))
+@given(st.sampled_from(("FINISHED", "INCOMPLETE", "TIMED_OUT")), words)
+@example(status="INCOMPLETE", words=list(HOSTILE[:12]))
+@example(status="INCOMPLETE", words=list(HOSTILE[12:24]))
+@example(status="INCOMPLETE", words=list(HOSTILE[22:34]))
+def test_a_run_is_read_alike_with_harmless_names(status: str, words: list[str]) -> None:
+    told, expected = (run(status, words, say) for say in (as_it_is(), harmless()))
     assert problems_of(told) == []
     assert structures_of(told) == structures_of(expected)
 
@@ -120,8 +118,8 @@ def test_long_names_are_cut_where_nothing_else_is_cut_in_two(
     for deliveries in (
         scan({**shape, "is_complete": False}, long, LINKS, as_it_is()),
         scan({**shape, "is_complete": True}, long, LINKS, as_it_is()),
-        run(False, "INCOMPLETE", long, as_it_is()),
-        run(False, "FAILED", long, as_it_is()),
+        run("INCOMPLETE", long, as_it_is()),
+        run("FAILED", long, as_it_is()),
     ):
         assert problems_of(deliveries) == []
         assert not {
@@ -200,7 +198,7 @@ def changed(shape: dict[str, Any], words: list[str], say: Say) -> FindingsChange
     return FindingsChange(**lists)
 
 
-def run(dry_run: bool, status: str, words: list[str], say: Say) -> tuple[Delivery, ...]:
+def run(status: str, words: list[str], say: Say) -> tuple[Delivery, ...]:
     name, account, region, error, cause, reason, outcome, *repositories = map(say, words)
     report = any_run_report(
         account=account,
@@ -208,7 +206,6 @@ def run(dry_run: bool, status: str, words: list[str], say: Say) -> tuple[Deliver
         run=name,
         execution_arn=EXECUTION + name,
         status=status,
-        dry_run=dry_run,
         repositories=900,
         repositories_gone=1,
         repositories_not_done=700 if status == "INCOMPLETE" else 0,

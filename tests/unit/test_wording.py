@@ -21,11 +21,6 @@ def facts(message: Message) -> dict[str, str]:
     [
         ({}, Level.OK, "ECR rescan finished: 5 scans started in 3 repositories"),
         (
-            {"dry_run": True, "images": {"DUE": 9}},
-            Level.OK,
-            "ECR dry run finished: 9 images due in 3 repositories",
-        ),
-        (
             {"repositories": 1, "images": {"STARTED": 1}},
             Level.OK,
             "ECR rescan finished: 1 scan started in 1 repository",
@@ -45,11 +40,6 @@ def facts(message: Message) -> dict[str, str]:
             {"repositories": 0, "scan_type": "ENHANCED", "change": "ENHANCED_SCANNING"},
             Level.OK,
             "ECR rescan finished: enhanced scanning is active, no scan started",
-        ),
-        (
-            {"dry_run": True, "repositories": 0, "scan_type": "ENHANCED"},
-            Level.OK,
-            "ECR dry run finished: enhanced scanning is active, no scan started",
         ),
         (
             {"scan_type": "BASIC", "change": "BASIC_SCANNING"},

@@ -12,6 +12,8 @@ from typing import Any
 
 from cli.call import Call
 from cli.exits import UsageError
+from cli.shown_commands import make_deploy, options_of
+from cli.stack import Stack
 from cli.template_parameters import Parameter, Template
 from reporting.text import visible
 
@@ -125,6 +127,16 @@ def toml_text(value: str) -> str:
         each if visible(each) == each else f"\\U{ord(each):08x}"
         for each in json.dumps(value, ensure_ascii=False)
     )
+
+
+def set_parameter(stack: Stack, name: str, value: str) -> str:
+    """Say how a parameter is changed."""
+    return f"Set {name} = {toml_text(value)} in {file_of(stack)}, then: {make_deploy(stack)}"
+
+
+def file_of(stack: Stack) -> str:
+    """Name the file of answers of a stack, whose name is known only of the default one."""
+    return "its file of answers" if options_of(stack.address) else str(FILE)
 
 
 def check_parameters(file: Path, answers: Answers, template: Template) -> None:

@@ -21,6 +21,7 @@ from botocore.exceptions import (
 from botocore.model import OperationModel
 
 from cli.exits import CommandError
+from cli.shown_commands import aws_of_profile
 from ledger import errors as of_the_ledger
 from registry import errors as of_the_registry
 from reporting.text import visible
@@ -102,11 +103,12 @@ def command_error(error: Exception, profile: str | None = None) -> CommandError:
         case ClientError():
             return _of_an_answer(error, profile)
         case NoCredentialsError() | PartialCredentialsError():
-            return CommandError("No AWS credentials: run aws sso login, or set AWS_PROFILE.")
+            return CommandError(f"No AWS credentials: run {_login(profile)}, or set AWS_PROFILE.")
         case NoRegionError():
             return CommandError("No Region: give --region, or set AWS_REGION.")
         case ProfileNotFound():
-            return CommandError(f"{visible(str(error))}: aws configure list-profiles lists yours.")
+            listing = aws_of_profile(None, "configure list-profiles")
+            return CommandError(f"{visible(str(error))}: {listing} lists yours.")
         case ConnectionError() | HTTPClientError():
             return CommandError(f"AWS did not answer: {visible(str(error))}")
     return CommandError(visible(str(error)))
@@ -137,12 +139,15 @@ def _of_an_answer(error: ClientError, profile: str | None) -> CommandError:
         return _expired(profile)
     if code in _UNKNOWN:
         return CommandError(
-            "AWS does not know these credentials: run aws sso login, or set AWS_PROFILE."
+            f"AWS does not know these credentials: run {_login(profile)}, or set AWS_PROFILE."
         )
     return CommandError(f"{error.operation_name}: {visible(f'{code}: {text}')}")
 
 
 def _expired(profile: str | None) -> CommandError:
     session = f"The session of profile {profile}" if profile else "Your AWS session"
-    again = f"aws sso login --profile {profile}" if profile else "aws sso login"
-    return CommandError(f"{session} has expired: {again}")
+    return CommandError(f"{session} has expired: {_login(profile)}")
+
+
+def _login(profile: str | None) -> str:
+    return aws_of_profile(profile, "sso login")

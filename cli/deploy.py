@@ -5,7 +5,15 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from cli import questions
-from cli.answers import Answers, about, answers_text, check_parameters, read_answers, toml_text
+from cli.answers import (
+    FILE,
+    Answers,
+    about,
+    answers_text,
+    check_parameters,
+    read_answers,
+    toml_text,
+)
 from cli.aws_errors import in_a_sentence
 from cli.call import Call
 from cli.checkout import Checkout, checkout_here
@@ -41,7 +49,8 @@ def deploy(call: Call, file: Path) -> ExitCode:
     if not file.exists():
         if not call.output.complaints.is_terminal:
             raise UsageError(
-                f"There is no {file}: run ecr-rescan init, or see docs/deploying.md for CI."
+                f"There is no {file}: run {_with_file(call, 'init', file)}, or see "
+                "docs/deploying.md for CI."
             )
         _write(call, file, template).show(call.output.complaints)
     answers = read_answers(file)
@@ -55,7 +64,7 @@ def _deploy(
     call: Call, file: Path, answers: Answers, checkout: Checkout, template: Template
 ) -> ExitCode:
     call.say_where()
-    stack = _updatable(call)
+    stack = _updatable(call, file)
     if not call.is_confirmed and not call.output.complaints.is_terminal:
         raise UsageError(
             "deploy shows what it would change, and asks. Give --yes where no one can answer."
@@ -70,7 +79,7 @@ def _deploy(
 
 def _write(call: Call, file: Path, template: Template) -> Written:
     """Write the file of a stack that exists, or of the answers to some questions."""
-    stack = _updatable(call)
+    stack = _updatable(call, file)
     parameters: Mapping[str, str]
     if stack is None:
         parameters = questions.ask(call.output, call.account, call.address.stack, template)
@@ -94,7 +103,7 @@ def _write(call: Call, file: Path, template: Template) -> Written:
     return Written(file, answers)
 
 
-def _updatable(call: Call) -> Stack | None:
+def _updatable(call: Call, file: Path) -> Stack | None:
     """Return the stack if there is one; raise CommandError if it cannot be updated."""
     account, name = call.account, call.address.stack
     stack = existing(account, name)
@@ -103,7 +112,7 @@ def _updatable(call: Call) -> Stack | None:
     if stack.status in ONLY_DELETABLE:
         raise CommandError(
             f"The stack {name} is in {stack.status}, and can only be deleted: run "
-            f"{own(stack, 'undeploy')}, then deploy again."
+            f"{_with_file(call, 'undeploy', file)}, then deploy again."
         )
     if stack.status == "UPDATE_ROLLBACK_FAILED":
         go_on = aws(stack, "cloudformation continue-update-rollback", stack_name=name)
@@ -116,6 +125,11 @@ def _updatable(call: Call) -> Stack | None:
             f"The stack {name} is in {stack.status}: deploy again when that has ended."
         )
     return stack
+
+
+def _with_file(call: Call, command: str, file: Path) -> str:
+    """Write a command about the stack of a file of answers."""
+    return own(call, command) if file == FILE else own(call, command, config=str(file))
 
 
 def _has_enhanced_scanning(call: Call) -> bool:
@@ -151,7 +165,7 @@ def _deploy_built(call: Call, checkout: Checkout, file: Path, before: Stack | No
     code = checkout.deploy(file, *options)
     after = existing(account, name)
     if code:
-        raise CommandError(_failed(call, before, after))
+        raise CommandError(_failed(call, file, before, after))
     # SAM ends with 0, too, if the operator answers no, and leaves the change set.
     if after is None or after.status == PLANNED or _change_sets(call, before) - left_before:
         raise Declined(NOTHING_DEPLOYED)
@@ -173,7 +187,7 @@ def _change_sets(call: Call, stack: Stack | None) -> set[str]:
     }
 
 
-def _failed(call: Call, before: Stack | None, after: Stack | None) -> str:
+def _failed(call: Call, file: Path, before: Stack | None, after: Stack | None) -> str:
     """Say how a deployment failed, what the stack is like now, and what to do."""
     is_untouched = (
         before is not None and after is not None and before.changed_at == after.changed_at
@@ -181,7 +195,7 @@ def _failed(call: Call, before: Stack | None, after: Stack | None) -> str:
     if after is None or after.status == PLANNED or is_untouched:
         return "sam deploy failed before it changed anything: what it says is above."
     if after.status in ONLY_DELETABLE:
-        advice = f"Repair that, run {own(after, 'undeploy')}, and deploy again."
+        advice = f"Repair that, run {_with_file(call, 'undeploy', file)}, and deploy again."
     elif after.status == "UPDATE_ROLLBACK_COMPLETE":
         advice = "The stack is as before: repair that, and deploy again."
     else:

@@ -11,7 +11,7 @@ from cli.call import Call
 from cli.checks import account, alarms, channels, events, runs
 from cli.checks.result import Result, State, fault, ok, unchecked
 from cli.exits import CommandError, ExitCode
-from cli.shown_commands import broken
+from cli.shown_commands import aws_of_profile, broken, own
 from cli.stack import Stack
 from registry.ecr import EcrRegistry
 from reporting.text import visible
@@ -111,7 +111,7 @@ def doctor(call: Call) -> ExitCode:
                 found.append(("credentials", ok(identity["Arn"])))
                 stack = call.stack
         except CommandError as error:
-            found += _without_stack(error, has_credentials=bool(found))
+            found += _without_stack(call, error, has_credentials=bool(found))
         else:
             found += _checked(stack, profile)
     diagnosis = Diagnosis(tuple(found))
@@ -139,15 +139,18 @@ def _checked(stack: Stack, profile: str | None) -> Iterator[tuple[str, Result]]:
             yield from ((name, result) for result in found)
 
 
-def _without_stack(error: CommandError, *, has_credentials: bool) -> Iterator[tuple[str, Result]]:
+def _without_stack(
+    call: Call, error: CommandError, *, has_credentials: bool
+) -> Iterator[tuple[str, Result]]:
     """Say what is missing, and that the rest cannot be checked."""
     nothing = "nothing else can be checked."
     if not has_credentials:
-        yield "credentials", fault(str(error), nothing, "aws configure list")
+        look = aws_of_profile(call.address.profile, "configure list")
+        yield "credentials", fault(str(error), nothing, look)
     elif isinstance(error, NotAllowed):
         yield "stack", unchecked(error)
     else:
-        yield "stack", fault(str(error), nothing, "ecr-rescan deploy")
+        yield "stack", fault(str(error), nothing, own(call, "deploy"))
     for name in CHECKS:
         if name != "stack" or not has_credentials:
             yield name, Result(State.UNCHECKED, "it needs the stack")

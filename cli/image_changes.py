@@ -18,6 +18,7 @@ from reporting.decision import Decision, NotificationPolicy, NotifyOn, decide
 from reporting.thresholds import Thresholds
 from runtime import durations
 
+NOT_DELIVERED = "not delivered"  # the dead-letter queue may keep it
 _SHOWN = 3  # findings of a change
 
 
@@ -101,7 +102,7 @@ def _why_not(channel: Channel, note: Note, *, has_digest: bool) -> str:
         return "opens and closes no incident"
     if has_digest and not note.is_immediate:
         return "in a digest"
-    return "not delivered, see ecr-rescan undelivered"
+    return NOT_DELIVERED
 
 
 def _decision(

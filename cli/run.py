@@ -85,7 +85,7 @@ def run(call: Call, run_input: str, *, follow: bool) -> ExitCode:
     document = read_input(run_input)
     if document.get("dry_run"):
         raise UsageError(
-            "--input has dry_run: ecr-rescan plan starts dry runs, with the same --input."
+            f"--input has dry_run: {own(call, 'plan')} starts dry runs, with the same --input."
         )
     stack = call.stack
     executions = Executions(stack)

@@ -5,7 +5,7 @@ import os
 import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from cli import VERSION
 from cli.aws_errors import note_action
 from cli.exits import CommandError
+from cli.shown_commands import make_deploy
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation.type_defs import StackTypeDef
@@ -102,6 +103,11 @@ class Stack:
         }
 
     @property
+    def address(self) -> Address:
+        """Return what leads to the stack."""
+        return replace(self.account.address, stack=self.name)
+
+    @property
     def version(self) -> str:
         """Return the version that is deployed; before 0.4.0, stacks did not say it."""
         return self.outputs.get("Version", "0.3.0")
@@ -132,7 +138,7 @@ class Stack:
         if name not in values:
             raise CommandError(
                 f"The stack {self.name} is of version {self.version} and has no {what} {name}, "
-                f"which this command needs: deploy {VERSION} with make deploy."
+                f"which this command needs. Deploy {VERSION}: {make_deploy(self)}"
             )
         return values[name]
 
@@ -153,7 +159,7 @@ def open_stack(account: Account, address: Address, *, looks_elsewhere: bool = Fa
     if OUTPUT_OF_EVERY_VERSION not in stack.outputs:
         raise CommandError(
             f"The stack {stack.name} has status {stack.status} and not the outputs of ecr-rescan: "
-            "give the name of its stack with --stack, or deploy it with make deploy."
+            f"give the name of its stack with --stack, or deploy it: {make_deploy(stack)}"
         )
     return stack
 

@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from cli.answers import file_of
 from cli.call import Call
 from cli.channels import USED_BY, secret_content, secret_file
 from cli.exits import CommandError, ExitCode, UsageError
-from cli.shown_commands import aws, own
+from cli.shown_commands import aws, make_deploy, own
 from cli.stack import Stack
 from cli.subscriptions import is_pending, subscriptions
 from reporting.channels.delivery import Channel
@@ -126,7 +127,7 @@ def _answer(channel: Channel, by: str, ended: Mapping[str, Any], stack: Stack) -
     if not isinstance(outcome, dict):
         raise UsageError(
             f"The stack {stack.name} does not use {name}: set {USED_BY[channel][0]} in "
-            "ecr-rescan.toml, then run ecr-rescan deploy."
+            f"{file_of(stack)}, then: {make_deploy(stack)}"
         )
     (result,) = outcome["results"]
     if error := result.get("error"):

@@ -191,13 +191,13 @@ def _send(call: Call, queue: UndeliveredQueue, takers: Takers, ledger: Table) ->
         messages, unknown = _read(taken, takers)
         _give(call, redelivery, messages)
     for taker, refusal in redelivery.refusals.items():
-        problem = command_error(refusal)
+        problem = command_error(refusal, call.address.profile)
         call.output.complain(f"{taker} did not take a message. {problem}")
     try:
         with call.output.waiting("waiting for the deliveries"):
             redelivery.settle(messages)
     except LedgerUnavailable as error:
-        problem = command_error(error)
+        problem = command_error(error, call.address.profile)
         call.output.complain(f"Whether messages were delivered is not known. {problem}")
     _complain_of(call, unknown)
     is_whole = len(taken) < MOST

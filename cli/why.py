@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from cli.call import Call
 from cli.exits import ExitCode, UsageError
-from cli.image_changes import ChangeShown, changes_of
+from cli.image_changes import NOT_DELIVERED, ChangeShown, changes_of
 from cli.output import add_row, age, duration, table
 from cli.policy import has_names, lowest_severity, policy_of
 from cli.report.document import Freshness, ReportedImage
@@ -19,6 +19,7 @@ from cli.report.named_findings import NamedFindings
 from cli.report.rows import image_document
 from cli.risks_in_effect import acceptances, risks_in_effect
 from cli.run_files import ImageLine, RunFiles
+from cli.shown_commands import aws, own
 from cli.stack import Stack
 from ledger.image_baselines import Baselines, StoredImage
 from ledger.notified_images import NotifiedImage, notified_image, notified_key
@@ -56,7 +57,8 @@ class Explanation:
     """What is known of an image.
 
     state: as the report has it. runs: newest first. changes: newest first.
-    next_scan: in a sentence. damaged: files of runs that could not be read.
+    next_scan: in a sentence. look: the command that lists what was not delivered.
+    damaged: files of runs that could not be read.
     """
 
     image: str
@@ -66,6 +68,7 @@ class Explanation:
     runs: tuple[InRun, ...]
     changes: tuple[ChangeShown, ...]
     next_scan: str
+    look: str
     now: datetime
     damaged: tuple[str, ...] = ()
 
@@ -111,6 +114,8 @@ class Explanation:
                     rows, f"{change.at:%m-%d %H:%M}", change.sentence(), change.notified_or_why()
                 )
             console.print(rows)
+            if any(NOT_DELIVERED in each.not_notified.values() for each in self.changes):
+                console.print(f"\nWhat was not delivered: {self.look}", soft_wrap=True)
         console.print(f"\n{self.next_scan}", soft_wrap=True)
 
     def _in_ecr(self) -> str:
@@ -179,9 +184,10 @@ def explain(stack: Stack, image: str) -> Explanation:
     origins = _origins(ledger, named.repository, stored)
     runs, line = _in_runs(files, named.repository, digest)
     if not (listed or stored.record.last_scan or runs):
+        list_images = aws(stack, "ecr list-images", repository_name=named.repository)
         raise UsageError(
             f"{visible(image)} is neither in ECR nor in the ledger: "
-            f"aws ecr list-images --repository-name {named.repository} lists what there is."
+            f"{list_images} lists what there is."
         )
     rules = Rules(
         policy,
@@ -201,6 +207,7 @@ def explain(stack: Stack, image: str) -> Explanation:
         runs=runs,
         changes=changes_of(stack, stored, notified),
         next_scan=_next_scan(listed, state, stored, rules, line),
+        look=own(stack, "undelivered"),
         now=now,
         damaged=tuple(files.damaged),
     )

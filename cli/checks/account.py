@@ -4,10 +4,11 @@ import re
 from datetime import timedelta
 
 from cli import VERSION
+from cli.answers import set_parameter
 from cli.checks.metrics import hourly
 from cli.checks.result import Result, fault, ok, warn
 from cli.cost import QUOTA
-from cli.shown_commands import aws, parameter
+from cli.shown_commands import aws, make_deploy
 from cli.stack import Stack
 from ledger.boards import Boards
 from ledger.table import Table
@@ -43,13 +44,13 @@ def status(stack: Stack) -> list[Result]:
     if stack.status in _WORKS:
         return _contradictions(stack) or [ok(found)]
     if stack.status in _WORKS_AS_BEFORE:
-        return [warn(found, "the last change is not deployed.", events, "make deploy")]
+        return [warn(found, "the last change is not deployed.", events, make_deploy(stack))]
     if stack.status.endswith("_IN_PROGRESS"):
         return [warn(found, "it is being changed: what is checked may change, too.", events)]
     if stack.status == "UPDATE_ROLLBACK_FAILED":
         again = aws(stack, "cloudformation continue-update-rollback", stack_name=stack.name)
         return [fault(found, "parts of the stack are of another version.", events, again)]
-    return [fault(found, "parts of the stack are missing.", events, "make deploy")]
+    return [fault(found, "parts of the stack are missing.", events, make_deploy(stack))]
 
 
 def scan_type(stack: Stack) -> list[Result]:
@@ -91,7 +92,7 @@ def concurrency(stack: Stack) -> list[Result]:
     if free >= most:
         return problems or [ok(found)]
     enough = max(1, free // PER_REPOSITORY)
-    repair = parameter("MaxConcurrency", str(enough))
+    repair = set_parameter(stack, "MaxConcurrency", str(enough))
     return [
         *problems,
         warn(found, "Lambda throttles invocations, which are retried: runs take longer.", repair),
@@ -127,7 +128,9 @@ def version(stack: Stack) -> list[Result]:
         return [ok(f"{VERSION}, as this command line")]
     found = f"{stack.version}; this command line is {VERSION}"
     if _order(stack.version) < _order(VERSION):
-        return [warn(found, "some commands need outputs that it does not have.", "make deploy")]
+        return [
+            warn(found, "some commands need outputs that it does not have.", make_deploy(stack))
+        ]
     follows = "this command line does not know all of what the stack records."
     return [warn(found, follows, "uv tool upgrade ecr-rescan")]
 
@@ -141,16 +144,20 @@ def _contradictions(stack: Stack) -> list[Result]:
         try:
             duration = durations.parse(value)
         except ValueError as error:
-            return [fault(f"{name} must be {error}", follows, parameter(name, "7d"))]
+            return [fault(f"{name} must be {error}", follows, set_parameter(stack, name, "7d"))]
         if name == "RescanAfter" and duration < LEAST_RESCAN_AFTER:
             found = f"{name} is {value}; ECR accepts one scan per image in 24 hours"
-            return [fault(found, follows, parameter(name, "24h"))]
+            return [fault(found, follows, set_parameter(stack, name, "24h"))]
         longest = max(longest, duration)
     kept = int(stack.parameter("ImageRecordRetentionDays"))
     if timedelta(days=kept) > longest:
         return []
     found = f"ImageRecordRetentionDays is {kept}, not longer than {durations.iso(longest)}"
-    return [fault(found, follows, parameter("ImageRecordRetentionDays", str(longest.days + 30)))]
+    return [
+        fault(
+            found, follows, set_parameter(stack, "ImageRecordRetentionDays", str(longest.days + 30))
+        )
+    ]
 
 
 def _order(version: str) -> tuple[int, ...]:

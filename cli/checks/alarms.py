@@ -5,9 +5,10 @@ from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
+from cli.answers import set_parameter
 from cli.checks.channels import ADDRESS, subscribe
 from cli.checks.result import Result, fault, ok, warn
-from cli.shown_commands import aws, parameter
+from cli.shown_commands import aws, make_deploy
 from cli.stack import Stack
 from cli.subscriptions import subscriptions
 
@@ -25,7 +26,7 @@ def alarm_topic(stack: Stack) -> list[Result]:
         attributes = sns.get_topic_attributes(TopicArn=topic)["Attributes"]
     except sns.exceptions.NotFoundException:
         is_own = not stack.parameter("AlarmTopicArn")
-        repair = "make deploy" if is_own else parameter("AlarmTopicArn", "")
+        repair = make_deploy(stack) if is_own else set_parameter(stack, "AlarmTopicArn", "")
         return [fault(f"{topic} does not exist", "alarms are silent.", repair), *_disabled(stack)]
     problems = [*_closed(stack, topic, attributes), *_disabled(stack)]
     if not subscriptions(stack, topic):
@@ -94,7 +95,9 @@ def _disabled(stack: Stack) -> list[Result]:
     }
     off = [name for name in names.values() if enabled.get(name) is False]
     problems = [
-        fault(f"{logical_id} does not exist", "what it watches is not reported.", "make deploy")
+        fault(
+            f"{logical_id} does not exist", "what it watches is not reported.", make_deploy(stack)
+        )
         for logical_id, name in names.items()
         if name not in enabled
     ]

@@ -5,11 +5,12 @@ from collections.abc import Mapping, Sequence
 
 from botocore.exceptions import ClientError
 
+from cli.answers import set_parameter
 from cli.aws_errors import NotAllowed, command_error
 from cli.channels import USED_BY, secret_content, secret_file
 from cli.checks.result import Result, State, fault, ok, unchecked, warn
 from cli.exits import CommandError
-from cli.shown_commands import aws, parameter
+from cli.shown_commands import aws
 from cli.stack import Stack
 from cli.subscriptions import Subscription, is_email, is_pending, subscriptions
 from notify_scan.webhooks.secrets import WebhookSecretUnusable, secret_of
@@ -102,7 +103,7 @@ def _unread(stack: Stack, what: str, topic: str) -> Result:
     others = [name for name in named if stack.parameter(name)]
     repair = subscribe(stack, topic, ADDRESS)
     if others or stack.outputs.get("ChatbotTopicArn"):
-        unused = parameter(*USED_BY[Channel.SNS])
+        unused = set_parameter(stack, *USED_BY[Channel.SNS])
         return warn(found, "what is published there reaches no one.", repair, unused)
     return fault(found, "there is no other channel: notifications reach no one.", repair)
 
@@ -125,7 +126,7 @@ def _secret(stack: Stack, channel: Channel, arn: str) -> Result:
                 query="ARN",
                 output="text",
             ),
-            parameter(SECRET_PARAMETERS[channel], "the ARN that it prints"),
+            set_parameter(stack, SECRET_PARAMETERS[channel], "the ARN that it prints"),
         )
     except manager.exceptions.InvalidRequestException:
         restore = aws(stack, "secretsmanager restore-secret", secret_id=arn)

@@ -8,7 +8,7 @@ from typing import Any
 from cli.checks.metrics import hourly
 from cli.checks.result import Result, fault, ok, warn
 from cli.output import age
-from cli.shown_commands import aws, own
+from cli.shown_commands import aws, make_deploy, own
 from cli.stack import Stack
 from ledger.table import Table
 from ledger.unfinished_executions import UnfinishedExecutions
@@ -73,7 +73,8 @@ def _rule(stack: Stack, logical_id: str, name: str) -> Result | None:
         targets = events.list_targets_by_rule(Rule=name)["Targets"]
     except events.exceptions.ResourceNotFoundException:
         # CloudFormation makes no resource again that it takes for existing.
-        repair = "Take the rule out of template.yaml, make deploy, put it back, make deploy."
+        deploy = make_deploy(stack)
+        repair = f"Take the rule out of template.yaml, {deploy}, put it back, {deploy}."
         return fault(f"{logical_id} does not exist", follows, repair)
     if not targets:
         repair = aws(stack, "events put-targets", rule=name, targets=_targets(stack, logical_id))

@@ -7,13 +7,14 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
+from cli.answers import file_of, set_parameter
 from cli.checks.result import Result, fault, ok, unchecked, warn
 from cli.executions import SUCCEEDED, Execution, Executions
 from cli.exits import CommandError
 from cli.output import age
 from cli.patterns import NotAPattern, checked
 from cli.run_files import RunFiles
-from cli.shown_commands import aws, own, parameter
+from cli.shown_commands import aws, make_deploy, own
 from cli.stack import Stack
 from registry.ecr import EcrRegistry
 from rescan_registry.registry_listing import Waiting, repository_names
@@ -45,7 +46,7 @@ def _not_a_pattern(stack: Stack, name: str) -> Result | None:
     try:
         checked(pattern)
     except NotAPattern as error:
-        return fault(f"{name} {error}", _NO_RUN, parameter(name, re.escape(pattern)))
+        return fault(f"{name} {error}", _NO_RUN, set_parameter(stack, name, re.escape(pattern)))
     return None
 
 
@@ -71,7 +72,7 @@ def _repositories(stack: Stack) -> list[Result]:
             found,
             "runs do nothing.",
             f"It is matched from the start of a name. The nearest names: {', '.join(nearest)}",
-            parameter("RepositoryFilter", re.escape(nearest[0])),
+            set_parameter(stack, "RepositoryFilter", re.escape(nearest[0])),
         )
     ]
 
@@ -153,7 +154,7 @@ def _longest_gap(days: Sequence[int], cycle: int) -> int:
 
 def _of_runs(stack: Stack, found: Mapping[str, Any] | None) -> list[Result]:
     if found is None:
-        return [_missing("runs", "no run starts, and scans become older than RescanAfter.")]
+        return [_missing(stack, "runs", "no run starts, and scans become older than RescanAfter.")]
     problems = []
     expression, seconds = found["ScheduleExpression"], stack.parameter("ScheduleIntervalSeconds")
     if found["State"] != "ENABLED":
@@ -161,16 +162,16 @@ def _of_runs(stack: Stack, found: Mapping[str, Any] | None) -> list[Result]:
         repair = (
             _enable(stack, found)
             if stack.parameter("ScheduleState") == "ENABLED"
-            else parameter("ScheduleState", "ENABLED")
+            else set_parameter(stack, "ScheduleState", "ENABLED")
         )
         problems.append(warn("the schedule of runs is disabled", follows, repair))
     longest = longest_interval(expression)
     if longest > timedelta(seconds=int(seconds)):
         enough = [each for each in INTERVALS if each >= longest.total_seconds()]
         repair = (
-            parameter("ScheduleIntervalSeconds", str(enough[0]))
+            set_parameter(stack, "ScheduleIntervalSeconds", str(enough[0]))
             if enough
-            else parameter("ScheduleExpression", "cron(0 3 * * ? *)")
+            else set_parameter(stack, "ScheduleExpression", "cron(0 3 * * ? *)")
         )
         problems.append(
             warn(
@@ -186,14 +187,15 @@ def _of_runs(stack: Stack, found: Mapping[str, Any] | None) -> list[Result]:
 def _of_digests(stack: Stack, found: Mapping[str, Any] | None) -> list[Result]:
     follows = "no digest is sent, and notifications that did not finish are not sent again."
     if found is None:
-        return [_missing("digests", follows)]
+        return [_missing(stack, "digests", follows)]
     if found["State"] == "ENABLED":
         return []
     return [fault("the schedule of digests is disabled", follows, _enable(stack, found))]
 
 
-def _missing(what: str, follows: str) -> Result:
-    repair = "Change its parameter in ecr-rescan.toml, make deploy, change it back, make deploy."
+def _missing(stack: Stack, what: str, follows: str) -> Result:
+    deploy = make_deploy(stack)
+    repair = f"Change its parameter in {file_of(stack)}, {deploy}, change it back, {deploy}."
     return fault(f"the schedule of {what} does not exist", follows, repair)
 
 

@@ -19,6 +19,8 @@ from cli.report.vulnerabilities import (
     vulnerabilities,
 )
 from cli.report.wording import HOUR, ago, duration, link_of
+from cli.shown_commands import own_at
+from cli.stack import Address
 from runtime.nouns import counted
 
 MOST_IMAGES = 2_000
@@ -75,7 +77,7 @@ class Contents:
 
     limit: the age from which an image is overdue. severity: of the vulnerabilities.
     more: lines that a table leaves out, by the name of the table.
-    hidden: images that are only in the CSV file.
+    hidden: images that are only in the CSV file. csv: the command that writes it.
     """
 
     report: Report
@@ -95,6 +97,7 @@ class Contents:
     rows: Sequence[Row]
     more: Mapping[str, int]
     hidden: int
+    csv: str
 
 
 def contents(report: Report) -> Contents:
@@ -129,6 +132,8 @@ def contents(report: Report) -> Contents:
             "accepted": max(len(accepted) - _MOST_LINES, 0),
         },
         hidden=len(report.images) - len(images),
+        # A page is read elsewhere: with other defaults, and without the profile.
+        csv=own_at(Address(report.stack, report.region), "report", csv="report.csv"),
     )
 
 

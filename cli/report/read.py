@@ -17,7 +17,7 @@ from cli.report.named_findings import UNNAMED, known_by_number
 from cli.report.totals import histogram_of, totals_of, worst_first
 from cli.risks_in_effect import RisksInEffect, acceptances, risks_in_effect
 from cli.run_files import ImageLine, RunFiles
-from cli.shown_commands import own
+from cli.shown_commands import aws, own
 from cli.stack import Stack
 from cli.subscriptions import is_pending, subscriptions
 from ledger.attributes import Key
@@ -204,7 +204,7 @@ class _Sources:
         if run is None and self.scope.as_of_run:
             raise UsageError(
                 f"There is no run {self.scope.as_of_run} that has ended and is kept. "
-                "ecr-rescan status lists the last ones."
+                f"{own(self.stack, 'status')} lists the last ones."
             )
         return run
 
@@ -228,7 +228,7 @@ class _Sources:
             raise UsageError(
                 f"--repository {visible(pattern)} matches none of "
                 f"{counted(len(names), 'repository')} that ecr-rescan covers. It is matched from "
-                "the start of a name: aws ecr describe-repositories lists them."
+                f"the start of a name: {aws(self.stack, 'ecr describe-repositories')} lists them."
             )
         return found
 

@@ -468,6 +468,10 @@ class TestRefusals:
             f"There is no {FILE}: run ecr-rescan init, or see docs/deploying.md for CI.\n",
         )
 
+    def test_names_the_file_that_is_not_there(self, run: Run, stack: DeployedStack) -> None:
+        result = run("deploy", "--yes", "--config", "us.toml", "--region", REGION)
+        assert "run ecr-rescan init --config us.toml --region eu-west-1, or" in result.stderr
+
     def test_without_an_answer_to_the_change_set(self, run: Run, stack: DeployedStack) -> None:
         answer_file()
         result = run("deploy")

@@ -156,7 +156,7 @@ class TestStack:
         assert result.exit_code == ExitCode.REFUSED
         assert result.stderr == (
             f"The stack ecr-rescan is of version 0.3.0 and has no {what} Absent, which this "
-            "command needs: deploy 0.4.0 with make deploy.\n"
+            "command needs. Deploy 0.4.0: make deploy\n"
         )
 
     def test_reads_outputs_parameters_and_physical_names(self, stack: StackInMemory) -> None:

@@ -27,6 +27,7 @@ from tests.cli.recorded import Recorded
 from tests.cli.test_run_files import A, B
 from tests.support.clock import NOW
 from tests.support.summaries import any_summary, write_summary
+from tests.support.template import REGION
 
 DAY = timedelta(days=1)
 LATER = 4_000_000_000
@@ -308,10 +309,11 @@ def test_says_who_was_notified_of_each_change_and_why_not(
         "PAGERDUTY": "opens and closes no incident",
     }
     assert better["not_notified"] == {"all": "none: NotifyOn excludes BETTER"}
-    assert unchanged["not_notified"]["SNS"] == "not delivered, see ecr-rescan undelivered"
+    assert unchanged["not_notified"]["SNS"] == "not delivered"
 
-    text = run("why", "team/api:v1", width=160).stdout
+    text = run("why", "team/api:v1", "--region", REGION, width=160).stdout
     assert "worse: new CVE-2026-31337, CVE-2026-31337, CVE-2026-31337 and 2 more" in text
+    assert "\nWhat was not delivered: ecr-rescan undelivered --region eu-west-1\n" in text
     assert "SNS 03-13 03:00; SLACK: in a digest" in text
     assert "none: NotifyOn excludes BETTER" in text
     assert "1 critical" in text
@@ -367,7 +369,7 @@ def test_a_message_that_was_not_delivered_is_said_to_be_so(
     stack.parameters["DigestChannels"] = "SNS"
     changed(table, Change.WORSE, is_immediate=True, triggered="key")
     (change,) = shown(run)
-    assert change["not_notified"]["SNS"] == "not delivered, see ecr-rescan undelivered"
+    assert change["not_notified"]["SNS"] == "not delivered"
 
 
 @pytest.mark.usefixtures("ecr")

@@ -41,6 +41,49 @@ def test_reads_as_python_3_12(path: Path) -> None:
     ast.parse(path.read_text(), feature_version=(3, 12))
 
 
+# Where a text names a command that is not for pasting: file, words, and why.
+NAMED_NOT_SHOWN = {
+    ("cli/answers.py", "ecr-rescan deploy"): "a comment in a file that is kept",
+    ("cli/checkout.py", "make build"): "names the program that has failed",
+    ("cli/checkout.py", "make package"): "builds for any stack",
+    ("cli/shown_commands.py", "make deploy"): "writes the command",
+}
+
+
+def texts(path: Path) -> Iterator[str]:
+    """Find the texts in a module that can reach an operator: all strings but docstrings."""
+    tree = ast.parse(path.read_text())
+    holders = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    documentation = {
+        id(node.body[0].value)
+        for node in ast.walk(tree)
+        if isinstance(node, holders) and node.body and isinstance(node.body[0], ast.Expr)
+    }
+    for node in ast.walk(tree):
+        match node:
+            case ast.Constant(value=str(text)) if id(node) not in documentation:
+                yield text
+
+
+def test_every_command_that_is_shown_leads_to_its_stack() -> None:
+    """cli.shown_commands adds stack, Region and profile, so that a command can be pasted."""
+    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    programs = f"ecr-rescan (?:{'|'.join(COMMANDS)})|aws [a-z0-9-]+|make (?:{'|'.join(targets)})"
+    shown = re.compile(rf"(?<![\w-])(?:{programs})(?![\w-])")
+    found = {
+        (str(path.relative_to(ROOT)), words)
+        for path in (ROOT / "cli").rglob("*.py")
+        for text in texts(path)
+        for words in shown.findall(text)
+    }
+    pages = {
+        (path.name, words)
+        for path in (ROOT / "cli").rglob("*.j2")
+        for words in shown.findall(path.read_text())
+    }
+    assert found | pages == {*NAMED_NOT_SHOWN}
+
+
 COMMANDS: dict[str, click.Command] = dict(vars(typer.main.get_command(app))["commands"])
 DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md")])
 CODE = re.compile(r"^```sh\n(.*?)^```|`([^`\n]+)`", re.MULTILINE | re.DOTALL)

@@ -84,11 +84,13 @@ class AskedRegistry:
 
     def __init__(self, answer: Callable[[str], LastScan | None]) -> None:
         self.asked: list[str] = []
+        self.repositories: set[str] = set()
         self._answer = answer
 
     def last_scan(self, repository: str, digest: str) -> LastScan | None:
         """Note who is asked for, and answer."""
         self.asked.append(digest)
+        self.repositories.add(repository)
         return self._answer(digest)
 
 
@@ -283,8 +285,8 @@ class FakeRunState:
         return next((each for each in reversed(self.noted) if each.run != run), None)
 
     def note(self, last: LastRun, *, before: LastRun | None) -> None:
-        """Note what a run found."""
-        assert before in (None, *self.noted)
+        """Note what a run found. before: what the ledger says that nobody has changed since."""
+        assert before == next((each for each in reversed(self.noted) if each.run != last.run), None)
         self.noted.append(last)
 
     def first_repository(self) -> str | None:

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -55,9 +56,10 @@ def refusing(refusal: Exception, digest: str) -> Callable[[str], LastScan | None
 
 
 def test_returns_what_ecr_knows_of_an_image_now(clock: Clock) -> None:
-    (image,) = images(1)
+    image = replace(*images(1), sent_at=NOW - MINUTE)
     clock.move(timedelta(seconds=7))
-    assert results([image], AskedRegistry(lambda _: ACTIVE)) == Results(
+    registry = AskedRegistry(lambda _: ACTIVE)
+    assert results([image], registry) == Results(
         found=(
             ScanResultFound(
                 repository="team/api",
@@ -67,9 +69,11 @@ def test_returns_what_ecr_knows_of_an_image_now(clock: Clock) -> None:
                 severities={"CRITICAL": 1, "UNTRIAGED": 2},
                 scanned_at=NOW + timedelta(seconds=7),
                 scan_type="ENHANCED",
+                tagged_at=NOW - MINUTE,
             ),
         )
     )
+    assert registry.repositories == {"team/api"}
 
 
 def test_writes_as_many_tags_as_an_event_has_room_for() -> None:
@@ -122,6 +126,19 @@ def test_drops_an_image_that_has_no_result_any_more_and_asks_for_the_others(
     assert (answer.dropped, answer.unanswered, answer.problem) == (1, (), None)
 
 
+def test_counts_all_images_that_have_no_result() -> None:
+    gone = ImageNotFound("gone")
+    answers: list[LastScan | Exception | None] = [gone, None, gone, None]
+
+    def answer(_: str) -> LastScan | None:
+        given = answers.pop(0)
+        if isinstance(given, Exception):
+            raise given
+        return given
+
+    assert results(images(4), AskedRegistry(answer)) == Results(dropped=4)
+
+
 def test_asks_no_more_once_ecr_throttles() -> None:
     asked = images(4)
     registry = AskedRegistry(refusing(EcrThrottled("Rate exceeded"), asked[1].image_digest))
@@ -156,7 +173,20 @@ def test_names_the_first_problem() -> None:
     def answer(_: str) -> LastScan | None:
         raise errors.pop(0)
 
-    assert results(images(3), AskedRegistry(answer)).problem == "EcrUnavailable: no answer"
+    asked = images(3)
+    named = results(asked, AskedRegistry(answer))
+    assert named == Results(unanswered=tuple(asked), problem="EcrUnavailable: no answer")
+
+
+def test_leaves_the_rest_and_what_had_no_answer_when_the_time_is_over(clock: Clock) -> None:
+    asked = images(4)
+
+    def answer(_: str) -> LastScan | None:
+        clock.move(MINUTE / 2)
+        raise EcrUnavailable("no answer")
+
+    answered = results(asked, AskedRegistry(answer))
+    assert answered == Results(unanswered=tuple(asked), problem="EcrUnavailable: no answer")
 
 
 def test_leaves_the_rest_when_the_time_is_over(clock: Clock) -> None:

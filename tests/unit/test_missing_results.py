@@ -3,12 +3,13 @@ from dataclasses import replace
 from datetime import timedelta, timezone
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
+from ledger.image_records import RecordedScan
 from own_events.scan_result_found import MOST_TAGS, ScanResultFound
 from registry.images import LastScan
-from rescan_registry.missing_results import MissingResult
+from rescan_registry.missing_results import MissingResult, UnnamedResult
 from runtime.clock import CLOCK_SKEW
 from tests.support.builders import any_image, scanned
 from tests.support.clock import NOW
@@ -40,6 +41,7 @@ def test_finds_what_ecr_tells_of_the_scan_that_was_started() -> None:
     }
 
 
+@example(-CLOCK_SKEW, "COMPLETE")
 @given(st.timedeltas(-2 * CLOCK_SKEW, timedelta(days=30)), st.sampled_from(["COMPLETE", "FAILED"]))
 def test_finds_no_scan_that_is_older_than_the_start(after: timedelta, status: str) -> None:
     found = found_in(LastScan(status, STARTED_AT + after))
@@ -83,3 +85,18 @@ def test_keeps_ten_events_within_what_one_call_takes() -> None:
     assert found is not None
     assert found.detail()["image-tags"] == list(tags[:MOST_TAGS])
     assert 10 * len(json.dumps(found.detail())) < 256 * 1024
+
+
+def test_reports_a_scan_again_whose_findings_ecr_did_not_list() -> None:
+    image = any_image(tags=tuple(f"v{n}" for n in range(MOST_TAGS + 1)))
+    scan = RecordedScan(STARTED_AT, "COMPLETE", "ENHANCED", severities={"HIGH": 2})
+    assert UnnamedResult(image, scan, "run-1").again("team/api") == ScanResultFound(
+        repository="team/api",
+        image_digest=image.digest,
+        image_tags=image.tags[:MOST_TAGS],
+        scan_status="COMPLETE",
+        severities={"HIGH": 2},
+        scanned_at=STARTED_AT,
+        run="run-1",
+        scan_type="ENHANCED",
+    )

@@ -14,7 +14,9 @@ from ledger.notified_images import (
     FirstNotified,
     NotifiedImage,
     first_notified,
+    first_of,
     notified_image,
+    notified_key,
     slot_of,
 )
 from ledger.table import attributes, plain
@@ -53,11 +55,13 @@ def test_reads_the_deliveries_of_each_channel() -> None:
         "SNS_3": sent(3, 1),
         "SLACK_first": sent(10, 8),
         "SLACK_2": sent(10, 8),
+        "AMAZON_Q_first": sent(10, 8),
         "expires_at": 1_805_000_000,
     }
     assert notified_image(plain(attributes(item))) == NotifiedImage(
         "sha256:1",
         {
+            "AMAZON_Q": ChannelDeliveries(sent(10, 8)),
             "SLACK": ChannelDeliveries(sent(10, 8), (sent(10, 8),)),
             "SNS": ChannelDeliveries(sent(2), (sent(3, 1), sent(10, 8))),
         },
@@ -133,7 +137,17 @@ def test_a_finding_of_the_image_that_had_the_tag_was_notified_then() -> None:
     assert first_notified(carried, None, before)["SLACK"].delivery == sent(5, 9)
     assert first_notified(carried, after, before)["SLACK"].delivery == sent(5, 9)
     assert first_notified(carried, after, image(sent(4)))["SLACK"].delivery == sent(1, 30)
-    assert first_notified(carried, after)["SLACK"].delivery == sent(1, 30)
+    assert first_notified(carried, after)["SLACK"] == FirstNotified(sent(1, 30), is_exact=False)
+
+
+def test_of_two_deliveries_at_the_same_time_that_of_the_image_before_counts() -> None:
+    of_both = first_notified(finding(4, OTHER), image(sent(1)), image(sent(4)))
+    assert of_both["SLACK"].delivery == sent(4)
+
+
+def test_names_the_item_of_an_image_and_the_attributes_of_a_channel() -> None:
+    assert notified_key("team/api", "sha256:1") == ("repository#team/api", "notified#sha256:1")
+    assert (first_of("SLACK"), slot_of("SLACK", SLOTS + 3)) == ("SLACK_first", "SLACK_3")
 
 
 @given(

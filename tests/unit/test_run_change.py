@@ -50,6 +50,11 @@ def before(repositories: int | None, scan_type: str = "BASIC") -> LastRun:
             None,
             f"{NO_MATCH} This is the first run. Check the parameter RepositoryFilter.",
         ),
+        (
+            found(PRDO),
+            before(1),
+            f"{NO_MATCH} The run before had 1. Check the parameter RepositoryFilter.",
+        ),
         # Only enhanced scanning was seen so far.
         (
             found(PRDO),
@@ -170,6 +175,32 @@ def test_explains_a_run_that_is_not_compared(now: FoundByRun, remark: str | None
     dry = replace(now, dry_run=now.choice.by is not Selection.RERUN)
     assert compare(dry, state) == News(None, remark)
     assert state.reads == 0
+
+
+@pytest.mark.parametrize("now", [found(PRDO), found(TYPED), found(ALL, 41)])
+def test_compares_and_notes_a_run_and_does_the_same_in_another_attempt(now: FoundByRun) -> None:
+    state: Any = FakeRunState(before(41))
+    first = compare(now, state)
+    assert first == news_of(now, before(41))
+    assert state.noted == [before(41), noted(now, before(41))]
+    assert compare(now, state) == first
+    assert state.noted[2:] == state.noted[1:2]
+
+
+@pytest.mark.parametrize(
+    ("by", "dry_run", "is_whole", "moves_the_beginning"),
+    [
+        (Selection.PARAMETER, False, True, True),
+        (Selection.PARAMETER, True, True, False),
+        (Selection.FILTER, False, False, False),
+        (Selection.RERUN, True, False, False),
+    ],
+)
+def test_a_run_over_all_repositories_moves_where_the_next_one_begins(
+    by: Selection, *, dry_run: bool, is_whole: bool, moves_the_beginning: bool
+) -> None:
+    run = replace(found(RepositoryChoice(by)), dry_run=dry_run)
+    assert (run.is_whole, run.moves_the_beginning) == (is_whole, moves_the_beginning)
 
 
 def test_a_long_filter_leaves_room_for_what_to_do() -> None:

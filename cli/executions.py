@@ -9,14 +9,29 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from cli.exits import CommandError, ExitCode, UsageError
+from cli.output import age
+from cli.shown_commands import own
 from cli.stack import Stack
 from runtime import clock
 
-LOOKED_AT = 100  # the newest ones, where one of some kind is looked for
+LOOKED_AT = 1_000  # the newest ones, where one of some kind is looked for: 2 minutes at most
 REDRIVABLE_FOR = timedelta(days=14)  # after the end
 SUCCEEDED, RUNNING = "SUCCEEDED", "RUNNING"
 _UNDER_WAY = (RUNNING, "PENDING_REDRIVE")
 _MAP_STOPPED = "States.ExceedToleratedFailureThreshold"
+
+
+class SearchCut(CommandError):
+    """An execution was not found among the newest, and there are more."""
+
+    code = ExitCode.INCOMPLETE
+
+    def __init__(self) -> None:
+        super().__init__(
+            f"Only the newest {LOOKED_AT:,} executions of RescanRegistry were searched, most of "
+            "them dry runs: what is before them is not known."
+        )
 
 
 @dataclass(frozen=True)
@@ -62,6 +77,11 @@ class Execution:
     def is_dry_run(self) -> bool:
         """Return whether it starts no scan. Only for an execution that was described."""
         return self.given.get("dry_run") is True
+
+    @property
+    def is_whole(self) -> bool:
+        """Return whether it is over the whole registry. Only for one that was described."""
+        return not self.given.keys() & {"repositories", "repository_filter", "rerun_of"}
 
     @property
     def rerun_of(self) -> str | None:
@@ -137,19 +157,23 @@ class Executions:
         return list(islice(self._all(), most))
 
     def newest_real(self) -> Iterator[Execution]:
-        """Describe those of the newest that have ended and were no dry run, newest first."""
-        for each in self.newest(LOOKED_AT):
+        """Describe those that have ended and were no dry run, newest first.
+
+        Raises SearchCut after LOOKED_AT executions of any kind.
+        """
+        for number, each in enumerate(self._all()):
+            if number == LOOKED_AT:
+                raise SearchCut
             found = None if each.is_running else self.find(each.name)
             if found and not found.is_dry_run:
                 yield found
 
-    def under_way(self) -> Execution | None:
-        """Describe the newest execution that is in progress and no dry run; None without one."""
-        for each in self.newest(LOOKED_AT):
-            found = self.find(each.name) if each.is_running else None
+    def under_way(self) -> Iterator[Execution]:
+        """Describe the executions that are in progress and no dry runs, newest first."""
+        for each in self._all(statusFilter=RUNNING):
+            found = self.find(each.name)
             if found and found.is_running and not found.is_dry_run:
-                return found
-        return None
+                yield found
 
     def progress(self, run: str) -> MapProgress | None:
         """Count the repositories of a run; None before its Map has begun."""
@@ -164,9 +188,9 @@ class Executions:
         """Continue an execution where it has ended."""
         self._client.redrive_execution(executionArn=execution.arn)
 
-    def _all(self) -> Iterator[Execution]:
-        pages = self._client.get_paginator("list_executions").paginate(stateMachineArn=self.machine)
-        for page in pages:
+    def _all(self, **only: str) -> Iterator[Execution]:
+        pages = self._client.get_paginator("list_executions")
+        for page in pages.paginate(stateMachineArn=self.machine, **only):
             for each in page["executions"]:
                 yield Execution(
                     name=each["name"],
@@ -175,3 +199,11 @@ class Executions:
                     started_at=each["startDate"],
                     ended_at=each.get("stopDate"),
                 )
+
+
+def running(stack: Stack, other: Execution) -> UsageError:
+    """Make the error of a command that starts nothing beside an execution in progress."""
+    return UsageError(
+        f"{other.name} has been running for {age(other.started_at, clock.now())}: "
+        f"{own(stack, 'status --follow')} shows when it has ended."
+    )

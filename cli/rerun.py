@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from cli.call import Call
-from cli.executions import REDRIVABLE_FOR, SUCCEEDED, Execution, Executions
+from cli.executions import REDRIVABLE_FOR, SUCCEEDED, Execution, Executions, running
 from cli.exits import CommandError, ExitCode, UsageError
 from cli.run_files import RunFiles
 from cli.shown_commands import own
@@ -90,14 +90,15 @@ def rerun(call: Call, run: str | None, *, redrive: bool) -> ExitCode:
             )
         )
         return ExitCode.DONE
-    if execution.is_running:
-        raise UsageError(f"{execution.name} is running: {_follow(stack)} shows when it has ended.")
+    if other := execution if execution.is_running else _in_the_way(executions, execution):
+        raise running(stack, other)
     if redrive:
         return _redriven(call, executions, execution)
     left = _left_of(stack, execution)
     if left is None:
         return _again(call, executions, execution)
     found = _answer(stack, execution, left)
+    _check_records(stack, execution, found.left)
     if not found.left:
         call.answer(Rerun(None, f"{execution.name} has done everything: nothing to rerun."))
         return ExitCode.DONE
@@ -136,6 +137,22 @@ def _newest_failed(stack: Stack, executions: Executions) -> Execution | None:
     return None
 
 
+def _in_the_way(executions: Executions, execution: Execution) -> Execution | None:
+    """Return an execution in progress that does what is left, and perhaps more.
+
+    A second one beside it would list the same repositories, and use the same quota.
+    """
+    if execution.is_dry_run:
+        return None
+    origin = _origin(executions, execution)
+    does_it = (
+        each
+        for each in executions.under_way()
+        if each.is_whole or _origin(executions, each) == origin
+    )
+    return next(does_it, None)
+
+
 def _origin(executions: Executions, execution: Execution) -> str:
     """Return the name of the run that a chain of reruns began with.
 
@@ -159,6 +176,22 @@ def _left_of(stack: Stack, execution: Execution) -> RunSummary | None:
     ended_at = execution.ended_at or clock.now()
     facts = RunFacts(execution.name, execution.is_dry_run, execution.started_at, ended_at)
     return summary_of(facts, names, records.for_run(execution.name))
+
+
+def _check_records(stack: Stack, execution: Execution, left: int) -> None:
+    """Raise UsageError if records of the run are deleted: what is left is not known then.
+
+    The list and the summary of a run can be kept longer: S3 deletes files after midnight, and
+    RunRetentionDays counts for records as it was when the run began.
+    """
+    kept_for = timedelta(days=int(stack.parameter("RunRetentionDays")))
+    summary = RunFiles(stack).summary(execution.name)
+    known = summary.repositories_not_done + summary.repositories_deferred if summary else left
+    if left > known or execution.started_at + kept_for < clock.now():
+        raise UsageError(
+            f"The records of {execution.name} are older than RunRetentionDays, and what it did not "
+            f"finish is not known: {own(stack, 'run')} starts a run over the whole registry."
+        )
 
 
 def _answer(stack: Stack, execution: Execution, left: RunSummary) -> Rerun:

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cli.call import Call
-from cli.executions import RUNNING, Execution, Executions
+from cli.executions import RUNNING, Execution, Executions, running
 from cli.exits import ExitCode, UsageError
-from cli.output import age, duration
+from cli.output import duration
 from cli.run_files import RunFiles
 from cli.run_input import check_selection, read_input
 from cli.shown_commands import own
@@ -89,11 +89,8 @@ def run(call: Call, run_input: str, *, follow: bool) -> ExitCode:
         )
     stack = call.stack
     executions = Executions(stack)
-    if other := executions.under_way():
-        raise UsageError(
-            f"{other.name} has been running for {age(other.started_at, clock.now())}: "
-            f"{own(stack, 'status --follow')} shows when it has ended."
-        )
+    if other := next(executions.under_way(), None):
+        raise running(stack, other)
     check_selection(stack, document)
     scan_type = EcrRegistry(stack.client("ecr")).scan_type()
     if scan_type == "ENHANCED":

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from cli.call import Call
-from cli.executions import Execution, Executions, MapProgress
+from cli.executions import Execution, Executions, MapProgress, SearchCut
 from cli.exits import ExitCode
 from cli.output import Output, add_row, age, duration, number, table
 from cli.run_files import RunFiles
@@ -107,12 +107,13 @@ class Status:
     queues: messages that wait, by queue. unfinished: executions of NotifyScan that ended early and
     are started again by the next digest. schedules: by what they start.
     look: the command that lists what is undelivered. start: the command that starts a run.
-    has_failed: whether the newest run that has ended, dry runs aside, did not succeed.
+    has_failed: whether the newest run that has ended, dry runs aside, did not succeed; absent
+    if it is not among the executions that are searched.
     damaged: summaries that could not be read.
     """
 
     runs: tuple[ShownRun, ...]
-    has_failed: bool
+    has_failed: bool | None
     running: tuple[RunningRun, ...]
     queues: Mapping[str, int]
     unfinished: int
@@ -209,18 +210,20 @@ def status(call: Call, *, runs: int, follow: bool) -> ExitCode:
     call.answer(found)
     if found.has_failed:
         return ExitCode.BAD
-    return ExitCode.INCOMPLETE if found.damaged else ExitCode.DONE
+    if found.has_failed is None:
+        call.output.complain(str(SearchCut()))
+    is_incomplete = found.has_failed is None or found.damaged
+    return ExitCode.INCOMPLETE if is_incomplete else ExitCode.DONE
 
 
 def read_status(stack: Stack, most: int) -> Status:
     """Read what a stack does."""
     executions, files, now = Executions(stack), RunFiles(stack), clock.now()
     listed = executions.newest(most)
-    last = next(executions.newest_real(), None)
     table_of = Table(stack.client("dynamodb"), stack.output("LedgerTableName"))
     return Status(
         runs=tuple(shown_run(executions, files, each) for each in listed),
-        has_failed=last is not None and last.has_failed,
+        has_failed=_has_failed(executions),
         running=tuple(_running(stack, executions, each) for each in listed if each.is_running),
         queues={
             "undelivered": _messages(stack, "UndeliveredQueueUrl"),
@@ -233,6 +236,14 @@ def read_status(stack: Stack, most: int) -> Status:
         start=own(stack, "run"),
         damaged=tuple(files.damaged),
     )
+
+
+def _has_failed(executions: Executions) -> bool | None:
+    try:
+        last = next(executions.newest_real(), None)
+    except SearchCut:
+        return None
+    return last is not None and last.has_failed
 
 
 def shown_run(executions: Executions, files: RunFiles, execution: Execution) -> ShownRun:

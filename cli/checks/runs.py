@@ -9,7 +9,7 @@ from typing import Any
 
 from cli.answers import file_of, set_parameter
 from cli.checks.result import Result, fault, ok, unchecked, warn
-from cli.executions import SUCCEEDED, Execution, Executions
+from cli.executions import SUCCEEDED, Execution, Executions, SearchCut
 from cli.exits import CommandError
 from cli.output import age
 from cli.patterns import NotAPattern, checked
@@ -227,10 +227,13 @@ def _enable(stack: Stack, found: Mapping[str, Any]) -> str:
 def _last_run(stack: Stack, *, is_on: bool) -> tuple[str, list[Result]]:
     """Say how the last run ended, and check that one has succeeded in two intervals."""
     ended = list[Execution]()
-    for run in Executions(stack).newest_real():
-        ended.append(run)
-        if run.status == SUCCEEDED:
-            break
+    try:
+        for run in Executions(stack).newest_real():
+            ended.append(run)
+            if run.status == SUCCEEDED:
+                break
+    except SearchCut as error:
+        return "", [unchecked(error, "the last run: ")]
     succeeded = [each.ended_at for each in ended if each.ended_at and each.status == SUCCEEDED]
     interval = timedelta(seconds=int(stack.parameter("ScheduleIntervalSeconds")))
     now = clock.now()

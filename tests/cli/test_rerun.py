@@ -13,7 +13,7 @@ from ledger.run_records import RecordStatus, RunRecord, RunRecords
 from ledger.table import Table
 from tests.cli.conftest import TERMINAL, Run, assert_declined
 from tests.cli.recorded import Recorded, refused
-from tests.cli.test_status import let_run, listed
+from tests.cli.test_status import let_plan, let_run, listed
 from tests.support.clock import NOW
 from tests.support.summaries import any_summary, write_summary
 
@@ -194,7 +194,9 @@ PLAN, FIRST, SECOND = {"dry_run": True}, {"rerun_of": "bad"}, {"rerun_of": "firs
         ({"plan": ("FAILED", PLAN)}, None),
         ({"plan": ("FAILED", PLAN), "bad": ("FAILED", {})}, "bad"),
         ({"first": ("SUCCEEDED", FIRST | PLAN), "bad": ("FAILED", {})}, "bad"),
-        ({"now": ("RUNNING", {}), "bad": ("FAILED", {})}, "bad"),
+        ({"now": ("RUNNING", {"repositories": ["a"]}), "bad": ("FAILED", {})}, "bad"),
+        ({"now": ("RUNNING", PLAN), "bad": ("FAILED", {})}, "bad"),
+        ({"now": ("RUNNING", {"rerun_of": "other"}), "bad": ("FAILED", {})}, "bad"),
         (
             {"second": ("SUCCEEDED", SECOND), "first": ("FAILED", FIRST), "bad": ("FAILED", {})},
             None,
@@ -227,6 +229,69 @@ def test_finds_the_newest_run_with_something_left(
     answer = run("rerun", "--yes", "-o", "json")
     assert answer.exit_code == 0, answer.stderr
     assert json.loads(answer.stdout)["run"] == reruns
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{}, {"rescan_after": "2d"}, FIRST, SECOND],
+    ids=["whole", "as whole", "rerun", "chain"],
+)
+@pytest.mark.parametrize("options", [(), ("bad",), ("first",), ("bad", "--redrive")])
+@pytest.mark.usefixtures("failed")
+def test_starts_nothing_beside_a_run_that_does_what_is_left(
+    run: Run, recorded: Recorded, given: dict[str, str], options: tuple[str, ...]
+) -> None:
+    runs = {"now": given, "first": FIRST}
+    executions = (listed("first", "FAILED", 40), listed("bad", "FAILED"))
+    let_run(recorded, listed("now", "RUNNING", 5, None), *executions, **runs)
+    answer = run("rerun", "--yes", *options)
+    assert (answer.exit_code, answer.stderr) == (
+        2,
+        "now has been running for 5 min: ecr-rescan status --follow shows when it has ended.\n",
+    )
+    assert started(recorded) == recorded.asked["RedriveExecution"] == []
+
+
+@pytest.mark.usefixtures("failed")
+def test_a_dry_run_is_started_again_beside_a_run(run: Run, recorded: Recorded) -> None:
+    let_run(recorded, listed("now", "RUNNING", 5, None), listed("bad", "FAILED"), bad=PLAN)
+    assert run("rerun", "bad", "--yes").exit_code == 0
+    assert len(started(recorded)) == 1
+
+
+@pytest.mark.usefixtures("failed")
+def test_finds_the_run_that_failed_before_many_dry_runs(
+    run: Run, recorded: Recorded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    let_plan(recorded, 120, listed("bad", "FAILED"))
+    assert run("rerun", "--yes").stdout.startswith("started")
+    monkeypatch.setattr("cli.executions.LOOKED_AT", 100)
+    answer = run("rerun", "--yes")
+    assert (answer.exit_code, answer.stdout) == (4, "")
+    assert "Only the newest 100 executions of RescanRegistry were searched" in answer.stderr
+
+
+@pytest.mark.parametrize("status", ["SUCCEEDED", "FAILED"])
+@pytest.mark.parametrize(
+    ("days", "not_done", "is_known"),
+    [(29, None, True), (31, None, False), (20, 2, True), (20, 1, False)],
+)
+@pytest.mark.usefixtures("failed")
+def test_a_run_whose_records_are_deleted_is_not_run_again(
+    run: Run, recorded: Recorded, status: str, days: int, not_done: int | None, is_known: bool
+) -> None:
+    """Its list and its summary can be there still, and all of it would seem to be left."""
+    if not_done:
+        write_summary(
+            RunBucket(boto3.client("s3"), "run-bucket"),
+            any_summary("bad", repositories_not_done=not_done),
+        )
+    let_run(recorded, listed("bad", status, days * 24 * 60))
+    answer = run("rerun", "bad", "--yes")
+    assert answer.exit_code == (0 if is_known else 2)
+    assert len(started(recorded)) == is_known
+    said = "not known: ecr-rescan run starts a run over the whole registry.\n"
+    assert (said in answer.stderr) is not is_known
 
 
 def test_the_reruns_of_a_run_over_everything_do_what_older_ones_left(
@@ -278,7 +343,7 @@ def test_a_run_that_is_none_or_in_progress_is_refused(
     recorded.answer("DescribeExecution", listed("now", "RUNNING", 2, None))
     answer = run("rerun", "now")
     assert answer.exit_code == 2
-    assert "now is running" in answer.stderr
+    assert "now has been running for 2 min" in answer.stderr
     recorded.answer("DescribeExecution", refused("DescribeExecution", "ThrottlingException"))
     assert run("rerun", "now").exit_code == 3
 

@@ -51,7 +51,11 @@ def let_run(recorded: Recorded, *executions: dict[str, Any], **given: object) ->
             raise refused("DescribeExecution", "ExecutionDoesNotExist")
         return {**by_name[name], "input": json.dumps(given.get(name, {}))}
 
-    recorded.answer("ListExecutions", {"executions": [*executions]})
+    def selected(asked: dict[str, Any]) -> dict[str, Any]:
+        only = asked.get("statusFilter")
+        return {"executions": [each for each in executions if only in (None, each["status"])]}
+
+    recorded.answer("ListExecutions", selected)
     recorded.answer("DescribeExecution", described)
 
 
@@ -117,6 +121,32 @@ def test_a_stack_without_runs_says_so(run: Run) -> None:
         "next run: cron(0 3 * * ? *), Europe/Berlin",
         "next digest: none, the schedule is disabled (cron(0 3 * * ? *), Europe/Berlin)",
     ]
+
+
+def let_plan(recorded: Recorded, dry_runs: int, *older: dict[str, Any]) -> None:
+    """Let there be dry runs, such as those of a pipeline, and executions before them."""
+    plans = {f"plan-{number}": {"dry_run": True} for number in range(dry_runs)}
+    let_run(recorded, *(listed(name, "SUCCEEDED", 5) for name in plans), *older, **plans)
+
+
+def test_a_run_that_failed_before_many_dry_runs_is_found(run: Run, scheduled: Recorded) -> None:
+    let_plan(scheduled, 120, listed("bad", "FAILED"))
+    assert run("status").exit_code == 1
+
+
+def test_says_that_the_search_was_cut(
+    run: Run, scheduled: Recorded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cli.executions.LOOKED_AT", 3)
+    let_plan(scheduled, 3)
+    assert run("status").exit_code == 0
+    let_plan(scheduled, 3, listed("bad", "FAILED"))
+    answer = run("status")
+    assert answer.exit_code == 4
+    assert answer.stderr == (
+        "Only the newest 3 executions of RescanRegistry were searched, most of them dry runs: what "
+        "is before them is not known.\n"
+    )
 
 
 def test_lists_the_last_runs_and_ends_badly_if_the_newest_failed(

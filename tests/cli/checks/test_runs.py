@@ -247,6 +247,16 @@ def test_a_dry_run_that_fails_is_no_failure(answer: Answer, opened: Opened) -> N
     assert the(schedule(opened()), State.OK).found.endswith("last run succeeded 24 h ago")
 
 
+def test_a_search_that_was_cut_is_no_failure(
+    answer: Answer, opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cli.executions.LOOKED_AT", 2)
+    runs = {"run-0", "run-1", "run-2"}
+    let_end(answer, *(("SUCCEEDED", day * DAY) for day in range(3)), dry=runs)
+    result = the(schedule(opened()), State.UNCHECKED)
+    assert result.found.startswith("the last run: Only the newest 2 executions of RescanRegistry")
+
+
 # The oldest scan
 
 

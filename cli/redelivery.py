@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 # https://community.pagerduty.com/forum/t/monitoring-api-rate-limiting/3318
 _PER_SECOND: Mapping[str, int] = {Channel.SLACK: 1, Channel.TEAMS: 4, Channel.PAGERDUTY: 2}
 _OTHERS_PER_SECOND = 10
-_RENEWED_EVERY = timedelta(minutes=10)  # of the 15 that the queue hides a message
 _MOST_REFUSALS = 3  # in succession; then a taker gets no more in this pass
 _SETTLED_WITHIN = timedelta(seconds=60)
 _LOOKS_EVERY = 2  # seconds
@@ -46,7 +45,7 @@ class Outcome(StrEnum):
     STARTED = "started"  # its taker has it; what that makes of it is not known
     UNSETTLED = "unsettled"  # not delivered and not kept, one minute after the last start
     KEPT = "kept_again"  # its receiver refused it, or did not answer: it is in the queue again
-    LEFT = "left"  # its taker did not take it: it is in the queue still
+    LEFT = "left"  # its taker did not take it, or others can: it is in the queue still
 
 
 @dataclass(frozen=True)
@@ -118,18 +117,15 @@ class Redelivery:
     ) -> None:
         """Give each message to its taker when it is its turn, and delete it from the queue then.
 
-        One that its taker refuses is left in the queue.
+        One that its taker refuses is left in the queue; so is one that it hides no longer.
         """
         lanes: dict[str, deque[WaitingMessage]] = {}
         for each in sorted(messages, key=lambda message: message.taken.sent_at):
             lanes.setdefault(_lane(each.kept), deque()).append(each)
         free: dict[str, datetime] = {}
-        hidden_at = clock.now()
         while lanes:
+            self._queue.keep_hidden()
             now = clock.now()
-            if now - hidden_at >= _RENEWED_EVERY:
-                self._queue.hide()
-                hidden_at = now
             starts = {
                 lane: max(free.get(each, now) for each in _receivers(waiting[0].kept))
                 for lane, waiting in lanes.items()
@@ -139,7 +135,7 @@ class Redelivery:
             message = lanes[lane].popleft()
             if not lanes[lane]:
                 del lanes[lane]
-            if self._is_taken(message.kept):
+            if self._queue.hides(message.taken) and self._is_taken(message.kept):
                 for receiver in _receivers(message.kept):
                     free[receiver] = clock.now() + timedelta(seconds=1 / per_second(receiver))
                 self._queue.delete(message.taken)

@@ -13,7 +13,7 @@ from cli.kept_messages import UnknownMessageError, read
 from cli.output import add_row, age, number, table
 from cli.redelivery import Outcome, Redelivery, Takers, WaitingMessage, per_second
 from cli.shown_commands import own
-from cli.undelivered_queue import KEPT_FOR, MOST, TakenMessage, UndeliveredQueue
+from cli.undelivered_queue import HIDDEN_FOR, KEPT_FOR, MOST, TakenMessage, UndeliveredQueue
 from ledger.deliveries import Deliveries
 from ledger.errors import LedgerUnavailable
 from ledger.table import Table
@@ -21,7 +21,7 @@ from ledger.unfinished_executions import UnfinishedExecutions
 from reporting.text import visible
 from runtime import clock
 from runtime.nouns import counted
-from send_digest.restart_unfinished import restart_unfinished
+from send_digest.restart_unfinished import restart_each
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -40,12 +40,13 @@ class Unknown:
 class KeptMessages:
     """What the queue keeps. unfinished: executions of NotifyScan that can be started again.
 
-    send: the command that sends it again.
+    hidden: messages that others read or send now. send: the command that sends it again.
     """
 
     messages: Sequence[WaitingMessage]
     unknown: Sequence[Unknown]
     unfinished: int
+    hidden: int
     is_whole: bool
     now: datetime
     send: str
@@ -56,6 +57,7 @@ class KeptMessages:
             "messages": list(self.rows()),
             "unknown": [vars(each) for each in self.unknown],
             "unfinished_executions": self.unfinished,
+            "hidden": self.hidden,
             "is_whole": self.is_whole,
         }
 
@@ -84,8 +86,10 @@ class KeptMessages:
             are = "is" if len(self.messages) == 1 else "are"
             kept = f"{len(self.messages):,} {are} kept{more}, for {KEPT_FOR.days} "
             console.print(f"{kept}days each. {self.send}", soft_wrap=True)
-        elif not self.unknown:
+        elif not self.unknown and not self.hidden:
             console.print("The dead-letter queue Undelivered is empty.")
+        if self.hidden:
+            console.print(_of_hidden(self.hidden), soft_wrap=True)
         if self.unfinished:
             executions = counted(self.unfinished, "execution")
             words = f"did not finish: {self.send} starts what is left over"
@@ -96,12 +100,15 @@ class KeptMessages:
 class SentMessages:
     """What became of the messages, by what each is, such as a channel or a kind of event.
 
-    look: the command that lists what is left.
+    restarted, unfinished: executions of NotifyScan that were started again, and that are left.
+    hidden: messages that others read or send now. look: the command that lists what is left.
     """
 
     outcomes: Mapping[str, Counter[Outcome]]
     unknown: Sequence[Unknown]
     restarted: int
+    unfinished: int
+    hidden: int
     is_whole: bool
     look: str
 
@@ -112,9 +119,9 @@ class SentMessages:
 
     @property
     def is_complete(self) -> bool:
-        """Return whether nothing is in the queue that was there, or came back."""
+        """Return whether nothing is left that was there, or came back."""
         left = sum(self.total[each] for each in (Outcome.UNSETTLED, Outcome.KEPT, Outcome.LEFT))
-        return self.is_whole and not left and not self.unknown
+        return self.is_whole and not (left or self.unknown or self.hidden or self.unfinished)
 
     def document(self) -> Mapping[str, object]:
         """Return it for JSON."""
@@ -122,6 +129,8 @@ class SentMessages:
             "sent": list(self.rows()),
             "unknown": [vars(each) for each in self.unknown],
             "restarted_executions": self.restarted,
+            "unfinished_executions": self.unfinished,
+            "hidden": self.hidden,
             "is_complete": self.is_complete,
             "is_whole": self.is_whole,
         }
@@ -139,7 +148,16 @@ class SentMessages:
             for what, outcomes in self.outcomes.items():
                 add_row(listed, what, *(number(outcomes[each]) for each in Outcome))
             console.print(listed)
-        console.print(self._sentence(), soft_wrap=True)
+        if sentence := self._sentence():
+            console.print(sentence, soft_wrap=True)
+        if self.hidden:
+            console.print(_of_hidden(self.hidden), soft_wrap=True)
+        if self.unfinished:
+            executions = counted(self.unfinished, "execution")
+            console.print(
+                f"{executions} of NotifyScan that did not finish: not started again. {self.look}",
+                soft_wrap=True,
+            )
         if self.restarted:
             executions = counted(self.restarted, "execution")
             console.print(f"{executions} of NotifyScan that did not finish: started again.")
@@ -156,10 +174,18 @@ class SentMessages:
         named = [f"{counts[each]:,} {word}" for each, word in words.items() if counts[each]]
         named += [f"{len(self.unknown):,} unknown"] if self.unknown else []
         if not named:
-            return "The dead-letter queue Undelivered is empty."
+            return "" if self.hidden else "The dead-letter queue Undelivered is empty."
         more = "" if self.is_whole else f" At most {MOST:,} are sent in one pass: send again."
         look = "" if self.is_complete else f" See what is left: {self.look}"
         return f"{', '.join(named)}.{more}{look}"
+
+
+def _of_hidden(hidden: int) -> str:
+    more = "1 message more is" if hidden == 1 else f"{hidden:,} messages more are"
+    return (
+        f"{more} hidden: another command reads or sends what the queue has, or was interrupted "
+        f"within the last {HIDDEN_FOR.total_seconds() / 60:.0f} minutes. Look again then."
+    )
 
 
 def undelivered(call: Call, *, sends: bool) -> ExitCode:
@@ -174,18 +200,24 @@ def undelivered(call: Call, *, sends: bool) -> ExitCode:
 
 
 def _list(call: Call, queue: UndeliveredQueue, takers: Takers, ledger: Table) -> ExitCode:
+    waiting = queue.waiting()
     with call.output.waiting("reading the queue"), queue.taken() as taken:
         messages, unknown = _read(taken, takers)
     _complain_of(call, unknown)
     now = clock.now()
     unfinished = sum(1 for _ in UnfinishedExecutions(ledger).ended_early(now))
     send = own(call.stack, "undelivered send")
-    call.answer(KeptMessages(messages, unknown, unfinished, len(taken) < MOST, now, send))
-    return ExitCode.DONE
+    hidden = waiting.hidden_from(len(taken))
+    call.answer(KeptMessages(messages, unknown, unfinished, hidden, len(taken) < MOST, now, send))
+    return ExitCode.INCOMPLETE if hidden else ExitCode.DONE
 
 
 def _send(call: Call, queue: UndeliveredQueue, takers: Takers, ledger: Table) -> ExitCode:
-    restarted = restart_unfinished(UnfinishedExecutions(ledger), takers.notify_scan).restarted
+    again, refusals = restart_each(UnfinishedExecutions(ledger), takers.notify_scan)
+    if refusals:
+        problem = command_error(refusals[0])
+        call.output.complain(f"NotifyScan did not start what did not finish. {problem}")
+    waiting = queue.waiting()
     redelivery = Redelivery(queue, takers.give, Deliveries(ledger))
     with queue.taken() as taken:
         messages, unknown = _read(taken, takers)
@@ -203,7 +235,15 @@ def _send(call: Call, queue: UndeliveredQueue, takers: Takers, ledger: Table) ->
     is_whole = len(taken) < MOST
     look = own(call.stack, "undelivered")
     outcomes = _by_kind(messages, redelivery.outcomes)
-    sent = SentMessages(outcomes, unknown, restarted, is_whole, look)
+    sent = SentMessages(
+        outcomes,
+        unknown,
+        restarted=again.restarted,
+        unfinished=again.left + len(refusals),
+        hidden=waiting.hidden_from(len(taken)),
+        is_whole=is_whole,
+        look=look,
+    )
     call.answer(sent)
     return ExitCode.DONE if sent.is_complete else ExitCode.INCOMPLETE
 

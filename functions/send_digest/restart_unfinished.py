@@ -1,5 +1,6 @@
 """Start NotifyScan again for every execution that ended before it had delivered everything."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -38,10 +39,23 @@ class RestartedExecutions:
 def restart_unfinished(
     unfinished: UnfinishedExecutions, executions: NotifyScanExecutions
 ) -> RestartedExecutions:
-    """Start each again, and remove it only then, so that it cannot be lost.
+    """Start each again.
 
     Raises LedgerUnavailable, and NotifyScanNotStarted if one could not be started, after all others
     were; a retry restarts those that are left.
+    """
+    ended, refusals = restart_each(unfinished, executions)
+    if refusals:
+        raise refusals[0]
+    return ended
+
+
+def restart_each(
+    unfinished: UnfinishedExecutions, executions: NotifyScanExecutions
+) -> tuple[RestartedExecutions, Sequence[NotifyScanNotStarted]]:
+    """Start each again, and remove it only then, so that it cannot be lost.
+
+    Return what was refused, too. Raises LedgerUnavailable.
     """
     now, restarted, left = clock.now(), 0, 0
     refusals = list[NotifyScanNotStarted]()
@@ -56,9 +70,7 @@ def restart_unfinished(
             continue
         unfinished.forget(execution.name)
         restarted += 1
-    if refusals:
-        raise refusals[0]
-    return RestartedExecutions(restarted, left)
+    return RestartedExecutions(restarted, left), refusals
 
 
 @entrypoint(RestartRequest)

@@ -171,6 +171,35 @@ def test_10_000_messages_end_with_few_calls_and_without_a_second_taker(
     assert client.calls["ChangeMessageVisibilityBatch"] <= 17 * 500
 
 
+def test_a_queue_that_takes_long_to_read_hides_what_was_read_first(
+    client: QueueOnAClock, queue: UndeliveredQueue, receivers: Receivers, clock: Clock
+) -> None:
+    """The time counts from the first message that was received, not from the first that is sent."""
+    client.put(message("SLACK", number) for number in range(60))
+    receive = client.receive_message
+
+    def receive_slowly(**parameters: Any) -> Any:
+        answer = receive(**parameters)
+        clock.move(timedelta(minutes=4))
+        return answer
+
+    client.receive_message = receive_slowly  # type: ignore[method-assign]
+    sent(queue, receivers)
+    assert len(receivers.given["slack"]) == 60
+    assert (client.calls["ReceiveMessage"], client.messages) == (7, {})
+
+
+def test_what_the_queue_hides_no_longer_is_left_to_others(
+    client: QueueOnAClock, queue: UndeliveredQueue, receivers: Receivers
+) -> None:
+    client.put(message("SLACK", number) for number in range(700))
+    client.refusing = {"m-650", "m-3"}  # of which m-3 is sent before it would be hidden again
+    redelivery = sent(queue, receivers)
+    assert len(receivers.given["slack"]) == 699
+    assert redelivery.outcomes["m-650"] is Outcome.LEFT
+    assert [*client.messages] == ["m-650"]
+
+
 def test_one_pass_takes_no_more_than_the_queue_can_hide(
     client: QueueOnAClock, queue: UndeliveredQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:

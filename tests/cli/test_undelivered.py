@@ -10,9 +10,11 @@ import pytest
 from botocore.exceptions import ClientError
 
 from cli.stack import Account
+from cli.undelivered_queue import Waiting
 from ledger.errors import LedgerUnavailable
 from ledger.table import Table
 from tests.cli.conftest import Run, StackInMemory
+from tests.cli.recorded import Recorded, refused
 from tests.support.clock import Clock
 
 FINDING = {"detail-type": "Inspector2 Finding", "detail": {}}
@@ -314,6 +316,66 @@ def test_starts_again_what_did_not_finish(
     else:
         assert started == {"id": "event-1"}
     assert table(stack).get(("unfinished", "execution#a")) is None
+
+
+def test_what_others_hide_is_not_said_to_be_nothing(
+    stack: StackInMemory, run: Run, put: Callable[..., None]
+) -> None:
+    put(kept(1), kept(2))
+    boto3.client("sqs").receive_message(
+        QueueUrl=stack.outputs["UndeliveredQueueUrl"], MaxNumberOfMessages=1, VisibilityTimeout=900
+    )
+    hidden = (
+        "1 message more is hidden: another command reads or sends what the queue has, or was "
+        "interrupted within the last 15 minutes. Look again then.\n"
+    )
+    listed = run("undelivered")
+    assert (listed.exit_code, listed.stdout.endswith(hidden)) == (4, True)
+    assert "1 is kept, for 14 days each." in listed.stdout
+    found = json.loads(run("undelivered", "-o", "json").stdout)
+    assert (len(found["messages"]), found["hidden"]) == (1, 1)
+    settle(stack, as_="delivered_at", channel="SLACK")
+    sent = run("undelivered", "send")
+    assert sent.exit_code == 4
+    assert sent.stdout.endswith(f"1 delivered. See what is left: ecr-rescan undelivered\n{hidden}")
+    assert json.loads(run("undelivered", "send", "-o", "json").stdout)["hidden"] == 1
+    for arguments in (["undelivered"], ["undelivered", "send"]):
+        assert run(*arguments).stdout == hidden
+
+
+@pytest.mark.parametrize(
+    ("visible", "hidden", "taken", "left"),
+    [
+        (0, 3, 3, 0),  # shown again a moment ago
+        (0, 3, 0, 3),
+        (2, 3, 2, 3),
+        (20_001, 0, 20_000, 0),
+        (20_001, 3, 20_000, 3),
+        (1, 0, 2, 0),
+    ],
+)
+def test_counts_what_is_hidden_by_others(visible: int, hidden: int, taken: int, left: int) -> None:
+    assert Waiting(visible, hidden).hidden_from(taken) == left
+
+
+def test_an_execution_that_is_not_started_keeps_nothing_from_being_sent(
+    stack: StackInMemory, run: Run, put: Callable[..., None], recorded: Recorded
+) -> None:
+    written = {"started_at": "2020-01-01T00:00:00+00:00", "input": "{}"}
+    table(stack).put(("unfinished", "execution#a"), written)
+    put(json.dumps(FINDING))
+    recorded.answer("StartExecution", refused("StartExecution", "InvalidExecutionInput"))
+    result = run("undelivered", "send")
+    assert result.exit_code == 4
+    assert result.stderr == (
+        "NotifyScan did not start what did not finish. StartExecution: InvalidExecutionInput: no\n"
+    )
+    assert result.stdout.endswith(
+        "1 started. See what is left: ecr-rescan undelivered\n"
+        "1 execution of NotifyScan that did not finish: not started again. ecr-rescan undelivered\n"
+    )
+    answer = json.loads(run("undelivered", "send", "-o", "json").stdout)
+    assert (answer["unfinished_executions"], answer["is_complete"]) == (1, False)
 
 
 def test_no_text_of_a_message_commands_a_terminal(

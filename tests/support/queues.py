@@ -19,11 +19,15 @@ class _Message:
 
 
 class QueueOnAClock:
-    """The client of one queue: it hides what is received, and counts the calls."""
+    """The client of one queue: it hides what is received, and counts the calls.
+
+    refusing: receipts whose visibility it does not change.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self.calls: Counter[str] = Counter()
         self.messages: dict[str, _Message] = {}
+        self.refusing: set[str] = set()
         self._clock = clock
         self._put = 0
 
@@ -66,9 +70,14 @@ class QueueOnAClock:
         """Hide messages for some seconds from now."""
         self.calls["ChangeMessageVisibilityBatch"] += 1
         assert 1 <= len(Entries) <= 10
+        failed = []
         for entry in Entries:
+            if entry["ReceiptHandle"] in self.refusing:
+                failed.append({"Id": entry["Id"], "Code": "MessageNotInflight"})
+                continue
             message = self.messages[entry["ReceiptHandle"]]
             message.visible_at = self._clock.now() + timedelta(seconds=entry["VisibilityTimeout"])
+        return {"Failed": failed}
 
     def delete_message(self, *, QueueUrl: str, ReceiptHandle: str) -> None:  # noqa: N803
         """Delete a message."""

@@ -8,21 +8,23 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from cli.call import Call
-from cli.exits import ExitCode, UsageError
+from cli.exits import CommandError, ExitCode, UsageError
 from cli.image_changes import NOT_DELIVERED, ChangeShown, changes_of
+from cli.image_items import ItemsOfImage, items_of
 from cli.output import add_row, age, duration, table
 from cli.policy import has_names, lowest_severity, policy_of
 from cli.report.document import Freshness, ReportedImage
 from cli.report.images import ENHANCED, Known, Rules, reported_image
-from cli.report.listing import ListedImage, Lister
+from cli.report.inventory import UNREADABLE, incomplete
+from cli.report.listing import ListedImage, Lister, filtered
 from cli.report.named_findings import NamedFindings
 from cli.report.rows import image_document
 from cli.risks_in_effect import acceptances, risks_in_effect
 from cli.run_files import ImageLine, RunFiles
 from cli.shown_commands import aws, own
 from cli.stack import Stack
-from ledger.image_baselines import Baselines, StoredImage
-from ledger.notified_images import NotifiedImage, notified_image, notified_key
+from ledger.image_baselines import Baselines
+from ledger.image_records import ImageRecord
 from ledger.table import Table
 from registry.ecr import EcrRegistry
 from registry.images import Image
@@ -57,8 +59,8 @@ class Explanation:
     """What is known of an image.
 
     state: as the report has it. runs: newest first. changes: newest first.
-    next_scan: in a sentence. look: the command that lists what was not delivered.
-    damaged: files of runs that could not be read.
+    next_scan: in a sentence or two. look: the command that lists what was not delivered.
+    missing: what could not be read, or is accepted and not applied, in sentences.
     """
 
     image: str
@@ -70,7 +72,7 @@ class Explanation:
     next_scan: str
     look: str
     now: datetime
-    damaged: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
 
     def document(self) -> Mapping[str, object]:
         """Return all of it."""
@@ -81,7 +83,7 @@ class Explanation:
             "runs": self.runs,
             "changes": self.changes,
             "next_scan": self.next_scan,
-            "damaged": self.damaged,
+            "missing": self.missing,
         }
 
     def rows(self) -> Iterable[Mapping[str, object]]:
@@ -163,7 +165,9 @@ def why(call: Call, image: str) -> ExitCode:
     """Explain one image."""
     explained = explain(call.stack, image)
     call.answer(explained)
-    return ExitCode.INCOMPLETE if explained.damaged else ExitCode.DONE
+    for sentence in explained.missing:
+        call.output.complain(sentence)
+    return ExitCode.INCOMPLETE if explained.missing else ExitCode.DONE
 
 
 def explain(stack: Stack, image: str) -> Explanation:
@@ -178,38 +182,47 @@ def explain(stack: Stack, image: str) -> Explanation:
     existing = Lister(registry, policy, now).list_images([named.repository]).images
     listed = _one(named, [each for each in existing if named.matches(each.image)])
     digest = listed.image.digest if listed else _digest_of(named, ledger)
-    stored = Baselines(ledger).recall(named.repository, digest, ()).image
-    item = ledger.get(notified_key(named.repository, digest))
-    notified = notified_image(item) if item else None
-    origins = _origins(ledger, named.repository, stored)
+    items = items_of(ledger, named.repository, digest, now)
+    stored = items.stored
     runs, line = _in_runs(files, named.repository, digest)
-    if not (listed or stored.record.last_scan or runs):
+    if not (listed or stored.record.last_scan or runs or items.missing):
         list_images = aws(stack, "ecr list-images", repository_name=named.repository)
         raise UsageError(
             f"{visible(image)} is neither in ECR nor in the ledger: "
             f"{list_images} lists what there is."
         )
+    in_effect = risks_in_effect(stack)
+    accepted = acceptances(in_effect.risks, {named.repository}, now.date())
     rules = Rules(
         policy,
         registry.scan_type(),
-        acceptances(risks_in_effect(stack).risks, {named.repository}, now.date()).by_repository,
+        accepted.by_repository,
         now,
         lowest_severity(stack),
         has_names=has_names(stack),
     )
     found = listed or ListedImage(named.repository, Image(digest, tags=stored.tags))
-    state = reported_image(found, _known(stored, notified, origins, line), rules)
+    state = reported_image(found, _known(items, line), rules)
+    never = _why_never(stack, listed, named.repository, rules)
     return Explanation(
         image=image,
         in_ecr=listed is not None,
         state=state,
         rescan_after=policy.rescan_after.total_seconds(),
         runs=runs,
-        changes=changes_of(stack, stored, notified),
-        next_scan=_next_scan(listed, state, stored, rules, line),
+        changes=changes_of(stack, stored, items.notified),
+        next_scan=never or _next_scan(stack, found, state, _Basis(stored.record, rules, line)),
         look=own(stack, "undelivered"),
         now=now,
-        damaged=tuple(files.damaged),
+        missing=(
+            *items.missing,
+            *(
+                f"Outcomes of the image are incomplete: {key} cannot be read."
+                for key in files.damaged
+            ),
+            *([in_effect.refusal] if in_effect.refusal else []),
+            *accepted.remarks,
+        ),
     )
 
 
@@ -233,7 +246,11 @@ def _one(named: _Named, found: list[ListedImage]) -> ListedImage | None:
 def _digest_of(named: _Named, ledger: Table) -> str:
     """Find the digest of an image that ECR does not have, in the ledger."""
     if named.tag:
-        pointers = Baselines(ledger).pointers(named.repository, [named.tag])
+        try:
+            pointers = Baselines(ledger).pointers(named.repository, [named.tag])
+        except UNREADABLE as error:
+            what = incomplete(f"{named.repository}:{named.tag}")
+            raise CommandError(f"{what} Give the digest of the image.") from error
         if named.tag in pointers:
             return pointers[named.tag].image_digest
     elif named.digits and len(named.digits) < _DIGITS:
@@ -261,21 +278,8 @@ def _in_runs(
     return tuple(runs), newest
 
 
-def _origins(ledger: Table, repository: str, stored: StoredImage) -> dict[str, NotifiedImage]:
-    """Return what was delivered about the images that had the tag before, by digest."""
-    found = stored.findings.findings.values() if stored.findings else ()
-    digests = {each.origin for each in found if each.origin}
-    items = ledger.get_many([notified_key(repository, digest) for digest in sorted(digests)])
-    return {each.image_digest: each for each in map(notified_image, items)}
-
-
-def _known(
-    stored: StoredImage,
-    notified: NotifiedImage | None,
-    origins: Mapping[str, NotifiedImage],
-    line: ImageLine | None,
-) -> Known:
-    known = stored.findings
+def _known(items: ItemsOfImage, line: ImageLine | None) -> Known:
+    known = items.stored.findings
     named = known and NamedFindings(
         scan_type=known.scan_type,
         since=known.since,
@@ -283,36 +287,57 @@ def _known(
         kept=known.findings,
         versions={},
     )
-    return Known(stored.record, named or None, stored.child, notified, line, origins)
+    record, child = items.stored.record, items.stored.child
+    return Known(record, named or None, child, items.notified, line, items.origins)
 
 
-def _next_scan(
-    listed: ListedImage | None,
-    state: ReportedImage,
-    stored: StoredImage,
-    rules: Rules,
-    line: ImageLine | None,
-) -> str:
-    """Say when the image is scanned next, or why it is not."""
+def _why_never(
+    stack: Stack, listed: ListedImage | None, repository: str, rules: Rules
+) -> str | None:
+    """Say why no run scans the image, at any age; None if runs do."""
     if listed is None:
         return "It is not in ECR, and will not be scanned."
     if rules.scan_type == ENHANCED:
         return "Amazon Inspector scans it again by itself: enhanced scanning."
     if listed.decision:
         return f"No run will scan it: {listed.decision.outcome}, {listed.decision.reason}."
-    policy, record = rules.policy, stored.record
-    last_scan = newer(known_scan(record, rules.now), listed.image.last_scan)
+    pattern = stack.parameter("RepositoryFilter")
+    if not filtered([repository], pattern):
+        return (
+            f"No scheduled run will scan it: RepositoryFilter={visible(pattern)} does not match "
+            f"{repository}."
+        )
+    return None
+
+
+@dataclass(frozen=True)
+class _Basis:
+    """What says when an image is scanned next. line: of the newest run that decided on it."""
+
+    record: ImageRecord
+    rules: Rules
+    line: ImageLine | None
+
+
+def _next_scan(stack: Stack, listed: ListedImage, state: ReportedImage, basis: _Basis) -> str:
+    """Say when an image is scanned next that runs scan."""
+    policy, record, now = basis.rules.policy, basis.record, basis.rules.now
+    last_scan = newer(known_scan(record, now), listed.image.last_scan)
     dates = scan_dates(listed.image, record)
-    decision = why_not_due(last_scan, dates.with_scan(last_scan), policy, rules.now)
+    decision = why_not_due(last_scan, dates.with_scan(last_scan), policy, now)
     if decision and decision.outcome in (Outcome.UNSUPPORTED, Outcome.UNSCANNABLE):
         retry = duration(policy.unsupported_retry_after.total_seconds())
-        return f"ECR cannot scan it ({decision.reason}). It is tried again {retry} later."
-    if last_scan and last_scan.status == "IN_PROGRESS" and decision:
+        found = f"ECR cannot scan it ({decision.reason}). It is tried again {retry} later."
+    elif last_scan and last_scan.status == "IN_PROGRESS" and decision:
         return "A scan of it is under way."
-    if decision and state.scanned_at:
+    elif decision and state.scanned_at:
         due_at = state.scanned_at + policy.due_after
-        return f"It will be scanned by the first run after {due_at:%Y-%m-%d %H:%M} UTC."
-    return _when_due(line)
+        found = f"It will be scanned by the first run after {due_at:%Y-%m-%d %H:%M} UTC."
+    else:
+        found = _when_due(basis.line)
+    if stack.parameter("ScheduleState") == "ENABLED":
+        return found
+    return f"{found} No run is scheduled, ScheduleState=DISABLED: {own(stack, 'run')} starts one."
 
 
 def _when_due(line: ImageLine | None) -> str:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 SEGMENTS = 8  # of the table, read at the same time
 _PARTITION = "repository#"
-_UNREADABLE = (AttributeError, IndexError, KeyError, TypeError, ValueError, zlib.error)
+UNREADABLE = (AttributeError, IndexError, KeyError, TypeError, ValueError, zlib.error)
 _KINDS = ("image", "child", "notified", "findings")
 _NAMES = (
     *("pk", "sk"),
@@ -96,10 +96,7 @@ class Inventory:
 
     def missing(self) -> Iterator[str]:
         """Say what could not be read, one sentence for each image."""
-        for image in self.unreadable:
-            yield (
-                f"What the ledger knows of {visible(image)} is incomplete: an item cannot be read."
-            )
+        yield from map(incomplete, self.unreadable)
 
     def add(self, other: "Inventory") -> None:
         """Add what another part of the table holds."""
@@ -110,6 +107,11 @@ class Inventory:
         self.searched += other.searched
         self.unreadable += other.unreadable
         self.read_units += other.read_units
+
+
+def incomplete(image: str) -> str:
+    """Say that an item of an image cannot be read. image: repository@digest."""
+    return f"What the ledger knows of {visible(image)} is incomplete: an item cannot be read."
 
 
 def read_inventory(client: "DynamoDBClient", table: str, wanted: WantedFindings) -> Inventory:
@@ -147,7 +149,7 @@ class _Part:
             key = item["pk"].removeprefix(_PARTITION), image_digest
             try:
                 self._take(kind, key, item)
-            except _UNREADABLE:
+            except UNREADABLE:
                 self._found.unreadable.append("@".join(key))
         return self._found
 

@@ -104,7 +104,11 @@ class Lister:
 
 def repositories_of(registry: EcrRegistry, repository_filter: str) -> frozenset[str]:
     """Name the repositories that a run over the whole registry takes."""
-    names = repository_names(registry, Waiting())
+    return filtered(repository_names(registry, Waiting()), repository_filter)
+
+
+def filtered(names: Iterable[str], repository_filter: str) -> frozenset[str]:
+    """Return those of some repositories that RepositoryFilter selects."""
     try:
         return matching_texts(repository_filter, names)
     except PatternTooSlow as error:

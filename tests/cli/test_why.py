@@ -237,6 +237,7 @@ def test_a_run_that_did_not_decide_and_a_damaged_file_are_named(
     answer = run("why", "team/api:v1", "-o", "csv")
     assert answer.exit_code == 4
     assert [*csv.DictReader(io.StringIO(answer.stdout))] == []
+    assert answer.stderr == f"Outcomes of the image are incomplete: {key} cannot be read.\n"
 
 
 def shown(run: Run) -> list[dict[str, Any]]:
@@ -388,3 +389,123 @@ def test_a_scan_that_was_started_is_under_way(run: Run, table: Table) -> None:
     started_at = NOW - timedelta(minutes=5)
     ImageRecords(table).note_started("team/api", A, run="run", at=started_at, expires_at=LATER)
     assert "A scan of it is under way." in run("why", "team/api:v1").stdout
+
+
+@pytest.mark.usefixtures("ecr")
+def test_no_scheduled_run_scans_outside_the_filter(
+    run: Run, stack: StackInMemory, bucket: RunBucket
+) -> None:
+    in_run(bucket, "FRESH", "scanned within RescanAfter")  # of a run that was given its name
+    stack.parameters["RepositoryFilter"] = "prod/"
+    assert run("why", "team/api:v1").stdout.endswith(
+        "\nNo scheduled run will scan it: RepositoryFilter=prod/ does not match team/api.\n"
+    )
+    stack.parameters["RepositoryFilter"] = "team"
+    assert "No scheduled run" not in run("why", "team/api:v1").stdout
+
+
+@pytest.mark.parametrize(
+    ("days", "status", "words"),
+    [
+        (8, "COMPLETE", "It is due"),
+        (1, "COMPLETE", "after 2026"),
+        (1, "UNSUPPORTED_IMAGE", "again"),
+    ],
+)
+@pytest.mark.usefixtures("ecr")
+def test_says_that_no_run_is_scheduled(
+    run: Run, stack: StackInMemory, table: Table, days: int, status: str, words: str
+) -> None:
+    scanned(table, days, status)
+    answer = run("why", "team/api:v1")
+    assert "No run is scheduled" not in answer.stdout
+    stack.parameters["ScheduleState"] = "DISABLED"
+    last = run("why", "team/api:v1").stdout.splitlines()[-1]
+    assert words in last
+    assert last.endswith("No run is scheduled, ScheduleState=DISABLED: ecr-rescan run starts one.")
+
+
+@pytest.mark.parametrize(
+    ("document", "words"),
+    [
+        ("accepted_risks: [", "accepted-risks.yaml, line 2: not YAML"),
+        (
+            "accepted_risks: [{vulnerability: CVE-1, repositories: (a+)+, reason: a, "
+            "expires: 2026-12-31, accepted_by: b}]",
+            "Accepted risks in (a+)+ are not applied",
+        ),
+    ],
+)
+@pytest.mark.usefixtures("ecr", "stack")
+def test_names_accepted_risks_that_are_not_applied(
+    run: Run, monkeypatch: pytest.MonkeyPatch, document: str, words: str
+) -> None:
+    monkeypatch.setattr("runtime.patterns.MOST_SECONDS", 0.0)
+    boto3.client("s3").put_object(
+        Bucket="run-bucket", Key="accepted-risks.yaml", Body=document.encode()
+    )
+    answer = run("why", "team/api:v1", "-o", "json")
+    assert answer.exit_code == 4
+    (missing,) = json.loads(answer.stdout)["missing"]
+    assert words in missing
+    assert answer.stderr == f"{missing}\n"
+
+
+KINDS = ("image", "findings", "child", "notified")
+
+
+def known(table: Table) -> None:
+    """Let the ledger have each kind of item about the image."""
+    changed(table, Change.NEW)
+    scanned(table, 1)
+    child_of = {"platform": "linux/arm64", "tags": frozenset({"v1"}), "expires_at": LATER}
+    table.put(("repository#team/api", f"child#{A}"), child_of)
+    delivery = Delivery("message", NOW, 1)
+    NotifiedImages(table).note("team/api", A, "SLACK", delivery, expires_at=LATER)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.usefixtures("ecr")
+def test_an_item_that_cannot_be_read_is_named_and_hides_no_other(
+    run: Run, table: Table, kind: str
+) -> None:
+    known(table)
+    whole = run("why", "team/api:v1", "-o", "json")
+    assert (whole.exit_code, whole.stderr) == (0, "")
+    damaged = {
+        "image": {"last_scan": {"scanned_at": "yesterday", "status": "COMPLETE"}},
+        "findings": {"found": b"no", "revision": 1, "scan_type": "BASIC", "expires_at": 1},
+        "child": {"platform": 7},
+        "notified": {"SLACK_1": {"message_id": "any"}},
+    }
+    table.put(("repository#team/api", f"{kind}#{A}"), damaged[kind])
+    answer = run("why", "team/api:v1", "-o", "json")
+    assert answer.exit_code == 4
+    said = f"What the ledger knows of team/api@{A} is incomplete: an item cannot be read."
+    assert answer.stderr == f"{said}\n"
+    found, before = json.loads(answer.stdout), json.loads(whole.stdout)
+    assert found["missing"] == [said]
+    assert (found["state"]["scanned_at"] is None) is (kind == "image")
+    assert (found["state"]["platform"] is None) is (kind == "child")
+    assert (found["state"]["notified"] == before["state"]["notified"]) is (kind != "notified")
+
+
+@pytest.mark.usefixtures("stack")
+def test_a_deleted_image_whose_items_cannot_be_read_is_not_unknown(
+    run: Run, recorded: Recorded, table: Table
+) -> None:
+    recorded.answer("DescribeImages", {"imageDetails": []})
+    recorded.answer(
+        "GetRegistryScanningConfiguration",
+        {"registryId": "123456789012", "scanningConfiguration": {"scanType": "BASIC", "rules": []}},
+    )
+    table.put(("repository#team/api", f"image#{A}"), {"last_scan": "damaged"})
+    answer = run("why", f"team/api@{A}")
+    assert answer.exit_code == 4, answer.stderr
+    table.put(("repository#team/api", "tag#v1"), {"image_digest": A})
+    answer = run("why", "team/api:v1")
+    assert (answer.exit_code, answer.stderr) == (
+        3,
+        "What the ledger knows of team/api:v1 is incomplete: an item cannot be read. Give the "
+        "digest of the image.\n",
+    )

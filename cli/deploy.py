@@ -3,6 +3,7 @@
 import textwrap
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 from cli import questions
 from cli.answers import (
@@ -24,6 +25,7 @@ from cli.stack import Stack, existing
 from cli.stack_events import failures
 from cli.template_parameters import Template
 from registry.ecr import EcrRegistry
+from reporting.text import visible
 
 PLANNED = "REVIEW_IN_PROGRESS"  # a first change set, which was not executed
 ONLY_DELETABLE = {"CREATE_FAILED", "DELETE_FAILED", "ROLLBACK_COMPLETE", "ROLLBACK_FAILED"}
@@ -79,6 +81,7 @@ def _deploy(
 
 def _write(call: Call, file: Path, template: Template) -> Written:
     """Write the file of a stack that exists, or of the answers to some questions."""
+    _check_writable(file)
     stack = _updatable(call, file)
     parameters: Mapping[str, str]
     if stack is None:
@@ -101,6 +104,19 @@ def _write(call: Call, file: Path, template: Template) -> Written:
     )
     file.write_text(answers_text(answers, template), "utf-8")
     return Written(file, answers)
+
+
+def _check_writable(file: Path) -> None:
+    """Raise UsageError before any question if no file can be made beside the one to write.
+
+    The answers are not asked twice, and one of them goes into a secret at once.
+    """
+    try:
+        with NamedTemporaryFile(dir=file.parent):
+            pass
+    except OSError as error:
+        reason = visible(str(error.strerror))
+        raise UsageError(f"{file} cannot be written: {reason}. Give another --config.") from error
 
 
 def _updatable(call: Call, file: Path) -> Stack | None:

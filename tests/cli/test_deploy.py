@@ -219,6 +219,24 @@ class TestInit:
             "init asks questions, and there is no terminal: docs/deploying.md has a file to copy.\n"
         )
 
+    @pytest.mark.parametrize(
+        ("config", "reason"),
+        [
+            ("missing/mine.toml", "No such file or directory"),
+            ("Makefile/mine.toml", "Not a directory"),
+        ],
+    )
+    @pytest.mark.parametrize("command", ["init", "deploy"])
+    def test_asks_nothing_if_the_answers_cannot_be_written(
+        self, run: Run, stack: DeployedStack, config: str, reason: str, command: str
+    ) -> None:
+        stack.status = None
+        result = run(command, "--config", config, env=TERMINAL, given="ops@example.com\n")
+        assert (result.exit_code, result.stderr) == (
+            2,
+            f"{config} cannot be written: {reason}. Give another --config.\n",
+        )
+
     def test_overwrites_no_file(self, run: Run, aws: None) -> None:
         Path(FILE).write_text("mine")
         result = run("init", env=TERMINAL)

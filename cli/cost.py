@@ -147,13 +147,22 @@ def alike(repositories: int, images: int) -> Counter[Size]:
 
 
 def startable(sizes: Mapping[Size, int], rate: float) -> Counter[Size]:
-    """Return how many of the due images a run starts; its time and ECR's quota defer the others."""
+    """Return how many of the due images a run starts; its time and ECR's quota defer the others.
+
+    All repositories get the same share of what can be started, and some of them the remainder.
+    """
     due = sum(size.due * count for size, count in sizes.items())
-    share = min(1.0, QUOTA / due, rate * RUN_TIME_LIMIT.total_seconds() / due) if due else 1.0
+    most = min(due, QUOTA, math.floor(rate * RUN_TIME_LIMIT.total_seconds()))
+    shares = {size: divmod(size.due * most, due) if due else (0, 0) for size in sizes}
+    left = most - sum(shares[size][0] * count for size, count in sizes.items())
     started = Counter[Size]()
     for size, count in sizes.items():
-        started[Size(size.images, math.floor(size.due * share))] += count
-    return started
+        share, remainder = shares[size]
+        one_more = min(count, left) if remainder else 0
+        started[Size(size.images, share + 1)] += one_more
+        started[Size(size.images, share)] += count - one_more
+        left -= one_more
+    return +started  # without sizes that no repository has
 
 
 def results_cost(scans: int, *, changed: float = CHANGED, channels: int = CHANNELS) -> Usage:

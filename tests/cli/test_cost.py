@@ -18,6 +18,7 @@ from cli.cost import (
     fixed_usd_a_month,
     results_cost,
     run_cost,
+    startable,
 )
 from cli.prices import prices
 from tests.support.template import ROOT, resources
@@ -55,6 +56,27 @@ def test_a_registry_without_images_costs_little() -> None:
 
 def test_a_daily_run_finds_a_seventh_due() -> None:
     assert alike(100, 50) == {Size(50, 8): 100}
+
+
+@pytest.mark.parametrize(
+    ("sizes", "rate", "starts"),
+    [
+        ({Size(1, 1): 200_000}, 20, 100_000),
+        ({Size(14, 2): 60_000}, 50, 100_000),
+        ({Size(7, 1): 3, Size(70, 10): 2, Size(0, 0): 5}, 20, 23),
+        ({Size(7, 1): 3, Size(700, 100): 2, Size(0, 0): 5}, 0.001, 20),
+        ({Size(7, 1): 30, Size(70, 10): 2}, 0.001, 20),
+        ({Size(0, 0): 4}, 20, 0),
+    ],
+)
+def test_a_run_starts_what_its_time_and_the_quota_allow(
+    sizes: dict[Size, int], rate: float, starts: int
+) -> None:
+    started = startable(sizes, rate)
+    assert sum(size.due * count for size, count in started.items()) == starts
+    assert started.total() == sum(sizes.values())
+    most = max(size.due for size in sizes)
+    assert all(0 <= size.due <= most and count > 0 for size, count in started.items())
 
 
 def test_enhanced_scanning_is_charged_by_image() -> None:

@@ -1,5 +1,6 @@
 """What a run would do now, and what it would cost: ecr-rescan plan."""
 
+import json
 import math
 import re
 from collections import Counter
@@ -246,7 +247,7 @@ def plan(call: Call, run_input: str, *, names_images: bool, shape: str | None) -
     check_selection(stack, document)
     with call.output.waiting("dry run"):
         summary = _dry_run(Executions(stack), RunFiles(stack), {**document, "dry_run": True})
-    made = _plan(stack, summary, str(document.get("repository_filter") or ""), names_images)
+    made = _plan(stack, summary, document, names_images)
     call.answer(made)
     return ExitCode.DONE if made.is_complete else ExitCode.INCOMPLETE
 
@@ -279,7 +280,7 @@ def _dry_run(
 
 
 def _plan(
-    stack: Stack, summary: SummaryDocument, repository_filter: str, names_images: bool
+    stack: Stack, summary: SummaryDocument, document: Mapping[str, object], names_images: bool
 ) -> Plan:
     files, now = RunFiles(stack), clock.now()
     images, due = Counter[str](), Counter[str]()
@@ -298,18 +299,21 @@ def _plan(
         children=int(stack.parameter("MaxConcurrency")),
         batches=int(stack.parameter("MaxScanConcurrency")),
     )
+    given = {"input": json.dumps(document)} if document else {}
     closed_until = boards.closed_until(Operation.START_IMAGE_SCAN)
     is_closed = closed_until is not None and closed_until > now
     return Plan(
         summary=summary,
-        repository_filter=repository_filter or stack.parameter("RepositoryFilter"),
+        repository_filter=str(
+            document.get("repository_filter") or stack.parameter("RepositoryFilter")
+        ),
         due=tuple(sorted(would_start, key=_oldest_first)),
         quota_left=0 if is_closed else max(0, QUOTA - _started(files, since=now - DAY)),
         rate=round(board.rate, 1),
         is_learnt=board.is_learnt,
         cost=run_cost(sizes, speed),
         names_images=names_images,
-        which=own(stack, "plan --images"),
+        which=own(stack, "plan --images", **given),
         damaged=tuple(files.damaged),
     )
 

@@ -116,6 +116,9 @@ def test_prints_what_a_run_would_do(run: Run, stack: StackInMemory) -> None:
     ):
         assert any(re.match(line, each) for each in text.splitlines()), line
     assert "Which ones: ecr-rescan plan --images --region eu-west-1 " in text
+    given = '{"rescan_after": "2d"}'
+    chosen = run("plan", "--input", given).stdout
+    assert f"Which ones: ecr-rescan plan --images --input '{given}' " in chosen
 
 
 @pytest.mark.usefixtures("dry_run")

@@ -15,6 +15,7 @@ from cli.exits import ExitCode
 from cli.shown_commands import own
 from reporting.text import visible
 from runtime import clock
+from runtime.causes import reason
 from runtime.nouns import counted
 
 if TYPE_CHECKING:
@@ -102,9 +103,8 @@ def _ended(execution: str, states: "SFNClient", look: str, wait: timedelta) -> S
         if status == "SUCCEEDED":
             return SentDigest(execution, status, look, output=json.loads(described["output"]))
         if status not in _RUNNING:
-            why = [described.get("error"), described.get("cause")]
-            reason = ": ".join(each for each in why if each)
-            return SentDigest(execution, status, look, reason=reason or status)
+            why = reason(described.get("error"), described.get("cause")) or status
+            return SentDigest(execution, status, look, reason=why)
         if clock.now() >= until:
             return SentDigest(execution, status, look)
         clock.sleep(_LOOKS_EVERY)

@@ -14,6 +14,7 @@ from cli.output import age
 from cli.shown_commands import own
 from cli.stack import Stack
 from runtime import clock
+from runtime.causes import reason
 
 LOOKED_AT = 1_000  # the newest ones, where one of some kind is looked for: 2 minutes at most
 REDRIVABLE_FOR = timedelta(days=14)  # after the end
@@ -66,6 +67,11 @@ class Execution:
     def was_stopped(self) -> bool:
         """Return whether its tolerance, its time or an operator ended it before its last state."""
         return self.has_failed and (self.error == _MAP_STOPPED or self.status != "FAILED")
+
+    @property
+    def reason(self) -> str:
+        """Return why it has not succeeded, in one line: its error or its status."""
+        return reason(self.error, self.cause) or self.status
 
     @property
     def given(self) -> dict[str, object]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from ledger.deliveries import DeliveryKey
 from reporting.text import visible
+from runtime.causes import message_in
 
 MOST_CHARACTERS = 200
 # What EventBridge, its Scheduler, and Lambda call the reason, as attributes of a message:
@@ -127,11 +128,8 @@ def _reason(attributes: Mapping[str, str]) -> str:
 
 
 def _cause(message: Mapping[str, Any]) -> str:
-    cause = message.get("cause", "")
-    try:
-        text = json.loads(cause)["errorMessage"]
-    except (ValueError, TypeError, KeyError):
-        text = cause
+    cause = message.get("cause")
+    text = message_in(cause) if isinstance(cause, str) else ""
     return _line(f"{message.get('error')}: {text}")
 
 

@@ -274,8 +274,8 @@ def _dry_run(
     if summary := files.summary(run):
         return summary
     raise CommandError(
-        f"The dry run {run} has ended without a summary: {execution.status} "
-        f"{visible(f'{execution.error} {execution.cause}')}. docs/operations.md has its errors."
+        f"The dry run {run} did not finish: {visible(execution.reason).rstrip('.')}. "
+        "docs/operations.md#when-a-run-has-failed says what to do."
     )
 
 

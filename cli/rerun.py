@@ -226,7 +226,7 @@ def _redriven(call: Call, executions: Executions, execution: Execution) -> ExitC
 
 def _again(call: Call, executions: Executions, execution: Execution) -> ExitCode:
     """Start a run with the same input, if the run ended before it had listed its repositories."""
-    cause = visible(f"{execution.error}: {execution.cause}")
+    cause = visible(execution.reason)
     if execution.error == _INVALID:
         raise CommandError(f"{execution.name} can only fail again: {cause}")
     if execution.status == SUCCEEDED:

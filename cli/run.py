@@ -20,6 +20,7 @@ from registry.ecr import EcrRegistry
 from reporting.text import visible
 from rescan_registry.outcomes import Outcome
 from runtime import clock
+from runtime.causes import reason
 from runtime.nouns import counted
 
 if TYPE_CHECKING:
@@ -65,8 +66,8 @@ class StartedRun:
 
     def _result(self) -> str:
         if (summary := self.shown.summary) is None:
-            words = [self.shown.execution.error, self.shown.execution.cause]
-            return ": ".join(filter(None, words)) or "it has no summary"
+            execution = self.shown.execution
+            return reason(execution.error, execution.cause) or "it has no summary"
         started, deferred, failed = (
             self.shown.outcome(outcome) or 0
             for outcome in (Outcome.STARTED, Outcome.DEFERRED, Outcome.FAILED)

@@ -25,6 +25,7 @@ from reporting.channels.delivery import Channel
 from reporting.channels.in_use import SECRET_PARAMETERS
 from reporting.text import visible
 from runtime import clock
+from runtime.causes import message_in, reason
 from runtime.nouns import counted
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ def _channel(name: str) -> Channel:
 
 def _answer(channel: Channel, by: str, ended: Mapping[str, Any], stack: Stack) -> TestAnswer:
     if ended["status"] != "SUCCEEDED":
-        why = ": ".join(filter(None, (ended.get("error"), _reason(ended.get("cause", "")))))
+        why = reason(ended.get("error"), ended.get("cause"))
         raise CommandError(
             f"NotifyScan did not send the test: {visible(why or ended['status'])}. "
             f"{own(stack, 'doctor')} checks what it needs."
@@ -131,8 +132,8 @@ def _answer(channel: Channel, by: str, ended: Mapping[str, Any], stack: Stack) -
         )
     (result,) = outcome["results"]
     if error := result.get("error"):
-        reason = _reason(error["Cause"]) or error["Error"]
-        return TestAnswer(name, by, now, False, reason, then=_repair(channel, stack))
+        said = message_in(error["Cause"]) or error["Error"]
+        return TestAnswer(name, by, now, False, said, then=_repair(channel, stack))
     answer = result["answer"]
     if channel in SECRET_PARAMETERS:
         return TestAnswer(
@@ -151,14 +152,6 @@ def _answer(channel: Channel, by: str, ended: Mapping[str, Any], stack: Stack) -
         accepted = f"message {answer['MessageId']}"
     then = _subscribers(stack) if channel is Channel.SNS else _UNKNOWN[channel]
     return TestAnswer(name, by, now, True, accepted, then=(then,))
-
-
-def _reason(cause: str) -> str:
-    """Return what a function says of its error, or the cause as Step Functions has it."""
-    try:
-        return str(json.loads(cause)["errorMessage"])
-    except (ValueError, KeyError, TypeError):
-        return cause
 
 
 def _repair(channel: Channel, stack: Stack) -> tuple[str, ...]:

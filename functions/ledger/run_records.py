@@ -4,7 +4,6 @@ Partition key ``run#<execution name>``, sort key ``repository#<name>``. The stat
 failures itself (RecordFailure), so its definition shares the names of the attributes.
 """
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -12,6 +11,7 @@ from enum import StrEnum
 
 import ledger.client  # noqa: F401 # with the start of a function, which has more CPU than a call
 from ledger.table import Table, ledger_table
+from runtime.causes import message_in
 from runtime.messages import decode
 
 LONGEST_PROBLEM = 500  # characters, also of a remark
@@ -115,18 +115,14 @@ class RunRecord:
     def problem(self) -> str:
         """Return the failure in one line of at most 500 characters.
 
-        It is the message in a Lambda's cause, or the whole cause, and then the examples.
+        It is the message of the cause, and then the examples.
         """
-        cause = self.cause or ""
-        try:
-            message = json.loads(cause)["errorMessage"]
-        except (ValueError, TypeError, KeyError):
-            message = cause
         examples = "".join(
             f"; {reason}, for example, on {example.image_digest}: {example.message}"
             for reason, example in self.examples.items()
         )
-        return f"{self.error}: {' '.join(f'{message}{examples}'.split())}"[:LONGEST_PROBLEM]
+        problem = f"{message_in(self.cause)}{examples}"
+        return f"{self.error}: {' '.join(problem.split())}"[:LONGEST_PROBLEM]
 
 
 class RunRecords:

@@ -9,6 +9,7 @@ import pytest
 
 from cli.stack import Account
 from tests.cli.conftest import Run, StackInMemory
+from tests.support.causes import of_lambda
 from tests.support.clock import NOW, Clock
 
 SENT = {
@@ -109,7 +110,7 @@ def test_says_it_to_programs(stack: StackInMemory, run: Run, ending: Ending) -> 
     ("described", "reason"),
     [
         (
-            {"error": "LedgerUnavailable", "cause": "no\x1b[2J table"},
+            {"error": "LedgerUnavailable", "cause": of_lambda("no\x1b[2J table")},
             "LedgerUnavailable: no�[2J table",
         ),
         ({}, "ABORTED"),

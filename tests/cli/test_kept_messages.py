@@ -5,6 +5,7 @@ import pytest
 
 from cli.kept_messages import Kept, Message, Taker, UnknownMessageError, read
 from ledger.deliveries import DeliveryKey
+from tests.support.causes import of_lambda
 
 DELIVERY = {
     "channel": "SLACK",
@@ -51,7 +52,7 @@ def kept(content: object, **attributes: str) -> Kept:
 
 
 def test_a_delivery_is_tried_alone() -> None:
-    cause = json.dumps({"errorMessage": "SLACK returned 503", "errorType": "WebhookUnavailable"})
+    cause = of_lambda("SLACK returned 503")
     message = {"delivery": DELIVERY, "error": "WebhookUnavailable", "cause": cause}
     assert kept(message) == Kept(
         what="slack",

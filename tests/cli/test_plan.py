@@ -17,6 +17,7 @@ from ledger.table import Table
 from tests.cli.conftest import Run, StackInMemory
 from tests.cli.recorded import Recorded, refused
 from tests.cli.test_run_files import A, B
+from tests.support.causes import of_lambda
 from tests.support.clock import NOW
 from tests.support.summaries import any_summary, write_summary
 
@@ -169,11 +170,14 @@ def test_a_dry_run_without_a_summary_is_an_error(
     recorded.answer(
         "DescribeExecution",
         refused("DescribeExecution", "ExecutionDoesNotExist"),
-        execution("FAILED", error="SettingsError", cause="RescanAfter must be"),
+        execution("FAILED", error="SettingsError", cause=of_lambda("RescanAfter must be.")),
     )
     answer = run("plan")
     assert answer.exit_code == 3
-    assert "FAILED SettingsError RescanAfter must be" in " ".join(answer.stderr.split())
+    assert " ".join(answer.stderr.split()) == (
+        f"The dry run {PLANNED} did not finish: SettingsError: RescanAfter must be. "
+        "docs/operations.md#when-a-run-has-failed says what to do."
+    )
 
 
 @pytest.mark.parametrize("given", ["[]", "{", '{"repositories": []}', '{"rescan_after": "1h"}'])
@@ -181,6 +185,16 @@ def test_an_input_that_no_run_accepts_is_refused_before(run: Run, given: str) ->
     answer = run("plan", "--input", given)
     assert answer.exit_code == 2
     assert "--input" in answer.stderr
+
+
+def test_repositories_that_do_not_exist_are_named_before(
+    run: Run, stack: StackInMemory, recorded: Recorded
+) -> None:
+    answer = run("plan", "--input", '{"repositories": ["team/nope", "team/gone"]}')
+    assert answer.exit_code == 2
+    assert answer.stderr.startswith("--input: ")
+    assert {"team/nope", "team/gone"} <= set(re.findall(r"team/\w+", answer.stderr))
+    assert "StartExecution" not in recorded.asked
 
 
 def test_an_input_that_selects_nothing_is_refused_before(run: Run, stack: StackInMemory) -> None:

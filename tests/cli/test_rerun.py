@@ -14,6 +14,7 @@ from ledger.table import Table
 from tests.cli.conftest import TERMINAL, Run, assert_declined
 from tests.cli.recorded import Recorded, refused
 from tests.cli.test_status import let_plan, let_run, listed
+from tests.support.causes import of_lambda
 from tests.support.clock import NOW
 from tests.support.summaries import any_summary, write_summary
 
@@ -316,10 +317,12 @@ def test_a_run_that_did_everything_needs_no_rerun(
 def test_a_run_without_a_list_is_started_with_the_same_input(
     run: Run, recorded: Recorded, ended: Ended, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ended("early", error="EcrThrottled", cause="16 times", input='{"rescan_after": "2d"}')
+    ended(
+        "early", error="EcrThrottled", cause=of_lambda("16 times"), input='{"rescan_after": "2d"}'
+    )
     answer = run("rerun", "--yes")
     assert answer.exit_code == 0
-    assert "ended before it had listed its repositories: EcrThrottled: 16" in answer.stderr
+    assert "ended before it had listed its repositories: EcrThrottled: 16 times\n" in answer.stderr
     assert started(recorded) == [(NAME, {"rescan_after": "2d"})]
     recorded.asked.clear()
     assert_declined(run("rerun", env=TERMINAL, given="n\n"))

@@ -13,6 +13,7 @@ from ledger.run_summaries import ImageCounts, summary_key
 from tests.cli.conftest import Run, StackInMemory
 from tests.cli.recorded import Recorded, refused
 from tests.cli.test_status import MAP_RUNS, let_run, listed, map_run
+from tests.support.causes import of_lambda
 from tests.support.clock import NOW
 from tests.support.summaries import any_summary, write_summary
 
@@ -207,7 +208,7 @@ def test_ends_badly_if_the_run_does(
     [
         (
             "FAILED",
-            {"error": "SettingsError", "cause": "RescanAfter must be\x1b[2J"},
+            {"error": "SettingsError", "cause": of_lambda("RescanAfter must be\x1b[2J")},
             "failed after 18 min: SettingsError: RescanAfter must be�[2J",
         ),
         ("TIMED_OUT", {}, "timed out after 18 min: it has no summary"),

@@ -12,6 +12,7 @@ from cli.test_message import LONGEST
 from reporting.channels.delivery import Channel
 from tests.cli.conftest import Run, StackInMemory
 from tests.cli.recorded import Recorded, refused
+from tests.support.causes import of_lambda
 from tests.support.clock import NOW
 
 SECRET = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:ecr-rescan/teams-AbCdEf"
@@ -43,9 +44,7 @@ def refusal(error: str, cause: str) -> dict[str, Any]:
     return result(error={"Error": error, "Cause": cause})
 
 
-TURNED_OFF = json.dumps(
-    {"errorMessage": "TEAMS returned 403: The workflow is turned off", "errorType": "any"}
-)
+TURNED_OFF = of_lambda("TEAMS returned 403: The workflow is turned off")
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 
 from reporting.reports import RunReport
+from tests.support.causes import of_lambda
 from tests.support.events import interpreted, sample
 
 
@@ -72,6 +73,11 @@ def test_the_rerun_of_a_dry_run_that_ended_early_is_dry(asked: object, dry_run: 
     assert run.dry_run == dry_run
     dry = {"dry_run": True} if dry_run else {}
     assert run.rerun == {"rerun_of": "scheduled-2026-03-15", **dry}
+
+
+def test_a_function_has_its_message_as_the_cause() -> None:
+    assert ended(cause=of_lambda("RescanAfter must be")).cause == "RescanAfter must be"
+    assert len(ended(cause=of_lambda("x" * 30_000)).cause or "") == 1_000
 
 
 def test_cuts_a_long_cause() -> None:

@@ -155,7 +155,7 @@ def test_keeps_the_sentence_within_what_a_cause_may_hold() -> None:
         (json.dumps({"errorType": "E"}), 'E: {"errorType": "E"}'),
         ("[1, 2]", "E: [1, 2]"),
         ("5", "E: 5"),
-        ('{"errorMessage": null}', "E: None"),
+        ('{"errorMessage": null}', 'E: {"errorMessage": null}'),
         ("two\nlines  and   spaces", "E: two lines and spaces"),
         ("x" * 1_000, "E: " + "x" * 497),
         (None, "E: "),

@@ -6,6 +6,8 @@ from notify_scan.events.fields import LONGEST_REGION, MOST, Fields, UnreadableSc
 from own_events.rescan_finished import rerun_input
 from reporting import console_links
 from reporting.reports import Interpretation, Reason, RunReport
+from reporting.text import trimmed
+from runtime.causes import message_in
 
 LONGEST_CAUSE = 1_000  # characters
 # Any other error can end a run before it has listed repositories, so that none can be rerun; a run
@@ -35,9 +37,15 @@ def execution_ended(event: Fields) -> Interpretation:
             ended_at=event.time("time"),
             rerun=rerun_input(run, dry_run=dry_run) if has_list else None,
             error=error,
-            cause=detail.long_text("cause", most=LONGEST_CAUSE),
+            cause=_message(detail),
         )
     )
+
+
+def _message(detail: Fields) -> str | None:
+    """Return what the cause says, without the stack trace of a function."""
+    cause = detail.optional_text("cause", most=MOST)
+    return None if cause is None else trimmed(message_in(cause), LONGEST_CAUSE)
 
 
 def _was_dry(detail: Fields) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from botocore.loaders import JSONFileLoader
-from hypothesis import settings
+from hypothesis import Phase, settings
 from pytest_socket import disable_socket, socket_allow_hosts
 
 from runtime.log import logger
@@ -25,6 +25,10 @@ JSONFileLoader.load_file = lambda _, path: _read_model(path)
 
 settings.register_profile("ecr-rescan", deadline=None)
 settings.load_profile("ecr-rescan")
+# The mutation gate asks only whether a test fails, and not for the smallest example of it.
+settings.register_profile(
+    "mutants", settings.get_profile("ci"), phases=[Phase.explicit, Phase.generate]
+)
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist looks at the groups

@@ -37,12 +37,12 @@ for command in json.loads(sys.argv[1]):
 _KILLED = ("killed", "timeout")
 _CHANGED = re.compile(r"^([-+])(?!--|\+\+)(.*)$", re.MULTILINE)
 # For pytest in mutmut's copy of the project. The profile makes Hypothesis try the same examples in
-# every run.
+# every run, and look for no smaller ones.
 _PYTEST = (
     "-o", "addopts=--strict-markers --strict-config --import-mode=importlib",
     "-o", "pythonpath=src .",
     "-p", "no:cacheprovider",
-    "--hypothesis-profile=ci",
+    "--hypothesis-profile=mutants",
     "-m", "not scale and not slow",
 )  # fmt: skip
 

@@ -10,11 +10,20 @@ from ledger.changes import Cause, Change, ChangedFinding, FindingsChange
 from ledger.digest_entries import DigestChange, DigestEntry, sort_key
 from ledger.image_records import ImageState
 from reporting.decision import NotifyOn
-from reporting.reports import DigestedVulnerability, NamedImage, News
+from reporting.reports import (
+    DigestedGroup,
+    DigestedImage,
+    DigestedVulnerability,
+    MovedThreshold,
+    NamedImage,
+    News,
+)
 from send_digest import contents as module
-from send_digest.contents import Contents, DigestPolicy, contents_of
+from send_digest.contents import Contents, DigestPolicy, ReportedImage, contents_of
+from tests.support.clock import NOW
 from tests.support.digests import (
     BAD,
+    EXPIRES_AT,
     FAILED,
     WELL,
     WORSE,
@@ -239,6 +248,8 @@ def test_the_end_of_a_failure_is_listed_where_the_failure_itself_is(left_out: No
     notify_on = DEFAULT_NOTIFY_ON - {left_out}
     ended = [step(FAILED, FAILED, 0, Change.UNCHANGED), step(FAILED, WELL, 1, Change.CLEARED)]
     assert listed(contents(*ended, notify_on=notify_on)) == {}
+    both = frozenset({NotifyOn.FAILED, NotifyOn.CLEARED})
+    assert listed(contents(*ended, notify_on=both)) == {"team/api-1": Change.CLEARED}
     failed = replace(BAD, failed=True)
     still = [step(failed, failed, 0, Change.UNCHANGED), step(failed, BAD, 1, Change.CLEARED)]
     assert listed(contents(*still, notify_on=notify_on)) == {}
@@ -342,8 +353,9 @@ def test_a_threshold_of_which_version_0_3_0_knew_nothing_counts_by_what_exceeds_
 
 
 def test_the_other_threshold_stands_for_several_severities() -> None:
-    before = ImageState({"UNDEFINED": 1, "OTHER": 1}, (), thresholds={"OTHER": 5})
-    now = replace(before, exceeded=("UNDEFINED", "OTHER"), thresholds={"OTHER": 0})
+    names = ("INFORMATIONAL", "UNDEFINED", "OTHER")
+    before = ImageState(dict.fromkeys(names, 1), (), thresholds={"OTHER": 5})
+    now = replace(before, exceeded=names, thresholds={"OTHER": 0})
     change = any_change(1, before, now, change=Change.UNCHANGED, cause=Cause.THRESHOLD)
     (moved,) = contents(replace(change, notify=False)).thresholds
     assert (moved.parameter, moved.threshold, moved.above) == ("OtherThreshold", 0, 1)
@@ -354,6 +366,10 @@ def test_an_image_without_the_tag_that_another_has_by_now_says_so() -> None:
     found = contents(any_change(1), newer)
     old, new = found.listed(found.images)
     assert (old.replaced_by, new.replaced_by) == (newer.image.image_digest, None)
+    first = any_change(0, image="team/api-1:v1", minutes=1)
+    found = contents(first, any_change(1))
+    replaced = [each.replaced_by for each in found.listed(found.images)]
+    assert replaced == [None, first.image.image_digest]
     told = contents(any_change(1), replace(newer, is_told=True))
     assert [each.replaced_by for each in told.listed(told.images)] == [newer.image.image_digest]
 
@@ -363,3 +379,242 @@ def test_an_image_of_the_same_name_elsewhere_replaces_none(elsewhere: dict[str, 
     newer = any_change(2, image="team/api-1:v1", minutes=1, **elsewhere)
     found = contents(any_change(1), newer)
     assert [each.replaced_by for each in found.listed(found.images)] == [None, None]
+
+
+# What is said of each image, and of each vulnerability
+
+
+def link(number: int) -> str:
+    return f"https://console.aws.amazon.com/ecr/any/{number}"
+
+
+def test_says_of_an_image_what_has_changed_since_the_last_digest() -> None:
+    found = contents(
+        step(BAD, WORSE, 0, Change.WORSE, new=(A,)),
+        step(WORSE, FAILED, 1, Change.FAILED),
+        step(FAILED, WORSE, 2, Change.UNCHANGED, new=(B,)),
+    )
+    assert found.images == [
+        DigestedImage(
+            image="team/api-1:v1",
+            account="123456789012",
+            region="eu-central-1",
+            repository="team/api-1",
+            image_digest=f"sha256:{1:064x}",
+            link=link(1),
+            scanned_at=NOW + timedelta(minutes=2),
+            change=Change.WORSE,
+            severities={"CRITICAL": 3, "HIGH": 2},
+            difference={"CRITICAL": 2},
+            is_by_name=True,
+        )
+    ]
+    assert found.reported == [ReportedImage("team/api-1", f"sha256:{1:064x}", 1, EXPIRES_AT)]
+
+
+def test_marks_an_image_by_what_is_known_of_it() -> None:
+    accepted, gone = FindingsChange(accepted=(A,)), FindingsChange(accepted=(A,), gone=(B,))
+    cleared: dict[str, Any] = {"before": BAD, "image_state": WELL, "change": Change.CLEARED}
+    found = contents(
+        any_change(1, **cleared, by_name=accepted),
+        any_change(2, **cleared, by_name=gone),
+        any_change(3, **cleared),
+        any_change(4, BAD, FAILED, change=Change.FAILED, by_name=FindingsChange()),
+        any_change(5, FAILED, WELL, change=Change.CLEARED),
+        any_change(6, WELL, BAD, is_first_sight=True, change=Change.WORSE, by_name=accepted),
+        any_change(7, WELL, BAD, is_reminder=True),
+    )
+    marks = [
+        (it.is_accepted, it.is_by_name, it.is_end_of_failure, it.is_first_sight, it.is_reminder)
+        for it in found.images
+    ]
+    assert marks == [
+        (True, True, False, False, False),
+        (False, True, False, False, False),
+        (False, False, False, False, False),
+        (False, False, False, False, False),
+        (False, False, True, False, False),
+        (False, True, False, True, False),
+        (False, False, False, False, False),
+    ]
+    differences = [it.difference for it in found.images]
+    fewer, more = {"CRITICAL": -1, "HIGH": -2}, {"CRITICAL": 1, "HIGH": 2}
+    assert differences == [fewer, fewer, fewer, {}, {}, more, {}]
+    assert [it.severities for it in found.images[2:4]] == [{}, {}]
+
+
+def test_a_severity_that_is_not_counted_has_no_findings() -> None:
+    (image,) = contents(any_change(1, image_state=ImageState({}, ("HIGH",)))).images
+    assert image.severities == {"HIGH": 0}
+
+
+def test_says_of_a_vulnerability_what_the_first_of_its_worst_findings_says() -> None:
+    full: dict[str, Any] = {"fixed_in": "3.0.3", "uri": "https://any", "score": 9.8}
+    full |= {"was": "HIGH", "has_exploit": True}
+    low = replace(A, package="libssl3", severity="LOW", version="2")
+    first, second = (replace(A, version=each, **full) for each in ("3.0.1", "3.0.2"))
+    found = contents(
+        any_change(1, by_name=FindingsChange(worse=(low,))),
+        any_change(2, by_name=FindingsChange(worse=(low, first))),
+        any_change(3, by_name=FindingsChange(worse=(second,))),
+    )
+    assert found.vulnerabilities == (
+        DigestedVulnerability(
+            name=A.name,
+            news=News.RATED_HIGHER,
+            severity="CRITICAL",
+            packages=("libssl3", "openssl"),
+            images=3,
+            repositories=3,
+            examples=tuple(NamedImage(f"team/api-{each}:v1", link(each)) for each in (1, 2, 3)),
+            version="3.0.1",
+            **full,
+        ),
+    )
+
+
+def test_vulnerabilities_are_listed_by_severity_then_images_then_name() -> None:
+    c, d = (replace(B, name=f"CVE-2026-{number}") for number in (3, 4))
+    found = contents(
+        any_change(1, by_name=FindingsChange(new=(d, c, B), ended=(A,))),
+        any_change(2, by_name=FindingsChange(new=(d,))),
+    )
+    assert [each.name for each in found.vulnerabilities] == [A.name, d.name, B.name, c.name]
+    news = {each.name: each.news for each in found.vulnerabilities}
+    assert (news[A.name], news[B.name]) == (News.NO_LONGER_ACCEPTED, News.NEW)
+
+
+def test_knows_what_is_fixed_rated_lower_and_accepted() -> None:
+    c = replace(B, name="CVE-2026-3")
+    lists = FindingsChange(gone=(A,), better=(B,), accepted=(c,))
+    found = contents(any_change(1, WORSE, BAD, change=Change.BETTER, by_name=lists))
+    assert {each.name: each.news for each in found.fixed} == {
+        A.name: News.FIXED,
+        B.name: News.RATED_LOWER,
+        c.name: News.ACCEPTED,
+    }
+    assert (found.vulnerabilities, found.images_with_news) == ((), 0)
+
+
+def test_counts_images_by_change_and_those_whose_findings_do_not_fit() -> None:
+    cut = FindingsChange(new=(A,), omitted={"new": 7})
+    found = contents(
+        any_change(1, BAD, WELL, change=Change.CLEARED),
+        any_change(2, BAD, FAILED, change=Change.FAILED),
+        any_change(3, by_name=cut),
+        any_change(4, by_name=cut),
+        any_change(5, by_name=FindingsChange(new=(A,))),
+    )
+    assert list(found.changes.items()) == [(Change.NEW, 3), (Change.FAILED, 1), (Change.CLEARED, 1)]
+    assert (found.images_cut, found.images_with_news, found.count) == (2, 3, 5)
+    assert not found.is_empty
+
+
+# What one line says of many images
+
+
+def in_line(number: int, cause: Cause, state: ImageState = BAD, **given: Any) -> DigestChange:
+    given = {"change": Change.UNCHANGED, "cause": cause, **given}
+    return any_change(number, BAD, state, **given)
+
+
+def test_counts_images_of_which_one_line_says_the_same() -> None:
+    away, unsupported = replace(BAD, is_monitored=False), replace(BAD, is_unsupported=True)
+    found = contents(
+        in_line(1, Cause.FIRST_OF_TYPE, replace(BAD, scan_type="ENHANCED")),
+        in_line(2, Cause.FIRST_OF_TYPE, replace(BAD, scan_type="ENHANCED"), notify=False),
+        in_line(3, Cause.FIRST_OF_TYPE, replace(BAD, scan_type=None)),
+        in_line(4, Cause.NOT_MONITORED, away),
+        in_line(5, Cause.NOT_MONITORED),  # and monitored again
+        in_line(6, Cause.UNSUPPORTED, unsupported, repository="team/any"),
+        in_line(7, Cause.UNSUPPORTED, unsupported, repository="team/any"),
+        in_line(8, Cause.UNSUPPORTED),  # and supported again
+    )
+    assert found.first_of_type == {"ENHANCED": 2, "": 1}
+    assert found.not_monitored == [NamedImage("team/api-4:v1", link(4))]
+    assert list(found.unsupported) == ["team/any"]
+    assert (found.count, found.is_empty) == (0, False)
+
+
+def test_counts_how_many_images_a_moved_threshold_moves() -> None:
+    low, high = ({"HIGH": limit, "LOW": 0} for limit in (0, 10))
+    above = replace(BAD, exceeded=("CRITICAL", "HIGH", "LOW"), thresholds=low)
+    below = replace(BAD, exceeded=("CRITICAL",), thresholds=high)
+    moved = [
+        any_change(number, before, now, change=Change.UNCHANGED, cause=Cause.THRESHOLD)
+        for number, (before, now) in enumerate([(above, below), (above, below), (below, above)])
+    ]
+    assert contents(*moved).thresholds == (
+        MovedThreshold("HighThreshold", 10, above=1, below=2),
+        MovedThreshold("LowThreshold", 0, above=1, below=2),
+    )
+
+
+# The images that a run has scanned for the first time
+
+
+def first_scan(number: int, *new: ChangedFinding, **given: Any) -> DigestChange:
+    found = FindingsChange(new=new)
+    return any_change(number, ImageState(), by_name=found, is_first_sight=True, **given)
+
+
+def test_the_baseline_names_the_most_widespread_of_each_severity(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    c = replace(B, name="CVE-2026-3")
+    given = first_scan(1, B, c, A), first_scan(2, c), first_scan(3, image_state=WORSE)
+    found = contents(*given)
+    group = found.baseline_group()
+    assert group
+    assert found.count == 3
+    assert [each.name for each in group.vulnerabilities] == [A.name, c.name, B.name]
+    assert [each.repository for each in group.images] == ["team/api-3", "team/api-1", "team/api-2"]
+    assert replace(group, images=(), vulnerabilities=()) == DigestedGroup(
+        count=3, repositories=3, severities={"CRITICAL": 3, "HIGH": 3}
+    )
+    monkeypatch.setattr(module, "MOST_WIDESPREAD", 2)
+    cut = contents(*given).baseline_group()
+    assert cut
+    assert cut.vulnerabilities == group.vulnerabilities[:2]
+
+
+def test_a_group_counts_the_images_that_cannot_be_scanned() -> None:
+    reminders = [
+        any_change(number, state, state, change=Change.UNCHANGED, is_reminder=True)
+        for number, state in enumerate((BAD, FAILED, FAILED))
+    ]
+    found = contents(*reminders)
+    group = found.reminder_group()
+    assert group
+    assert (found.count, found.changes) == (3, {})
+    assert (group.count, group.failed, group.severities) == (3, 2, {"CRITICAL": 1, "HIGH": 1})
+
+
+# Entries of version 0.3.0
+
+
+@pytest.mark.parametrize(
+    ("entry", "expected"),
+    [
+        (any_entry(1, WELL, BAD), {"team/api-1": Change.NEW}),
+        # Of several events, NotifyOn decides; one has decided itself.
+        (replace(any_entry(1, WORSE, BAD), first_event="any"), {}),
+        (any_entry(1, WORSE, BAD), {"team/api-1": Change.BETTER}),
+        (replace(any_entry(1, WELL, BAD), first_event="any"), {"team/api-1": Change.NEW}),
+        (replace(any_entry(1, WELL, WELL), first_event="any"), {}),
+    ],
+)
+def test_lists_an_entry_of_version_0_3_0(entry: DigestEntry, expected: dict[str, Change]) -> None:
+    assert listed(contents(entry)) == expected
+
+
+@pytest.mark.parametrize(("state", "count"), [(BAD, 1), (WELL, 0)])
+def test_lists_a_reminder_of_version_0_3_0_of_what_is_not_clear(
+    state: ImageState, count: int
+) -> None:
+    entry = replace(any_entry(1, state, state, is_reminder=True), first_event="any")
+    found = contents(entry)
+    assert (len(found.reminders), len(found.images)) == (count, 0)
+    unchanged = replace(any_entry(1, state, state), first_event="any")
+    listing = contents(unchanged, notify_on=DEFAULT_NOTIFY_ON | {NotifyOn.UNCHANGED})
+    assert len(listing.images) == count

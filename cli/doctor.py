@@ -3,15 +3,17 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from cli.aws_errors import NotAllowed, in_a_sentence
+from botocore.exceptions import ConnectionError, HTTPClientError, NoRegionError  # noqa: A004
+
+from cli.aws_errors import in_a_sentence
 from cli.call import Call
 from cli.checks import account, alarms, channels, events, runs
 from cli.checks.result import Result, State, fault, ok, unchecked
 from cli.exits import CommandError, ExitCode
-from cli.shown_commands import aws_of_profile, broken, own
+from cli.shown_commands import aws_of_profile, broken, own_at
 from cli.stack import Stack
 from registry.ecr import EcrRegistry
 from reporting.text import visible
@@ -37,6 +39,7 @@ CHECKS: Mapping[str, Callable[[Stack], list[Result]]] = {
     "scan quota": account.scan_quota,
     "version": account.version,
 }
+_NEEDS_STACK = Result(State.UNCHECKED, "it needs the stack")
 _STYLES = {State.OK: "green", State.WARN: "yellow", State.FAULT: "red", State.UNCHECKED: "magenta"}
 
 
@@ -71,8 +74,9 @@ class Diagnosis:
         for name in ("state", "name", "found"):
             table.add_column(overflow="fold", no_wrap=name != "found")
         for name, result in self.found:
-            state = Text(result.state, _STYLES[result.state])
-            table.add_row(state, name, Text(visible(result.found)))
+            if result is not _NEEDS_STACK:
+                state = Text(result.state, _STYLES[result.state])
+                table.add_row(state, name, Text(visible(result.found)))
         console.print(table)
         for name, result in sorted(self.found, key=lambda each: each[1].state is State.WARN):
             if result.follows:
@@ -145,12 +149,27 @@ def _without_stack(
     """Say what is missing, and that the rest cannot be checked."""
     nothing = "nothing else can be checked."
     if not has_credentials:
-        look = aws_of_profile(call.address.profile, "configure list")
-        yield "credentials", fault(str(error), nothing, look)
-    elif isinstance(error, NotAllowed):
+        yield "credentials", fault(str(error), nothing, *_repair_of_credentials(call, error))
+    elif error.__cause__:
         yield "stack", unchecked(error)
     else:
-        yield "stack", fault(str(error), nothing, own(call, "deploy"))
+        address = replace(call.address, region=call.account.region)
+        deploy = own_at(address, "deploy")
+        yield (
+            "stack",
+            fault(str(error), nothing, "If it is not deployed yet, in a checkout:", deploy),
+        )
     for name in CHECKS:
         if name != "stack" or not has_credentials:
-            yield name, Result(State.UNCHECKED, "it needs the stack")
+            yield name, _NEEDS_STACK
+
+
+def _repair_of_credentials(call: Call, error: CommandError) -> Iterator[str]:
+    """Say what gives the command a Region, a connection, or credentials."""
+    match error.__cause__:
+        case NoRegionError():
+            yield "Add --region, such as --region eu-west-1."
+        case ConnectionError() | HTTPClientError():
+            yield "Check the network, the proxy, and the name of the Region."
+        case _:
+            yield aws_of_profile(call.address.profile, "configure list")

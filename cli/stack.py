@@ -152,9 +152,11 @@ def open_stack(account: Account, address: Address, *, looks_elsewhere: bool = Fa
     if description is None:
         elsewhere = _elsewhere(account, address.stack) if looks_elsewhere else ()
         hint = (
-            f" It is in {', '.join(elsewhere)}: add --region {elsewhere[0]}." if elsewhere else ""
+            f"It is in {', '.join(elsewhere)}: add --region {elsewhere[0]}."
+            if elsewhere
+            else "Give the name of another one with --stack, or another Region with --region."
         )
-        raise CommandError(f"There is no stack {address.stack} in {account.place}.{hint}")
+        raise CommandError(f"There is no stack {address.stack} in {account.place}. {hint}")
     stack = Stack(account, description)
     if OUTPUT_OF_EVERY_VERSION not in stack.outputs:
         raise CommandError(

@@ -126,7 +126,10 @@ class TestStack:
     def test_takes_the_name_from_the_environment(self, stack: StackInMemory) -> None:
         result = ask(ECR_RESCAN_STACK="other")
         assert result.exit_code == ExitCode.REFUSED
-        assert result.stderr == f"There is no stack other in {REGION} of 123456789012.\n"
+        assert result.stderr == (
+            f"There is no stack other in {REGION} of 123456789012. Give the name of another one "
+            "with --stack, or another Region with --region.\n"
+        )
         assert result.stdout == ""
 
     def test_names_another_region_that_has_it(self, stack: StackInMemory) -> None:

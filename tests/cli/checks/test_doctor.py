@@ -8,7 +8,7 @@ from typing import Any
 
 import boto3
 import pytest
-from botocore.exceptions import NoRegionError
+from botocore.exceptions import EndpointConnectionError, NoCredentialsError, NoRegionError
 from click.testing import Result
 
 from cli.doctor import CHECKS
@@ -128,15 +128,44 @@ def test_a_missing_stack_is_a_fault_and_leaves_the_rest_unchecked(
     assert result.exit_code == 1
     credentials, stack, *others = answer["checks"]
     assert (credentials["state"], stack["state"]) == ("ok", "fault")
-    assert stack["found"] == "There is no stack ecr-rescan in eu-west-1 of 123456789012."
+    assert stack["found"].startswith("There is no stack ecr-rescan in eu-west-1 of 123456789012.")
     assert {each["state"] for each in others} == {"unchecked"}
 
 
-def test_a_stack_that_may_not_be_described_is_unchecked(
-    healthy: StackInMemory, monkeypatch: pytest.MonkeyPatch, run: Run
+@pytest.mark.parametrize(
+    ("options", "deploy"),
+    [
+        ((), "ecr-rescan deploy --region eu-west-1"),
+        (("--stack", "nope"), "ecr-rescan deploy --stack nope --region eu-west-1"),
+    ],
+)
+def test_says_which_stack_it_would_deploy_where_there_is_none(
+    healthy: StackInMemory, run: Run, options: tuple[str, ...], deploy: str
+) -> None:
+    healthy.status = None
+    name = options[-1] if options else "ecr-rescan"
+    assert shown(run("doctor", *options, width=200)) == (
+        "ok     credentials  arn:aws:sts::123456789012:user/moto\n"
+        f"fault  stack        There is no stack {name} in eu-west-1 of 123456789012. "
+        "Give the name of another one with --stack, or another Region with --region.\n"
+        "\n"
+        "fault stack: nothing else can be checked.\n"
+        "  If it is not deployed yet, in a checkout:\n"
+        f"  {deploy}\n"
+        "\n"
+        "1 fault, 12 not checked in 14 checks.\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "error",
+    [refusal("AccessDenied"), EndpointConnectionError(endpoint_url="https://cloudformation")],
+)
+def test_a_stack_that_cannot_be_described_is_unchecked(
+    healthy: StackInMemory, monkeypatch: pytest.MonkeyPatch, run: Run, error: Exception
 ) -> None:
     def refuse(*_: Any) -> Any:
-        raise refusal("AccessDenied")
+        raise error
 
     monkeypatch.setattr("cli.stack.describe", refuse)
     result = run("doctor", "-o", "json")
@@ -160,16 +189,47 @@ def test_without_credentials_nothing_else_is_checked(
     assert [each["state"] for each in answer["checks"]] == ["fault", *["unchecked"] * 13]
 
 
-def test_without_a_region_nothing_else_is_checked(
-    aws: None, monkeypatch: pytest.MonkeyPatch, run: Run
+@pytest.mark.parametrize(
+    ("error", "found", "repair"),
+    [
+        (
+            NoRegionError(),
+            "No Region: give --region, or set AWS_REGION.",
+            "Add --region, such as --region eu-west-1.",
+        ),
+        (
+            EndpointConnectionError(endpoint_url="https://sts"),
+            'AWS did not answer: Could not connect to the endpoint URL: "https://sts"',
+            "Check the network, the proxy, and the name of the Region.",
+        ),
+        (
+            NoCredentialsError(),
+            "No AWS credentials: run aws sso login, or set AWS_PROFILE.",
+            "aws configure list",
+        ),
+    ],
+)
+def test_says_what_gives_it_a_region_a_connection_and_credentials(
+    aws: None,
+    monkeypatch: pytest.MonkeyPatch,
+    run: Run,
+    error: Exception,
+    found: str,
+    repair: str,
 ) -> None:
     def refuse(_: Any) -> Any:
-        raise NoRegionError
+        raise error
 
     monkeypatch.setattr("cli.stack.Account.region", property(refuse))
-    answer = json.loads(run("doctor", "-o", "json").stdout)
-    assert answer["region"] is None
-    assert answer["checks"][0]["found"] == "No Region: give --region, or set AWS_REGION."
+    assert json.loads(run("doctor", "-o", "json").stdout)["region"] is None
+    assert shown(run("doctor", width=120)) == (
+        f"fault  credentials  {found}\n"
+        "\n"
+        "fault credentials: nothing else can be checked.\n"
+        f"  {repair}\n"
+        "\n"
+        "1 fault, 13 not checked in 14 checks.\n"
+    )
 
 
 BROKEN = ("not JSON: {0}", '{{"url": "{0}", "x": 1', '["{0}"]', '{{"url": 5, "routing": "{0}"}}')

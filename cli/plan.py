@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from cli.call import Call
@@ -308,7 +308,7 @@ def _plan(
             document.get("repository_filter") or stack.parameter("RepositoryFilter")
         ),
         due=tuple(sorted(would_start, key=_oldest_first)),
-        quota_left=0 if is_closed else max(0, QUOTA - _started(files, since=now - DAY)),
+        quota_left=0 if is_closed else max(0, QUOTA - files.started_since(now - DAY)),
         rate=round(board.rate, 1),
         is_learnt=board.is_learnt,
         cost=run_cost(sizes, speed),
@@ -316,12 +316,6 @@ def _plan(
         which=own(stack, "plan --images", **given),
         damaged=tuple(files.damaged),
     )
-
-
-def _started(files: RunFiles, since: datetime) -> int:
-    """Count the scans of the runs that ended lately."""
-    runs = [each for each in files.summaries(48) if each.ended_at >= since]
-    return sum(each.images.outcomes().get(Outcome.STARTED, 0) for each in runs)
 
 
 def _oldest_first(line: ImageLine) -> tuple[float, str]:

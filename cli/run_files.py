@@ -15,9 +15,11 @@ from botocore.exceptions import ClientError
 from cli.stack import CONNECTIONS, Stack
 from ledger.bucket import RunBucket, folder_of
 from ledger.run_summaries import SummaryDocument, summary_key
+from rescan_registry.outcomes import Outcome
 from runtime.messages import Json, decode
 
 _RUNS = "runs/"
+_OF_A_DAY = 48  # summaries, where a count of scans of 24 hours is wanted
 # Folders that are read ahead of the one that is returned: they have about 1,000 images each.
 _READ_AHEAD = 4 * CONNECTIONS
 _MALFORMED = (
@@ -70,10 +72,15 @@ class RunFiles:
             read = pool.map(self.summary, self.ended_runs[:most])
             return [summary for summary in read if summary]
 
-    def newest(self, *, whole: bool) -> SummaryDocument | None:
-        """Read the summary of the newest run. whole: of those over the whole registry."""
+    def newest_whole(self) -> SummaryDocument | None:
+        """Read the summary of the newest run over the whole registry, dry runs aside."""
         read = filter(None, map(self.summary, self.ended_runs))
-        return next((each for each in read if each.is_whole or not whole), None)
+        return next((each for each in read if each.is_whole and not each.dry_run), None)
+
+    def started_since(self, since: datetime) -> int:
+        """Count the scans that were started by the runs that have ended since then."""
+        runs = [each for each in self.summaries(_OF_A_DAY) if each.ended_at >= since]
+        return sum(each.images.outcomes().get(Outcome.STARTED, 0) for each in runs)
 
     def summary(self, run: str) -> SummaryDocument | None:
         """Read the summary of a run; None when there is none, or none that can be read."""

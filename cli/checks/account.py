@@ -5,9 +5,9 @@ from datetime import timedelta
 
 from cli import VERSION
 from cli.answers import set_parameter
-from cli.checks.metrics import hourly
-from cli.checks.result import Result, fault, ok, warn
+from cli.checks.result import Result, fault, ok, unchecked, warn
 from cli.cost import QUOTA
+from cli.run_files import RunFiles
 from cli.shown_commands import aws, make_deploy
 from cli.stack import Stack
 from ledger.boards import Boards
@@ -104,10 +104,10 @@ def scan_quota(stack: Stack) -> list[Result]:
     now = clock.now()
     table = Table(stack.client("dynamodb"), stack.output("LedgerTableName"))
     closed_until = Boards(table).closed_until(Operation.START_IMAGE_SCAN)
-    counted = hourly(
-        stack, ("EcrRescan", "images_started"), {"service": stack.name}, "Sum", now - DAY
-    )
-    started = int(sum(counted))
+    files = RunFiles(stack)
+    started = files.started_since(now - DAY)
+    if files.damaged:
+        return [unchecked(f"{files.damaged[0]} in the run bucket cannot be read")]
     found = f"{started:,} of {QUOTA:,} scans started in 24 h"
     fewer = (
         "Scans on push, and those of other tools, count too. Select fewer images, with "

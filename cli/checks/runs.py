@@ -10,7 +10,6 @@ from typing import Any
 from cli.answers import file_of, set_parameter
 from cli.checks.result import Result, fault, ok, unchecked, warn
 from cli.executions import SUCCEEDED, Execution, Executions, SearchCut
-from cli.exits import CommandError
 from cli.output import age
 from cli.patterns import NotAPattern, checked
 from cli.run_files import RunFiles
@@ -99,20 +98,21 @@ def schedule(stack: Stack) -> list[Result]:
 def oldest_scan(stack: Stack) -> list[Result]:
     """Check that the newest run over everything has found no overdue image."""
     files = RunFiles(stack)
-    summary = files.newest(whole=True)
+    summary = files.newest_whole()
     if files.damaged:
-        return [unchecked(CommandError(f"{files.damaged[0]} in the run bucket cannot be read"))]
+        return [unchecked(f"{files.damaged[0]} in the run bucket cannot be read")]
     if summary is None:
         return [ok("no run over everything has ended yet")]
     if summary.freshness is None:
         return [ok("Amazon Inspector scans: no run looks at the age of scans")]
     overdue, oldest_at = summary.freshness.overdue, summary.freshness.oldest_at
-    oldest = f", the oldest {age(oldest_at, clock.now())}" if oldest_at else ""
+    images = counted(overdue, "image") if overdue else "no image"
+    before = age(oldest_at, summary.started_at) if oldest_at else None
+    oldest = f" found an oldest scan of {before}, and" if before else ""
+    found = f"run {summary.run}{oldest} left {images} overdue"
     if not overdue:
-        return [ok(f"no image is overdue{oldest}")]
+        return [ok(found)]
     follows = f"their scans are older than RescanAfter, {stack.parameter('RescanAfter')}."
-    are = "is" if overdue == 1 else "are"
-    found = f"{counted(overdue, 'image')} {are} overdue{oldest}"
     return [warn(found, follows, own(stack, "report --overdue"))]
 
 

@@ -55,22 +55,30 @@ def test_summaries_are_of_the_runs_that_ended_last(opened: Stack, bucket: RunBuc
 
 
 @pytest.mark.usefixtures("ends")
-def test_the_newest_run_can_be_one_over_the_whole_registry(
+def test_the_newest_run_over_the_whole_registry_is_no_dry_run(
     opened: Stack, bucket: RunBucket
 ) -> None:
     write_summary(bucket, any_summary("whole"))
     write_summary(bucket, any_summary("chosen", is_whole=False))
+    write_summary(bucket, any_summary("plan", dry_run=True))
 
-    files = RunFiles(opened)
+    newest = RunFiles(opened).newest_whole()
 
-    newest, whole = files.newest(whole=False), files.newest(whole=True)
     assert newest
-    assert whole
-    assert (newest.run, whole.run) == ("chosen", "whole")
+    assert newest.run == "whole"
 
 
 def test_without_a_run_there_is_no_newest(opened: Stack) -> None:
-    assert RunFiles(opened).newest(whole=False) is None
+    assert RunFiles(opened).newest_whole() is None
+
+
+@pytest.mark.usefixtures("ends")
+def test_the_scans_of_the_runs_that_ended_lately_are_counted(
+    opened: Stack, bucket: RunBucket
+) -> None:
+    for hours, run in enumerate(("now", "earlier", "before")):
+        write_summary(bucket, any_summary(run, ended_at=NOW - timedelta(hours=hours)))
+    assert RunFiles(opened).started_since(NOW - timedelta(hours=1)) == 6
 
 
 def test_lines_of_an_image_are_merged_and_that_of_the_batch_decides(

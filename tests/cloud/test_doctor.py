@@ -215,7 +215,7 @@ PLANTED: dict[str, tuple[Plant, str, str]] = {
     "scan type": (enhanced_scanning, "warn", "ENHANCED"),
     "filter": (wrong_filter, "fault", "production/ matches 0 of 2 repositories"),
     "schedule": (disabled_schedule, "warn", "the schedule of runs is disabled"),
-    "oldest scan": (overdue_images, "warn", "7 images are overdue"),
+    "oldest scan": (overdue_images, "warn", "left 7 images overdue"),
     "secrets": (broken_secret, "fault", "the secret of SLACK, doctor/slack, must be"),
     "email": (unconfirmed_address, "fault", "new@example.com has not confirmed notifications"),
     "rules": (disabled_rule, "fault", "BasicScanEnded is disabled"),

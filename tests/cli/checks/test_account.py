@@ -10,10 +10,13 @@ from cli import VERSION
 from cli.checks.account import concurrency, scan_quota, scan_type, status, version
 from cli.checks.result import State
 from ledger.boards import Boards
+from ledger.bucket import RunBucket
+from ledger.run_summaries import ImageCounts
 from ledger.table import Table
 from tests.cli.checks.conftest import Answer, Opened, the
 from tests.cli.conftest import StackInMemory
 from tests.support.clock import NOW
+from tests.support.summaries import any_summary, write_summary
 
 
 @pytest.mark.parametrize(
@@ -118,13 +121,20 @@ def test_a_stopped_function_and_a_small_account_are_both_named(
     assert [each.state for each in found] == [State.FAULT, State.WARN]
 
 
-@pytest.mark.parametrize(("hours", "state"), [([45_000, 45_000], "ok"), ([90_001], "warn")])
-def test_the_scans_of_a_day_are_counted(
-    answer: Answer, opened: Opened, hours: list[float], state: str
-) -> None:
-    answer("cloudwatch", "get_metric_data", {"MetricDataResults": [{"Values": hours}]})
-    result = the(scan_quota(opened()), State(state))
-    assert result.found == f"{int(sum(hours)):,} of 100,000 scans started in 24 h"
+@pytest.mark.parametrize(("started", "state"), [(90_000, State.OK), (90_001, State.WARN)])
+def test_the_scans_of_a_day_are_counted(opened: Opened, started: int, state: State) -> None:
+    bucket, day = RunBucket(boto3.client("s3"), "run-bucket"), timedelta(days=1)
+    images = ImageCounts({"STARTED": {"accepted": started}})
+    write_summary(bucket, any_summary(images=images, ended_at=NOW - day))
+    write_summary(bucket, any_summary("old", images=images, ended_at=NOW - 1.1 * day))
+    result = the(scan_quota(opened()), state)
+    assert result.found == f"{started:,} of 100,000 scans started in 24 h"
+
+
+def test_a_summary_that_cannot_be_read_leaves_the_scans_unknown(opened: Opened) -> None:
+    boto3.client("s3").put_object(Bucket="run-bucket", Key="runs/run/summary.json", Body=b"{")
+    result = the(scan_quota(opened()), State.UNCHECKED)
+    assert result.found == "runs/run/summary.json in the run bucket cannot be read"
 
 
 @pytest.mark.parametrize(

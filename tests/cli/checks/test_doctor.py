@@ -22,14 +22,14 @@ ok  stack        ecr-rescan in eu-west-1, CREATE_COMPLETE
 ok  scan type    BASIC, AWS_NATIVE
 ok  filter       prod/ matches 2 of 3 repositories
 ok  schedule     cron(0 3 * * ? *) is enabled; last run succeeded 3 h ago
-ok  oldest scan  no image is overdue, the oldest 6 d
+ok  oldest scan  run run found an oldest scan of 6 d, and left no image overdue
 ok  secrets      slack, teams, webhook, pagerduty
 ok  email        2 subscriptions, all confirmed
 ok  rules        7 of 7 enabled
 ok  alarm topic  alarms
 ok  queues       empty
 ok  concurrency  1,000 of the account are not reserved; a run uses up to 30
-ok  scan quota   0 of 100,000 scans started in 24 h
+ok  scan quota   3 of 100,000 scans started in 24 h
 ok  version      0.4.0, as this command line
 
 No faults in 14 checks.

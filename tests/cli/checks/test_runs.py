@@ -264,11 +264,11 @@ def write(**changes: Any) -> None:
     write_summary(RunBucket(boto3.client("s3"), "run-bucket"), any_summary(**changes))
 
 
-@pytest.mark.parametrize(("count", "found"), [(1, "1 image is"), (7, "7 images are")])
+@pytest.mark.parametrize(("count", "found"), [(1, "1 image"), (7, "7 images")])
 def test_overdue_images_are_a_warning(opened: Opened, count: int, found: str) -> None:
     write(freshness=Freshness(scannable=9, overdue=count, oldest_at=NOW - 13 * DAY))
     result = the(oldest_scan(opened()), State.WARN)
-    assert result.found == f"{found} overdue, the oldest 13 d"
+    assert result.found == f"run run found an oldest scan of 13 d, and left {found} overdue"
     assert result.repair == ("ecr-rescan report --overdue",)
 
 
@@ -279,11 +279,16 @@ def test_a_run_under_enhanced_scanning_knows_no_age(opened: Opened) -> None:
 
 def test_a_registry_with_nothing_to_scan_has_no_oldest_scan(opened: Opened) -> None:
     write(freshness=Freshness())
-    assert the(oldest_scan(opened()), State.OK).found == "no image is overdue"
+    assert the(oldest_scan(opened()), State.OK).found == "run run left no image overdue"
 
 
 def test_only_runs_over_everything_count(opened: Opened) -> None:
     write(is_whole=False, freshness=Freshness(overdue=5))
+    assert the(oldest_scan(opened()), State.OK).found == "no run over everything has ended yet"
+
+
+def test_what_a_dry_run_leaves_does_not_count(opened: Opened) -> None:
+    write(dry_run=True, freshness=Freshness(overdue=5))
     assert the(oldest_scan(opened()), State.OK).found == "no run over everything has ended yet"
 
 

@@ -385,10 +385,7 @@ def _affected(call: Call, risks: Iterable[AcceptedRisk]) -> Affected:
         )
     found, unknown = defaultdict[str, list[Key]](list), defaultdict[str, list[Key]](list)
     is_named, now = has_names(stack), clock.now()
-    for key, findings in sorted(inventory.findings.items()):
-        # Accepted risks do not apply to registries elsewhere: account:region:name.
-        if ":" in key[0] or not is_named:
-            continue
+    for key, findings in sorted(inventory.findings.items()) if is_named else ():
         is_current = of_last_scan(findings, inventory.record(key).without_future(now)) is not None
         for name in {name for name, _ in findings.kept} & names:
             (found if is_current else unknown)[name].append(key)

@@ -120,6 +120,7 @@ class ReportedImage:
 class ReportedRun:
     """A run that is kept, for the trend. Numbers that its version did not record are absent.
 
+    repositories_not_done, repositories_deferred: that did not finish, that it has not reached.
     outcomes: images by outcome. scannable, overdue, oldest_hours: as the run found them.
     images_with, findings: by severity, as they were before the scans of the run.
     """
@@ -132,6 +133,7 @@ class ReportedRun:
     repositories: int
     repositories_not_done: int
     outcomes: Mapping[str, int]
+    repositories_deferred: int = 0
     is_whole: bool = True
     scannable: int | None = None
     overdue: int | None = None

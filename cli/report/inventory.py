@@ -71,7 +71,9 @@ class WantedFindings:
 
 @dataclass
 class Inventory:
-    """All images of the ledger, by repository and digest. A record may be there without findings.
+    """All images of this registry in the ledger, by repository and digest.
+
+    A record may be there without findings. Images of other accounts and Regions are left out.
 
     searched: how many images have findings by name.
     unreadable: images of which an item cannot be read. read_units: as DynamoDB counts them.
@@ -143,10 +145,13 @@ class _Part:
         """Read the segment."""
         for item in self._items():
             kind, _, image_digest = item["sk"].partition("#")
-            # Digests name images in their sort keys, too.
-            if kind not in _KINDS or not item["pk"].startswith(_PARTITION):
-                continue
             key = item["pk"].removeprefix(_PARTITION), image_digest
+            # Digests name images in their sort keys, too.
+            if kind not in _KINDS or key[0] == item["pk"]:
+                continue
+            # Of a registry elsewhere, account:region:name: its images cannot be listed.
+            if ":" in key[0]:
+                continue
             try:
                 self._take(kind, key, item)
             except UNREADABLE:

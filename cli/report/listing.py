@@ -4,10 +4,12 @@ from collections.abc import Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 
 from cli.aws_errors import command_error
 from cli.exits import CommandError, UsageError
 from cli.patterns import NotAPattern, checked
+from ledger.attributes import Key
 from registry.ecr import EcrRegistry
 from registry.errors import (
     AccessDenied,
@@ -41,11 +43,24 @@ class ListedImage:
 
 @dataclass(frozen=True)
 class Listing:
-    """The images of some repositories. missing: what could not be listed, in sentences."""
+    """The images of some repositories.
+
+    listed: those of which all images are known; one that does not exist has none.
+    missing: what could not be listed, in sentences.
+    """
 
     repositories: int = 0
     images: tuple[ListedImage, ...] = ()
+    listed: frozenset[str] = frozenset()
     missing: tuple[str, ...] = ()
+
+    def lacks(self, key: Key) -> bool:
+        """Return whether an image certainly does not exist."""
+        return key[0] in self.listed and key not in self._keys
+
+    @cached_property
+    def _keys(self) -> frozenset[Key]:
+        return frozenset((each.repository, each.image.digest) for each in self.images)
 
 
 @dataclass(frozen=True)
@@ -80,6 +95,7 @@ class Lister:
         return Listing(
             len(found),
             tuple(image for part in found for image in part),
+            frozenset(repositories) - refused.keys(),
             tuple(
                 f"The images of {visible(repository)} are missing: {command_error(error)}"
                 for repository, error in sorted(refused.items())

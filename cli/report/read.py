@@ -77,7 +77,7 @@ def read(stack: Stack, scope: Scope) -> Report:
         runs = sources.files.summaries(MOST_RUNS)
         run = sources.run_of(runs)
         lines = sources.lines(run)
-        listing = sources.existing(lines, sources.chosen(lines))
+        listing = sources.existing(run, lines, sources.chosen(lines))
         scan_type = sources.scan_type(run)
         inventory = reading.result()
     if inventory.is_empty and not runs:
@@ -129,7 +129,7 @@ def read_affected(stack: Stack, scope: Scope, vulnerability: str) -> Affected:
     having_in = matching({repository for repository, _ in having}, scope.repository)
     if not having_in:
         sources.chosen(lines)
-    listing = sources.existing(lines, having_in)
+    listing = sources.existing(run, lines, having_in)
     rules, remarks = sources.rules(sources.scan_type(run), {key[0] for key in having}, wanted)
     listed = [each for each in listing.images if (each.repository, each.image.digest) in having]
     images = worst_first(_reported(listed, inventory, lines, rules))
@@ -142,7 +142,7 @@ def read_affected(stack: Stack, scope: Scope, vulnerability: str) -> Affected:
     return Affected(
         vulnerability=vulnerability,
         images=tuple(image for image in images if image.findings),
-        gone=sum(key[0] in having_in for key in having) - len(listed),
+        gone=sum(map(listing.lacks, having)),
         searched=inventory.searched,
         read_units=inventory.read_units,
         missing=(*unnamed, *unknown, *listing.missing, *sources.missing(inventory), *remarks),
@@ -232,11 +232,21 @@ class _Sources:
             )
         return found
 
-    def existing(self, lines: Mapping[Key, ImageLine], repositories: Collection[str]) -> Listing:
+    def existing(
+        self,
+        run: SummaryDocument | None,
+        lines: Mapping[Key, ImageLine],
+        repositories: Collection[str],
+    ) -> Listing:
         """Return the images of some repositories that exist, or that a run has found."""
-        if self.scope.as_of_run:
+        if run and self.scope.as_of_run:
             found = [_found(line) for line in lines.values() if line.repository in repositories]
-            return Listing(len(repositories), tuple(each for each in found if each))
+            images = tuple(each for each in found if each)
+            if missing := _not_listed(run, self.scope.repository):
+                return Listing(len(repositories), images, missing=missing)
+            # Of a repository without images, a run leaves no line, as of one that it did not take.
+            listed = frozenset(repository for repository, _ in lines) & frozenset(repositories)
+            return Listing(len(repositories), images, listed)
         return Lister(self.registry, self.policy, self.now).list_images(repositories)
 
     def scan_type(self, run: SummaryDocument | None) -> str:
@@ -301,6 +311,20 @@ def _found(line: ImageLine) -> ListedImage | None:
     )
 
 
+def _not_listed(run: SummaryDocument, pattern: str | None) -> tuple[str, ...]:
+    """Say of how many repositories that match a run does not know all images."""
+    # Version 0.3.0 counted only what was not done.
+    unknown = run.repositories_unknown if run.scan_type else run.repositories_not_done
+    named = [problem.repository for problem in run.problems] + [*run.deferred]
+    left = run.repositories_not_done + run.repositories_deferred
+    if not unknown or (unknown <= left == len(named) and not matching(named, pattern)):
+        return ()
+    return (
+        f"Images of {counted(unknown, 'repository')} are missing: run {run.run} has not listed all "
+        "of them.",
+    )
+
+
 def _reported_run(run: SummaryDocument) -> ReportedRun:
     fresh = run.freshness
     oldest = (run.ended_at - fresh.oldest_at).total_seconds() if fresh and fresh.oldest_at else None
@@ -312,6 +336,7 @@ def _reported_run(run: SummaryDocument) -> ReportedRun:
         ended_at=run.ended_at,
         repositories=run.repositories,
         repositories_not_done=run.repositories_not_done,
+        repositories_deferred=run.repositories_deferred,
         outcomes=run.images.outcomes(),
         is_whole=run.is_whole,
         scannable=fresh.scannable if fresh else None,

@@ -97,7 +97,8 @@ def _heading(report: Report) -> str:
     """Say what the report is about, and how its newest run has ended."""
     parts = [report.account, report.region, report.stack]
     if report.as_of_run:
-        return " · ".join([*parts, f"as run {report.as_of_run} has found the images"])
+        ended = [_ended(run) for run in report.runs if run.run == report.as_of_run]
+        return " · ".join([*parts, f"as run {report.as_of_run} has found the images", *ended])
     run = report.last_run
     if run is None:
         return " · ".join([*parts, "only dry runs are kept" if report.runs else "no run is kept"])
@@ -105,9 +106,8 @@ def _heading(report: Report) -> str:
 
 
 def _ended(run: ReportedRun) -> str:
-    if run.repositories_not_done:
-        repositories = counted(run.repositories, "repository")
-        return f"{run.repositories_not_done:,} of {repositories} not done"
+    if left := run.repositories_not_done + run.repositories_deferred:
+        return f"{left:,} of {counted(run.repositories, 'repository')} not done"
     return "everything done" if run.status == "FINISHED" else run.status.lower()
 
 

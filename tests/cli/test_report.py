@@ -17,6 +17,7 @@ from ledger.image_records import ImageState
 from ledger.known_findings import KnownFinding, findings_key
 from local.registry.botocore_face import attach
 from local.registry.registry_contents import IMAGE_INDEX, Fault, Finding, Scan, ScanResult
+from own_events.rescan_finished import Problem
 from tests.cli.conftest import Run, StackInMemory
 from tests.cli.recorded import Recorded, refused
 from tests.support.clock import NOW
@@ -448,12 +449,77 @@ def test_takes_the_images_of_a_run_without_asking_ecr(
     document = report("--as-of-run", "run-1", "--worst", "0", "--repository", "team/w")
     assert [each["repository"] for each in document["images"]] == ["team/web"]
     found = report("--as-of-run", "run-2", "--vulnerability", CVE)
-    assert ([each["tags"] for each in found["images"]], found["gone"]) == ([["v0"]], 1)
+    assert [each["tags"] for each in found["images"]] == [["v0"]]
+    assert found["gone"] == 0  # nothing is known of the repository of the other one
 
 
 def test_names_the_run_whose_images_it_shows(known: RegistryAndLedger, run: Run) -> None:
     printed = run("report", "--as-of-run", "run-1").stdout
-    assert "ecr-rescan · as run run-1 has found the images" in printed
+    assert "ecr-rescan · as run run-1 has found the images · everything done\n" in printed
+
+
+@pytest.mark.parametrize(
+    ("given", "not_done"),
+    [
+        ({"repositories_unknown": 1, "repositories_not_done": 1, "scan_type": "BASIC"}, True),
+        ({"repositories_unknown": 1, "repositories_deferred": 1, "scan_type": "BASIC"}, True),
+        ({"repositories_unknown": 1, "scan_type": "ENHANCED"}, False),
+        ({"repositories_not_done": 1, "scan_type": None}, True),  # as version 0.3.0 left it
+    ],
+)
+def test_says_that_a_run_has_not_listed_all_images(
+    known: RegistryAndLedger, run: Run, report: Report, given: dict[str, Any], not_done: bool
+) -> None:
+    known.line("legacy/print-server", "sha256:" + "4" * 64, "FRESH", "scanned within RescanAfter")
+    known.run("run-2", hours_ago=1, **given)
+    result = run("report", "--as-of-run", "run-2", "--fail-on", "critical")
+    assert result.exit_code == 4
+    assert result.stderr == (
+        "Images of 1 repository are missing: run run-2 has not listed all of them.\n"
+    )
+    assert ("· 1 of 4 repositories not done\n" in result.stdout) is not_done
+    assert report("--as-of-run", "run-2", "--vulnerability", CVE, code=4)["gone"] == 0
+
+
+def test_does_not_miss_what_it_was_not_asked_for(known: RegistryAndLedger, report: Report) -> None:
+    """Whether what a run has not listed matches is known as long as all names are."""
+    known.line("team/web", "sha256:" + "4" * 64, "FRESH", "scanned within RescanAfter")
+    problems = (Problem("team/api", "AccessDenied: no"),)
+    left = {"repositories_unknown": 2, "repositories_not_done": 1, "repositories_deferred": 1}
+    known.run("some", scan_type="BASIC", problems=problems, deferred=("team/db",), **left)
+    as_of = ("--as-of-run", "some", "--repository")
+    assert report(*as_of, "team/web")["missing"] == []
+    assert len(report(*as_of, "team/", code=4)["missing"]) == 1
+    known.line("team/web", "sha256:" + "4" * 64, "FRESH", "scanned within RescanAfter")
+    known.run("more", scan_type="BASIC", problems=problems, **left)
+    assert len(report("--as-of-run", "more", *as_of[2:], "team/web", code=4)["missing"]) == 1
+
+
+def test_counts_as_gone_what_is_not_in_a_repository_that_was_listed(
+    known: RegistryAndLedger, report: Report
+) -> None:
+    known.line("legacy/print-server", "sha256:" + "4" * 64, "FRESH", "scanned within RescanAfter")
+    known.run("some", scan_type="BASIC", is_whole=False)
+    found = report("--as-of-run", "some", "--vulnerability", CVE)
+    assert (found["images"], found["gone"]) == ([], 1)  # and not that of team/api
+    repository = "legacy/print-server"
+    known.answer(Fault("DescribeImages", "AccessDeniedException", "no", repository=repository))
+    assert report("--vulnerability", CVE, code=4)["gone"] == 0
+    gone = Fault("DescribeImages", "RepositoryNotFoundException", "gone", repository=repository)
+    known.answer(gone)
+    assert report("--vulnerability", CVE)["gone"] == 1
+
+
+def test_leaves_out_what_is_elsewhere(world: RegistryAndLedger, run: Run, report: Report) -> None:
+    elsewhere, digest = "111122223333:eu-west-1:team/api", "sha256:" + "a" * 64
+    world.scan(elsewhere, digest, at=NOW - DAY, severities={"CRITICAL": 1})
+    critical = {(CVE, "openssl"): KnownFinding("CRITICAL", date(2026, 3, 3), revision=1)}
+    world.find(elsewhere, digest, critical)
+    world.image("team/web", "v1")
+    found = report("--vulnerability", CVE)
+    assert (found["images"], found["gone"], found["searched"]) == ([], 0, 0)
+    result = run("report")
+    assert result.stderr.startswith("The ledger is empty")
 
 
 def test_says_how_the_newest_run_has_ended(known: RegistryAndLedger, run: Run) -> None:

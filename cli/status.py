@@ -15,7 +15,7 @@ from cli.stack import Stack
 from ledger.run_records import RunRecords
 from ledger.run_summaries import SummaryDocument
 from ledger.table import Table
-from ledger.unfinished_executions import UnfinishedExecutions
+from ledger.unfinished_executions import UnfinishedExecutions, unfinished_key
 from rescan_registry.outcomes import Outcome
 from runtime import clock
 from runtime.nouns import counted
@@ -109,7 +109,7 @@ class Status:
     look: the command that lists what is undelivered. start: the command that starts a run.
     has_failed: whether the newest run that has ended, dry runs aside, did not succeed; absent
     if it is not among the executions that are searched.
-    damaged: summaries that could not be read.
+    damaged: summaries, and items of unfinished executions, that could not be read.
     """
 
     runs: tuple[ShownRun, ...]
@@ -212,6 +212,8 @@ def status(call: Call, *, runs: int, follow: bool) -> ExitCode:
         return ExitCode.BAD
     if found.has_failed is None:
         call.output.complain(str(SearchCut()))
+    for each in found.damaged:
+        call.output.complain(f"{each} cannot be read.")
     is_incomplete = found.has_failed is None or found.damaged
     return ExitCode.INCOMPLETE if is_incomplete else ExitCode.DONE
 
@@ -221,6 +223,8 @@ def read_status(stack: Stack, most: int) -> Status:
     executions, files, now = Executions(stack), RunFiles(stack), clock.now()
     listed = executions.newest(most)
     table_of = Table(stack.client("dynamodb"), stack.output("LedgerTableName"))
+    not_finished = UnfinishedExecutions(table_of)
+    unfinished = sum(1 for _ in not_finished.ended_early(now))
     return Status(
         runs=tuple(shown_run(executions, files, each) for each in listed),
         has_failed=_has_failed(executions),
@@ -229,12 +233,12 @@ def read_status(stack: Stack, most: int) -> Status:
             "undelivered": _messages(stack, "UndeliveredQueueUrl"),
             "inspector_findings": _messages(stack, "InspectorFindingsQueueUrl"),
         },
-        unfinished=sum(1 for _ in UnfinishedExecutions(table_of).ended_early(now)),
+        unfinished=unfinished,
         schedules=_schedules(stack),
         now=now,
         look=own(stack, "undelivered"),
         start=own(stack, "run"),
-        damaged=tuple(files.damaged),
+        damaged=(*files.damaged, *map("/".join, map(unfinished_key, not_finished.unreadable))),
     )
 
 

@@ -14,6 +14,7 @@ from cli.output import add_row, age, number, table
 from cli.redelivery import Outcome, Redelivery, Takers, WaitingMessage, per_second
 from cli.shown_commands import own
 from cli.undelivered_queue import HIDDEN_FOR, KEPT_FOR, MOST, TakenMessage, UndeliveredQueue
+from cli.unfinished import unreadable
 from ledger.deliveries import Deliveries
 from ledger.errors import LedgerUnavailable
 from ledger.table import Table
@@ -204,16 +205,19 @@ def _list(call: Call, queue: UndeliveredQueue, takers: Takers, ledger: Table) ->
     with call.output.waiting("reading the queue"), queue.taken() as taken:
         messages, unknown = _read(taken, takers)
     _complain_of(call, unknown)
-    now = clock.now()
-    unfinished = sum(1 for _ in UnfinishedExecutions(ledger).ended_early(now))
+    now, executions = clock.now(), UnfinishedExecutions(ledger)
+    unfinished = sum(1 for _ in executions.ended_early(now))
+    _complain_of_damaged(call, executions)
     send = own(call.stack, "undelivered send")
     hidden = waiting.hidden_from(len(taken))
     call.answer(KeptMessages(messages, unknown, unfinished, hidden, len(taken) < MOST, now, send))
-    return ExitCode.INCOMPLETE if hidden else ExitCode.DONE
+    return ExitCode.INCOMPLETE if hidden or executions.unreadable else ExitCode.DONE
 
 
 def _send(call: Call, queue: UndeliveredQueue, takers: Takers, ledger: Table) -> ExitCode:
-    again, refusals = restart_each(UnfinishedExecutions(ledger), takers.notify_scan)
+    executions = UnfinishedExecutions(ledger)
+    again, refusals = restart_each(executions, takers.notify_scan)
+    _complain_of_damaged(call, executions)
     if refusals:
         problem = command_error(refusals[0])
         call.output.complain(f"NotifyScan did not start what did not finish. {problem}")
@@ -239,7 +243,7 @@ def _send(call: Call, queue: UndeliveredQueue, takers: Takers, ledger: Table) ->
         outcomes,
         unknown,
         restarted=again.restarted,
-        unfinished=again.left + len(refusals),
+        unfinished=again.left + len(refusals) + len(executions.unreadable),
         hidden=waiting.hidden_from(len(taken)),
         is_whole=is_whole,
         look=look,
@@ -265,6 +269,11 @@ def _read(
 def _complain_of(call: Call, unknown: Iterable[Unknown]) -> None:
     for each in unknown:
         call.output.complain(f"Left in the queue: message {each.message_id} {each.problem}")
+
+
+def _complain_of_damaged(call: Call, executions: UnfinishedExecutions) -> None:
+    for sentence, forget in unreadable(call.stack, executions.unreadable):
+        call.output.complain(f"{sentence} Delete it: {forget}")
 
 
 def _give(call: Call, redelivery: Redelivery, messages: Sequence[WaitingMessage]) -> None:

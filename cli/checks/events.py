@@ -10,6 +10,7 @@ from cli.checks.result import Result, fault, ok, warn
 from cli.output import age
 from cli.shown_commands import aws, make_deploy, own
 from cli.stack import Stack
+from cli.unfinished import FOLLOWS, unreadable
 from ledger.table import Table
 from ledger.unfinished_executions import UnfinishedExecutions
 from runtime import clock
@@ -52,7 +53,10 @@ def queues(stack: Stack) -> list[Result]:
         problems.append(fault(found, follows, *commands))
     table = Table(stack.client("dynamodb"), stack.output("LedgerTableName"))
     now = clock.now()
-    unfinished = [each.started_at for each in UnfinishedExecutions(table).ended_early(now)]
+    executions = UnfinishedExecutions(table)
+    unfinished = [each.started_at for each in executions.ended_early(now)]
+    for sentence, forget in unreadable(stack, executions.unreadable):
+        problems.append(warn(sentence.removesuffix("."), FOLLOWS, forget))
     if unfinished:
         found = f"{counted(len(unfinished), 'execution')} of NotifyScan did not finish"
         oldest = age(min(unfinished), now)

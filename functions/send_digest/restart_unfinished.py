@@ -7,6 +7,7 @@ from datetime import timedelta
 from ledger.unfinished_executions import UnfinishedExecutions, unfinished_executions
 from runtime import clock
 from runtime.entrypoint import entrypoint
+from runtime.log import logger
 from send_digest.notify_scan_executions import (
     NotifyScanExecutions,
     NotifyScanNotStarted,
@@ -45,6 +46,8 @@ def restart_unfinished(
     were; a retry restarts those that are left.
     """
     ended, refusals = restart_each(unfinished, executions)
+    for name in unfinished.unreadable:
+        logger.warning("unfinished execution unreadable", extra={"execution": name})
     if refusals:
         raise refusals[0]
     return ended

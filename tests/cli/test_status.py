@@ -304,3 +304,14 @@ def test_a_damaged_summary_makes_the_answer_incomplete(run: Run, scheduled: Reco
     answer = run("status", "-o", "json")
     assert answer.exit_code == 4
     assert json.loads(answer.stdout)["damaged"] == [summary_key("first")]
+    assert answer.stderr == f"{summary_key('first')} cannot be read.\n"
+
+
+@pytest.mark.usefixtures("scheduled")
+def test_an_execution_whose_item_is_damaged_makes_the_answer_incomplete(run: Run) -> None:
+    boto3.client("dynamodb").put_item(
+        TableName="ledger-table", Item={"pk": {"S": "unfinished"}, "sk": {"S": "execution#any"}}
+    )
+    answer = run("status")
+    assert answer.exit_code == 4
+    assert answer.stderr == "unfinished/execution#any cannot be read.\n"

@@ -388,3 +388,12 @@ def test_no_text_of_a_message_commands_a_terminal(
         result = run(*arguments)
         assert "\x1b" not in result.stdout + result.stderr
         assert "[red]" in result.stdout
+
+
+def test_an_execution_whose_item_is_damaged_is_left(stack: StackInMemory, run: Run) -> None:
+    table(stack).put(("unfinished", "execution#any"), {"input": "{}"})
+    for arguments in ((), ("send",)):
+        answer = run("undelivered", *arguments)
+        assert answer.exit_code == 4
+        assert "The item of execution any of NotifyScan, which did not finish" in answer.stderr
+        assert "Delete it: aws dynamodb delete-item --table-name ledger-table" in answer.stderr

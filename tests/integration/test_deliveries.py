@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import boto3
+import pytest
 
 from ledger.deliveries import DeliveryClaim, DeliveryKey, deliveries
 from ledger.image_baselines import baselines
@@ -65,6 +66,28 @@ def test_reads_executions_that_cannot_be_in_progress(ledger_table: str) -> None:
     kept.forget("old")
     kept.forget("old")
     assert [each.name for each in kept.ended_early(NOW)] == ["composed"]
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        {},
+        {"started_at": "yesterday"},
+        {"started_at": "2026-03-01T00:00:00"},  # without a time zone
+        {"started_at": "2026-03-01T00:00:00+00:00", "input": "{"},
+        {"started_at": 7},
+    ],
+)
+def test_an_execution_that_cannot_be_read_hides_no_other(
+    ledger_table: str, damaged: dict[str, Any]
+) -> None:
+    """SendDigest begins with them: it would fail for ever."""
+    put(ledger_table, ("unfinished", "execution#a"), **damaged)
+    at = (NOW - timedelta(hours=1)).isoformat()
+    put(ledger_table, ("unfinished", "execution#b"), started_at=at, input="{}")
+    kept = unfinished_executions(ledger_table)
+    assert [each.name for each in kept.ended_early(NOW)] == ["b"]
+    assert kept.unreadable == ["a"]
 
 
 def notified(table: str) -> NotifiedImage | None:

@@ -1,3 +1,4 @@
+import io
 import json
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -31,6 +32,7 @@ class FakeUnfinished:
     def __init__(self, *executions: UnfinishedExecution) -> None:
         self.executions = list(executions)
         self.forgotten: list[str] = []
+        self.unreadable: list[str] = []
 
     def ended_early(self, now: datetime) -> Iterator[UnfinishedExecution]:
         yield from self.executions
@@ -127,3 +129,11 @@ def test_every_claim_of_what_is_started_again_has_expired() -> None:
     life = timedelta(seconds=NOTIFY_SCAN.definition["TimeoutSeconds"])
     assert life + LEASE < FINISHED_WITHIN
     assert life < LEASE
+
+
+def test_logs_what_cannot_be_read(clock: Clock, log: io.StringIO) -> None:
+    kept = FakeUnfinished(unfinished("a", event=EVENT))
+    kept.unreadable.append("damaged")
+    assert restarted(kept, FakeStates(clock)) == RestartedExecutions(restarted=1, left=0)
+    (line,) = map(json.loads, log.getvalue().splitlines())
+    assert (line["message"], line["execution"]) == ("unfinished execution unreadable", "damaged")

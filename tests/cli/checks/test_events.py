@@ -110,3 +110,13 @@ def test_executions_that_did_not_finish(opened: Opened, minutes: int, state: Sta
     if state is State.WARN:
         assert result.found == "1 execution of NotifyScan did not finish, the oldest 13 min"
         assert result.repair == ("ecr-rescan digest",)
+
+
+def test_an_execution_whose_item_is_damaged(opened: Opened) -> None:
+    boto3.client("dynamodb").put_item(
+        TableName="ledger-table", Item={"pk": {"S": "unfinished"}, "sk": {"S": "execution#any"}}
+    )
+    result = the(queues(opened()), State.WARN)
+    assert result.found.startswith("The item of execution any of NotifyScan, which did not finish")
+    assert result.repair[0].startswith("aws dynamodb delete-item --table-name ledger-table --key ")
+    assert "execution#any" in result.repair[0]

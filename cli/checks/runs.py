@@ -225,16 +225,19 @@ def _enable(stack: Stack, found: Mapping[str, Any]) -> str:
 
 
 def _last_run(stack: Stack, *, is_on: bool) -> tuple[str, list[Result]]:
-    """Say how the last run ended, and check that one has succeeded in two intervals."""
+    """Say how the last run ended, and check that one has succeeded in two intervals.
+
+    As for NoSuccessfulRunAlarm, only runs over all repositories count.
+    """
     ended = list[Execution]()
     try:
         for run in Executions(stack).newest_real():
             ended.append(run)
-            if run.status == SUCCEEDED:
+            if _is_success(run):
                 break
     except SearchCut as error:
         return "", [unchecked(error, "the last run: ")]
-    succeeded = [each.ended_at for each in ended if each.ended_at and each.status == SUCCEEDED]
+    succeeded = [each.ended_at for each in ended if each.ended_at and _is_success(each)]
     interval = timedelta(seconds=int(stack.parameter("ScheduleIntervalSeconds")))
     now = clock.now()
     problems = []
@@ -242,10 +245,10 @@ def _last_run(stack: Stack, *, is_on: bool) -> tuple[str, list[Result]]:
         since = f"since {max(succeeded):%Y-%m-%d %H:%M} UTC" if succeeded else "so far"
         problems.append(
             fault(
-                f"no run has succeeded {since}",
+                f"no run over all repositories has succeeded {since}",
                 "scans become older than RescanAfter.",
                 own(stack, "status"),
-                own(stack, "rerun" if ended else "run"),
+                own(stack, "rerun" if ended and ended[0].has_failed else "run"),
             )
         )
     if not ended:
@@ -256,3 +259,7 @@ def _last_run(stack: Stack, *, is_on: bool) -> tuple[str, list[Result]]:
         follows = "images that it did not reach are not rescanned before the next run."
         problems.append(warn(text, follows, own(stack, f"rerun {last.name}")))
     return text, problems
+
+
+def _is_success(run: Execution) -> bool:
+    return run.status == SUCCEEDED and run.is_whole

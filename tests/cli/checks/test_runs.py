@@ -21,8 +21,16 @@ from tests.support.summaries import any_summary, write_summary
 DAY = timedelta(days=1)
 
 
-def let_end(answer: Answer, *ended: tuple[str, timedelta], dry: Collection[str] = ()) -> None:
-    """Let there be runs: the status of each, and how long ago it ended. dry: names of dry runs."""
+def let_end(
+    answer: Answer,
+    *ended: tuple[str, timedelta],
+    dry: Collection[str] = (),
+    part: Collection[str] = (),
+) -> None:
+    """Let there be runs: the status of each, and how long ago it ended.
+
+    dry: names of dry runs. part: of those that do not take all repositories.
+    """
     listed: dict[str, dict[str, Any]] = {
         f"run-{number}": {
             "executionArn": f"arn:run-{number}",
@@ -36,7 +44,8 @@ def let_end(answer: Answer, *ended: tuple[str, timedelta], dry: Collection[str] 
 
     def described(executionArn: str) -> dict[str, Any]:  # noqa: N803 as AWS names it
         name = executionArn.rpartition(":")[2]
-        return {**listed[name], "input": json.dumps({"dry_run": name in dry})}
+        given = {"dry_run": name in dry} | ({"repositories": ["a"]} if name in part else {})
+        return {**listed[name], "input": json.dumps(given)}
 
     answer("stepfunctions", "list_executions", {"executions": [*listed.values()]})
     answer("stepfunctions", "describe_execution", described)
@@ -199,7 +208,9 @@ def test_a_success_is_needed_in_two_intervals(
     stack.created_at = NOW - 30 * DAY
     let_end(answer, ("SUCCEEDED", age))
     result = the(schedule(stack), state)
-    assert ("no run has succeeded since 2026-03-1" in result.found) is (state is State.FAULT)
+    assert ("no run over all repositories has succeeded since 2026-03-1" in result.found) is (
+        state is State.FAULT
+    )
 
 
 @pytest.mark.parametrize(
@@ -216,7 +227,7 @@ def test_a_stack_without_a_success(
     stack.created_at = NOW - 3 * DAY
     let_end(answer, *ended)
     result = the(schedule(stack), State.FAULT)
-    assert result.found == "no run has succeeded so far"
+    assert result.found == "no run over all repositories has succeeded so far"
     assert result.repair[1].startswith(repair)
 
 
@@ -239,7 +250,17 @@ def test_a_dry_run_that_succeeds_hides_no_failure(answer: Answer, opened: Opened
         dry={"run-0"},
     )
     result = the(schedule(stack), State.FAULT)
-    assert result.found == "no run has succeeded since 2026-03-05 03:00 UTC"
+    assert result.found == "no run over all repositories has succeeded since 2026-03-05 03:00 UTC"
+
+
+def test_a_part_that_succeeds_is_no_success_of_the_whole(answer: Answer, opened: Opened) -> None:
+    """The alarm counts it neither."""
+    stack = opened()
+    stack.created_at = NOW - 30 * DAY
+    let_end(answer, ("SUCCEEDED", 0 * DAY), ("SUCCEEDED", 9 * DAY), part={"run-0"})
+    result = the(schedule(stack), State.FAULT)
+    assert result.found == "no run over all repositories has succeeded since 2026-03-05 03:00 UTC"
+    assert result.repair[1] == "ecr-rescan run"
 
 
 def test_a_dry_run_that_fails_is_no_failure(answer: Answer, opened: Opened) -> None:

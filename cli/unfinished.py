@@ -13,7 +13,7 @@ FOLLOWS = "what it had not sent is never sent, unless the scan changes again."
 
 
 def unreadable(stack: Stack, names: Iterable[str]) -> list[tuple[str, str]]:
-    """Say which executions cannot be started again, each with the command that forgets it."""
+    """Say which executions cannot be started again, each with the command that deletes the item."""
     return [
         (
             f"The item of execution {visible(name)} of NotifyScan, which did not finish, cannot be "

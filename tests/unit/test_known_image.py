@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -18,9 +19,10 @@ from ledger.changes import Cause, Change, ChangedFinding
 from ledger.digest_entries import DigestChange, DigestImage
 from ledger.errors import BaselineMoved, LedgerUnavailable
 from ledger.image_baselines import StoredImage, TagPointer
-from ledger.image_records import ImageRecord, ImageState, RecordedScan
+from ledger.image_records import Baseline, ImageRecord, ImageState, Note, RecordedScan
+from ledger.known_findings import KnownFinding, KnownFindings
 from ledger.platforms import Child
-from notify_scan.known_image import recall
+from notify_scan.known_image import KnownImage, recall
 from notify_scan.new_baseline import MOST_NOTES
 from notify_scan.notification import LATE, Notification
 from notify_scan.scan_details import RETRIES
@@ -1071,3 +1073,40 @@ def test_the_end_of_an_incident_is_no_notification_of_a_finding() -> None:
     assert all(each.image for each in people.scan(1).deliveries)
     resolved = [each for each in people.scan(0).deliveries if each.channel is Channel.PAGERDUTY]
     assert [each.image for each in resolved] == [None]
+
+
+# What is known of an image, without the ledger
+
+NOTES = tuple(Note(f"event-{number}", NOW, ImageState(), NOW - HOUR) for number in (3, 2, 1))
+BASELINE = Baseline(ImageState({"HIGH": 2}, ("HIGH",)), NOW, revision=9, notes=NOTES)
+NAMED = KnownFindings(9, "BASIC", NOW.date(), {("CVE-1", "zlib"): KnownFinding("HIGH", NOW.date())})
+
+
+def known_image(**given: Any) -> KnownImage:
+    stored = StoredImage(ImageRecord(DIGEST, baseline=BASELINE), NAMED)
+    return KnownImage(asked=mock.sentinel.asked, **{"stored": stored, **given})
+
+
+def test_an_event_that_is_processed_again_has_the_revision_that_it_has_left() -> None:
+    revisions = [known_image(note=note).next_revision for note in (None, *NOTES)]
+    assert revisions == [10, 9, 8, 7]
+    unknown = StoredImage(ImageRecord(DIGEST))
+    assert known_image(stored=unknown).next_revision == 1
+
+
+def test_what_was_noted_is_compared_by_number_alone() -> None:
+    assert known_image().before_by_name
+    again = known_image(note=NOTES[0])
+    assert again.before_by_name is None
+    assert again.before
+    assert (again.before.image_state, again.since_notified(NOW)) == (ImageState(), HOUR)
+
+
+def test_an_image_without_findings_of_its_own_has_those_of_the_image_before() -> None:
+    before = StoredImage(ImageRecord(OTHER_DIGEST, baseline=BASELINE), NAMED)
+    nothing = StoredImage(ImageRecord(DIGEST))
+    own = StoredImage(ImageRecord(DIGEST), KnownFindings(1, "BASIC", NOW.date()))
+    assert known_image(stored=nothing, predecessor=before).findings_now == NAMED.findings
+    assert known_image(stored=own, predecessor=before).findings_now == {}
+    assert known_image(stored=nothing).findings_now == {}
+    assert known_image().findings_now == NAMED.findings

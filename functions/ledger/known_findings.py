@@ -288,7 +288,7 @@ def _unpacked(found: bytes) -> bytes:
 
 def _by_package(rows: Mapping[FindingKey, tuple[object, ...]]) -> dict[str, list[list[object]]]:
     packages: dict[str, list[list[object]]] = {}
-    for (name, package), row in sorted(rows.items(), key=lambda it: (it[0][1], it[0][0])):
+    for (name, package), row in sorted(rows.items()):
         packages.setdefault(package, []).append([name, *row])
     return packages
 

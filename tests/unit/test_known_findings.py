@@ -1,12 +1,16 @@
 """The findings of an image by name: what is stored is what is read, and for how long."""
 
+import json
+import zlib
 from dataclasses import replace
 from datetime import date, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ledger import known_findings as module
 from ledger.changes import Cause, Change, ChangedFinding, FindingsChange
 from ledger.image_records import ImageState
 from ledger.known_findings import (
@@ -16,8 +20,12 @@ from ledger.known_findings import (
     KnownFinding,
     KnownFindings,
     NotedChange,
+    UnreadableFindings,
     decoded,
     encoded,
+    findings_key,
+    known_findings,
+    mentions,
     next_findings,
 )
 from registry.findings import SEVERITIES
@@ -116,3 +124,79 @@ def test_keeps_the_last_few_changes_by_event() -> None:
     assert stored.changes[0].event_id == f"event-{MOST_CHANGES + 1}"
     assert stored.change_of("event-2") == stored.changes[-1]
     assert stored.change_of("event-1") is None
+
+
+def test_leaves_what_is_left_and_remembers_what_went() -> None:
+    other, gone = ("CVE-2", "zlib"), {("CVE-3", "xz"): GoneFinding("LOW", TODAY, TODAY)}
+    known = KnownFindings(3, "BASIC", TODAY, {KEY: KNOWN, other: KNOWN}, gone)
+    left = known.reduced_to({other: KNOWN}, TODAY)
+    went = GoneFinding("HIGH", KNOWN.first_seen, TODAY)
+    assert left == replace(known, findings={other: KNOWN}, gone={**gone, KEY: went})
+
+
+def test_a_scan_without_a_type_is_kept_without_one() -> None:
+    noted = NotedChange("event-1", Change.NEW, ImageState(), FindingsChange())
+    stored = next_findings({}, None, own=None, noted=noted, today=TODAY, expires_at=7)
+    assert (stored.revision, stored.scan_type) == (0, "")
+
+
+# The item
+
+STORED = KnownFindings(7, "BASIC", TODAY, {KEY: KNOWN}, expires_at=9)
+
+
+def item(**given: Any) -> dict[str, Any]:
+    pk, sk = findings_key("team/api", "sha256:1")
+    content = {"revision": 7, "scan_type": "BASIC", "found": encoded(STORED), "expires_at": 9}
+    return {"pk": pk, "sk": sk, **content, **given}
+
+
+def packed(*content: object) -> bytes:
+    return zlib.compress(json.dumps(content).encode())
+
+
+def test_reads_an_item() -> None:
+    assert known_findings(item()) == STORED
+    assert findings_key("team/api", "sha256:1") == ("repository#team/api", "findings#sha256:1")
+
+
+@pytest.mark.parametrize(
+    ("found", "problem"),
+    [
+        (packed(2, TODAY.toordinal(), {}, {}, [], [""]), "version 2, not 1"),
+        (packed(1, TODAY.toordinal()), "not enough values"),
+        (packed(1, TODAY.toordinal(), {"openssl": [["CVE-1"]]}, {}, [], [""]), "IndexError"),
+        (encoded(STORED)[:-3], "cut off"),
+        (b"any", "incorrect header"),
+    ],
+)
+def test_names_an_item_that_cannot_be_read(found: bytes, problem: str) -> None:
+    named = f"^repository#team/api findings#sha256:1: .*{problem}"
+    with pytest.raises(UnreadableFindings, match=named):
+        known_findings(item(found=found))
+
+
+def test_unpacks_no_more_than_an_item_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    size = len(zlib.decompress(encoded(STORED)))
+    monkeypatch.setattr(module, "MOST_UNPACKED", size + 1)
+    assert decoded(encoded(STORED)).findings == STORED.findings
+    monkeypatch.setattr(module, "MOST_UNPACKED", size - 1)
+    with pytest.raises(ValueError, match=rf"^more than {size - 1} bytes$"):
+        decoded(encoded(STORED))
+
+
+def test_wastes_no_bytes_on_spaces() -> None:
+    assert b" " not in zlib.decompress(encoded(STORED))
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("cve-1", True), ("ve-1", True), ("xve-1", False), ("cve-1x", False), ('cve-"', False)],
+)
+def test_finds_a_vulnerability_without_reading_the_item(name: str, *, expected: bool) -> None:
+    assert mentions(encoded(STORED), name) is expected
+
+
+def test_finds_a_vulnerability_whose_name_is_escaped() -> None:
+    odd = replace(STORED, findings={('CVE-"1"', "openssl"): KNOWN})
+    assert mentions(encoded(odd), 'cve-"1"')

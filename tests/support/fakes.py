@@ -285,7 +285,7 @@ class FakeRunState:
         return next((each for each in reversed(self.noted) if each.run != run), None)
 
     def note(self, last: LastRun, *, before: LastRun | None) -> None:
-        """Note what a run found. before: what the ledger says that nobody has changed since."""
+        """Note what a run found. before: as the run has read it."""
         assert before == next((each for each in reversed(self.noted) if each.run != last.run), None)
         self.noted.append(last)
 

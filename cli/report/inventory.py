@@ -9,15 +9,17 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from cli.report.named_findings import NamedFindings
+from cli.report.named_findings import NamedFindings, are_of_last_scan, has_found, of_last_scan
 from ledger.attributes import Item, Key, plain
 from ledger.changes import LISTS
 from ledger.image_records import ImageRecord, image_record
 from ledger.known_findings import (
     KnownFinding,
     KnownFindings,
+    counts_apart,
     mentions,
     read_apart,
 )
@@ -75,6 +77,8 @@ class Inventory:
 
     A record may be there without findings. Images of other accounts and Regions are left out.
 
+    counts: of findings that are not read, because they do not mention what is looked for: all, and
+        those accepted.
     searched: how many images have findings by name.
     unreadable: images of which an item cannot be read. read_units: as DynamoDB counts them.
     """
@@ -83,6 +87,7 @@ class Inventory:
     findings: dict[Key, NamedFindings] = field(default_factory=dict)
     children: dict[Key, Child] = field(default_factory=dict)
     notified: dict[Key, NotifiedImage] = field(default_factory=dict)
+    counts: dict[Key, tuple[Counter[str], Counter[str]]] = field(default_factory=dict)
     searched: int = 0
     unreadable: list[str] = field(default_factory=list)
     read_units: float = 0.0
@@ -96,6 +101,21 @@ class Inventory:
         """Return the record of an image; an empty one if there is none."""
         return self.records.get(key, ImageRecord(key[1]))
 
+    def known_by_number(self, now: datetime) -> Iterator[Key]:
+        """Name the images whose last scan has findings of which the names are not known."""
+        for key, stored in self.records.items():
+            record = stored.without_future(now)
+            if not has_found(record):
+                continue
+            counts = self.counts.get(key)
+            is_named = (
+                are_of_last_scan(*counts, record)
+                if counts
+                else of_last_scan(self.findings.get(key), record) is not None
+            )
+            if not is_named:
+                yield key
+
     def missing(self) -> Iterator[str]:
         """Say what could not be read, one sentence for each image."""
         yield from map(incomplete, self.unreadable)
@@ -106,6 +126,7 @@ class Inventory:
         self.findings |= other.findings
         self.children |= other.children
         self.notified |= other.notified
+        self.counts |= other.counts
         self.searched += other.searched
         self.unreadable += other.unreadable
         self.read_units += other.read_units
@@ -189,6 +210,8 @@ class _Part:
                 wanted = self._wanted.mentioning
                 if not wanted or mentions(item["found"], wanted):
                     self._found.findings[key] = self._named(item)
+                else:
+                    self._found.counts[key] = counts_apart(item["found"])
 
     def _named(self, item: Item) -> NamedFindings:
         known, changes = read_apart(item["found"])

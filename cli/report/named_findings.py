@@ -42,22 +42,38 @@ def of_last_scan(named: NamedFindings | None, record: ImageRecord) -> NamedFindi
     What was read by name before stays in the ledger when a scan is known by number alone, as with
     more findings than are read.
     """
-    if named is None or record.names_missing:
+    if named is None:
         return None
-    found = _by_threshold(named.counts)
-    accepted = _by_threshold(
-        Counter(each.severity for each in named.kept.values() if each.is_accepted)
-    )
+    accepted = Counter(each.severity for each in named.kept.values() if each.is_accepted)
+    return named if are_of_last_scan(named.counts, accepted, record) else None
+
+
+def are_of_last_scan(
+    counts: Mapping[str, int], accepted: Mapping[str, int], record: ImageRecord
+) -> bool:
+    """Return whether findings by name can be those of the last scan: all, and the accepted ones."""
+    if record.names_missing:
+        return False
+    found = _by_threshold(counts)
     # Stored together with the names, or after them by a scan that has none.
-    if record.baseline and +Counter(record.baseline.image_state.counts) != found - accepted:
-        return None
+    standing = found - _by_threshold(accepted)
+    if record.baseline and +Counter(record.baseline.image_state.counts) != standing:
+        return False
     scan = record.last_scan
     if scan and scan.scan_type == BASIC and scan.status in COMPLETE:
         counted = _by_threshold(scan.severities) + Counter({OTHER: scan.other})
         # A package in two places is one finding, but counted twice.
         if found.keys() != counted.keys() or not found <= counted:
-            return None
-    return named
+            return False
+    return True
+
+
+def has_found(record: ImageRecord) -> bool:
+    """Return whether the last scan of an image that completed has findings."""
+    scan, baseline = record.last_scan, record.baseline
+    if scan and scan.status in COMPLETE:
+        return bool(scan.other or any(scan.severities.values()))
+    return bool(baseline and any(baseline.image_state.counts.values()))
 
 
 def known_by_number(key: Key, vulnerability: str) -> str:

@@ -126,14 +126,16 @@ def read_affected(stack: Stack, scope: Scope, vulnerability: str) -> Affected:
     }
     run = sources.run_of(sources.files.summaries(MOST_RUNS)) if scope.as_of_run else None
     lines = sources.lines(run)
-    having_in = matching({repository for repository, _ in having}, scope.repository)
-    if not having_in:
+    by_number = {*inventory.known_by_number(sources.now)} - having
+    looked_at = {repository for repository, _ in having | by_number}
+    repositories = matching(looked_at, scope.repository)
+    if not repositories:
         sources.chosen(lines)
-    listing = sources.existing(run, lines, having_in)
+    listing = sources.existing(run, lines, repositories)
     rules, remarks = sources.rules(sources.scan_type(run), {key[0] for key in having}, wanted)
     listed = [each for each in listing.images if (each.repository, each.image.digest) in having]
     images = worst_first(_reported(listed, inventory, lines, rules))
-    unnamed = () if rules.has_names else (UNNAMED,)
+    unnamed = tuple(_unnamed(listing, by_number)) if rules.has_names else (UNNAMED,)
     unknown = (
         known_by_number((image.repository, image.image_digest), "it")
         for image in images
@@ -147,6 +149,16 @@ def read_affected(stack: Stack, scope: Scope, vulnerability: str) -> Affected:
         read_units=inventory.read_units,
         missing=(*unnamed, *unknown, *listing.missing, *sources.missing(inventory), *remarks),
     )
+
+
+def _unnamed(listing: Listing, by_number: Collection[Key]) -> Iterable[str]:
+    """Say how many images exist whose findings have no names, so that they cannot be searched."""
+    keys = ((each.repository, each.image.digest) for each in listing.images)
+    if count := sum(key in by_number for key in keys):
+        yield (
+            f"{counted(count, 'image')} could not be searched: the findings of the last scan are "
+            "known by number alone. is_named is false in: ecr-rescan report --worst 0 -o json"
+        )
 
 
 @dataclass(frozen=True)

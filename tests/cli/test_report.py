@@ -132,7 +132,10 @@ def test_screens(
 ) -> None:
     accept()
     result = run("report", *options, width=width)
-    assert (result.exit_code, result.stderr) == (0, "")
+    said = "1 image could not be searched" if "--vulnerability" in options else ""
+    assert result.exit_code == (4 if said else 0)
+    assert result.stderr.startswith(said)
+    assert bool(said) is bool(result.stderr)
     text = "".join(f"{line.rstrip()}\n" for line in result.stdout.splitlines())
     assert text == kept_screen(f"{name}-{width}", text)
     assert max(map(len, text.splitlines())) <= width
@@ -316,14 +319,15 @@ def test_fails_on_what_is_open_and_at_least_as_severe(
         )
     )
     report("--repository", "team/api", "--fail-on", "low")
-    report("--vulnerability", CVE, "--fail-on", "critical")
+    report("--vulnerability", CVE, "--fail-on", "critical", "--repository", "team/api")
 
 
 def test_fails_on_the_vulnerability_that_it_is_asked_for(
     known: RegistryAndLedger, report: Report
 ) -> None:
     report("--vulnerability", CVE, "--fail-on", "high", code=1)
-    report("--vulnerability", "CVE-2026-1", "--fail-on", "critical")
+    within_team = ("--repository", "team/")
+    report("--vulnerability", "CVE-2026-1", "--fail-on", "critical", *within_team)
     report("--vulnerability", "CVE-2026-1", "--fail-on", "high", code=1)
     report("--vulnerability", CVE, "--fail-on", "overdue", code=1)
 
@@ -507,7 +511,7 @@ def test_counts_as_gone_what_is_not_in_a_repository_that_was_listed(
     assert report("--vulnerability", CVE, code=4)["gone"] == 0
     gone = Fault("DescribeImages", "RepositoryNotFoundException", "gone", repository=repository)
     known.answer(gone)
-    assert report("--vulnerability", CVE)["gone"] == 1
+    assert report("--vulnerability", CVE, "--repository", "legacy/")["gone"] == 1
 
 
 def test_leaves_out_what_is_elsewhere(world: RegistryAndLedger, run: Run, report: Report) -> None:
@@ -579,13 +583,40 @@ def test_names_of_a_former_scan_are_not_those_of_the_last_one(
     known.scan("legacy/print-server", old, at=NOW - 12 * DAY, severities={"CRITICAL": 9, "LOW": 1})
     image = image_of(report(), "legacy/print-server")
     assert (image["counts"], image["is_named"]) == ({"CRITICAL": 9, "LOW": 1}, False)
-    result = run("report", "--vulnerability", CVE)
+    result = run("report", "--vulnerability", CVE, "--repository", "(team|legacy)/")
     assert result.exit_code == 4
     assert f"{CVE} is in 1 image of 1 repository." in result.stdout
     assert result.stderr == (
         f"Whether legacy/print-server@{old} has it is not known: the findings of its last scan are "
         "known by number alone.\n"
     )
+
+
+def test_says_how_many_images_cannot_be_searched(
+    known: RegistryAndLedger, report: Report, run: Run
+) -> None:
+    """A search without names finds nothing, which is not that there is nothing."""
+    gone = known.image("old/api", "v0")
+    known.scan("old/api", gone, at=NOW - DAY, severities={"LOW": 1})
+    del known.registry.repositories["old/api"].images[gone]
+    known.image("old/api", "v1")
+    result = run("report", "--vulnerability", "CVE-1")
+    assert result.exit_code == 4
+    assert result.stdout.startswith("CVE-1 is in 0 images of 0 repositories.")
+    assert result.stderr == (  # that of payments/ledger
+        "1 image could not be searched: the findings of the last scan are known by number alone. "
+        "is_named is false in: ecr-rescan report --worst 0 -o json\n"
+    )
+    assert report("--vulnerability", "CVE-1", "--repository", "team/")["missing"] == []
+    api = known.image("team/api", "v1", tags=("v1",))
+    known.scan("team/api", api, at=NOW - HOUR, severities={"CRITICAL": 1, "HIGH": 9, "LOW": 1})
+    (missing,) = report("--vulnerability", "CVE-1", code=4)["missing"]
+    assert missing.startswith("2 images could not be searched")
+    known.scan("team/api", api, at=NOW - HOUR / 2, status="FAILED")
+    old = image_of(report(), "legacy/print-server")["image_digest"]
+    known.scan("legacy/print-server", old, at=NOW - DAY, status="FAILED")
+    (missing,) = report("--vulnerability", "CVE-1", code=4)["missing"]
+    assert missing.startswith("1 image could not be searched")
 
 
 def test_says_that_the_ledger_is_empty(world: RegistryAndLedger, run: Run) -> None:
@@ -753,7 +784,7 @@ def test_says_what_is_known_of_an_image_that_has_a_vulnerability(
 
 
 def test_finds_a_vulnerability_in_no_image(known: RegistryAndLedger, run: Run) -> None:
-    result = run("report", "--vulnerability", "CVE-1")
+    result = run("report", "--vulnerability", "CVE-1", "--repository", "team/")
     assert result.exit_code == 0
     assert result.stdout.startswith("CVE-1 is in 0 images of 0 repositories. 2 searched")
 

@@ -2,6 +2,7 @@
 
 import json
 import zlib
+from collections import Counter
 from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
@@ -21,6 +22,7 @@ from ledger.known_findings import (
     KnownFindings,
     NotedChange,
     UnreadableFindings,
+    counts_apart,
     decoded,
     encoded,
     findings_key,
@@ -200,3 +202,12 @@ def test_finds_a_vulnerability_without_reading_the_item(name: str, *, expected: 
 def test_finds_a_vulnerability_whose_name_is_escaped() -> None:
     odd = replace(STORED, findings={('CVE-"1"', "openssl"): KNOWN})
     assert mentions(encoded(odd), 'cve-"1"')
+
+
+def test_counts_what_is_there_as_reading_it_does() -> None:
+    counts, accepted = counts_apart(encoded(STORED))
+    found = STORED.findings.values()
+    assert counts == Counter(each.severity for each in found)
+    assert accepted == Counter(each.severity for each in found if each.is_accepted)
+    with pytest.raises(ValueError, match="not version 1"):
+        counts_apart(packed(2, TODAY.toordinal(), {}, {}, [], [""]))

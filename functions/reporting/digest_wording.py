@@ -144,7 +144,8 @@ def _changed_images(report: DigestReport) -> str:
 
 
 def _baseline_titles(group: DigestedGroup) -> _Titles:
-    images, of_them, short = f"{counted(group.count, 'image')} with open vulnerabilities", "", ""
+    # Images below every threshold have vulnerabilities, too, and are not in it.
+    images, of_them, short = f"{counted(group.count, 'image')} above a threshold", "", ""
     if worst := next(iter(group.severities), None):
         count, those = group.severities[worst], f"with {severity_word(worst)} vulnerabilities"
         of_them, short = f", {count:,} of them {those}", f", {count:,} {those}"

@@ -154,9 +154,7 @@ class TestShippedDemo:
 
         assert "The worst scan, as Slack shows it:" in text
         assert "Subject: ECR rescan incomplete: 1 of 10 repositories did not finish" in text
-        assert re.search(
-            r"Subject: ECR baseline: \d+ images with open vulnerabilities, \d+ with", text
-        )
+        assert re.search(r"Subject: ECR baseline: \d+ images above a threshold, \d+ with", text)
         assert '{"rerun_of": "demo-1"}' in text
         for channel in document["notifications"]["messages"]:
             assert f'id="{channel}"' in page

@@ -336,14 +336,14 @@ def test_first_scans_are_a_baseline() -> None:
     message = worded(*images, news(100, C))
     assert (
         plain(message.title)
-        == "Baseline: 30 images with open vulnerabilities, 10 of them with critical vulnerabilities"
+        == "Baseline: 30 images above a threshold, 10 of them with critical vulnerabilities"
     )
     assert said(message.headlines) == [
-        "ECR baseline: 30 images with open vulnerabilities, 10 with critical vulnerabilities",
-        "ECR baseline: 30 images with open vulnerabilities",
+        "ECR baseline: 30 images above a threshold, 10 with critical vulnerabilities",
+        "ECR baseline: 30 images above a threshold",
     ]
     assert said(message.texts) == [
-        "ECR baseline: 30 images with open vulnerabilities, 10 with critical vulnerabilities. "
+        "ECR baseline: 30 images above a threshold, 10 with critical vulnerabilities. "
         "See the digest."
     ]
     assert said(message.lead) == [
@@ -372,13 +372,13 @@ def test_first_scans_beside_more_changes_are_a_section() -> None:
 def test_an_image_without_critical_findings_makes_a_baseline_without_them() -> None:
     message = worded(first_sight(1, B, image_state=ImageState({"OTHER": 1}, ("OTHER",))))
     assert plain(message.title) == (
-        "Baseline: 1 image with open vulnerabilities, 1 of them with other vulnerabilities"
+        "Baseline: 1 image above a threshold, 1 of them with other vulnerabilities"
     )
 
 
 def test_a_baseline_says_nothing_of_severities_that_no_image_has() -> None:
     message = worded(first_sight(1, B, image_state=ImageState()))
-    assert plain(message.title) == "Baseline: 1 image with open vulnerabilities"
+    assert plain(message.title) == "Baseline: 1 image above a threshold"
 
 
 def reminder(number: int, image_state: ImageState = BAD, **given: Any) -> DigestChange:

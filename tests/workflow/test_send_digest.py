@@ -405,7 +405,7 @@ def test_case_04_the_first_day_is_one_message_per_channel(deploy: Deploy) -> Non
     got = Counter(each.channel for each in deployed.receivers.received) - before
     assert got == Counter(DIGEST_CHANNELS - machines)
     assert {each["text"] for each in deployed.receivers.of(Channel.SLACK)} == {
-        "Baseline: 60 images with open vulnerabilities, 20 of them with critical vulnerabilities"
+        "Baseline: 60 images above a threshold, 20 of them with critical vulnerabilities"
     }
 
 
@@ -448,8 +448,7 @@ def by_number(number: int) -> DigestChange:
         (named, "Digest: 24,041 new vulnerabilities (1 critical, 24,040 high) in 3,000 images"),
         (
             first_sight,
-            "Baseline: 3,000 images with open vulnerabilities, 3,000 of them with critical "
-            "vulnerabilities",
+            "Baseline: 3,000 images above a threshold, 3,000 of them with critical vulnerabilities",
         ),
         pytest.param(
             reminder,

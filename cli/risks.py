@@ -1,6 +1,7 @@
 """`ecr-rescan check-risks` and `accept`: what accepted risks match now, and one more of them."""
 
 import difflib
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 ENDS_SOON = timedelta(days=14)
+_CVE = re.compile(r"CVE-[0-9]{4}-[0-9]{4,}", re.IGNORECASE)  # always written with capital letters
 _CHANGED_MEANWHILE = {"PreconditionFailed", "ConditionalRequestConflict"}
 
 
@@ -61,6 +63,7 @@ class CheckedRisk:
     """An entry, its line in the document, and the images that have the vulnerability now.
 
     unknown: images that may have it. is_new: it is not in the deployed document.
+    spelling: of the vulnerability, where the entry has it in another case; empty otherwise.
     """
 
     line: int
@@ -69,12 +72,15 @@ class CheckedRisk:
     images: Sequence[Key]
     unknown: Sequence[Key]
     is_new: bool
+    spelling: str = ""
 
     def remark(self, today: date) -> str:
         """Say what is to be known of it."""
         match self.state:
             case State.ENDS_SOON:
                 words = f"ends in {counted((self.risk.expires - today).days, 'day')}"
+            case State.MATCHES_NOTHING | State.UNKNOWN if self.spelling:
+                words = f"matches nothing: its name is {self.spelling}"
             case State.MATCHES_NOTHING:
                 words = "matches nothing: remove it?"
             case State.UNKNOWN:
@@ -93,13 +99,23 @@ class Affected:
     """The images of this registry that have vulnerabilities, by the name of each.
 
     unknown: those that had them when they were last read by name, before their last scan.
+    spellings: names as ECR has them, by the name in lower case.
     searched: how many images have findings by name. is_complete: whether all could be read.
     """
 
     images: Mapping[str, Sequence[Key]]
     unknown: Mapping[str, Sequence[Key]]
+    spellings: Mapping[str, str]
     searched: int
     is_complete: bool
+
+    def spelling(self, vulnerability: str) -> str:
+        """Return how ECR spells a name that no finding has in this case; empty if one does."""
+        if vulnerability in self.images or vulnerability in self.unknown:
+            return ""
+        usual = vulnerability.upper() if _CVE.fullmatch(vulnerability) else vulnerability
+        found = self.spellings.get(vulnerability.casefold(), usual)
+        return "" if found == vulnerability else found
 
 
 @dataclass(frozen=True)
@@ -146,6 +162,7 @@ class CheckedRisks:
                 "images": len(each.images),
                 "repositories_matching": len({repository for repository, _ in each.images}),
                 "is_new": each.is_new,
+                "spelling": each.spelling or None,
             }
 
     def show(self, console: "Console") -> None:
@@ -281,6 +298,11 @@ def accept(
     before, after = _before_and_after(deployed, risk)
     _warn_if_off(call)
     affected = _affected(call, [risk])
+    if spelling := affected.spelling(vulnerability):
+        raise UsageError(
+            f"No finding has the name {visible(vulnerability)}: it is {visible(spelling)}, and an "
+            "accepted risk must have the same capital letters. Nothing was changed."
+        )
     try:
         images, unknown = (_matching(risk, each) for each in (affected.images, affected.unknown))
     except PatternTooSlow as error:
@@ -377,22 +399,27 @@ def _valid_entries(stored: StoredDocument) -> tuple[AcceptedRisk, ...]:
 def _affected(call: Call, risks: Iterable[AcceptedRisk]) -> Affected:
     """Find the images that have vulnerabilities, and name those that cannot be read."""
     names = frozenset(risk.vulnerability for risk in risks)
-    wanted = WantedFindings(lowest=SEVERITIES[0], names=names)
+    in_any_case = frozenset(name.casefold() for name in names)
+    wanted = WantedFindings(lowest=SEVERITIES[0], names=names, in_any_case=in_any_case)
     stack = call.stack
     with call.output.waiting("reading the ledger"):
         inventory = read_inventory(
             stack.client("dynamodb"), stack.output("LedgerTableName"), wanted
         )
     found, unknown = defaultdict[str, list[Key]](list), defaultdict[str, list[Key]](list)
+    spellings = dict[str, str]()
     is_named, now = has_names(stack), clock.now()
     for key, findings in sorted(inventory.findings.items()) if is_named else ():
         is_current = of_last_scan(findings, inventory.record(key).without_future(now)) is not None
-        for name in {name for name, _ in findings.kept} & names:
-            (found if is_current else unknown)[name].append(key)
+        for name in {name for name, _ in findings.kept}:
+            if name in names:
+                (found if is_current else unknown)[name].append(key)
+            elif name.casefold() in in_any_case:
+                spellings[name.casefold()] = name
     missing = [*([UNNAMED] if names and not is_named else []), *inventory.missing()]
     for sentence in missing:
         call.output.complain(sentence)
-    return Affected(found, unknown, inventory.searched, is_complete=not missing)
+    return Affected(found, unknown, spellings, inventory.searched, is_complete=not missing)
 
 
 def _complain_of_unknown(call: Call, entries: Iterable[tuple[AcceptedRisk, Sequence[Key]]]) -> bool:
@@ -412,7 +439,8 @@ def _checked(
         state = _state(risk, images, today, is_complete=is_complete)
     except PatternTooSlow:
         images, unknown, state = [], [], State.TOO_SLOW
-    return CheckedRisk(line, risk, state, images, unknown, risk not in known)
+    spelling = affected.spelling(risk.vulnerability)
+    return CheckedRisk(line, risk, state, images, unknown, risk not in known, spelling)
 
 
 def _state(risk: AcceptedRisk, matching: Sequence[Key], today: date, *, is_complete: bool) -> State:

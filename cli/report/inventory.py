@@ -53,12 +53,14 @@ _NAMES = (
 class WantedFindings:
     """Which findings are kept in memory.
 
-    lowest: severity. names: vulnerabilities that are kept at any severity.
+    lowest: severity. names: vulnerabilities that are kept at any severity. in_any_case: the same,
+    in lower case, of those whose spelling is looked for.
     mentioning: a vulnerability in lower case; the findings of images without it are not read.
     """
 
     lowest: str
     names: frozenset[str] = frozenset()
+    in_any_case: frozenset[str] = frozenset()
     mentioning: str = ""
 
     def keeps(self, name: str, finding: KnownFinding) -> bool:
@@ -66,6 +68,7 @@ class WantedFindings:
         return (
             severity_rank(finding.severity) <= severity_rank(self.lowest)
             or name in self.names
+            or (bool(self.in_any_case) and name.casefold() in self.in_any_case)
             or finding.is_accepted
             or bool(self.mentioning)
         )

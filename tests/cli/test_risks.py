@@ -125,11 +125,50 @@ class TestCheckRisks:
             "images": 1,
             "repositories_matching": 1,
             "is_new": False,
+            "spelling": None,
         }
         assert (answer["removed"], answer["images_searched"]) == ([], 3)
         header, row = run("check-risks", "-o", "csv").stdout.splitlines()
         assert header.startswith("line,vulnerability,repositories,")
         assert row.startswith(f"3,{CVE},team/auth,")
+
+    @pytest.mark.parametrize(
+        ("written", "spelling"),
+        [
+            (CVE.lower(), CVE),
+            ("ghsa-ABCD", "GHSA-abcd"),
+            ("cve-2025-10000", "CVE-2025-10000"),  # no finding has it; CVE has one spelling
+        ],
+    )
+    def test_names_the_spelling_of_a_name_in_another_case(
+        self, ledger: RegistryAndLedger, run: Run, written: str, spelling: str
+    ) -> None:
+        """The functions compare names with their capital letters, so the entry has no effect."""
+        found = {("GHSA-abcd", "any"): KnownFinding("LOW", TODAY)}
+        ledger.find("team/web", ledger.image("team/web", "v1"), found)
+        upload(HEAD + entry(written, "2026-12-31"))
+        result = run("check-risks", width=120)
+        assert result.exit_code == 1
+        assert f"matches nothing: its name is {spelling}" in result.stdout
+        (checked,) = json.loads(run("check-risks", "-o", "json").stdout)["entries"]
+        assert (checked["state"], checked["spelling"]) == ("matches_nothing", spelling)
+        upload("")
+        answer = run("accept", written, "--until", "2026-12-31", "--reason", "any", "--yes")
+        assert answer.exit_code == 2
+        assert " ".join(answer.stderr.split()) == (
+            f"No finding has the name {written}: it is {spelling}, and an accepted risk must have "
+            "the same capital letters. Nothing was changed."
+        )
+        assert uploaded() == ""
+
+    def test_a_name_that_no_finding_has_stays_as_it_is(
+        self, ledger: RegistryAndLedger, run: Run
+    ) -> None:
+        found = {("CVE-7", "any"): KnownFinding("CRITICAL", TODAY)}
+        ledger.find("team/web", ledger.image("team/web", "v1"), found)
+        upload(HEAD + entry("ghsa-none", "2026-12-31") + entry("CVE-2025-10000", "2026-12-31"))
+        entries = json.loads(run("check-risks", "-o", "json").stdout)["entries"]
+        assert [each["spelling"] for each in entries] == [None, None]
 
     def test_a_pattern_that_takes_too_long_is_not_applied(
         self, ledger: RegistryAndLedger, run: Run, monkeypatch: pytest.MonkeyPatch

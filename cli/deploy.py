@@ -109,7 +109,7 @@ def _write(call: Call, file: Path, template: Template) -> Written:
 def _check_writable(file: Path) -> None:
     """Raise UsageError before any question if no file can be made beside the one to write.
 
-    The answers are not asked twice, and one of them goes into a secret at once.
+    The answers are not asked twice, and one of them goes into a secret immediately.
     """
     try:
         with NamedTemporaryFile(dir=file.parent):

@@ -28,6 +28,7 @@ from notify_scan.notification import LATE, Notification
 from notify_scan.scan_details import RETRIES
 from registry.errors import EcrThrottled
 from registry.findings import Finding
+from reporting.changes import counted_unaccepted
 from reporting.channels.delivery import Channel
 from reporting.channels.in_use import ImmediateFrom
 from reporting.decision import NotificationPolicy, NotifyOn
@@ -422,6 +423,7 @@ def test_findings_of_a_later_baseline_than_was_read_are_another_event(people: Pe
     with pytest.raises(BaselineMoved, match=f"team/api@{DIGEST}: another event was faster"):
         by_name.tell(report, "event-2")
     del by_name.ledger.kept["team/api", DIGEST]
+    by_name.ledger.findings["team/api", DIGEST] = replace(stored, revision=1)
     with pytest.raises(BaselineMoved):
         by_name.tell(report, "event-2")
 
@@ -1100,6 +1102,18 @@ def test_what_was_noted_is_compared_by_number_alone() -> None:
     assert again.before_by_name is None
     assert again.before
     assert (again.before.image_state, again.since_notified(NOW)) == (ImageState(), HOUR)
+
+
+def test_the_names_may_be_older_than_the_numbers_of_the_last_scan() -> None:
+    state = ImageState({"HIGH": 2}, ("HIGH",), thresholds={"HIGH": 1}, scan_type="BASIC")
+    record = ImageRecord(DIGEST, baseline=replace(BASELINE, image_state=state))
+    known = known_image(stored=StoredImage(record, replace(NAMED, scan_type="ENHANCED")))
+    assert known.before
+    assert known.before.image_state == state
+    assert known.before_by_name
+    assert known.before_by_name.image_state == replace(
+        state, counts=counted_unaccepted(NAMED.findings), exceeded=(), scan_type="ENHANCED"
+    )
 
 
 def test_an_image_without_findings_of_its_own_has_those_of_the_image_before() -> None:

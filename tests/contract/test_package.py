@@ -13,6 +13,7 @@ import yaml
 from cfnlint.api import ManualArgs, lint
 
 from operations.publishable import make_publishable
+from tests.support.roles import actions_in, actions_of_roles
 from tests.support.template import ROOT, template
 
 PREFIX = "ecr-rescan/0.4.0"
@@ -65,6 +66,15 @@ def test_a_package_is_a_template_without_transform_and_the_files_that_it_names(
     assert len([*path.parent.glob("*.asl.yaml")]) == 3
     regions = ["eu-central-1", "us-gov-west-1", "cn-north-1"]
     assert lint(text, config=ManualArgs(regions=regions)) == []
+
+
+@pytest.mark.slow
+def test_the_roles_in_docs_security_are_those_that_are_deployed(
+    built: Path, tmp_path: Path
+) -> None:
+    """SAM adds statements of its own."""
+    document: dict[str, Any] = json.loads(packaged(built, tmp_path / "dist").read_text())
+    assert actions_in(document) == actions_of_roles()
 
 
 @pytest.mark.slow

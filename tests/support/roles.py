@@ -14,19 +14,62 @@ _LOGS = ("logs:", "xray:")
 def role_table() -> str:
     """Write a row per statement, but for logs and traces."""
     rows = ["| role of | statement | actions | on |", "| --- " * 4 + "|"]
-    for owner, statement in _statements():
+    for owner, statement in _of_interest():
         actions = listed(statement["Action"])
-        if actions[0].startswith(_LOGS):
-            continue
         named = ", ".join(f"`{action}`" for action in actions)
         rows.append(f"| {_name(owner)} | `{statement['Sid']}` | {named} | {_on(statement)} |")
     return "\n".join(rows)
+
+
+def actions_of_roles() -> list[tuple[str, list[str]]]:
+    """Return the logical ID of its role, and the actions, of each statement of the table."""
+    found = []
+    for owner, statement in _of_interest():
+        own = template()["Resources"][owner]["Properties"].get("Role")
+        is_role = owner in resources("AWS::IAM::Role")
+        role = owner if is_role else own["Fn::GetAtt"][0] if own else f"{owner}Role"
+        found.append((role, sorted(listed(statement["Action"]))))
+    return sorted(found)
+
+
+def actions_in(expanded: dict[str, Any]) -> list[tuple[str, list[str]]]:
+    """Return the same of a template that SAM has expanded."""
+    found = []
+    for name, resource in expanded["Resources"].items():
+        properties = resource["Properties"]
+        if resource["Type"] == "AWS::IAM::Role":
+            policies = [(name, _chosen(each)) for each in properties.get("Policies", ())]
+        elif resource["Type"] == "AWS::IAM::Policy":
+            policies = [(role["Ref"], properties) for role in properties["Roles"]]
+        else:
+            continue
+        found += [
+            (role, sorted(listed(_chosen(statement)["Action"])))
+            for role, policy in policies
+            for statement in listed(policy["PolicyDocument"]["Statement"])
+        ]
+    return sorted(each for each in found if not is_of_logs(each[1]))
+
+
+def is_of_logs(actions: list[str]) -> bool:
+    """Return whether actions are what every role may do besides."""
+    return all(action.startswith(_LOGS) for action in actions)
+
+
+def _of_interest() -> Iterator[tuple[str, Any]]:
+    for owner, statement in _statements():
+        if not is_of_logs(listed(statement["Action"])):
+            yield owner, statement
 
 
 def _statements() -> Iterator[tuple[str, Any]]:
     for owner in owners():
         for statement in statements_of(owner):
             yield owner, _chosen(statement)
+        # SAM lets a function send what it could not process, in a policy without a Sid.
+        if queue := template()["Resources"][owner]["Properties"].get("DeadLetterQueue"):
+            action = {"Action": "sqs:SendMessage", "Resource": queue["TargetArn"]}
+            yield owner, {"Sid": "DeadLetterQueuePolicy", **action}
     of_owners = {f"{owner}Role" for owner in owners()}
     for role, properties in resources("AWS::IAM::Role").items():
         if role not in of_owners:

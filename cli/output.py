@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 SCHEMA = 1  # of the JSON objects
+_WIDEST = 500  # characters of a line that is not broken
 # A spreadsheet takes a cell that begins with one of these for a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 # Where the decimal separator is a comma, spreadsheets split lines at semicolons, and at those
@@ -141,6 +142,17 @@ def table(titles: Sequence[str], right: Iterable[str] = ()) -> "Table":
             title.upper(), justify="right" if title in numbers else "left", overflow="fold"
         )
     return table
+
+
+def print_whole(console: "Console", table: "Table") -> None:
+    """Print a table in lines of any length: a terminal breaks them, and each name can be pasted."""
+    width = console.width
+    console.width = max(width, _WIDEST)
+    with console.capture() as captured:
+        console.print(table)
+    console.width = width
+    for line in captured.get().splitlines():  # without the spaces that fill the last column
+        console.out(line.rstrip(), highlight=False)
 
 
 def add_row(table: "Table", *cells: str, style: str = "") -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from cli.call import Call
 from cli.executions import Execution, Executions, MapProgress, SearchCut
 from cli.exits import ExitCode
-from cli.output import Output, add_row, age, duration, number, table
+from cli.output import Output, add_row, age, duration, number, print_whole, table
 from cli.run_files import RunFiles
 from cli.shown_commands import own
 from cli.stack import Stack
@@ -40,6 +40,11 @@ class ShownRun:
     execution: Execution
     summary: SummaryDocument | None
     is_dry_run: bool | None
+
+    def status(self) -> str:
+        """Return its status in words: one of a dry run is none of a run."""
+        status = self.execution.status.lower().replace("_", " ")
+        return f"dry run {status}" if self.is_dry_run else status
 
     def outcome(self, outcome: Outcome) -> int | None:
         """Return how many images had an outcome; absent without a summary."""
@@ -141,7 +146,7 @@ class Status:
     def show(self, console: "Console") -> None:
         """Print it."""
         numbers = ("took", "started", "deferred", "failed", "not done")
-        rows = table(("begun", "status", *numbers, "run"), right=numbers)
+        rows = table(("begun (UTC)", "status", *numbers, "run"), right=numbers)
         for each in self.runs:
             summary, seconds = each.summary, each.seconds()
             not_done = (
@@ -152,7 +157,7 @@ class Status:
             add_row(
                 rows,
                 f"{each.execution.started_at:%m-%d %H:%M}",
-                each.execution.status.lower().replace("_", " "),
+                each.status(),
                 duration(seconds) if seconds is not None else "",
                 *(
                     number(each.outcome(outcome) or 0)
@@ -162,7 +167,7 @@ class Status:
                 each.execution.name,
             )
         if self.runs:
-            console.print(rows)
+            print_whole(console, rows)
         else:
             console.print(f"No run yet   {self.start}", soft_wrap=True)
         for running in self.running:

@@ -11,7 +11,7 @@ from cli.call import Call
 from cli.exits import CommandError, ExitCode, UsageError
 from cli.image_changes import NOT_DELIVERED, ChangeShown, changes_of
 from cli.image_items import ItemsOfImage, items_of
-from cli.output import add_row, age, duration, table
+from cli.output import add_row, age, duration, print_whole, table
 from cli.policy import has_names, lowest_severity, policy_of
 from cli.report.document import Freshness, ReportedImage
 from cli.report.images import ENHANCED, Known, Rules, reported_image
@@ -103,14 +103,14 @@ class Explanation:
         console.print(facts)
         if self.runs:
             console.print()
-            rows = table(("ended", "outcome", "reason", "run"))
+            rows = table(("ended (UTC)", "outcome", "reason", "run"))
             for each in self.runs:
                 outcome = each.outcome or "not decided"
                 add_row(rows, f"{each.ended_at:%m-%d %H:%M}", outcome, each.reason or "", each.run)
-            console.print(rows)
+            print_whole(console, rows)
         if self.changes:
             console.print()
-            rows = table(("when", "what changed", "who was notified"))
+            rows = table(("when (UTC)", "what changed", "who was notified (UTC)"))
             for change in self.changes:
                 add_row(
                     rows, f"{change.at:%m-%d %H:%M}", change.sentence(), change.notified_or_why()

@@ -167,6 +167,7 @@ def test_lists_the_last_runs_and_ends_badly_if_the_newest_failed(
     title, second, first = answer.stdout.splitlines()[:3]
     assert title.split() == [
         "BEGUN",
+        "(UTC)",
         "STATUS",
         "TOOK",
         "STARTED",
@@ -220,6 +221,15 @@ def test_a_dry_run_is_not_the_last_run(
     assert run("status", "--runs", "1").exit_code == code
     answer = json.loads(run("status", "-o", "json").stdout)
     assert [each["is_dry_run"] for each in answer["runs"]] == [True, False]
+
+
+def test_names_of_runs_are_whole_and_dry_runs_are_marked(run: Run, scheduled: Recorded) -> None:
+    name = f"{'0123456789' * 7}-plan-{NOW:%Y}"
+    let_run(scheduled, listed(name, "TIMED_OUT"), **{name: {"dry_run": True}})
+    title, line, *_ = run("status").stdout.splitlines()
+    assert title.startswith("BEGUN (UTC)  STATUS")
+    assert line.startswith("03-14 02:00  dry run timed out  18 min ")
+    assert line.endswith(f"  {name}")
 
 
 def test_a_run_that_step_functions_has_just_forgotten_says_nothing(

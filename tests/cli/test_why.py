@@ -345,6 +345,15 @@ def test_says_who_was_notified_of_what_came_with_another_image(run: Run, table: 
 
 
 @pytest.mark.usefixtures("ecr")
+def test_names_of_runs_are_whole(run: Run, bucket: RunBucket) -> None:
+    name = "0123456789" * 7
+    in_run(bucket, "DEFERRED", "registry scan quota", run=name)
+    lines = run("why", "team/api:v1").stdout.splitlines()
+    assert any(line.startswith("ENDED (UTC)  OUTCOME   REASON ") for line in lines)
+    assert any(line.endswith(f"  {name}") for line in lines)
+
+
+@pytest.mark.usefixtures("ecr")
 def test_a_dry_run_does_not_decide(run: Run, bucket: RunBucket) -> None:
     in_run(bucket, "DUE", "dry run")
     write_summary(bucket, any_summary("last", dry_run=True))

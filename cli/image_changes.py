@@ -38,12 +38,14 @@ class ChangeShown:
 
     def sentence(self) -> str:
         """Say what has changed."""
+        kind = self.kind.lower()
         parts = [
-            f"{name} {', '.join(names[:_SHOWN])}"
+            ("" if name == kind else f"{name} ")  # a change can be named as its list
+            + ", ".join(names[:_SHOWN])
             + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
             for name, names in self.names.items()
         ]
-        return f"{self.kind.lower()}{': ' if parts else ''}{'; '.join(parts)}"
+        return f"{kind}{': ' if parts else ''}{'; '.join(parts)}"
 
     def notified_or_why(self) -> str:
         """Say who was notified, and who was not and why."""

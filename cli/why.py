@@ -31,8 +31,11 @@ from registry.images import Image
 from reporting.text import visible
 from rescan_registry.last_scans import known_scan, newer, scan_dates
 from rescan_registry.outcomes import SCAN_QUOTA, Outcome
+from rescan_registry.policy import RescanPolicy
+from rescan_registry.repository_step import OUT_OF_BUDGET
 from rescan_registry.staleness import why_not_due
 from runtime import clock
+from runtime.nouns import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -139,6 +142,8 @@ class Explanation:
         return f"{state.freshness}: {last}, RescanAfter is {duration(self.rescan_after)}"
 
     def _open(self) -> str:
+        if not self.state.counts and self.state.scanned_at is None:
+            return "not known, never scanned"
         counts = self.state.open_counts()
         words = [f"{count} {severity.lower()}" for severity, count in counts.items() if count]
         accepted = sum(self.state.accepted_counts.values())
@@ -334,13 +339,13 @@ def _next_scan(stack: Stack, listed: ListedImage, state: ReportedImage, basis: _
         due_at = state.scanned_at + policy.due_after
         found = f"It will be scanned by the first run after {due_at:%Y-%m-%d %H:%M} UTC."
     else:
-        found = _when_due(basis.line)
+        found = _when_due(basis.line, policy)
     if stack.parameter("ScheduleState") == "ENABLED":
         return found
     return f"{found} No run is scheduled, ScheduleState=DISABLED: {own(stack, 'run')} starts one."
 
 
-def _when_due(line: ImageLine | None) -> str:
+def _when_due(line: ImageLine | None, policy: RescanPolicy) -> str:
     if line and line.outcome == Outcome.FAILED:
         return (
             f"The next run tries it again; the last one failed with {visible(line.reason or '')}, "
@@ -348,4 +353,10 @@ def _when_due(line: ImageLine | None) -> str:
         )
     if line and line.outcome == Outcome.DEFERRED and line.reason == SCAN_QUOTA.reason:
         return "It will be scanned when the daily quota allows it: older scans are renewed first."
+    if line and line.outcome == Outcome.DEFERRED and line.reason == OUT_OF_BUDGET.reason:
+        scans = counted(policy.max_scans_per_repository, "scan")
+        return (
+            f"It is due: a run starts {scans} in a repository at most (MaxScansPerRepository), for "
+            "the oldest ones first."
+        )
     return "It is due: the next run starts its scan, older ones first."

@@ -82,7 +82,12 @@ def in_run(
         ("FRESH", "scanned within RescanAfter", "It is due"),
         ("RECENT", "scanned within 24 hours", "It is due"),
         ("GONE", "image deleted", "It is due"),
-        ("DEFERRED", "repository budget", "It is due"),
+        (
+            "DEFERRED",
+            "repository budget",
+            "a run starts 20,000 scans in a repository at most (MaxScansPerRepository), for the "
+            "oldest ones first.",
+        ),
         ("DEFERRED", "run time", "It is due"),
         ("DEFERRED", "execution history", "It is due"),
         ("DEFERRED", "ECR throttles", "It is due"),
@@ -168,6 +173,7 @@ def test_explains_an_image_that_nothing_is_known_of(run: Run) -> None:
     answer = run("why", "team/api:v1", width=120)
     assert answer.exit_code == 0
     assert "overdue: no scan" in answer.stdout
+    assert "open    not known, never scanned " in answer.stdout
     assert "It is due" in answer.stdout
 
 
@@ -342,6 +348,13 @@ def test_says_who_was_notified_of_what_came_with_another_image(run: Run, table: 
     found = json.loads(run("why", "team/api:v1", "-o", "json").stdout)
     (finding,) = found["state"]["findings"]
     assert finding["notified"] == {"SNS": (NOW - 2 * DAY).isoformat()}
+
+
+@pytest.mark.usefixtures("ecr")
+def test_a_change_is_not_named_twice(run: Run, table: Table) -> None:
+    changed(table, Change.NEW)
+    text = run("why", "team/api:v1", width=160).stdout
+    assert "  new: CVE-2026-31337, CVE-2026-31337, CVE-2026-31337 and 2 more  " in text
 
 
 @pytest.mark.usefixtures("ecr")

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 DAY = timedelta(days=1)
 DEFAULT_RATE = 20.0  # the first rate of a new stack
 POLL_SECONDS = 3
+_ANY_INPUT = "{}"  # without --input
 _SHAPE = re.compile(r"([0-9]{1,6})x([0-9]{1,6})(?:@([0-9]{1,4}(?:\.[0-9]+)?))?")
 _NOT_SCANNABLE = (Outcome.UNSCANNABLE, Outcome.UNSUPPORTED, Outcome.ARCHIVED)
 
@@ -123,10 +124,11 @@ class Plan:
         add_row(rows, "not scannable", f"{sum(outcomes.get(o, 0) for o in _NOT_SCANNABLE):,}", "")
         for outcome, count in outcomes.items():
             if outcome not in ("DUE", "FRESH", *_NOT_SCANNABLE):
-                add_row(rows, outcome.lower(), f"{count:,}", "")
+                reasons = _in_words(summary.images.reasons()[outcome])
+                add_row(rows, outcome.lower(), f"{count:,}", reasons)
         add_row(rows, "scans left today", f"{self.quota_left:,}", f"of ECR's {QUOTA:,}, at most")
         source = "the rate learnt" if self.is_learnt else "ECR has never throttled"
-        add_row(rows, f"at {self.rate:g} calls a second", duration(self.cost.seconds), source)
+        add_row(rows, _at(self.rate), duration(self.cost.seconds), source)
         _add_cost(rows, self.cost)
         console.print(rows)
         if self.cost.due > self.quota_left:
@@ -213,25 +215,19 @@ class Estimate:
         if cost.due < self.due:
             console.print(
                 f"It starts {cost.due:,}, and defers the others: ECR allows {QUOTA:,} scans in 24 "
-                f"hours, and a run starts scans for {RUN_TIME_LIMIT.total_seconds():,.0f} s.",
+                f"hours, and a run starts scans for {_hours(RUN_TIME_LIMIT)}.",
                 soft_wrap=True,
             )
         console.print()
         rows = table(("", "n", "note"), right=("n",))
         rows.show_header = False
-        add_row(rows, f"at {self.rate:g} calls a second", duration(cost.seconds), "")
+        add_row(rows, _at(self.rate), duration(cost.seconds), "")
         _add_cost(rows, cost)
-        add_row(
-            rows,
-            "fixed",
-            "",
-            f"{_usd(fixed_usd_a_month())} a month: {ALARMS} alarms, {METRICS} metrics",
-        )
         console.print(rows)
         console.print(
-            f"\nBeside: a queue with an invocation per repository {_usd(self.fan_out_usd)} a run, "
-            f"without results; enhanced scanning {_usd(enhanced_usd_a_month(cost.images))} a "
-            f"month.\n{_of_prices()}",
+            "\nFor comparison: a run by a queue, with one Lambda invocation per repository and "
+            f"without results, costs {_usd(self.fan_out_usd)}; enhanced scanning of these images, "
+            f"{_usd(enhanced_usd_a_month(cost.images))} a month.\n{_of_prices()}",
             soft_wrap=True,
         )
 
@@ -239,6 +235,8 @@ class Estimate:
 def plan(call: Call, run_input: str, *, names_images: bool, shape: str | None) -> ExitCode:
     """Start a dry run, wait for it, and say what a run would do; or compute by a shape alone."""
     if shape is not None:
+        if names_images or run_input != _ANY_INPUT:
+            raise UsageError("--shape computes without AWS: leave out --images and --input.")
         estimate = _estimate(shape)
         call.output.write(estimate, {"made_at": clock.now()})
         return ExitCode.DONE
@@ -257,8 +255,8 @@ def _estimate(shape: str) -> Estimate:
     rate = float(match[3] or DEFAULT_RATE) if match else 0.0
     if match is None or not rate:
         raise UsageError(
-            f"--shape must be such as 100x50@20, not {visible(shape)}: repositories, images in "
-            "each, and calls per second that ECR accepts"
+            f"--shape must be such as 100x50@20, not {visible(shape)}: repositories and images in "
+            "each, of at most six digits, and calls per second that ECR accepts, of at most four."
         )
     sizes = alike(int(match[1]), int(match[2]))
     started = startable(sizes, rate)
@@ -356,7 +354,7 @@ def _rest(cost: RunCost) -> float:
 
 def _add_cost(rows: object, cost: RunCost) -> None:
     usage = cost.usage
-    monthly = _usd(cost.usd() * RUNS_A_MONTH)
+    monthly, fixed = _usd(cost.usd() * RUNS_A_MONTH), _usd(fixed_usd_a_month())
     for name, count, note in (
         (
             "state transitions",
@@ -367,8 +365,25 @@ def _add_cost(rows: object, cost: RunCost) -> None:
         ("X-Ray", f"{round(usage.traces):,}", _usd(usage.usd_of_traces())),
         ("results (NotifyScan)", f"{cost.due:,}", _usd(cost.results.usd())),
         ("this run", "", f"{_usd(cost.usd())}; such runs every day: {monthly} a month"),
+        ("fixed", "", f"{fixed} a month: {ALARMS} alarms, {METRICS} metrics"),
     ):
         add_row(rows, name, count, note)  # type: ignore[arg-type]
+
+
+def _at(rate: float) -> str:
+    return f"at {rate:g} {'call' if rate == 1 else 'calls'} a second"
+
+
+def _in_words(reasons: Mapping[str, int]) -> str:
+    """Write reasons, and how often each one was the reason where there are several."""
+    if len(reasons) == 1:
+        return next(iter(reasons))
+    return ", ".join(f"{count:,} {reason}" for reason, count in reasons.items())
+
+
+def _hours(time: timedelta) -> str:
+    hours, minutes = divmod(time // timedelta(minutes=1), 60)
+    return f"{hours} h {minutes} min"
 
 
 def _usd(amount: float) -> str:

@@ -43,7 +43,15 @@ def dry_run(recorded: Recorded, bucket: RunBucket) -> RunBucket:
     """Let a dry run find two images due, one of them never scanned, and one fresh."""
     recorded.answer("StartExecution", STARTED)
     recorded.answer("DescribeExecution", execution("RUNNING"), execution("SUCCEEDED"))
-    counts = ImageCounts({"DUE": {"dry run": 2}, "FRESH": {"scanned": 1}, "GONE": {"gone": 1}})
+    counts = ImageCounts(
+        {
+            "DUE": {"dry run": 2},
+            "FRESH": {"scanned": 1},
+            "GONE": {"image deleted": 1},
+            "DEFERRED": {"repository budget": 7},
+            "FAILED": {"EcrError": 1, "KmsException": 2},
+        }
+    )
     write_summary(bucket, any_summary(PLANNED, dry_run=True, repositories=2, images=counts))
     line = {"repository": "team/api", "image_tags": ["v1"]}
     bucket.write_image_outcomes(
@@ -73,7 +81,7 @@ def test_says_what_a_run_would_do(run: Run, recorded: Recorded, patience: list[f
         "images": 3,
         "would_start": 2,
         "never_scanned": 1,
-        "outcomes": {"DUE": 2, "FRESH": 1, "GONE": 1},
+        "outcomes": {"DUE": 2, "FRESH": 1, "GONE": 1, "DEFERRED": 7, "FAILED": 3},
     }
     assert (found["run"], found["is_complete"]) == (PLANNED, True)
     assert (found["quota_left"], found["rate"], found["is_rate_learnt"]) == (99_997, 20.0, False)
@@ -110,10 +118,13 @@ def test_prints_what_a_run_would_do(run: Run, stack: StackInMemory) -> None:
     for line in (
         r"repositories .* 2  filter prod/",
         r"would start .* 2  of those 1 never scanned",
-        r"gone .* 1",
+        r"gone .* 1  image deleted",
+        r"deferred .* 7  repository budget",
+        r"failed .* 3  1 EcrError, 2 KmsException",
         r"scans left today .* 99,997  of ECR's 100,000, at most",
         r"at 20 calls a second .* ECR has never throttled",
         r"state transitions .* 17  0.0004 USD",
+        r"fixed  .* 1.56 USD a month: 12 alarms, 29 metrics",
     ):
         assert any(re.match(line, each) for each in text.splitlines()), line
     assert "Which ones: ecr-rescan plan --images --region eu-west-1 " in text
@@ -220,6 +231,8 @@ def test_a_run_starts_no_more_than_its_time_and_the_quota_allow(run: Run) -> Non
     text = run("plan", "--shape", "1000x1000@50").stdout
     assert "finds 143,000 due" in text
     assert "It starts 100,000, and defers the others" in text
+    assert "and a run starts scans for 5 h 40 min." in text
+    assert "at 1 call a second" in run("plan", "--shape", "1x7@1").stdout
     slow = json.loads(run("plan", "--shape", "1x70000@1", "-o", "json").stdout)
     assert slow["counts"] == {
         "repositories": 1,
@@ -229,8 +242,18 @@ def test_a_run_starts_no_more_than_its_time_and_the_quota_allow(run: Run) -> Non
     }
 
 
-@pytest.mark.parametrize("shape", ["", "100", "100x50@0", "-1x5", "1x1@", "axb"])
+@pytest.mark.parametrize(
+    "shape", ["", "100", "100x50@0", "-1x5", "1x1@", "axb", "1000000x1000", "1x1@10000"]
+)
 def test_a_shape_that_is_none_is_refused(run: Run, shape: str) -> None:
     answer = run("plan", "--shape", shape)
     assert answer.exit_code == 2
     assert "100x50@20" in answer.stderr
+    assert "of at most six digits" in answer.stderr
+
+
+@pytest.mark.parametrize("options", [("--images",), ("--input", '{"rescan_after": "2d"}')])
+def test_options_of_a_dry_run_are_refused_with_a_shape(run: Run, options: tuple[str, ...]) -> None:
+    answer = run("plan", "--shape", "1x1", *options)
+    assert answer.exit_code == 2
+    assert answer.stderr == "--shape computes without AWS: leave out --images and --input.\n"

@@ -16,7 +16,9 @@ from ledger.run_records import RunRecords
 from ledger.table import Table
 from own_events.rescan_finished import Problem
 from reporting.text import visible
+from rescan_registry.policy import REDRIVEN_AFTER
 from rescan_registry.run_summary import RunFacts, RunSummary, summary_of
+from rescan_registry.settings import RUN_TIME_LIMIT
 from runtime import clock
 from runtime.nouns import counted
 
@@ -32,7 +34,8 @@ class Rerun:
 
     run: absent if no run has failed. problems, deferred: the first repositories that are left.
     started: the name of the new run; absent if none was started. is_redriven: the run continues.
-    redrive_until: until when AWS redrives the run; absent where a rerun is the way.
+    redrive_from: when a run that is redriven has its full time again; before, it starts no scan
+    after its old end. redrive_until: until when AWS redrives it. Absent where a rerun is the way.
     next: the command that shows the progress of the run, or continues it.
     """
 
@@ -44,6 +47,7 @@ class Rerun:
     deferred: tuple[str, ...] = ()
     started: str | None = None
     is_redriven: bool = False
+    redrive_from: datetime | None = None
     redrive_until: datetime | None = None
     next: str | None = None
 
@@ -72,10 +76,19 @@ class Rerun:
             console.print(
                 f"The run itself was stopped: {visible(self.reason)}. Redrive continues it and "
                 f"repeats none of the {of_all} that are done, "
-                f"until {self.redrive_until:%Y-%m-%d}:\n"
+                f"until {self.redrive_until:%Y-%m-%d}{self._not_before()}:\n"
                 f"  {self.next}",
                 soft_wrap=True,
             )
+
+    def _not_before(self) -> str:
+        if self.redrive_from is None or self.redrive_from <= clock.now():
+            return ""
+        old_end = self.redrive_from - REDRIVEN_AFTER
+        return (
+            f", and not before {self.redrive_from:%H:%M} UTC, because earlier it starts no scan "
+            f"after {old_end:%H:%M}"
+        )
 
 
 def rerun(call: Call, run: str | None, *, redrive: bool) -> ExitCode:
@@ -85,9 +98,7 @@ def rerun(call: Call, run: str | None, *, redrive: bool) -> ExitCode:
     execution = _given(stack, executions, run) if run else _newest_failed(stack, executions)
     if execution is None:
         call.answer(
-            Rerun(
-                None, "Nothing to rerun: no run has failed since the last one that did everything."
-            )
+            Rerun(None, "Nothing to rerun: no run has failed, or later ones did what was left.")
         )
         return ExitCode.DONE
     if other := execution if execution.is_running else _in_the_way(executions, execution):
@@ -106,7 +117,7 @@ def rerun(call: Call, run: str | None, *, redrive: bool) -> ExitCode:
         call.answer(found)
         return ExitCode.BAD
     _complain_of(call, execution, found)
-    call.confirm(f"Start a run over these {found.left:,}?")
+    call.confirm(f"Start a run over {counted(found.left, 'repository')}?")
     started = executions.start("rerun", left.rerun)
     call.answer(replace(found, started=started, next=_follow(stack)))
     return ExitCode.DONE
@@ -205,6 +216,7 @@ def _answer(stack: Stack, execution: Execution, left: RunSummary) -> Rerun:
         repositories=left.repositories,
         problems=tuple(left.problems.start),
         deferred=tuple(left.deferred.start),
+        redrive_from=_full_time_from(execution) if is_redrive_better else None,
         redrive_until=until if is_redrive_better else None,
         next=own(stack, f"rerun {execution.name} --redrive") if is_redrive_better else None,
     )
@@ -217,11 +229,20 @@ def _redriven(call: Call, executions: Executions, execution: Execution) -> ExitC
             f"Redrive does not help {execution.name}: {visible(reason)}. "
             f"{own(call.stack, f'rerun {execution.name}')} starts what it did not finish."
         )
+    again_from = _full_time_from(execution)
+    if again_from - REDRIVEN_AFTER <= clock.now() < again_from:
+        raise UsageError(
+            f"{execution.name} would start no scan before {again_from:%H:%M} UTC: Redrive it then."
+        )
     call.confirm(f"Continue {execution.name}, with the definition that it had?")
     executions.redrive(execution)
     reason = execution.error or execution.status
     call.answer(Rerun(execution.name, reason, is_redriven=True, next=_follow(call.stack)))
     return ExitCode.DONE
+
+
+def _full_time_from(execution: Execution) -> datetime:
+    return execution.started_at + RUN_TIME_LIMIT + REDRIVEN_AFTER
 
 
 def _again(call: Call, executions: Executions, execution: Execution) -> ExitCode:

@@ -17,7 +17,7 @@ class ImageSelection(StrEnum):
 # one before. Runs that are more frequent wait for less: others wait for the place of a repository.
 WORTH_WAITING = timedelta(minutes=15)
 # A run that is redriven later than this after its time was over has its full time again.
-_REDRIVEN_AFTER = timedelta(minutes=30)
+REDRIVEN_AFTER = timedelta(minutes=30)
 
 
 @dataclass(frozen=True)
@@ -69,4 +69,4 @@ class RescanPolicy:
 
     def is_time_over(self, now: datetime) -> bool:
         """Return whether the run is to start no more scans."""
-        return self.stop_at <= now <= self.stop_at + _REDRIVEN_AFTER
+        return self.stop_at <= now <= self.stop_at + REDRIVEN_AFTER

@@ -120,7 +120,8 @@ def test_says_where_redrive_is_better_and_does_it(
     answer = run("rerun", "--region", "eu-west-1")
     assert answer.exit_code == 1
     assert (
-        "repeats none of the 1 of 3 repositories that are done, until 2026-03-28:\n"
+        "repeats none of the 1 of 3 repositories that are done, until 2026-03-28, and not before "
+        "08:10 UTC, because earlier it starts no scan after 07:40:\n"
         "  ecr-rescan rerun bad --redrive --region eu-west-1\n"
     ) in answer.stdout
     assert started(recorded) == []
@@ -129,6 +130,30 @@ def test_says_where_redrive_is_better_and_does_it(
     assert answer.exit_code == 0
     assert answer.stdout == "bad goes on   ecr-rescan status --follow --region eu-west-1\n"
     assert recorded.asked["RedriveExecution"] == [{"executionArn": "arn:execution:bad"}]
+
+
+@pytest.mark.usefixtures("failed")
+@pytest.mark.parametrize(
+    ("after", "is_late", "code"),
+    [
+        (timedelta(hours=5, minutes=39), False, 0),
+        (timedelta(hours=5, minutes=40), False, 2),
+        (timedelta(hours=6, minutes=9), False, 2),
+        (timedelta(hours=6, minutes=10), True, 0),
+    ],
+)
+def test_a_run_is_redriven_where_it_would_start_scans(
+    run: Run, ended: Ended, after: timedelta, is_late: bool, code: int
+) -> None:
+    ended("bad", status="TIMED_OUT", redriveStatus="REDRIVABLE", startDate=NOW - after)
+    assert ("not before" in run("rerun").stdout) is not is_late
+    answer = run("rerun", "bad", "--redrive", "--yes")
+    assert answer.exit_code == code
+    if code:
+        from_then = NOW - after + timedelta(hours=6, minutes=10)
+        assert answer.stderr == (
+            f"bad would start no scan before {from_then:%H:%M} UTC: Redrive it then.\n"
+        )
 
 
 @pytest.mark.usefixtures("failed")

@@ -53,15 +53,15 @@ _NAMES = (
 class WantedFindings:
     """Which findings are kept in memory.
 
-    lowest: severity. names: vulnerabilities that are kept at any severity. in_any_case: the same,
-    in lower case, of those whose spelling is looked for.
+    lowest: severity. names: vulnerabilities that are kept at any severity.
     mentioning: a vulnerability in lower case; the findings of images without it are not read.
+    in_any_case: vulnerabilities in lower case, whose spelling is looked for.
     """
 
     lowest: str
     names: frozenset[str] = frozenset()
-    in_any_case: frozenset[str] = frozenset()
     mentioning: str = ""
+    in_any_case: frozenset[str] = frozenset()
 
     def keeps(self, name: str, finding: KnownFinding) -> bool:
         """Return whether a finding is kept: also one that may be accepted, to be counted so."""

@@ -5,10 +5,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from cli.report.document import Freshness, Report, ReportedImage
+from cli.report.document import Freshness, Report
 from cli.report.images import ENHANCED
 from cli.report.names import channel_name, image_name
-from cli.report.totals import share_inside
+from cli.report.totals import scan_ages, share_inside
 from cli.report.vulnerabilities import FirstNotified, Since, Vulnerability
 from cli.report.wording import ago, duration
 from runtime.nouns import counted
@@ -138,9 +138,8 @@ def _who_was_notified(report: Report) -> Answer:
 
 def _when_scanned(report: Report) -> Answer:
     question = "When was each last scanned?"
-    images = [image for image in report.images if image.freshness is not Freshness.NONE]
-    scanned = [(age, image) for image in images for age in _ages(image)]
-    never = len(images) - len(scanned)
+    scanned = [*scan_ages(report.images)]
+    never = report.totals.never_scanned
     warnings = (f"{counted(never, 'image')} never scanned.",) if never else ()
     if not scanned:
         return Answer(question, _NOTHING, "", ("No scan is recorded.",), warnings)
@@ -159,11 +158,6 @@ def _when_scanned(report: Report) -> Answer:
         warnings,
         oldest.freshness.value if oldest.freshness is not Freshness.INSIDE else "",
     )
-
-
-def _ages(image: ReportedImage) -> Iterator[float]:
-    if image.scanned_at is not None and image.age_hours is not None:
-        yield image.age_hours
 
 
 def _is_inside(report: Report) -> Answer:

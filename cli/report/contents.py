@@ -28,7 +28,7 @@ MOST_FINDINGS = 12  # of one image
 _MOST_LINES = 25  # of another table
 _MOST_REPOSITORIES = 10
 _COLUMNS = ("CRITICAL", "HIGH", "MEDIUM", "LOW")
-_LATE = (Freshness.DUE, Freshness.OVERDUE, Freshness.NEVER)
+_LATE = (Freshness.DUE, Freshness.OVERDUE, Freshness.WAITING)
 
 
 @dataclass(frozen=True)

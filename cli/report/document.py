@@ -16,7 +16,7 @@ class Freshness(StrEnum):
     INSIDE = "inside"
     DUE = "due"  # older than RescanAfter, by at most two intervals of the schedule
     OVERDUE = "overdue"  # older: two runs have missed it
-    NEVER = "never"  # never scanned, and pushed too lately to be overdue
+    WAITING = "waiting"  # never scanned, and pushed too lately to be overdue
     NONE = "none"  # cannot be scanned, or is excluded: in no denominator
 
 
@@ -146,8 +146,9 @@ class ReportedRun:
 class Totals:
     """The numbers of a report. They count all images, regardless of those selected for the table.
 
-    images: all. scannable: without those of Freshness.NONE. inside, due, overdue, never: of these.
-    oldest_hours: age of the oldest last scan; of an image never scanned, the push counts.
+    images: all. scannable: without those of Freshness.NONE, and all of inside, due, overdue and
+        waiting. never_scanned: of them, those that wait, and those that are overdue without a scan.
+    oldest_hours: age of the oldest of the last scans.
     images_with, findings: by severity, open ones. accepted: findings. not_scannable: by outcome.
     not_notified: images with open critical findings of which no channel was notified.
     """
@@ -158,7 +159,8 @@ class Totals:
     inside: int
     due: int
     overdue: int
-    never: int
+    waiting: int
+    never_scanned: int
     oldest_hours: float | None
     images_with: Mapping[str, int]
     findings: Mapping[str, int]

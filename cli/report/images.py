@@ -133,11 +133,11 @@ def freshness(
     """
     if rules.scan_type == ENHANCED:
         is_scanned = record.last_scan is not None and record.last_scan.scan_type == ENHANCED
-        return Freshness.INSIDE if is_scanned else Freshness.NEVER
+        return Freshness.INSIDE if is_scanned else Freshness.WAITING
     if is_overdue(scanned_at or pushed_at, rules.policy, rules.now):
         return Freshness.OVERDUE
     if scanned_at is None:
-        return Freshness.NEVER
+        return Freshness.WAITING
     is_inside = rules.now - scanned_at <= rules.policy.rescan_after
     return Freshness.INSIDE if is_inside else Freshness.DUE
 

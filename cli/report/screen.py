@@ -1,7 +1,7 @@
 """The report on a terminal."""
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from rich.text import Text
@@ -27,6 +27,7 @@ from cli.report.totals import (
     share_inside,
     worst_severity,
 )
+from cli.report.wording import ago
 from registry.findings import severity_rank
 from reporting.text import visible
 from runtime.nouns import counted
@@ -46,7 +47,7 @@ def show_report(report: Report, images: Sequence[ReportedImage], console: "Conso
     _say(console, _heading(report))
     if images:
         console.print()
-        console.print(_images(images, report.made_at, is_wide=console.width >= WIDE))
+        console.print(_images(images, is_wide=console.width >= WIDE))
     if detailed := [image for image in images if _has_details(image)]:
         console.print()
         console.print(_details(detailed))
@@ -111,7 +112,7 @@ def _ended(run: ReportedRun) -> str:
     return "everything done" if run.status == "FINISHED" else run.status.lower()
 
 
-def _images(images: Iterable[ReportedImage], now: datetime, *, is_wide: bool) -> "Table":
+def _images(images: Iterable[ReportedImage], *, is_wide: bool) -> "Table":
     severities = [*_SHORT] if is_wide else [*_SHORT][:2]
     counts = [_SHORT[severity] for severity in severities]
     titles = ["image", *counts, "since", "scanned", "notified", *(["worst"] * is_wide)]
@@ -124,18 +125,18 @@ def _images(images: Iterable[ReportedImage], now: datetime, *, is_wide: bool) ->
             image_name(image),
             *(number(findings.get(severity, 0)) for severity in severities),
             since.isoformat() if since else "",
-            _scanned(image, now),
+            _scanned(image),
             _channels(image, is_wide=is_wide),
             *([f"{worst.name} {worst.package}".strip() if worst else ""] * is_wide),
         )
     return lines
 
 
-def _scanned(image: ReportedImage, now: datetime) -> str:
+def _scanned(image: ReportedImage) -> str:
     """Say how old the last scan is, or why there is none."""
     if image.freshness is Freshness.NONE:
         return (image.outcome or "").lower().replace("_", " ")
-    old = age(image.scanned_at, now) if image.scanned_at else "never"
+    old = ago(image.age_hours or 0) if image.scanned_at else "never"
     is_late = image.freshness in (Freshness.DUE, Freshness.OVERDUE)
     return f"{old} {image.freshness}" if is_late else old
 
@@ -164,13 +165,12 @@ def _totals(report: Report, width: int) -> Iterable[str]:
             for name, count in (
                 ("due", totals.due),
                 ("overdue", totals.overdue),
-                ("never", totals.never),
+                ("never scanned", totals.never_scanned),
             )
             if count
         ]
         if totals.oldest_hours is not None and report.scan_type != ENHANCED:
-            oldest = age(report.made_at - timedelta(hours=totals.oldest_hours), report.made_at)
-            parts.append(f"oldest {oldest}")
+            parts.append(f"oldest scan {ago(totals.oldest_hours)}")
         yield from _lines_of(parts, width)
     if totals.not_scannable:
         first, *others = (

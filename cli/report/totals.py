@@ -2,7 +2,7 @@
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime, timedelta
 
 from cli.report.document import AgeBin, Freshness, ReportedFinding, ReportedImage, Totals
@@ -24,15 +24,18 @@ def totals_of(images: Sequence[ReportedImage], repositories: int) -> Totals:
         findings.update(counts)
         images_with.update(counts.keys())
     none = [image for image in images if image.freshness is Freshness.NONE]
+    scannable = len(images) - len(none)
+    ages = [age for age, _ in scan_ages(images)]
     return Totals(
         images=len(images),
         repositories=repositories,
-        scannable=len(images) - len(none),
+        scannable=scannable,
         inside=fresh[Freshness.INSIDE],
         due=fresh[Freshness.DUE],
         overdue=fresh[Freshness.OVERDUE],
-        never=fresh[Freshness.NEVER],
-        oldest_hours=max(filter(None, map(_age_in_time, images)), default=None),
+        waiting=fresh[Freshness.WAITING],
+        never_scanned=scannable - len(ages),
+        oldest_hours=max(ages, default=None),
         images_with=by_severity(images_with),
         findings=by_severity(findings),
         accepted=sum(sum(image.accepted_counts.values()) for image in images),
@@ -110,6 +113,14 @@ def oldest_first(images: Iterable[ReportedImage]) -> list[ReportedImage]:
     )
 
 
+def scan_ages(images: Iterable[ReportedImage]) -> Iterator[tuple[float, ReportedImage]]:
+    """Yield the age of the last scan in hours, of each image that can be scanned and has one."""
+    for image in images:
+        is_scanned = image.scanned_at is not None and image.freshness is not Freshness.NONE
+        if is_scanned and image.age_hours is not None:
+            yield image.age_hours, image
+
+
 def histogram_of(
     images: Iterable[ReportedImage], policy: RescanPolicy, now: datetime
 ) -> tuple[AgeBin, ...]:
@@ -132,10 +143,6 @@ def histogram_of(
         )
         for number, begin in enumerate(begins)
     )
-
-
-def _age_in_time(image: ReportedImage) -> float | None:
-    return image.age_hours if image.freshness is not Freshness.NONE else None
 
 
 def _freshness_after(begin: timedelta, policy: RescanPolicy) -> Freshness:

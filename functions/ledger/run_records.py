@@ -37,7 +37,7 @@ class Example:
 
 @dataclass(frozen=True)
 class OldImage:
-    """An image with an old scan. at: when its last scan ended or, if never scanned, its push."""
+    """An image with an old scan. at: when its last scan ended."""
 
     repository: str
     image_digest: str
@@ -51,8 +51,8 @@ class Freshness:
     scannable: images that a run can scan; all other numbers are of these.
     overdue: those that the run has left without a new scan although they are overdue.
     never: those without a scan that has ended.
-    oldest_at: when the oldest of the last scans ended. Of an image never scanned, the push counts.
-    oldest: the images with the oldest dates, the oldest first.
+    oldest_at: when the oldest of the last scans ended.
+    oldest: the images with the oldest scans, the oldest first.
     severities: findings of the last scans, by severity.
     images_with: images with such findings, by severity.
     """

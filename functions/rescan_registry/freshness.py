@@ -15,7 +15,7 @@ def freshness_of(repository: str, images: Mapping[str, ScanDates]) -> Freshness:
     dated = (
         OldImage(repository, digest, at)
         for digest, dates in images.items()
-        if (at := dates.aged_from)
+        if dates.ended and (at := dates.ended.completed_at)
     )
     oldest = heapq.nsmallest(MOST_OLDEST, dated, key=lambda image: (image.at, image.image_digest))
     findings, images_with = Counter[str](), Counter[str]()

@@ -77,9 +77,10 @@ def _count_freshness(summary: RunSummary, metrics: Metrics) -> None:
     metrics.add_metric("images_scannable", MetricUnit.Count, known.scannable)
     if summary.freshness is None:
         return
-    age = summary.ended_at - (known.oldest_at or summary.ended_at)
-    hours = round(max(age, timedelta()) / timedelta(hours=1), 1)
-    metrics.add_metric("oldest_scan_age_hours", MetricUnit.NoUnit, hours)
+    if known.oldest_at:  # a zero would read as a scan at the end of the run
+        age = max(summary.ended_at - known.oldest_at, timedelta())
+        hours = round(age / timedelta(hours=1), 1)
+        metrics.add_metric("oldest_scan_age_hours", MetricUnit.NoUnit, hours)
     metrics.add_metric("images_never_scanned", MetricUnit.Count, known.never)
     for severity in _SEVERITIES:
         found = known.severities.get(severity, 0)

@@ -27,7 +27,7 @@ def test_lists_every_image_in_the_order_of_the_report() -> None:
 
 
 def test_lists_of_many_images_those_that_need_attention(monkeypatch: pytest.MonkeyPatch) -> None:
-    late = [image(freshness=each) for each in (Freshness.DUE, Freshness.OVERDUE, Freshness.NEVER)]
+    late = [image(freshness=each) for each in (Freshness.DUE, Freshness.OVERDUE, Freshness.WAITING)]
     high = image(finding(severity="HIGH"))
     calm = [image(finding(severity="LOW")), image(), image(**OUTSIDE)]
     made = report_of([*late, high, *calm])

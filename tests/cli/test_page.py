@@ -183,7 +183,7 @@ def test_the_filters_show_as_many_images_as_the_answers_count() -> None:
     totals = REPORT.totals
     assert kinds["is-critical"] == totals.images_with["CRITICAL"]
     assert kinds["is-not-notified"] == totals.not_notified
-    assert kinds["is-late"] == totals.due + totals.overdue + totals.never
+    assert kinds["is-late"] == totals.due + totals.overdue + totals.waiting
     assert kinds["is-outside"] == totals.images - totals.scannable
 
 

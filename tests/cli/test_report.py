@@ -151,7 +151,8 @@ def test_counts_what_is_open_and_what_is_fresh(known: RegistryAndLedger, report:
         "inside": 2,
         "due": 1,
         "overdue": 1,
-        "never": 1,
+        "waiting": 1,
+        "never_scanned": 1,
         "oldest_hours": 13 * 24,
         "images_with": {"CRITICAL": 2, "HIGH": 2},
         "findings": {"CRITICAL": 2, "HIGH": 3},
@@ -815,7 +816,7 @@ def test_leaves_to_inspector_what_inspector_scans(
     assert fresh == {
         "v1": ("inside", None),
         "v2": ("none", "NOT_MONITORED"),
-        "v3": ("never", None),
+        "v3": ("waiting", None),
         "index": ("none", "UNSCANNABLE"),
     }
     assert (document["scan_type"], document["histogram"]) == ("ENHANCED", [])
@@ -823,7 +824,7 @@ def test_leaves_to_inspector_what_inspector_scans(
     assert suppressed == {"until": None, "by": "Amazon Inspector", "reason": "suppressed by a rule"}
     printed = run("report").stdout
     assert "Amazon Inspector rescans them." in printed
-    assert "Monitored by Amazon Inspector: 1 of 2 (50.0 %) · never 1" in printed
+    assert "Monitored by Amazon Inspector: 1 of 2 (50.0 %)\n" in printed
     assert "suppressed" in run("report", "--vulnerability", CVE, width=120).stdout
 
 
@@ -937,7 +938,7 @@ def test_shows_what_is_excluded_and_a_due_date_in_hours(
     assert "Scanned within" not in result.stdout
     assert "excluded" in run("report", "--vulnerability", CVE).stdout
     world.image("team/api", "v2", pushed_at=NOW)
-    assert "Scanned within 36 h: 0 of 1 (0.0 %) · never 1" in run("report").stdout
+    assert "Scanned within 36 h: 0 of 1 (0.0 %) · never scanned 1" in run("report").stdout
 
 
 def test_says_how_many_more_there_are(world: RegistryAndLedger, run: Run) -> None:

@@ -15,7 +15,7 @@ from tests.support.made_up_reports import ACCEPTANCE, finding, image, report_of
 WHICH, SINCE, NOTIFIED, SCANNED, INSIDE = range(5)
 OVERDUE = {"freshness": Freshness.OVERDUE, "age_hours": 24 * 12.0}
 DUE = {"freshness": Freshness.DUE, "age_hours": 24 * 8.0}
-NEVER: dict[str, Any] = {"freshness": Freshness.NEVER, "scanned_at": None, "age_hours": None}
+NEVER: dict[str, Any] = {"freshness": Freshness.WAITING, "scanned_at": None, "age_hours": None}
 CHART: dict[str, Any] = {**NEVER, "freshness": Freshness.NONE, "outcome": "UNSCANNABLE"}
 
 

@@ -78,9 +78,9 @@ def reported(
         (7 * DAY + HOUR, 90 * DAY, Freshness.DUE),
         (9 * DAY, 90 * DAY, Freshness.DUE),
         (9 * DAY + HOUR, 1 * DAY, Freshness.OVERDUE),
-        (None, 9 * DAY, Freshness.NEVER),
+        (None, 9 * DAY, Freshness.WAITING),
         (None, 9 * DAY + HOUR, Freshness.OVERDUE),
-        (None, None, Freshness.NEVER),
+        (None, None, Freshness.WAITING),
     ],
 )
 def test_a_scan_is_inside_due_or_overdue(
@@ -128,10 +128,9 @@ def test_finds_what_a_run_finds(stack: StackInMemory, monkeypatch: pytest.Monkey
     address = Address("ecr-rescan")
     report = read(open_stack(Account(address), address), Scope())
     totals = report.totals
-    never_scanned = [each for each in report.images if each.scanned_at is None]
     assert run.oldest_at is not None
     assert (totals.scannable, totals.overdue) == (run.scannable, run.overdue) == (8, 3)
-    assert len(never_scanned) == run.never
+    assert totals.never_scanned == run.never == 2
     assert totals.oldest_hours == (NOW - run.oldest_at) / HOUR
     assert totals.findings == run.severities
     assert totals.images_with == run.images_with
@@ -162,7 +161,11 @@ def images(draw: st.DrawFn) -> ReportedImage:
 @given(st.lists(images()))
 def test_totals_are_sums_of_their_images(made: list[ReportedImage]) -> None:
     totals = totals_of(made, 3)
-    assert totals.inside + totals.due + totals.overdue + totals.never == totals.scannable
+    assert totals.inside + totals.due + totals.overdue + totals.waiting == totals.scannable
+    scannable = [each for each in made if each.freshness is not Freshness.NONE]
+    assert totals.never_scanned == sum(each.scanned_at is None for each in scannable)
+    ages = [each.age_hours for each in scannable if each.age_hours is not None]
+    assert totals.oldest_hours == max(ages, default=None)
     assert totals.scannable + sum(totals.not_scannable.values()) == totals.images == len(made)
     all_findings = sum(sum(each.counts.values()) for each in made)
     assert sum(totals.findings.values()) + totals.accepted == all_findings
@@ -273,7 +276,7 @@ def test_an_image_that_ecr_has_refused_cannot_be_scanned() -> None:
 
 def test_an_image_without_dates_has_no_age() -> None:
     image = reported(any_image(pushed_at=None))
-    assert (image.age_hours, image.freshness) == (None, Freshness.NEVER)
+    assert (image.age_hours, image.freshness) == (None, Freshness.WAITING)
 
 
 def test_a_finding_is_open_since_the_oldest_of_the_worst() -> None:

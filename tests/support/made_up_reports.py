@@ -146,7 +146,7 @@ def _image(
         return ReportedImage(
             repository,
             image_digest,
-            Freshness.NEVER,
+            Freshness.WAITING,
             tuple(tags),
             pushed_at=MADE_AT - timedelta(hours=chance.random() * 20),
             outcome="DEFERRED",

@@ -1,11 +1,13 @@
 """The metrics that ecr-rescan emits, as it writes them."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from aws_lambda_powertools import Metrics
 
+from ledger.run_records import Freshness
 from rescan_registry.run_metrics import count, counted_calls
 from rescan_registry.run_summary import summary_of
 from tests.support.builders import any_facts
@@ -23,7 +25,8 @@ def directives_of_a_run(
     variables = resolved(template()["Globals"]["Function"]["Environment"]["Variables"])
     for name in ("POWERTOOLS_METRICS_NAMESPACE", "POWERTOOLS_SERVICE_NAME"):
         monkeypatch.setenv(name, variables[name])
-    count(summary_of(any_facts(**{"is_whole": True} | facts), [], []), Metrics())
+    summary = summary_of(any_facts(**{"is_whole": True} | facts), [], [])
+    count(replace(summary, freshness=Freshness(oldest_at=summary.ended_at)), Metrics())
     pace = FakePace()
     pace.calls_made = 1
     with counted_calls(pace.as_pace):

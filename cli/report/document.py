@@ -214,5 +214,15 @@ class Report:
 
     @property
     def last_run(self) -> ReportedRun | None:
-        """Return the newest run that was not a dry run."""
-        return next((run for run in self.runs if not run.is_dry_run), None)
+        """Return the newest run over everything; if none is kept, the newest over a part.
+
+        A dry run starts no scans: it is none of them.
+        """
+        real = [run for run in self.runs if not run.is_dry_run]
+        return next((run for run in real if run.is_whole), next(iter(real), None))
+
+    @property
+    def last_part(self) -> ReportedRun | None:
+        """Return the newest run over a part of the registry, if it is newer than the last run."""
+        newest = next((run for run in self.runs if not run.is_dry_run), None)
+        return newest if newest is not self.last_run else None

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from cli.report.contents import contents
 from cli.report.document import Report
 from cli.report.names import channel_name
-from cli.report.wording import ago, short
+from cli.report.wording import ago, how_ended, short, which_run
 from reporting.text import visible
 from runtime.nouns import counted
 
@@ -42,10 +42,12 @@ def _template() -> Template:
         "ago": ago,
         "channel": channel_name,
         "counted": counted,
+        "ended": how_ended,
         "minute": "{:%Y-%m-%d %H:%M} UTC".format,
         "day": "{:%Y-%m-%d}".format,
         "number": "{:,}".format,
         "short": short,
+        "which": which_run,
     }
     return environment.get_template("report.html.j2")
 

@@ -13,7 +13,6 @@ from cli.report.document import (
     Report,
     ReportedFinding,
     ReportedImage,
-    ReportedRun,
 )
 from cli.report.images import ENHANCED
 from cli.report.names import channel_name, image_name
@@ -27,7 +26,7 @@ from cli.report.totals import (
     share_inside,
     worst_severity,
 )
-from cli.report.wording import ago
+from cli.report.wording import ago, how_ended, which_run
 from registry.findings import severity_rank
 from reporting.text import visible
 from runtime.nouns import counted
@@ -95,21 +94,16 @@ def _were(number: int) -> str:
 
 
 def _heading(report: Report) -> str:
-    """Say what the report is about, and how its newest run has ended."""
+    """Say what the report is about, and how its last run has ended."""
     parts = [report.account, report.region, report.stack]
     if report.as_of_run:
-        ended = [_ended(run) for run in report.runs if run.run == report.as_of_run]
+        ended = [how_ended(run) for run in report.runs if run.run == report.as_of_run]
         return " · ".join([*parts, f"as run {report.as_of_run} has found the images", *ended])
     run = report.last_run
     if run is None:
         return " · ".join([*parts, "only dry runs are kept" if report.runs else "no run is kept"])
-    return " · ".join([*parts, f"last run {age(run.ended_at, report.made_at)} ago", _ended(run)])
-
-
-def _ended(run: ReportedRun) -> str:
-    if left := run.repositories_not_done + run.repositories_deferred:
-        return f"{left:,} of {counted(run.repositories, 'repository')} not done"
-    return "everything done" if run.status == "FINISHED" else run.status.lower()
+    when = f"{which_run(report, run)} {age(run.ended_at, report.made_at)} ago"
+    return " · ".join([*parts, when, how_ended(run)])
 
 
 def _images(images: Iterable[ReportedImage], *, is_wide: bool) -> "Table":

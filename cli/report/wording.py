@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from cli.report.document import ReportedFinding
+from cli.report.document import Report, ReportedFinding, ReportedRun
 from runtime.nouns import counted
 
 _SHOWN_OF_IMAGE_DIGEST = 12
@@ -23,6 +23,22 @@ def ago(hours: float) -> str:
         return f"{int(hours)} h"
     days = hours / 24
     return f"{int(days * 10) / 10:g} d" if days < 10 else f"{int(days):,} d"
+
+
+def which_run(report: Report, run: ReportedRun) -> str:
+    """Name the last run: over how much it was, unless it is the newest and over everything."""
+    if not run.is_whole:
+        return f"last run, over {counted(run.repositories, 'repository')},"
+    return "last run over everything" if report.last_part else "last run"
+
+
+def how_ended(run: ReportedRun) -> str:
+    """Say how a run has ended: what it has left, if anything."""
+    if left := run.repositories_not_done + run.repositories_deferred:
+        return f"{left:,} of {counted(run.repositories, 'repository')} not done"
+    if run.status != "FINISHED":
+        return run.status.lower()
+    return "everything done" if run.is_whole else "done"
 
 
 def short(image_digest: str) -> str:

@@ -434,3 +434,11 @@ def test_a_picture_in_the_documents_is_as_wide_as_it_says(name: str, width: int)
     picture = (ROOT / "docs" / "pictures" / f"{name}.png").read_bytes()
     assert int.from_bytes(picture[16:20]) == width
     assert len(picture) < 400_000
+
+
+def test_says_over_how_much_the_last_run_was() -> None:
+    part = replace(REPORT.runs[0], is_whole=False, repositories=1, status="FINISHED")
+    over_all = replace(REPORT.runs[1], repositories=26, repositories_deferred=2)
+    said = shown(replace(REPORT, runs=(part, over_all))).text()
+    assert "last run over everything 2026-03-13 03:00 UTC, 2 of 26 repositories not done" in said
+    assert "last run, over 1 repository, 2026-03-14" in shown(replace(REPORT, runs=(part,))).text()

@@ -527,13 +527,15 @@ def test_leaves_out_what_is_elsewhere(world: RegistryAndLedger, run: Run, report
     assert result.stderr.startswith("The ledger is empty")
 
 
-def test_says_how_the_newest_run_has_ended(known: RegistryAndLedger, run: Run) -> None:
+def test_says_how_the_last_run_over_everything_has_ended(
+    known: RegistryAndLedger, run: Run
+) -> None:
     known.run("run-2", hours_ago=2, status="INCOMPLETE", repositories_not_done=2)
     assert "last run 2 h ago · 2 of 4 repositories not done" in run("report").stdout
     known.run("run-3", hours_ago=1, status="INCOMPLETE", is_whole=False)
     printed = run("report", "-o", "json").stdout
     assert [each["run"] for each in json.loads(printed)["runs"]] == ["run-3", "run-2", "run-1"]
-    assert "last run 60 min ago · incomplete" in run("report").stdout
+    assert "last run over everything 2 h ago · 2 of 4 repositories" in run("report").stdout
 
 
 def test_a_dry_run_is_not_the_last_run(

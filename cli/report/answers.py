@@ -100,10 +100,11 @@ def _since_when(report: Report, critical: Sequence[Vulnerability]) -> Answer:
         return Answer(question, "Unknown", sentences=(said,))
     oldest = min(critical, key=lambda each: Since.order(each.since))
     package = f" in {oldest.package}" if oldest.package else ""
+    more = " or more" if oldest.since.is_later else ""
     return Answer(
         question,
         f"{oldest.since.days:,}",
-        f"{'day' if oldest.since.days == 1 else 'days'}, the oldest",
+        f"{'day' if oldest.since.days == 1 else 'days'}{more}, the oldest",
         (f"{oldest.name}{package}, {oldest.since}.",),
     )
 
@@ -168,11 +169,14 @@ def _is_inside(report: Report) -> Answer:
         else f"Is the registry inside its RescanAfter of {duration(report.rescan_after)}?"
     )
     outside = totals.images - totals.scannable
-    left_out = [f"{counted(outside, 'image')} not scannable: not counted."] if outside else []
+    left_out = (
+        [f"Without {counted(outside, 'image')} not scannable or excluded."] if outside else []
+    )
     if not totals.scannable:
         return Answer(question, _NOTHING, "", ("No image has to be scanned.", *left_out))
     is_inside = totals.inside == totals.scannable
-    due = [f"{totals.due:,} due: the next two runs are in time."] if totals.due else []
+    limit = duration(report.rescan_after + 2 * report.interval)
+    due = [f"{totals.due:,} due, and overdue after {limit}."] if totals.due else []
     return Answer(
         question,
         "Yes" if is_inside else "No",

@@ -17,7 +17,7 @@ class Freshness(StrEnum):
     DUE = "due"  # older than RescanAfter, by at most two intervals of the schedule
     OVERDUE = "overdue"  # older: two runs have missed it
     WAITING = "waiting"  # never scanned, and pushed too lately to be overdue
-    NONE = "none"  # cannot be scanned, or is excluded: in no denominator
+    NONE = "none"  # cannot be scanned, or is excluded: in no share of scans
 
 
 @dataclass(frozen=True)

@@ -151,7 +151,7 @@ def by_severity(counts: Mapping[str, int]) -> dict[str, int]:
 def _why_not_scanned(
     listed: ListedImage, record: ImageRecord, rules: Rules
 ) -> tuple[str, str] | None:
-    """Return outcome and reason of an image that is in no denominator; None of all others."""
+    """Return outcome and reason of an image that is in no share of scans; None of all others."""
     decision = listed.decision
     if rules.scan_type == ENHANCED:
         # The parameters of the stack do not select what Amazon Inspector scans.

@@ -442,3 +442,10 @@ def test_says_over_how_much_the_last_run_was() -> None:
     said = shown(replace(REPORT, runs=(part, over_all))).text()
     assert "last run over everything 2026-03-13 03:00 UTC, 2 of 26 repositories not done" in said
     assert "last run, over 1 repository, 2026-03-14" in shown(replace(REPORT, runs=(part,))).text()
+
+
+def test_a_finding_that_may_be_older_is_at_least_as_old() -> None:
+    later = shown(report_of([image(finding(is_seen_later=True))])).text()
+    assert "≤ 2026-03-14 ≥ 0 d" in later
+    assert "0 days or more, the oldest" in later
+    assert "≥" not in shown(report_of([image(finding())])).text()

@@ -82,7 +82,7 @@ def test_a_finding_that_was_there_when_the_record_began() -> None:
     yesterday = NOW.date() - timedelta(days=1)
     oldest = finding(package="", first_seen=yesterday, is_seen_later=True)
     found = answer(SINCE, image(oldest))
-    assert (found.figure, found.unit) == ("1", "day, the oldest")
+    assert (found.figure, found.unit) == ("1", "day or more, the oldest")
     assert found.sentences == ("CVE-2026-31337, on or before 2026-03-13.",)
 
 
@@ -150,7 +150,7 @@ def test_the_registry_is_inside() -> None:
     found = answer(INSIDE, image(), image(**CHART))
     assert found.question == "Is the registry inside its RescanAfter of 7 days?"
     assert (found.figure, found.unit, found.tone) == ("Yes", "100.0 % of 1 image", "inside")
-    assert found.sentences == ("1 image not scannable: not counted.",)
+    assert found.sentences == ("Without 1 image not scannable or excluded.",)
 
 
 def test_one_of_many_is_overdue() -> None:
@@ -163,7 +163,7 @@ def test_one_of_many_is_overdue() -> None:
 def test_one_is_due() -> None:
     found = answer(INSIDE, image(**DUE))
     assert (found.figure, found.unit, found.tone) == ("No", "0.0 % of 1 image", "due")
-    assert found.sentences == ("1 due: the next two runs are in time.",)
+    assert found.sentences == ("1 due, and overdue after 9 days.",)
     assert found.warnings == ()
 
 
@@ -172,7 +172,7 @@ def test_nothing_has_to_be_scanned() -> None:
     assert (found.figure, found.unit, found.tone) == ("—", "", "")
     assert found.sentences == (
         "No image has to be scanned.",
-        "1 image not scannable: not counted.",
+        "Without 1 image not scannable or excluded.",
     )
     assert answer(INSIDE).sentences == ("No image has to be scanned.",)
 

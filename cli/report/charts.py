@@ -10,7 +10,7 @@ from runtime.nouns import counted
 
 WIDTH, BASE = 560, 210  # of a drawing, and where its axis is
 _LEFT = 40  # of it are the labels of the grid
-_TOP_OF_BARS, _TOP_OF_LINES = 52, 12
+_TOP_OF_BARS, _TOP_OF_LINES = 66, 12
 _MOST_GRID_LINES = 4
 _GAP_OF_LABELS = 19
 _CHARACTER = 9.6  # is as wide in the largest type
@@ -119,7 +119,7 @@ def histogram(bins: Sequence[AgeBin], limits: Mapping[str, timedelta]) -> Histog
                 middle=round(x + step / 2, 1),
                 tone=each.freshness.value,
                 value=f"{each.images:,}" if each.images else "",
-                label=_days(each.from_days) + ("" if each.to_days is not None else "+"),
+                label=_label(each, bins[0]),
                 title=_title(each),
             )
         )
@@ -179,6 +179,17 @@ def trend(runs: Sequence[ReportedRun]) -> Trend | None:
 
 def _days(days: float) -> str:
     return f"{round(days, 1):g}"
+
+
+def _label(each: AgeBin, first: AgeBin) -> str:
+    """Return the day when a bar begins; of one that is wider than the first, its last day, too."""
+    begin, end = each.from_days, each.to_days
+    if end is None:
+        return f"{_days(begin)}+"
+    if end - begin < 1.5 * ((first.to_days or 0) - first.from_days):
+        return _days(begin)
+    is_whole = begin.is_integer() and end.is_integer()
+    return f"{_days(begin)}\N{EN DASH}{_days(end - 1 if is_whole else end)}"
 
 
 def _title(each: AgeBin) -> str:

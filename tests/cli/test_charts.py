@@ -10,6 +10,7 @@ from tests.support.made_up_reports import report
 
 REPORT = report(300)
 DAY = timedelta(days=1)
+OVERDUE = Freshness.OVERDUE
 
 
 def bins(*counts: int) -> list[AgeBin]:
@@ -56,6 +57,20 @@ def test_a_bar_says_what_it_counts() -> None:
     assert first.title == "1 image scanned 0 to 1 days ago: inside"
     assert last.title == "1,204 images scanned 1 day ago or earlier: inside"
     assert (first.label, last.label) == ("0", "1+")
+
+
+def test_a_bar_that_is_wider_says_where_it_ends() -> None:
+    """Bars stand side by side as if all were of one day."""
+    ends = [*bins(1, 1, 1)[:2], AgeBin(2, 9, 1, OVERDUE), AgeBin(9, None, 1, OVERDUE)]
+    assert [bar.label for bar in drawn(ends).bars] == ["0", "1", "2\N{EN DASH}8", "9+"]
+    hours = [AgeBin(0, 0.5, 1, Freshness.INSIDE), AgeBin(0.5, 2, 1, OVERDUE)]
+    assert [bar.label for bar in drawn(hours).bars] == ["0", "0.5\N{EN DASH}2"]
+
+
+def test_no_limit_covers_the_number_of_a_bar() -> None:
+    chart = drawn(bins(1, 5), inside=DAY, overdue=1.5 * DAY)
+    largest = 17  # in pixels of the drawing, on a telephone
+    assert max(each.y for each in chart.limits) < min(bar.y for bar in chart.bars) - 6 - largest
 
 
 def test_a_limit_is_where_its_age_is() -> None:

@@ -444,6 +444,16 @@ def test_says_over_how_much_the_last_run_was() -> None:
     assert "last run, over 1 repository, 2026-03-14" in shown(replace(REPORT, runs=(part,))).text()
 
 
+def test_a_chart_is_not_alone() -> None:
+    """Without a trend, the findings are beside the ages of scans, and not further below."""
+    for found in (REPORT, replace(REPORT, runs=())):
+        headings = [each.text.split("  ")[0] for each in shown(found).all("figcaption")]
+        assert sum(each.startswith("Open findings") for each in headings) == 1
+        beside = headings[1].startswith("Open findings")
+        assert beside is (not found.runs)
+    assert "No finding is open." in shown(report_of([image()])).text()
+
+
 def test_a_finding_that_may_be_older_is_at_least_as_old() -> None:
     later = shown(report_of([image(finding(is_seen_later=True))])).text()
     assert "≤ 2026-03-14 ≥ 0 d" in later

@@ -259,7 +259,7 @@ def _runs(
         runs.append(
             ReportedRun(
                 run=f"{started_at:%Y-%m-%dT%H%M%SZ}",
-                status="FAILED" if is_failed else "SUCCEEDED",
+                status="FAILED" if is_failed else "FINISHED",
                 is_dry_run=False,
                 started_at=started_at,
                 ended_at=started_at + timedelta(minutes=chance.randrange(14, 24)),

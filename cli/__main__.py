@@ -39,7 +39,7 @@ def _root(
 def report(
     context: typer.Context,
     worst: Annotated[
-        int | None, typer.Option(help="The images with the worst findings, so many; 0: all.")
+        int | None, typer.Option(help="The images with the worst findings, so many (20); 0: all.")
     ] = None,
     oldest: Annotated[
         int | None, typer.Option(help="The images with the oldest scans, so many; 0: all.")

@@ -100,19 +100,13 @@ class _Questions:
 
     def hidden(self, meaning: str, name: str, read: Callable[[str], str]) -> str:
         """Ask for a text that is not shown."""
-
-        def checked(text: str) -> str:
+        self._output.complain(f"\n{meaning}")
+        while True:
+            text = click.prompt(name, default="", show_default=False, hide_input=True, err=True)
             try:
                 return read(text)
-            except click.UsageError as error:  # which click keeps back, as if it had the text
-                self._output.complain(error.message)
-                raise
-
-        self._output.complain(f"\n{meaning}")
-        answer: str = click.prompt(
-            name, default="", show_default=False, hide_input=True, value_proc=checked, err=True
-        )
-        return answer
+            except click.UsageError as error:  # which click would keep back: it could have the text
+                self._output.complain(f"Error: {error.message}")
 
     def parameter(self, meaning: str, name: str) -> str:
         """Ask for the value of a parameter; its default is that of the template."""

@@ -188,10 +188,9 @@ class CheckedRisks:
             words = f"deployed, and not here: {risk.vulnerability}{where}"
             console.print(visible(words), soft_wrap=True)
         bad = sum(each.state not in _GOOD for each in self.entries)
-        need = "needs" if bad == 1 else "need"
-        judged = f"{bad:,} of them {need} attention" if bad else "all of them apply"
+        need = "need" if bad > 1 else "needs"
         entries = counted(len(self.entries), "accepted risk")
-        more = f", {judged}" if self.entries else ""
+        more = f", {bad or 'none'} {need} attention" if self.entries else ""
         images = counted(self.searched, "image")
         console.print(f"{entries}{more}. {images} searched.", soft_wrap=True)
 

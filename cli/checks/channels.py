@@ -55,7 +55,7 @@ def email(stack: Stack) -> list[Result]:
             found = subscriptions(stack, topic)
             problems += _of_topic(stack, what, topic, found)
             confirmed += sum(map(is_email, found))
-    return problems or [ok(f"{counted(confirmed, 'subscription')}, all confirmed")]
+    return problems or [ok(counted(confirmed, "confirmed subscription"))]
 
 
 def subscribe(stack: Stack, topic: str, endpoint: str, protocol: str = "email") -> str:

@@ -228,9 +228,10 @@ def summary_of(notifications: Notifications) -> RenderableType:
             if left
             else ""
         ),
-        f"Notifications were sent for {notifications.notified_scans:,} scans and "
-        f"{notifications.notified_runs:,} runs: {_reasons_in_words(notifications.notified)}.",
-        f"No notification was sent for {notifications.not_notified.total():,} events: "
+        f"Notifications were sent for {_counted(notifications.notified_scans, 'scan')} and "
+        f"{_counted(notifications.notified_runs, 'run')}"
+        f"{_reasons_in_words(notifications.notified)}.",
+        f"No notification was sent for {_counted(notifications.not_notified.total(), 'event')}"
         f"{_reasons_in_words(notifications.not_notified)}.",
     ]
     return Group(*map(Text, lines), _channels(notifications), Text(_queue(notifications)))
@@ -254,9 +255,9 @@ def what_is_new(decisions: Sequence[Decided]) -> Text:
     notified = Counter(each.reason for each in scans if each.notify)
     others = Counter(each.reason for each in scans if not each.notify)
     return Text(
-        f"Notifications were sent for {notified.total():,} of {len(scans):,} scans "
-        f"({_reasons_in_words(notified)}), and none for {others.total():,} "
-        f"({_reasons_in_words(others)})."
+        f"Notifications were sent for {notified.total():,} of {_counted(len(scans), 'scan')}"
+        f"{_reasons_in_words(notified)}. No notification was sent for {others.total():,}"
+        f"{_reasons_in_words(others)}."
     )
 
 
@@ -286,5 +287,11 @@ def _quoted(text: str) -> Text:
     return Text(indent(text.rstrip(), MARGIN) + "\n", no_wrap=True, overflow="ignore")
 
 
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def _reasons_in_words(reasons: Counter[str]) -> str:
-    return ", ".join(f"{count:,} {reason}" for reason, count in reasons.most_common()) or "none"
+    """Write each reason and how often it was one, after a colon; nothing if there is none."""
+    words = ", ".join(f"{reason} ({count:,})" for reason, count in reasons.most_common())
+    return f": {words}" if words else ""

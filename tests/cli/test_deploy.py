@@ -152,7 +152,7 @@ class TestInit:
         assert result.exit_code == 0, result.stderr
         for said in (
             "It must be empty or an email address.",
-            "It must be https://host/path, optionally with a port",
+            "Error: It must be https://host/path, optionally with a port",
             "It cannot be used: ( is not a regular expression: missing ), unterminated",
             "It cannot be used: a{99999999999} is not a regular expression: the repetition",
             "It matches none of 3 repositories.",

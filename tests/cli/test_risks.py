@@ -103,7 +103,7 @@ class TestCheckRisks:
         ]
         assert result.stdout.splitlines()[-2:] == [
             "deployed, and not here: CVE-9 in old/.*",
-            "4 accepted risks, 2 of them need attention. 3 images searched.",
+            "4 accepted risks, 2 need attention. 3 images searched.",
         ]
 
     def test_names_the_images_for_programs(self, ledger: RegistryAndLedger, run: Run) -> None:

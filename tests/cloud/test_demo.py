@@ -130,8 +130,9 @@ class TestShippedDemo:
 
         assert unchanged == changed == 8
         assert (
-            "Notifications were sent for 0 of 8 scans (none), and none for 8 (8 unchanged)." in text
-        )
+            "Notifications were sent for 0 of 8 scans. "
+            "No notification was sent for 8: unchanged (8)."
+        ) in " ".join(text.split())
         assert "Notifications were sent for 2 of 8 scans" in text
         assert "1 new critical vulnerability in payments/ledger:r6; 1 fixed" in text
         assert "CVE-2026-31337 critical · openssl 3.0.11-1" in text

@@ -281,8 +281,8 @@ def test_shows_what_came_back_and_what_became_of_it() -> None:
 
     lines = [line.split() for line in captured.get().splitlines()]
     assert ["Slack", "2", "1"] in lines
-    reasons = f"1 {ABOVE.reason}, 1 {RUN.reason}"
-    sent = f"Notifications were sent for 1 scans and 1 runs: {reasons}."
+    reasons = f"{ABOVE.reason} (1), {RUN.reason} (1)"
+    sent = f"Notifications were sent for 1 scan and 1 run: {reasons}."
     assert sent in captured.get().splitlines()
     assert "Undelivered is empty." in captured.get()
     assert max(map(len, captured.get().splitlines())) <= 100

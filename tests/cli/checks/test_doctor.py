@@ -24,7 +24,7 @@ ok  filter       prod/ matches 2 of 3 repositories
 ok  schedule     cron(0 3 * * ? *) is enabled; last run succeeded 3 h ago
 ok  oldest scan  run run found an oldest scan of 6 d, and left no image overdue
 ok  secrets      slack, teams, webhook, pagerduty
-ok  email        2 subscriptions, all confirmed
+ok  email        2 confirmed subscriptions
 ok  rules        7 of 7 enabled
 ok  alarm topic  alarms
 ok  queues       empty

@@ -436,6 +436,11 @@ def test_a_picture_in_the_documents_is_as_wide_as_it_says(name: str, width: int)
     assert len(picture) < 400_000
 
 
+def test_the_title_counts_one_image_as_one() -> None:
+    title, *_ = shown(report_of([image(finding())])).all("title")
+    assert title.text.startswith("1 image with critical findings · ")
+
+
 def test_says_over_how_much_the_last_run_was() -> None:
     part = replace(REPORT.runs[0], is_whole=False, repositories=1, status="FINISHED")
     over_all = replace(REPORT.runs[1], repositories=26, repositories_deferred=2)

@@ -33,6 +33,7 @@ from runtime.nouns import counted
 
 MOST_RUNS = 30  # of the trend
 LATEST = "latest"
+_ALL_IMAGES = "report --worst 0 -o json"
 _BY_THE_LISTING = frozenset({Outcome.UNSCANNABLE, Outcome.ARCHIVED, Outcome.EXCLUDED})
 
 
@@ -135,7 +136,7 @@ def read_affected(stack: Stack, scope: Scope, vulnerability: str) -> Affected:
     rules, remarks = sources.rules(sources.scan_type(run), {key[0] for key in having}, wanted)
     listed = [each for each in listing.images if (each.repository, each.image.digest) in having]
     images = worst_first(_reported(listed, inventory, lines, rules))
-    unnamed = tuple(_unnamed(listing, by_number)) if rules.has_names else (UNNAMED,)
+    unnamed = tuple(_unnamed(stack, listing, by_number)) if rules.has_names else (UNNAMED,)
     unknown = (
         known_by_number((image.repository, image.image_digest), "it")
         for image in images
@@ -151,13 +152,13 @@ def read_affected(stack: Stack, scope: Scope, vulnerability: str) -> Affected:
     )
 
 
-def _unnamed(listing: Listing, by_number: Collection[Key]) -> Iterable[str]:
+def _unnamed(stack: Stack, listing: Listing, by_number: Collection[Key]) -> Iterable[str]:
     """Say how many images exist whose findings have no names, so that they cannot be searched."""
     keys = ((each.repository, each.image.digest) for each in listing.images)
     if count := sum(key in by_number for key in keys):
         yield (
             f"{counted(count, 'image')} could not be searched: the findings of the last scan are "
-            "known by number alone. is_named is false in: ecr-rescan report --worst 0 -o json"
+            f"known by number alone. is_named is false in: {own(stack, _ALL_IMAGES)}"
         )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Any
+from unittest import mock
 
 import boto3
 
@@ -16,6 +17,7 @@ from ledger.notified_images import Delivery, NotifiedImages
 from ledger.platforms import Platforms
 from ledger.run_summaries import ImageCounts
 from ledger.table import Table
+from local.cloud.moto_internals import S3_CLOCK
 from local.registry.registry_contents import (
     Fault,
     Image,
@@ -131,7 +133,8 @@ class RegistryAndLedger:
             images=ImageCounts({"FRESH": {"scanned within RescanAfter": len(self.lines)}}),
             freshness=None,
         )
-        write_summary(self.bucket, replace(summary, **given))
+        with mock.patch(S3_CLOCK, return_value=ended_at.replace(tzinfo=None)):
+            write_summary(self.bucket, replace(summary, **given))
         by_repository: dict[str, list[Any]] = {}
         for line in self.lines:
             by_repository.setdefault(line["repository"], []).append(line)

@@ -70,7 +70,8 @@ class RunFiles:
         """Read the summaries of the runs that ended last, newest first."""
         with ThreadPoolExecutor(CONNECTIONS) as pool:
             read = pool.map(self.summary, self.ended_runs[:most])
-            return [summary for summary in read if summary]
+            # Two of one second have no order in the bucket.
+            return sorted(filter(None, read), key=lambda each: each.ended_at, reverse=True)
 
     def newest_whole(self) -> SummaryDocument | None:
         """Read the summary of the newest run over the whole registry, dry runs aside."""

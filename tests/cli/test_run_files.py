@@ -156,6 +156,7 @@ def test_all_that_a_run_writes_about_an_image_is_read(opened: Stack, bucket: Run
         gzip.compress(json.dumps({"repository": "r", "image_digest": "d"}).encode())[:10]
         + b"\xff" * 20,
     ],
+    ids=["no gzip", "no digest", "no object", "no text", "cut off", "no UTF-8", "no gzip inside"],
 )
 def test_a_damaged_file_is_named_and_the_others_are_read(
     opened: Stack, bucket: RunBucket, body: bytes

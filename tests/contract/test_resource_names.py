@@ -29,7 +29,7 @@ MADE_OF_THE_STACK = {
         f"Resources.{alarm}Alarm.Properties.Dimensions.Value": (
             *("cloudwatch", "PutMetricAlarm", "Dimensions.Value"),
         )
-        for alarm in ("ImagesOverdue", "ResultsMissing")
+        for alarm in ("ImagesOverdue", "NoSuccessfulRun", "ResultsMissing")
     },
     "Resources.Dashboard.Properties.DashboardName": (
         *("cloudwatch", "PutDashboard", "DashboardName"),

@@ -464,3 +464,9 @@ def test_a_finding_that_may_be_older_is_at_least_as_old() -> None:
     assert "≤ 2026-03-14 ≥ 0 d" in later
     assert "0 days or more, the oldest" in later
     assert "≥" not in shown(report_of([image(finding())])).text()
+
+
+def test_says_how_many_findings_are_accepted_if_any_is() -> None:
+    some = [image(finding(accepted=ACCEPTANCE)), image(finding())]
+    assert "1 accepted finding, not counted here" in shown(report_of(some)).text()
+    assert "not counted here" not in shown(report_of([image(finding())])).text()

@@ -112,7 +112,8 @@ def oldest_scan(stack: Stack) -> list[Result]:
     found = f"run {summary.run}{oldest} left {images} overdue"
     if not overdue:
         return [ok(found)]
-    follows = f"their scans are older than RescanAfter, {stack.parameter('RescanAfter')}."
+    rescan_after = stack.parameter("RescanAfter")
+    follows = f"their findings may have changed since: RescanAfter is {rescan_after}."
     return [warn(found, follows, own(stack, "report --overdue"))]
 
 

@@ -62,7 +62,9 @@ _GOOD = {State.APPLIES, State.ENDS_SOON}
 class CheckedRisk:
     """An entry, its line in the document, and the images that have the vulnerability now.
 
-    unknown: images that may have it. is_new: it is not in the deployed document.
+    unknown: images that had it before their last scan. unnamed: of an entry that matches nothing,
+    the images that may have it, because their findings are known by number alone.
+    is_new: it is not in the deployed document.
     spelling: of the vulnerability, where the entry has it in another case; empty otherwise.
     """
 
@@ -71,6 +73,7 @@ class CheckedRisk:
     state: State
     images: Sequence[Key]
     unknown: Sequence[Key]
+    unnamed: Sequence[Key]
     is_new: bool
     spelling: str = ""
 
@@ -100,11 +103,13 @@ class Affected:
 
     unknown: those that had them when they were last read by name, before their last scan.
     spellings: names as ECR has them, by the name in lower case.
-    searched: how many images have findings by name. is_complete: whether all could be read.
+    unnamed: those whose findings are known by number alone.
+    searched: how many have findings by name. is_complete: whether all could be read.
     """
 
     images: Mapping[str, Sequence[Key]]
     unknown: Mapping[str, Sequence[Key]]
+    unnamed: Sequence[Key]
     spellings: Mapping[str, str]
     searched: int
     is_complete: bool
@@ -262,12 +267,17 @@ def check_risks(call: Call, file: Path | None) -> ExitCode:
         for line, risk in zip(lines_of(text), risks.entries, strict=True)
     ]
     is_known = _complain_of_unknown(call, ((each.risk, each.unknown) for each in entries))
+    if unnamed := {key for each in entries for key in {*each.unnamed} - {*each.unknown}}:
+        call.output.complain(
+            f"{counted(len(unnamed), 'image')} could not be searched: the findings of the last "
+            "scan are known by number alone."
+        )
     checked = CheckedRisks(
         document_name=str(file or DOCUMENT),
         entries=entries,
         removed=[each for each in known if each not in risks.entries],
         searched=affected.searched,
-        is_complete=affected.is_complete and is_known,
+        is_complete=affected.is_complete and is_known and not unnamed,
         today=today,
     )
     call.answer(checked)
@@ -303,11 +313,11 @@ def accept(
             "accepted risk must have the same capital letters. Nothing was changed."
         )
     try:
-        images, unknown = (_matching(risk, each) for each in (affected.images, affected.unknown))
+        images, unknown, unnamed = _matching(risk, affected)
     except PatternTooSlow as error:
         raise UsageError(f"--in is not applied by the functions: {error}.") from error
     is_complete = _complain_of_unknown(call, [(risk, unknown)]) and affected.is_complete
-    call.output.complain(_matches(images, is_complete=is_complete))
+    call.output.complain(_matches(images, is_complete=is_complete and not unnamed))
     changed = difflib.unified_diff(before.splitlines(), after.splitlines(), n=1, lineterm="")
     for line in ["", f"  {DOCUMENT}", *list(changed)[3:], ""]:
         call.output.complain(visible(line))
@@ -418,7 +428,14 @@ def _affected(call: Call, risks: Iterable[AcceptedRisk]) -> Affected:
     missing = [*([UNNAMED] if names and not is_named else []), *inventory.missing()]
     for sentence in missing:
         call.output.complain(sentence)
-    return Affected(found, unknown, spellings, inventory.searched, is_complete=not missing)
+    return Affected(
+        images=found,
+        unknown=unknown,
+        unnamed=sorted(inventory.known_by_number(now)) if is_named else [],
+        spellings=spellings,
+        searched=inventory.searched,
+        is_complete=not missing,
+    )
 
 
 def _complain_of_unknown(call: Call, entries: Iterable[tuple[AcceptedRisk, Sequence[Key]]]) -> bool:
@@ -433,13 +450,21 @@ def _checked(
     line: int, risk: AcceptedRisk, affected: Affected, known: Sequence[AcceptedRisk], today: date
 ) -> CheckedRisk:
     try:
-        images, unknown = (_matching(risk, each) for each in (affected.images, affected.unknown))
-        is_complete = affected.is_complete and not unknown
+        images, unknown, unnamed = _matching(risk, affected)
+        is_complete = affected.is_complete and not (unknown or unnamed)
         state = _state(risk, images, today, is_complete=is_complete)
     except PatternTooSlow:
-        images, unknown, state = [], [], State.TOO_SLOW
-    spelling = affected.spelling(risk.vulnerability)
-    return CheckedRisk(line, risk, state, images, unknown, risk not in known, spelling)
+        images, unknown, unnamed, state = [], [], [], State.TOO_SLOW
+    return CheckedRisk(
+        line=line,
+        risk=risk,
+        state=state,
+        images=images,
+        unknown=unknown,
+        unnamed=unnamed,
+        is_new=risk not in known,
+        spelling=affected.spelling(risk.vulnerability),
+    )
 
 
 def _state(risk: AcceptedRisk, matching: Sequence[Key], today: date, *, is_complete: bool) -> State:
@@ -450,9 +475,20 @@ def _state(risk: AcceptedRisk, matching: Sequence[Key], today: date, *, is_compl
     return State.ENDS_SOON if risk.expires - today <= ENDS_SOON else State.APPLIES
 
 
-def _matching(risk: AcceptedRisk, by_name: Mapping[str, Sequence[Key]]) -> list[Key]:
-    """Return the images in whose repositories an entry applies; raises PatternTooSlow."""
-    images = by_name.get(risk.vulnerability, [])
+def _matching(risk: AcceptedRisk, affected: Affected) -> tuple[list[Key], list[Key], list[Key]]:
+    """Return the images that an entry matches, those that it may match, and the unnamed ones.
+
+    These only if it matches nothing, and has the name of a vulnerability in the right case. Raises
+    PatternTooSlow.
+    """
+    name = risk.vulnerability
+    images = _in_its_repositories(risk, affected.images.get(name, ()))
+    unknown = _in_its_repositories(risk, affected.unknown.get(name, ()))
+    is_open = not images and not affected.spelling(name)
+    return images, unknown, _in_its_repositories(risk, affected.unnamed) if is_open else []
+
+
+def _in_its_repositories(risk: AcceptedRisk, images: Sequence[Key]) -> list[Key]:
     if risk.repositories is None:
         return list(images)
     names = sorted({repository for repository, _ in images})

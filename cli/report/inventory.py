@@ -105,10 +105,14 @@ class Inventory:
         return self.records.get(key, ImageRecord(key[1]))
 
     def known_by_number(self, now: datetime) -> Iterator[Key]:
-        """Name the images whose last scan has findings of which the names are not known."""
+        """Name the images whose last scan has findings of which the names are not known.
+
+        Those of which an item cannot be read are in `unreadable`.
+        """
+        unreadable = set(self.unreadable)
         for key, stored in self.records.items():
             record = stored.without_future(now)
-            if not has_found(record):
+            if not has_found(record) or "@".join(key) in unreadable:
                 continue
             counts = self.counts.get(key)
             is_named = (

@@ -213,6 +213,24 @@ class TestCheckRisks:
         assert [each["state"] for each in answer["entries"]] == ["unknown", "applies"]
         assert answer["is_complete"] is False
 
+    def test_an_entry_may_match_an_image_whose_findings_have_no_names(
+        self, ledger: RegistryAndLedger, run: Run
+    ) -> None:
+        digest = ledger.image("team/new", "v1")
+        ledger.scan("team/new", digest, at=NOW, severities={"CRITICAL": 9})
+        upload(HEAD + entry("CVE-9", "2026-12-31") + entry(CVE, "2026-12-31"))
+        result = run("check-risks", "-o", "json")
+        assert result.exit_code == 4
+        assert result.stderr == (
+            "1 image could not be searched: the findings of the last scan are known by number "
+            "alone.\n"
+        )
+        answer = json.loads(result.stdout)
+        assert [each["state"] for each in answer["entries"]] == ["unknown", "applies"]
+        assert answer["is_complete"] is False
+        upload(HEAD + entry(CVE, "2026-12-31") + entry("CVE-9", "2026-12-31", "team/api"))
+        assert run("check-risks").exit_code == 1
+
     def test_does_not_count_what_an_earlier_scan_has_found(
         self, ledger: RegistryAndLedger, run: Run
     ) -> None:
@@ -245,7 +263,9 @@ class TestCheckRisks:
         self, ledger: RegistryAndLedger, run: Run
     ) -> None:
         ledger.scan("team/auth", ledger.image("team/auth", "v1"), at=NOW, severities={"LOW": 1})
-        upload(HEAD + entry(CVE, "2026-12-31", "team/api") + entry("CVE-9", "2026-12-31"))
+        upload(
+            HEAD + entry(CVE, "2026-12-31", "team/api") + entry("CVE-9", "2026-12-31", "data/.*")
+        )
         result = run("check-risks", "-o", "json")
         assert (result.exit_code, result.stderr) == (1, "")
         states = [each["state"] for each in json.loads(result.stdout)["entries"]]

@@ -119,6 +119,10 @@ def test_a_rating_is_compared_with_the_one_that_was_last_reported() -> None:
     assert chain(FindingsChange(worse=(up,)), FindingsChange(better=(down,))) == better
     again = FindingsChange(worse=(rated(A, "HIGH", "LOW"),))
     assert chain(better, again).is_empty
+    higher = FindingsChange(worse=(rated(A, "HIGH", "MEDIUM"),))
+    assert chain(higher, FindingsChange(worse=(up,))) == FindingsChange(
+        worse=(rated(A, "CRITICAL", "MEDIUM"),)
+    )
     gone = FindingsChange(gone=(replace(A, severity="LOW"),))
     assert chain(better, gone) == FindingsChange(gone=(replace(A, severity="HIGH"),))
 

@@ -223,6 +223,9 @@ def _quiet_moto(log: io.StringIO) -> Iterator[None]:
     assert not [part for part in SECRET_PARTS if part in log.getvalue()]
 
 
+MOST_ROUNDS = 5  # one is enough, unless lives happen to be short
+
+
 @pytest.mark.no_cover
 @pytest.mark.parametrize(
     ("size", "least"),
@@ -234,10 +237,13 @@ def _quiet_moto(log: io.StringIO) -> Iterator[None]:
 @pytest.mark.parametrize("life", [Life, LifeOfDigests])
 def test_no_message_is_lost(life: type[Life], size: settings, least: int) -> None:
     life.tally = Tally()
-    try:
-        run_state_machine_as_test(life, settings=size)  # type: ignore[no-untyped-call]
-    finally:
-        print(life.__name__, life.tally)  # noqa: T201 # pytest shows it with -rP
+    for _ in range(MOST_ROUNDS):
+        try:
+            run_state_machine_as_test(life, settings=size)  # type: ignore[no-untyped-call]
+        finally:
+            print(life.__name__, life.tally)  # noqa: T201 # pytest shows it with -rP
+        if life.tally.executions >= least and life.tally.kills:
+            break
     assert life.tally.executions >= least
     assert life.tally.kills > 0
 

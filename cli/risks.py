@@ -25,7 +25,7 @@ from cli.exits import CommandError, ExitCode, UsageError
 from cli.output import add_row, number, table
 from cli.policy import has_names
 from cli.report.inventory import WantedFindings, read_inventory
-from cli.report.named_findings import UNNAMED, known_by_number, of_last_scan
+from cli.report.named_findings import UNNAMED, known_by_number, not_searched, of_last_scan
 from cli.risks_document import entry_text, lines_of, with_entry
 from cli.stack import Stack
 from ledger.attributes import Key
@@ -268,10 +268,7 @@ def check_risks(call: Call, file: Path | None) -> ExitCode:
     ]
     is_known = _complain_of_unknown(call, ((each.risk, each.unknown) for each in entries))
     if unnamed := {key for each in entries for key in {*each.unnamed} - {*each.unknown}}:
-        call.output.complain(
-            f"{counted(len(unnamed), 'image')} could not be searched: the findings of the last "
-            "scan are known by number alone."
-        )
+        call.output.complain(not_searched(len(unnamed)))
     checked = CheckedRisks(
         document_name=str(file or DOCUMENT),
         entries=entries,

@@ -13,6 +13,7 @@ from reporting.reports import COMPLETE
 from reporting.text import visible
 from reporting.thresholds import OTHER, threshold_of
 from rescan_registry.last_scans import BASIC
+from runtime.nouns import counted
 
 UNNAMED = (
     "Which images have a vulnerability is not known: the stack has IncludeFindings=false, so that "
@@ -61,9 +62,9 @@ def are_of_last_scan(
         return False
     scan = record.last_scan
     if scan and scan.scan_type == BASIC and scan.status in COMPLETE:
-        counted = _by_threshold(scan.severities) + Counter({OTHER: scan.other})
+        numbers = _by_threshold(scan.severities) + Counter({OTHER: scan.other})
         # A package in two places is one finding, but counted twice.
-        if found.keys() != counted.keys() or not found <= counted:
+        if found.keys() != numbers.keys() or not found <= numbers:
             return False
     return True
 
@@ -81,6 +82,14 @@ def known_by_number(key: Key, vulnerability: str) -> str:
     return (
         f"Whether {visible('@'.join(key))} has {visible(vulnerability)} is not known: the findings "
         "of its last scan are known by number alone."
+    )
+
+
+def not_searched(images: int) -> str:
+    """Say how many images may have a vulnerability, because their findings have no names."""
+    return (
+        f"{counted(images, 'image')} could not be searched: the findings of the last scan are "
+        "known by number alone."
     )
 
 

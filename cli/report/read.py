@@ -13,7 +13,7 @@ from cli.report.document import Report, ReportedImage, ReportedRun
 from cli.report.images import BASIC, ENHANCED, Known, Rules, by_severity, reported_image
 from cli.report.inventory import Inventory, WantedFindings, read_inventory
 from cli.report.listing import ListedImage, Lister, Listing, matching, repositories_of
-from cli.report.named_findings import UNNAMED, known_by_number
+from cli.report.named_findings import UNNAMED, known_by_number, not_searched
 from cli.report.totals import histogram_of, totals_of, worst_first
 from cli.risks_in_effect import RisksInEffect, acceptances, risks_in_effect
 from cli.run_files import ImageLine, RunFiles
@@ -156,10 +156,7 @@ def _unnamed(stack: Stack, listing: Listing, by_number: Collection[Key]) -> Iter
     """Say how many images exist whose findings have no names, so that they cannot be searched."""
     keys = ((each.repository, each.image.digest) for each in listing.images)
     if count := sum(key in by_number for key in keys):
-        yield (
-            f"{counted(count, 'image')} could not be searched: the findings of the last scan are "
-            f"known by number alone. is_named is false in: {own(stack, _ALL_IMAGES)}"
-        )
+        yield f"{not_searched(count)} is_named is false in: {own(stack, _ALL_IMAGES)}"
 
 
 @dataclass(frozen=True)
